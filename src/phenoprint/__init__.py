@@ -1,0 +1,82 @@
+"""High-content screens from plate images to profiles, SQL and mechanism-of-action calls.
+
+The names below are the public Python API; each is loaded when it is first used, so importing the package is quick.
+
+Examples
+--------
+>>> import phenoprint
+>>> phenoprint.normalize  # doctest: +ELLIPSIS
+<function normalize at ...>
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phenoprint._api import open, run, simulate
+    from phenoprint.evaluation import (
+        average_precision,
+        mean_average_precision,
+        moa_accuracy,
+        replicate_reproducibility,
+    )
+    from phenoprint.features import measure
+    from phenoprint.profiles import aggregate, consensus, correct_batch, normalize, select_features
+    from phenoprint.segmentation import segment
+    from phenoprint.store import Screen, read_profiles
+
+__all__ = [
+    "Screen",
+    "aggregate",
+    "average_precision",
+    "consensus",
+    "correct_batch",
+    "mean_average_precision",
+    "measure",
+    "moa_accuracy",
+    "normalize",
+    "open",
+    "read_profiles",
+    "replicate_reproducibility",
+    "run",
+    "segment",
+    "select_features",
+    "simulate",
+]
+
+_HOMES = {
+    "Screen": "store",
+    "aggregate": "profiles",
+    "average_precision": "evaluation",
+    "consensus": "profiles",
+    "correct_batch": "profiles",
+    "mean_average_precision": "evaluation",
+    "measure": "features",
+    "moa_accuracy": "evaluation",
+    "normalize": "profiles",
+    "open": "_api",
+    "read_profiles": "store",
+    "replicate_reproducibility": "evaluation",
+    "run": "_api",
+    "segment": "segmentation",
+    "select_features": "profiles",
+    "simulate": "simulate",  # the package itself, which can be called
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its package the first time it is asked for."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'phenoprint' has no attribute {name!r}")
+    module = import_module(f"phenoprint.{home}")
+    value = module if name == home else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return list(__all__)

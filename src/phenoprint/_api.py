@@ -1,0 +1,113 @@
+"""The public functions that reach over several packages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from phenoprint.pipeline import SimulatedScreen
+    from phenoprint.simulate import ScreenDesign
+    from phenoprint.store import Screen
+
+__all__ = ["open", "run", "simulate"]
+
+
+def open(path: str | os.PathLike[str]) -> Screen:  # noqa: A001 - the public name is phenoprint.open
+    """Open a finished or running screen, read-only.
+
+    Parameters
+    ----------
+    path
+        The screen folder.
+
+    Raises
+    ------
+    ScreenNotFoundError
+        If there is none.
+
+    Examples
+    --------
+    >>> phenoprint.open("bbbc013").sql("SELECT count(*) FROM well")  # doctest: +SKIP
+    """
+    from phenoprint.store import open as open_screen
+
+    return open_screen(Path(path))
+
+
+def run(
+    config_path: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+) -> Screen:
+    """Run a screen from images to profiles; what is done and still holds is not done again.
+
+    Parameters
+    ----------
+    config_path
+        A ``screen.toml`` or a screen folder.
+    output
+        Screen folder; default: the screen's name, below the current folder.
+    workers
+        Processes; default: the available cores. Scripts that run a screen need the usual
+        ``if __name__ == "__main__":`` guard, because workers are spawned.
+    retry_failed
+        Try again what failed on bad data that have not changed.
+
+    Returns
+    -------
+    Screen
+        The screen, ready for queries.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is wrong.
+    ScreenLockedError
+        If another run holds the screen.
+
+    Examples
+    --------
+    >>> screen = phenoprint.run("workflows/screens/bbbc013.toml")  # doctest: +SKIP
+    """
+    from phenoprint.pipeline import run_screen
+
+    where = None if output is None else Path(output)
+    return run_screen(Path(config_path), output=where, workers=workers, retry_failed=retry_failed).screen
+
+
+def simulate(
+    folder: str | os.PathLike[str],
+    *,
+    design: ScreenDesign | None = None,
+    workers: int | None = None,
+    masks: bool = False,
+) -> SimulatedScreen:
+    """Write a simulated Cell Painting screen: TIFF images, a plate map, a configuration, and the truth apart.
+
+    Parameters
+    ----------
+    folder
+        Where to write.
+    design
+        What to draw, see `phenoprint.simulate.ScreenDesign`; default: one 384-well plate.
+    workers
+        Processes; the pixels do not depend on how many.
+    masks
+        Whether to write the true masks, too.
+
+    Returns
+    -------
+    SimulatedScreen
+        Paths of the configuration, the images, the plate map and the truth.
+
+    Examples
+    --------
+    >>> screen = phenoprint.run(phenoprint.simulate("pilot").config)  # doctest: +SKIP
+    """
+    from phenoprint.pipeline import simulate_screen
+
+    return simulate_screen(Path(folder), design=design, workers=workers, masks=masks)

@@ -1,0 +1,111 @@
+"""Who looks like whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import UsageError
+from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
+from phenoprint.profiles.frames import metadata_columns, require_columns, to_polars
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FrameLike
+
+__all__ = ["similarity", "similarity_matrix"]
+
+
+def similarity(
+    frame: FrameLike,
+    *,
+    identity: Sequence[str] | None = None,
+    k: int = 10,
+    metric: str = "cosine",
+    missing: str = "drop",
+) -> pl.DataFrame:
+    """List the nearest neighbours of each profile.
+
+    Parameters
+    ----------
+    frame
+        Profiles of wells or treatments.
+    identity
+        Columns that name a profile; None: all metadata.
+    k
+        Neighbours a profile, at most.
+    metric
+        ``"cosine"``, ``"correlation"`` (also ``"pearson"``) or ``"euclidean"`` (1 / (1 + distance)).
+    missing
+        ``"drop"`` leaves out features that some profile lacks, ``"error"`` refuses them.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a profile and neighbour, by profile in the frame's order and then by rank: the identity
+        columns, the same with the suffix ``_neighbour``, ``rank`` (Int32, from 1) and ``similarity``
+        (Float64). Rows that lack more than half of the features are left out.
+
+    Raises
+    ------
+    SchemaError
+        Where no complete feature is left.
+    UnknownNameError
+        For an absent column or an unknown metric.
+    UsageError
+        For k below 1.
+    """
+    data = to_polars(frame)
+    names = metadata_columns(data) if identity is None else list(identity)
+    require_columns(data, names, purpose="identity")
+    if k < 1:
+        raise UsageError(f"k must be 1 or more; found {k}")
+    vectors = prepare(data, metric, missing=missing)
+    n = len(vectors.rows)
+    k = min(k, max(n - 1, 0))
+    nearest, alike = np.zeros((n, k), np.intp), np.zeros((n, k), np.float32)
+    step = block_rows(n)
+    for start in range(0, n if k else 0, step):
+        block = slice(start, min(start + step, n))
+        found = similarity_block(vectors, block)
+        found[np.arange(len(found)), np.arange(n)[block]] = -np.inf
+        order = np.argsort(-found, axis=1, kind="stable")[:, :k]
+        nearest[block], alike[block] = order, np.take_along_axis(found, order, axis=1)
+    who = data.select(names)
+    return pl.concat(
+        [
+            who[np.repeat(vectors.rows, k)],
+            who[vectors.rows[nearest.ravel()]].rename({name: f"{name}_neighbour" for name in names}),
+            pl.DataFrame(
+                {
+                    "rank": pl.Series(np.tile(np.arange(1, k + 1), n), dtype=pl.Int32),
+                    "similarity": pl.Series(alike.ravel().astype(np.float64), dtype=pl.Float64),
+                }
+            ),
+        ],
+        how="horizontal",
+    )
+
+
+def similarity_matrix(frame: FrameLike, *, metric: str = "cosine", missing: str = "drop") -> NDArray[np.float32]:
+    """Compare all profiles with all.
+
+    Parameters
+    ----------
+    frame, metric, missing
+        As in `similarity`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows, rows), float32, symmetric; NaN for rows that lack more than half of the features.
+    """
+    data = to_polars(frame)
+    vectors = prepare(data, metric, missing=missing)
+    full = np.full((data.height, data.height), np.nan, dtype=np.float32)
+    full[np.ix_(vectors.rows, vectors.rows)] = similarity_block(vectors, slice(None))
+    return full

@@ -1,0 +1,203 @@
+"""Lay profiles out in two dimensions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import UnknownNameError, UsageError
+from phenoprint.profiles.frames import (
+    feature_columns,
+    feature_matrix,
+    metadata_columns,
+    require_columns,
+    to_polars,
+)
+from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FrameLike
+
+__all__ = ["PROJECTIONS", "complete_matrix", "project", "project_with_status"]
+
+PROJECTIONS = ("pca", "umap")
+"""Methods that `project` knows by name."""
+
+
+def project(
+    frame: FrameLike,
+    method: str = "umap",
+    *,
+    keep: Sequence[str] | None = None,
+    n_neighbors: int = 15,
+    min_dist: float = 0.1,
+    metric: str = "cosine",
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Project profiles to two dimensions, to be looked at; distances in it prove nothing.
+
+    Parameters
+    ----------
+    frame
+        Normalized, selected profiles.
+    method
+        ``"umap"`` (McInnes, Healy and Melville, arXiv:1802.03426; with fewer than five profiles PCA takes its
+        place) or ``"pca"`` (centred, not scaled).
+    keep
+        Metadata columns of the result; None: plate and well where both are there, else all.
+    n_neighbors, min_dist, metric
+        Of UMAP; neighbours are limited to the profiles there are.
+    seed
+        Of UMAP; with it, UMAP runs on one thread and gives the same layout again on the same machine.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a profile in the frame's order: the kept metadata, ``method``, ``x``, ``y`` (Float64). NULL
+        for rows that lack more than half of the features. Features that another row lacks are left out
+        (`project_with_status` names them).
+
+    Raises
+    ------
+    SchemaError
+        For text among the features.
+    UnknownNameError
+        For an unknown method or column.
+    UsageError
+        Where no complete feature is left.
+    """
+    return project_with_status(
+        frame, method, keep=keep, n_neighbors=n_neighbors, min_dist=min_dist, metric=metric, seed=seed
+    ).frame
+
+
+def project_with_status(
+    frame: FrameLike,
+    method: str = "umap",
+    *,
+    keep: Sequence[str] | None = None,
+    n_neighbors: int = 15,
+    min_dist: float = 0.1,
+    metric: str = "cosine",
+    seed: int = 0,
+) -> WithStatus:
+    """Project, and name the features left out.
+
+    Parameters
+    ----------
+    frame, method, keep, n_neighbors, min_dist, metric, seed
+        As in `project`.
+
+    Returns
+    -------
+    WithStatus
+        The projection, and a row of `feature_status` (step ``project``, status ``missing_values``) for each
+        feature left out.
+    """
+    data = to_polars(frame)
+    if method not in PROJECTIONS:
+        raise UnknownNameError("projection", method, PROJECTIONS)
+    values, rows, status = complete_matrix(data, step="project")
+    if method == "pca" or len(rows) < 5:
+        points = _pca(values)
+    else:
+        points = _umap(values, n_neighbors=n_neighbors, min_dist=min_dist, metric=metric, seed=seed)
+    full = np.full((data.height, 2), np.nan)
+    full[rows] = points
+    result = kept_metadata(data, keep).with_columns(
+        pl.lit(method).alias("method"),
+        pl.Series("x", full[:, 0], nan_to_null=True),
+        pl.Series("y", full[:, 1], nan_to_null=True),
+    )
+    return WithStatus(result, status)
+
+
+def complete_matrix(data: pl.DataFrame, *, step: str) -> tuple[NDArray[np.float64], NDArray[np.intp], pl.DataFrame]:
+    """Take the profiles as a matrix without gaps.
+
+    Parameters
+    ----------
+    data
+        Profiles.
+    step
+        What `feature_status` calls the step.
+
+    Returns
+    -------
+    tuple
+        Values (usable rows, complete features); the usable rows' numbers, rows that lack more than half of
+        the features left out; rows of `feature_status` for the features left out since a usable row lacks
+        them.
+
+    Raises
+    ------
+    UsageError
+        Where rows are usable but no feature is complete.
+    """
+    features = feature_columns(data)
+    values = feature_matrix(data, features)
+    absent = np.isnan(values)
+    rows = np.flatnonzero(absent.mean(axis=0) <= 0.5) if features else np.arange(0)
+    missing = absent[:, rows].sum(axis=1)
+    if len(rows) and missing.all():
+        raise UsageError(
+            f"no feature of {len(features)} has a value in all of {len(rows)} profiles; drop the sparse rows "
+            "or features first, select_features(frame, ['drop_na_columns'])"
+        )
+    status = status_frame(
+        step,
+        [
+            StatusRow(None, name, "missing_values", f"{n} of {len(rows)} profiles lack a value", float(n))
+            for name, n in zip(features, missing.tolist(), strict=True)
+            if n
+        ],
+    )
+    return values[missing == 0][:, rows].T.astype(np.float64), rows, status
+
+
+def kept_metadata(data: pl.DataFrame, keep: Sequence[str] | None) -> pl.DataFrame:
+    """Take the metadata to carry along: those asked for, else plate and well, else all."""
+    if keep is not None:
+        require_columns(data, keep, purpose="keep")
+        return data.select(keep)
+    place = ["Metadata_Plate", "Metadata_Well"]
+    return data.select(place if set(place) <= set(data.columns) else metadata_columns(data))
+
+
+def _pca(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return two principal components, zeros where there are fewer; the largest loading is positive."""
+    points = np.zeros((len(values), 2))
+    if len(values) > 1:
+        left, singular, loadings = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+        n = min(2, len(singular))
+        # The sign of a component is arbitrary; fixed, so that two runs can be laid over each other.
+        largest = np.abs(loadings[:n]).argmax(axis=1)
+        points[:, :n] = left[:, :n] * singular[:n] * np.sign(loadings[np.arange(n), largest])
+    return points
+
+
+def _umap(
+    values: NDArray[np.float64], *, n_neighbors: int, min_dist: float, metric: str, seed: int
+) -> NDArray[np.float64]:
+    with warnings.catch_warnings():
+        # umap-learn and its dependencies warn of what is wanted here: one thread given a seed, an exact
+        # neighbour graph for few rows, and numba's and sklearn's deprecations.
+        warnings.simplefilter("ignore")
+        import umap
+
+        layout = umap.UMAP(
+            n_neighbors=min(n_neighbors, len(values) - 1),
+            min_dist=min_dist,
+            metric=metric,
+            random_state=seed,
+            n_jobs=1,
+            # The spectral start fails on graphs of a handful of points.
+            init="spectral" if len(values) > 15 else "random",
+        )
+        return np.asarray(layout.fit_transform(values), dtype=np.float64)

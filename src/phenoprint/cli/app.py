@@ -1,0 +1,87 @@
+"""The command line: ``phenoprint init run status query report data verify demo``.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partial (something of the screen could not be used).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from phenoprint.cli import command_data, command_demo, command_init, command_query, command_run, command_verify
+from phenoprint.cli.render import console, errors
+
+__all__ = ["app", "main"]
+
+DONE, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="phenoprint",
+    help="High-content screens from plate images to profiles, SQL and mechanism-of-action calls.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        console.print(f"phenoprint {version('phenoprint')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("init")(command_init.init)
+app.command("run")(command_run.run)
+app.command("status")(command_run.status)
+app.command("query")(command_query.query)
+app.command("report")(command_run.report)
+app.command("demo")(command_demo.demo)
+app.command("verify")(command_verify.verify)
+app.add_typer(command_data.app, name="data")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Errors that Phenoprint raises on purpose are printed as one message; ``PHENOPRINT_DEBUG=1`` shows the trace.
+    """
+    from rich.markup import escape
+
+    from phenoprint.errors import PhenoprintError, UsageError
+
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except PhenoprintError as error:
+        if os.environ.get("PHENOPRINT_DEBUG"):
+            raise
+        errors.print(f"[bold red]error[/]  {escape(str(error))}")
+        code = USAGE if isinstance(error, UsageError) else FAILED
+    except KeyboardInterrupt:
+        errors.print("stopped; what is done is kept, the same command goes on from here")
+        code = FAILED
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):
+            error.show()  # type: ignore[attr-defined]
+            code = USAGE
+        else:
+            raise
+    sys.exit(code or DONE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""``phenoprint demo``: draw a screen with known truth, run it, and say how much of the truth came back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phenoprint.cli.command_run import print_summary, summarise
+from phenoprint.cli.render import ProgressDisplay, console, print_json
+
+__all__ = ["demo"]
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of images and results.")] = Path("demo"),
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-j", min=1, help="Processes. Default: all cores.")
+    ] = None,
+    plates: Annotated[int, typer.Option("--plates", min=1, help="How many 384-well plates.")] = 1,
+    tiny: Annotated[bool, typer.Option("--tiny", help="One 24-well plate, in seconds.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulation.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> int:
+    """Simulate a 384-well Cell Painting plate, run everything on it, and print what was found."""
+    from phenoprint.pipeline import run_screen, simulate_screen
+    from phenoprint.pipeline.events import StepFinished, StepStarted, UnitFinished
+    from phenoprint.report import write_report
+    from phenoprint.simulate import demo_design, tiny_design
+
+    begun = time.perf_counter()
+    design = tiny_design(seed=seed) if tiny else demo_design(n_plates=plates, seed=seed)
+    with ProgressDisplay(quiet=as_json) as display:
+
+        def drawn(done: int, total: int) -> None:
+            if done == 1:
+                display(StepStarted("simulate", "Simulation", total, 0))
+            display(UnitFinished("simulate", str(done), 0.0))
+            if done == total:
+                display(StepFinished("simulate", total, 0, time.perf_counter() - begun))
+
+        simulated = simulate_screen(output / "simulated", design=design, workers=workers, on_well=drawn)
+        result = run_screen(simulated.config, output=output / "screen", workers=workers, on_event=display)
+    report = write_report(result.screen)
+    summary = summarise(result.screen)
+    seconds = time.perf_counter() - begun
+    if as_json:
+        print_json({"screen": str(result.screen.path), "report": str(report), "seconds": seconds, "summary": summary})
+    else:
+        print_summary(summary)
+        console.print(f"time    {seconds:.0f} s")
+        console.print(f"screen  {result.screen.path}")
+        console.print(f"report  {report}")
+        example = "SELECT * FROM activity ORDER BY mean_average_precision DESC LIMIT 5"
+        console.print(f'ask     phenoprint query {result.screen.path} "{example}"')
+    return 0

@@ -1,0 +1,55 @@
+"""``phenoprint init``: look at a folder and propose a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phenoprint.cli.render import console, print_frame, print_json
+
+__all__ = ["init"]
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Screen folder. Default: ./NAME, NAME being the folder's.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the screen.")] = None,
+    plate_map: Annotated[Path | None, typer.Option("--plate-map", help="The plate map, if it lies elsewhere.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a screen.toml.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+) -> int:
+    """Look at a folder, draw its plates from the files beside the map, and write a commented screen.toml."""
+    from phenoprint.pipeline import plate_drawings, propose, write_proposal
+
+    proposal = propose(folder, name=name, plate_map=plate_map)
+    target = output or Path.cwd() / (name or f"{folder.resolve().name}_screen")
+    path = write_proposal(proposal, target, force=force)
+    problems = proposal.ingested.reconciliation.problems
+    tables = proposal.ingested.tables
+    if as_json:
+        print_json(
+            {
+                "config": str(path),
+                "reader": proposal.layout.reader,
+                "options": dict(proposal.layout.options),
+                "channels": list(proposal.ingested.channels),
+                "plates": tables["plate"].to_dicts(),
+                "problems": problems.to_dicts(),
+            }
+        )
+        return 0
+    found = proposal.layout
+    how = ", ".join([found.reader, *found.options.values()])
+    console.print(f"{found.n_matched} images read as {how}; {found.n_unmatched} other TIFF files")
+    for drawing in plate_drawings(proposal.ingested):
+        console.print(drawing, markup=False)
+    print_frame(tables["plate"])
+    if problems.height:
+        print_frame(problems, limit=20, title="images and plate map disagree")
+    console.print(f"written  {path}")
+    console.print(f"next     edit the channels' names, then: phenoprint run {target}")
+    return 0

@@ -1,0 +1,130 @@
+"""``phenoprint run``, ``status`` and ``report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phenoprint.cli.render import ProgressDisplay, console, print_frame, print_json
+
+__all__ = ["report", "run", "status"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+ScreenPath = Annotated[Path, typer.Argument(metavar="SCREEN", help="A screen folder.")]
+
+
+def run(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A screen.toml, or a screen folder that holds one.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Screen folder. Default: the screen's name, below the current folder."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-j", min=1, help="Processes. Default: all cores.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed on bad data that have not changed.")
+    ] = False,
+    write_report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report.")] = True,
+    as_json: Json = False,
+) -> int:
+    """Run a screen from images to profiles; what is done and still holds is not done again."""
+    from phenoprint.pipeline import run_screen
+
+    with ProgressDisplay(quiet=as_json) as display:
+        result = run_screen(config, output=output, workers=workers, retry_failed=retry_failed, on_event=display)
+    path = None
+    if write_report:
+        from phenoprint.report import write_report as write
+
+        path = write(result.screen)
+    summary = summarise(result.screen)
+    if as_json:
+        steps = {name: vars(count) for name, count in result.summary.steps.items()}
+        print_json(
+            {
+                "screen": str(result.screen.path),
+                "report": None if path is None else str(path),
+                "is_partial": result.is_partial,
+                "seconds": result.summary.seconds,
+                "steps": steps,
+                "summary": summary,
+            }
+        )
+    else:
+        print_summary(summary)
+        console.print(f"screen  {result.screen.path}")
+        if path is not None:
+            console.print(f"report  {path}")
+        if result.is_partial:
+            console.print("[yellow]partial[/]: some input could not be used; 'phenoprint status' says what and why")
+    return 3 if result.is_partial else 0
+
+
+def summarise(screen: object) -> dict[str, object]:
+    """Return the numbers of a screen that a user looks at first."""
+    from phenoprint.pipeline import screen_summary
+
+    return screen_summary(screen)  # type: ignore[arg-type]
+
+
+def print_summary(summary: dict[str, object]) -> None:
+    """Print the numbers of a screen as a two-column table."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in summary.items():
+        if value is None or isinstance(value, (dict, list)):
+            continue
+        text = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+        table.add_row(name.replace("_", " "), text)
+    console.print(table)
+
+
+def status(screen: ScreenPath, as_json: Json = False) -> int:
+    """Say what is done, what failed and why, and what was lost where."""
+    from phenoprint.pipeline import screen_state
+    from phenoprint.store import open as open_screen
+
+    state = screen_state(open_screen(screen))
+    if as_json:
+        print_json(
+            {
+                "screen": str(state.path),
+                "held_by": state.held_by,
+                "steps": state.steps.to_dicts(),
+                "failures": state.failures.to_dicts(),
+                "lost": state.lost.to_dicts(),
+                "problems": state.problems.to_dicts(),
+            }
+        )
+    else:
+        console.print(f"screen  {state.path}{f'  (held by {state.held_by})' if state.held_by else ''}")
+        print_frame(state.steps)
+        for title, frame in (("failed", state.failures), ("images and plate map disagree", state.problems)):
+            if frame.height:
+                print_frame(frame, limit=20, title=title)
+        if state.lost.height:
+            print_frame(state.lost, limit=20, title="lost, by step and reason")
+    return 3 if state.failures.height else 0
+
+
+def report(
+    screen: ScreenPath,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Write the HTML report of a screen."""
+    from phenoprint.report import write_report
+    from phenoprint.store import open as open_screen
+
+    path = write_report(open_screen(screen), output=output)
+    if as_json:
+        print_json({"report": str(path)})
+    else:
+        console.print(f"report  {path}")
+    return 0

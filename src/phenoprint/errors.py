@@ -1,0 +1,121 @@
+"""The exceptions of Phenoprint.
+
+PhenoprintError
+├── UsageError            wrong arguments or configuration: nothing was done, change the call
+│   ├── UnknownNameError  a method, preset, channel or column that does not exist
+│   ├── ConfigError       screen.toml says something that cannot be
+│   └── MissingExtraError an optional dependency is not installed
+├── DataError             what lies on disk is not what it should be
+│   ├── ImageError        an image file cannot be read or does not fit its neighbours
+│   ├── PlateMapError     a plate map cannot be understood
+│   ├── SchemaError       a table lacks columns or holds wrong types
+│   └── LostRowsError     a join or a step would lose rows
+└── ScreenError           a screen folder cannot be used
+    ├── ScreenNotFoundError
+    └── ScreenLockedError another run holds the screen
+
+Messages say what was expected, what was found, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "ImageError",
+    "LostRowsError",
+    "MissingExtraError",
+    "PhenoprintError",
+    "PlateMapError",
+    "SchemaError",
+    "ScreenError",
+    "ScreenLockedError",
+    "ScreenNotFoundError",
+    "UnknownNameError",
+    "UsageError",
+]
+
+
+class PhenoprintError(Exception):
+    """Base of every error that Phenoprint raises on purpose."""
+
+
+class UsageError(PhenoprintError, ValueError):
+    """The arguments or the configuration are wrong; nothing was done."""
+
+
+class UnknownNameError(UsageError):
+    """A name is not among the known ones.
+
+    Parameters
+    ----------
+    kind
+        What the name should be, such as ``"normalization method"``.
+    name
+        What was given.
+    known
+        What there is; the closest is offered.
+
+    Examples
+    --------
+    >>> str(UnknownNameError("statistic", "medain", ["mean", "median"]))
+    "unknown statistic 'medain'; did you mean 'median'? Known: mean, median"
+    """
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = difflib.get_close_matches(str(name), names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+        super().__init__(f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}")
+
+
+class ConfigError(UsageError):
+    """The screen's configuration is wrong."""
+
+
+class MissingExtraError(UsageError, ImportError):
+    """An optional dependency is not installed.
+
+    Examples
+    --------
+    >>> str(MissingExtraError("harmonypy", extra="harmony", purpose="Harmony batch correction"))
+    "Harmony batch correction needs 'harmonypy', which is not installed: pip install 'phenoprint[harmony]'"
+    """
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package!r}, which is not installed: pip install 'phenoprint[{extra}]'")
+
+
+class DataError(PhenoprintError):
+    """What lies on disk or came in as data is not what it should be."""
+
+
+class ImageError(DataError):
+    """An image cannot be read or does not fit its neighbours."""
+
+
+class PlateMapError(DataError):
+    """A plate map cannot be understood."""
+
+
+class SchemaError(DataError):
+    """A table lacks columns or holds values of the wrong kind."""
+
+
+class LostRowsError(DataError):
+    """A join or a step would lose rows."""
+
+
+class ScreenError(PhenoprintError):
+    """A screen folder cannot be used."""
+
+
+class ScreenNotFoundError(ScreenError, FileNotFoundError):
+    """There is no screen at the path."""
+
+
+class ScreenLockedError(ScreenError):
+    """Another run holds the screen."""

@@ -1,0 +1,174 @@
+"""Whether replicates agree more than random wells do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import UsageError
+from phenoprint.evaluation.similarities import Vectors, prepare
+from phenoprint.profiles.frames import Groups, require_columns, to_polars
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FrameLike
+
+__all__ = ["ReplicateReproducibility", "replicate_reproducibility"]
+
+
+@dataclass(frozen=True)
+class ReplicateReproducibility:
+    """Outcome of `replicate_reproducibility`.
+
+    Attributes
+    ----------
+    fraction
+        Share of the treatments with replicates that are reproducible; NaN where there is none.
+    n_groups
+        Treatments with at least two usable replicates and a null.
+    groups
+        One row a treatment: the keys, ``n_replicates``, ``median_similarity`` (over its pairs), ``threshold``
+        (the quantile of the null of its size), ``p_value`` (share of the null, with the score itself, at or
+        above it), ``is_reproducible``; NULL with fewer than two replicates.
+    quantile, metric, null_size
+        As asked.
+    n_features
+        Features used.
+    """
+
+    fraction: float
+    n_groups: int
+    groups: pl.DataFrame
+    quantile: float
+    metric: str
+    null_size: int
+    n_features: int
+
+
+def replicate_reproducibility(
+    frame: FrameLike,
+    replicate_by: Sequence[str],
+    quantile: float = 0.95,
+    *,
+    metric: str = "pearson",
+    null_size: int = 1000,
+    missing: str = "drop",
+    seed: int = 0,
+) -> ReplicateReproducibility:
+    """Count the treatments whose replicates are more alike than wells of different treatments.
+
+    Known as percent replicating.
+
+    Parameters
+    ----------
+    frame
+        Well profiles.
+    replicate_by
+        Columns that make a treatment; rows with NULL in them are left out.
+    quantile
+        Of the null that the median similarity of a treatment's pairs must exceed.
+    metric
+        ``"pearson"`` (also ``"correlation"``), ``"cosine"`` or ``"euclidean"``.
+    null_size
+        Random sets of wells drawn for each number of replicates.
+    missing
+        ``"drop"`` or ``"error"`` for features that some profile lacks; see `average_precision`.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    ReplicateReproducibility
+        See there.
+
+    Raises
+    ------
+    UnknownNameError
+        For an absent column or an unknown metric.
+    UsageError
+        For a quantile outside 0 to 1, or no column in `replicate_by`.
+
+    Notes
+    -----
+    The null is matched in size: for treatments with m replicates it is the median over the pairs of m wells
+    of m different treatments, drawn without replacement, so that treatments with few replicates are not
+    favoured by the wider spread of their medians. A size larger than the number of treatments has no null and
+    no verdict.
+    """
+    if not 0 <= quantile <= 1:
+        raise UsageError(f"quantile must lie between 0 and 1; found {quantile}")
+    data = to_polars(frame)
+    require_columns(data, replicate_by, purpose="replicates")
+    if not replicate_by:
+        raise UsageError("replicate_by needs at least one column that makes a treatment; found none")
+    data = data.drop_nulls(list(replicate_by))
+    groups = Groups.of(data, replicate_by)
+    vectors = prepare(data, metric, missing=missing)
+    place = np.full(data.height, -1, dtype=np.intp)
+    place[vectors.rows] = np.arange(len(vectors.rows))
+    members = [place[rows][place[rows] >= 0] for rows in groups.rows()]
+    scores = np.array([_median_similarity(vectors, rows[None, :])[0] for rows in members])
+    sizes = np.array([len(rows) for rows in members], dtype=np.intp)
+    filled = [rows for rows in members if len(rows)]
+    nulls = {
+        int(size): _null(vectors, filled, int(size), null_size=null_size, seed=seed)
+        for size in np.unique(sizes)
+        if 2 <= size <= len(filled)
+    }
+    threshold = np.array([np.quantile(nulls[m], quantile) if m in nulls else np.nan for m in sizes.tolist()])
+    p_values = [
+        (1 + int((nulls[m] >= score).sum())) / (1 + null_size) if m in nulls else None
+        for m, score in zip(sizes.tolist(), scores, strict=True)
+    ]
+    judged = ~np.isnan(threshold)
+    table = groups.keys.with_columns(
+        pl.Series("n_replicates", sizes, dtype=pl.Int64),
+        pl.Series("median_similarity", scores, dtype=pl.Float64, nan_to_null=True),
+        pl.Series("threshold", threshold, dtype=pl.Float64, nan_to_null=True),
+        pl.Series("p_value", p_values, dtype=pl.Float64),
+    ).with_columns((pl.col("median_similarity") > pl.col("threshold")).alias("is_reproducible"))
+    return ReplicateReproducibility(
+        fraction=float((scores > threshold)[judged].mean()) if judged.any() else float("nan"),
+        n_groups=int(judged.sum()),
+        groups=table,
+        quantile=quantile,
+        metric=metric,
+        null_size=null_size,
+        n_features=len(vectors.features),
+    )
+
+
+def _median_similarity(vectors: Vectors, sets: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Median similarity over the pairs of each set of rows: shape (sets, m) to (sets,); NaN for m below 2."""
+    m = sets.shape[1]
+    if m < 2:
+        return np.full(len(sets), np.nan)
+    upper = np.triu_indices(m, 1)
+    chosen = vectors.values[sets]  # (sets, m, features)
+    products = (chosen @ chosen.transpose(0, 2, 1)).astype(np.float64)
+    if vectors.metric == "euclidean":
+        squares = np.diagonal(products, axis1=1, axis2=2)
+        distance = np.sqrt(np.maximum(squares[:, :, None] + squares[:, None, :] - 2 * products, 0))
+        products = 1 / (1 + distance)
+    return np.asarray(np.median(products[:, upper[0], upper[1]], axis=1), dtype=np.float64)
+
+
+def _null(
+    vectors: Vectors, members: list[NDArray[np.intp]], size: int, *, null_size: int, seed: int
+) -> NDArray[np.float64]:
+    """Median similarities of random sets of `size` wells of different treatments."""
+    rng = np.random.default_rng([seed, size])
+    lengths = np.array([len(rows) for rows in members])
+    starts = np.cumsum(lengths) - lengths
+    pool = np.concatenate(members)
+    keys = rng.random((null_size, len(members)))
+    treatments = np.argsort(keys, axis=1)[:, :size]
+    wells = pool[starts[treatments] + rng.integers(0, lengths[treatments])]
+    step = max(1, 2**24 // max(1, size * vectors.values.shape[1]))
+    parts = [_median_similarity(vectors, wells[i : i + step]) for i in range(0, null_size, step)]
+    return np.concatenate(parts)

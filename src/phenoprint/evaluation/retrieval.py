@@ -1,0 +1,219 @@
+"""Average precision: whether the replicates of a treatment find each other among the negatives.
+
+After Kalinin et al., Nat Commun 2025, as in copairs, whose numbers it reproduces; similarities come a block
+of queries at a time, so that memory does not grow with the number of pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import UsageError
+from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
+from phenoprint.profiles.frames import metadata_columns, require_columns, to_polars
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FrameLike
+
+__all__ = ["average_precision", "expected_average_precision"]
+
+
+def average_precision(
+    frame: FrameLike,
+    pos_sameby: Sequence[str],
+    pos_diffby: Sequence[str] = (),
+    *,
+    neg_sameby: Sequence[str] = (),
+    neg_diffby: Sequence[str] = (),
+    metric: str = "cosine",
+    missing: str = "drop",
+) -> pl.DataFrame:
+    """Score for each profile how high its positives rank among its negatives by similarity.
+
+    Parameters
+    ----------
+    frame
+        Profiles. Every row is a query and a candidate of the others.
+    pos_sameby, pos_diffby
+        Two rows are a positive pair where they agree in all columns of the first list and differ in all of
+        the second. As in SQL, NULL neither agrees nor differs: a row with NULL in one of the columns is in no
+        pair.
+    neg_sameby, neg_diffby
+        The same for negative pairs.
+    metric
+        ``"cosine"``, ``"correlation"`` (also ``"pearson"``) or ``"euclidean"``.
+    missing
+        ``"drop"``: features that lack a value in some row are left out, ``n_features`` says how many were
+        used; ``"error"``: they are an error. Rows that lack more than half of the features are left out as
+        queries and candidates in any case.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a query in the frame's order: its metadata, ``n_pos_pairs``, ``n_total_pairs`` (Int64),
+        ``average_precision``, ``normalized_average_precision`` (0 expected of a random order, 1 perfect;
+        Float64, NULL without positives), ``n_features`` (Int64).
+
+    Raises
+    ------
+    SchemaError
+        Where no complete feature is left (or, with ``missing="error"``, one is incomplete).
+    UnknownNameError
+        For an absent column or an unknown metric.
+    UsageError
+        Where there is no positive or no negative pair at all, or pairs are both.
+
+    Notes
+    -----
+    Equal similarities count with the average over all orders of the tied (McSherry and Najork, ECIR 2008);
+    copairs puts tied positives first.
+    """
+    data = to_polars(frame)
+    require_columns(data, pos_sameby, purpose="pos_sameby")
+    require_columns(data, pos_diffby, purpose="pos_diffby")
+    require_columns(data, neg_sameby, purpose="neg_sameby")
+    require_columns(data, neg_diffby, purpose="neg_diffby")
+    if not (pos_sameby or pos_diffby) or not (neg_sameby or neg_diffby):
+        raise UsageError("positive and negative pairs need at least one column each; found an empty definition")
+    vectors = prepare(data, metric, missing=missing)
+    codes = {
+        name: _codes(data.get_column(name))[vectors.rows]
+        for name in {*pos_sameby, *pos_diffby, *neg_sameby, *neg_diffby}
+    }
+    n = len(vectors.rows)
+    scores = np.full(n, np.nan)
+    n_pos, n_total = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    step = block_rows(n)
+    for start in range(0, n, step):
+        block = slice(start, min(start + step, n))
+        positive = _pairs(codes, block, pos_sameby, pos_diffby)
+        negative = _pairs(codes, block, neg_sameby, neg_diffby)
+        if bool((positive & negative).any()):
+            raise UsageError(
+                "pairs are positive and negative at once; add a column of pos_sameby "
+                f"({', '.join(pos_sameby)}) to neg_diffby ({', '.join(neg_diffby)})"
+            )
+        n_pos[block] = positive.sum(axis=1)
+        n_total[block] = n_pos[block] + negative.sum(axis=1)
+        scores[block] = _score(similarity_block(vectors, block), positive, negative)
+    if not n_pos.any():
+        raise UsageError(f"no positive pair: no two rows agree in {list(pos_sameby)} and differ in {list(pos_diffby)}")
+    if not (n_total > n_pos).any():
+        raise UsageError(f"no negative pair: no two rows agree in {list(neg_sameby)} and differ in {list(neg_diffby)}")
+    return _result(data, vectors.rows, n_pos, n_total, scores=scores, n_features=len(vectors.features))
+
+
+def expected_average_precision(n_pos: NDArray[np.int64], n_total: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Average precision expected of a random order of `n_total` candidates with `n_pos` positives.
+
+    ``(1 / L) * ((M - 1) / (L - 1) * (L - H_L) + H_L)`` with M positives, L candidates and the harmonic number
+    H_L; 0 without positives, 1 without negatives.
+    """
+    total = np.maximum(n_total, 2).astype(np.float64)
+    harmonics = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, max(int(n_total.max(initial=0)), 2) + 1))])
+    h = harmonics[np.maximum(n_total, 2)]
+    expected = ((n_pos - 1) / (total - 1) * (total - h) + h) / total
+    return np.where(n_pos == 0, 0.0, np.where(n_pos == n_total, 1.0, expected))
+
+
+def _codes(column: pl.Series) -> NDArray[np.int64]:
+    """Return a number for each value of a column; NULL (and NaN) is -1."""
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+    codes = column.rank("dense").fill_null(0).cast(pl.Int64).to_numpy() - 1
+    return codes.astype(np.int64)
+
+
+def _pairs(
+    codes: dict[str, NDArray[np.int64]], block: slice, sameby: Sequence[str], diffby: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Whether each query of the block pairs with each row: shape (queries, rows)."""
+    some = next(iter(codes.values()))
+    rows = np.arange(len(some))
+    mask: NDArray[np.bool_] = rows[block][:, None] != rows[None, :]
+    for name in sameby:
+        mask &= codes[name][block][:, None] == codes[name][None, :]
+    for name in diffby:
+        mask &= codes[name][block][:, None] != codes[name][None, :]
+    for name in {*sameby, *diffby}:
+        known = codes[name] >= 0
+        mask &= known[block][:, None] & known[None, :]
+    return mask
+
+
+def _score(
+    similarity: NDArray[np.float32], positive: NDArray[np.bool_], negative: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Average precision of each query; NaN without positives."""
+    # Candidates are few beside all rows in the usual design, so they are packed before sorting.
+    query, candidate = np.nonzero(positive | negative)
+    counts = np.bincount(query, minlength=len(similarity))
+    width = int(counts.max(initial=0))
+    if not width:
+        return np.full(len(similarity), np.nan)
+    place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+    packed = np.full((len(similarity), width), -np.inf, dtype=np.float32)
+    packed[query, place] = similarity[query, candidate]
+    relevant = np.zeros(packed.shape, dtype=bool)
+    relevant[query, place] = positive[query, candidate]
+    order = np.argsort(-packed, axis=1, kind="stable")
+    packed = np.take_along_axis(packed, order, axis=1)
+    hits = np.take_along_axis(relevant, order, axis=1).astype(np.float64)
+    rank = np.arange(1, width + 1, dtype=np.float64)
+    tied = (packed[:, 1:] == packed[:, :-1]) & np.isfinite(packed[:, 1:])
+    found = np.cumsum(hits, axis=1)
+    precision = _tied_precision(tied, hits, found, rank) if tied.any() else hits * found / rank
+    total = hits.sum(axis=1)
+    scores = np.full(len(similarity), np.nan)
+    np.divide(precision.sum(axis=1), total, out=scores, where=total > 0)
+    return scores
+
+
+def _tied_precision(
+    tied: NDArray[np.bool_], hits: NDArray[np.float64], found: NDArray[np.float64], rank: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the expected contribution of each rank over all orders of tied candidates."""
+    first = np.concatenate([np.ones((len(hits), 1), bool), ~tied], axis=1)
+    last = np.concatenate([~tied, np.ones((len(hits), 1), bool)], axis=1)
+    column = np.arange(hits.shape[1])
+    start = np.maximum.accumulate(np.where(first, column, 0), axis=1)
+    stop = np.minimum.accumulate(np.where(last, column, hits.shape[1] - 1)[:, ::-1], axis=1)[:, ::-1]
+    size = (stop - start + 1).astype(np.float64)
+    before = np.take_along_axis(found - hits, start, axis=1)
+    share = np.take_along_axis(found, stop, axis=1) - before
+    position = column - start
+    among = position * (share - 1) / np.maximum(size - 1, 1)
+    expected: NDArray[np.float64] = (share / size) * (before + 1 + among) / rank
+    return expected
+
+
+def _result(
+    data: pl.DataFrame,
+    rows: NDArray[np.intp],
+    n_pos: NDArray[np.int64],
+    n_total: NDArray[np.int64],
+    *,
+    scores: NDArray[np.float64],
+    n_features: int,
+) -> pl.DataFrame:
+    chance = expected_average_precision(n_pos, n_total)
+    normalized = np.clip((scores - chance) / np.maximum(1 - chance, 1e-10), -1, 1)
+    columns: dict[str, tuple[NDArray[np.float64], type[pl.DataType]]] = {
+        "n_pos_pairs": (n_pos.astype(np.float64), pl.Int64),
+        "n_total_pairs": (n_total.astype(np.float64), pl.Int64),
+        "average_precision": (scores, pl.Float64),
+        "normalized_average_precision": (normalized, pl.Float64),
+    }
+    series = []
+    for name, (values, dtype) in columns.items():
+        full = np.full(data.height, 0.0 if dtype is pl.Int64 else np.nan)
+        full[rows] = values
+        series.append(pl.Series(name, full, nan_to_null=True).cast(dtype))
+    series.append(pl.Series("n_features", [n_features] * data.height, dtype=pl.Int64))
+    return data.select(metadata_columns(data)).with_columns(series)

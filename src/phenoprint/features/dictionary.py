@@ -1,0 +1,119 @@
+"""The feature dictionary: what every column is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import UsageError
+from phenoprint.features._prepare import prepare_field
+from phenoprint.features.family import Definition, FeatureFamily
+from phenoprint.features.presets import preset_families
+
+__all__ = ["feature_dictionary"]
+
+_SCHEMA = dict.fromkeys(
+    (
+        "feature",
+        "compartment",
+        "family",
+        "measure",
+        "channel",
+        "parameters",
+        "unit",
+        "version",
+        "alias",
+        "description",
+        "source",
+        "difference",
+    ),
+    pl.String,
+)
+
+
+def feature_dictionary(
+    channels: Sequence[str],
+    *,
+    preset: str = "cell-painting-full",
+    families: Sequence[FeatureFamily] | None = None,
+) -> pl.DataFrame:
+    """Describe every feature that :func:`measure` returns for these channels.
+
+    Parameters
+    ----------
+    channels
+        A name a channel, as given to :func:`measure`.
+    preset
+        Name of a choice of families.
+    families
+        Families with their parameters, in place of a preset.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a feature, in the order of the columns: ``feature``, ``compartment``, ``family``, ``measure``,
+        ``channel`` (``"DNA"``, ``"DNA,ER"`` for a pair, NULL for none), ``parameters`` (what follows in the name),
+        ``unit``, ``version``, ``alias``, ``description`` (one line), ``source``, ``difference`` (how the value
+        knowingly differs from CellProfiler's, NULL where it does not).
+
+    Raises
+    ------
+    UsageError
+        If channel names repeat or the preset is unknown.
+
+    Examples
+    --------
+    >>> table = feature_dictionary(["DNA", "ER"], preset="minimal")
+    >>> table.filter(pl.col("feature") == "Cells_Correlation_Correlation_DNA_ER")["channel"].item()
+    'DNA,ER'
+    """
+    if not channels:
+        raise UsageError("channels must name at least one channel")
+    chosen = preset_families(preset) if families is None else tuple(families)
+    # Names depend on compartment, channels and parameters only: a field without objects has them all.
+    empty = np.zeros((8, 8), np.int32)
+    field = prepare_field(np.zeros((len(channels), 8, 8), np.float32), {"Nuclei": empty, "Cells": empty}, channels)
+    rows = [
+        _row(objects.compartment, name, family, channels)
+        for objects in field.compartments.values()
+        for family in chosen
+        for name in family.measure(objects)
+    ]
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+
+
+def _row(compartment: str, name: str, family: FeatureFamily, channels: Sequence[str]) -> tuple[str | None, ...]:
+    keys = [key for key in family.definitions if name == key or name.startswith(f"{key}_")]
+    key = max(keys, key=len, default="_".join(name.split("_")[:2]))
+    definition = family.definitions.get(key, Definition(""))
+    group, _, measure = key.partition("_")
+    found, parameters = _split(name[len(key) :].lstrip("_"), channels)
+    return (
+        f"{compartment}_{name}",
+        compartment,
+        group,
+        measure or group,
+        ",".join(found) or None,
+        "_".join(parameters) or None,
+        definition.unit,
+        family.version,
+        None,
+        definition.text or None,
+        family.source or None,
+        definition.difference,
+    )
+
+
+def _split(rest: str, channels: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell channels (whose names may hold underscores) from parameters in the tail of a name."""
+    by_length = sorted(channels, key=len, reverse=True)
+    found: list[str] = []
+    parameters: list[str] = []
+    while rest:
+        channel = next((c for c in by_length if rest == c or rest.startswith(f"{c}_")), None)
+        taken = channel if channel is not None else rest.partition("_")[0]
+        (found if channel is not None else parameters).append(taken)
+        rest = rest[len(taken) + 1 :]
+    return found, parameters

@@ -1,0 +1,46 @@
+"""Where objects are, their numbers and their relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from phenoprint.features._context import Objects
+from phenoprint.features.family import Definition, FeatureFamily, register_family
+
+__all__ = ["Location"]
+
+
+@register_family
+@dataclass(frozen=True)
+class Location(FeatureFamily):
+    """Centroid, object number, and the counts that tie a cytoplasm to its cell and nucleus."""
+
+    name: ClassVar[str] = "location"
+    source: ClassVar[str] = "CellProfiler 4.2.8 IdentifyTertiaryObjects and object bookkeeping"
+    definitions: ClassVar[Mapping[str, Definition]] = {
+        "Location_Center_X": Definition("x of the centroid in the image", "px"),
+        "Location_Center_Y": Definition("y of the centroid in the image", "px"),
+        "Number_Object_Number": Definition("number of the object in its field"),
+        "Children_Cytoplasm_Count": Definition("number of cytoplasms that belong to the object", "count"),
+        "Parent_Cells": Definition("number of the cell the cytoplasm belongs to"),
+        "Parent_Nuclei": Definition("number of the nucleus the cytoplasm surrounds"),
+    }
+
+    def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
+        """Measure one compartment; see :meth:`FeatureFamily.measure`."""
+        numbers = objects.field.numbers.astype(np.float64)
+        others = objects.field.compartments
+        y, x = objects.centre
+        result = {"Location_Center_X": x, "Location_Center_Y": y, "Number_Object_Number": numbers}
+        if objects.compartment == "Cytoplasm":
+            for parent in ("Cells", "Nuclei"):
+                if parent in others:
+                    result[f"Parent_{parent}"] = np.where(others[parent].area > 0, numbers, np.nan)
+        elif "Cytoplasm" in others:
+            result["Children_Cytoplasm_Count"] = (others["Cytoplasm"].area > 0).astype(np.float64)
+        return result

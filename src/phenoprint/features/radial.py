@@ -1,0 +1,93 @@
+"""Distribution of intensity between centre and edge: CellProfiler's MeasureObjectIntensityDistribution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from phenoprint.errors import UsageError
+from phenoprint.features._context import Objects
+from phenoprint.features._zernike import ZERNIKE_INDEXES, zernike_moments
+from phenoprint.features.family import Definition, FeatureFamily, register_family
+
+__all__ = ["RadialDistribution"]
+
+
+@register_family
+@dataclass(frozen=True)
+class RadialDistribution(FeatureFamily):
+    """Intensity in rings around the innermost pixel, and intensity-weighted Zernike moments.
+
+    Parameters
+    ----------
+    bins
+        Number of rings, equally wide in distance from the centre relative to the way to the edge.
+    zernike
+        Also magnitude and phase of the Zernike moments of each channel up to order 9.
+    exact_ties
+        Where several pixels are equally far from the edge, take the one that CellProfiler takes as the centre. Its
+        choice hangs on an unstable sort of the whole image; with False it is the first in reading order and what
+        is measured of an object does not depend on what else is in the image.
+    """
+
+    name: ClassVar[str] = "radial"
+    source: ClassVar[str] = "CellProfiler 4.2.8 MeasureObjectIntensityDistribution (scaled bins, own centres)"
+    definitions: ClassVar[Mapping[str, Definition]] = {
+        "RadialDistribution_FracAtD": Definition("share of the object's intensity in a ring (1 is innermost)"),
+        "RadialDistribution_MeanFrac": Definition("share of the intensity in a ring over its share of the pixels"),
+        "RadialDistribution_RadialCV": Definition(
+            "coefficient of variation of the mean intensities of the eight wedges of a ring; 0 for an empty ring"
+        ),
+        "RadialDistribution_ZernikeMagnitude": Definition(
+            "magnitude of a Zernike moment of the intensity in the enclosing circle, over the area", "intensity"
+        ),
+        "RadialDistribution_ZernikePhase": Definition("direction of that moment", "rad"),
+    }
+
+    bins: int = 4
+    zernike: bool = True
+    exact_ties: bool = True
+
+    def __post_init__(self) -> None:
+        if self.bins < 1:
+            raise UsageError(f"radial bins must be at least 1, not {self.bins}")
+
+    def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
+        """Measure every channel; see :meth:`FeatureFamily.measure`."""
+        from phenoprint.features._kernels_radial import radial_bins, radial_profile
+
+        result: dict[str, npt.NDArray[np.float64]] = {}
+        codes = radial_bins(
+            objects.edge_distance2,
+            objects.pixels,
+            objects.offsets,
+            objects.box,
+            objects.width,
+            objects.innermost(exact=self.exact_ties),
+            self.bins,
+        )
+        for c, channel in enumerate(objects.channels):
+            table = radial_profile(objects.values[c], codes, objects.offsets, self.bins)
+            for k, measure in enumerate(("FracAtD", "MeanFrac", "RadialCV")):
+                for ring in range(self.bins):
+                    name = f"RadialDistribution_{measure}_{channel}_{ring + 1}of{self.bins}"
+                    result[name] = np.ascontiguousarray(table[:, k, ring])
+            if self.zernike:
+                result |= _zernike(objects, c, channel)
+        return result
+
+
+def _zernike(objects: Objects, c: int, channel: str) -> dict[str, npt.NDArray[np.float64]]:
+    real, imaginary = zernike_moments(objects.power_sums[:, 1 + c])
+    area = np.where(objects.area > 0, objects.area, np.nan)
+    magnitude = np.hypot(real, imaginary) / area[:, None]
+    phase = np.arctan2(real, imaginary)  # in this order, as CellProfiler has it
+    result = {}
+    for k, (n, m) in enumerate(ZERNIKE_INDEXES):
+        result[f"RadialDistribution_ZernikeMagnitude_{channel}_{n}_{m}"] = np.ascontiguousarray(magnitude[:, k])
+        result[f"RadialDistribution_ZernikePhase_{channel}_{n}_{m}"] = np.ascontiguousarray(phase[:, k])
+    return result

@@ -1,0 +1,44 @@
+"""Images: where they are, what they hold, their pixels, lamp and quality."""
+
+from __future__ import annotations
+
+from phenoprint.images.crops import CHANNEL_COLORS, channel_limits, crop_cells, encode_png, montage, to_rgb
+from phenoprint.images.detect import DetectedLayout, LayoutCandidate, detect_layout
+from phenoprint.images.files import IMAGE_SCHEMA, inspect_files
+from phenoprint.images.flags import QualityLimits, flag_image_quality, quality_thresholds
+from phenoprint.images.illumination import Illumination, estimate_illumination
+from phenoprint.images.pixels import read_field, read_plane, to_unit, write_tiff
+from phenoprint.images.quality import QUALITY_COLUMNS, focus_slope, image_quality
+from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, Reader, get_reader, reader_names, register_reader
+
+__all__ = [
+    "CHANNEL_COLORS",
+    "IMAGE_SCHEMA",
+    "INDEX_SCHEMA",
+    "PATTERNS",
+    "QUALITY_COLUMNS",
+    "DetectedLayout",
+    "Illumination",
+    "LayoutCandidate",
+    "QualityLimits",
+    "Reader",
+    "channel_limits",
+    "crop_cells",
+    "detect_layout",
+    "encode_png",
+    "estimate_illumination",
+    "flag_image_quality",
+    "focus_slope",
+    "get_reader",
+    "image_quality",
+    "inspect_files",
+    "montage",
+    "quality_thresholds",
+    "read_field",
+    "read_plane",
+    "reader_names",
+    "register_reader",
+    "to_rgb",
+    "to_unit",
+    "write_tiff",
+]

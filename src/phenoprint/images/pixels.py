@@ -1,0 +1,268 @@
+"""Pixels in and out: one site as an array, an array as a TIFF."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from phenoprint.errors import ImageError, SchemaError, UsageError
+
+__all__ = ["read_field", "read_plane", "to_unit", "write_tiff"]
+
+Pixels = npt.NDArray[Any]
+
+
+def read_field(rows: pl.DataFrame, root: Path, *, channels: Sequence[str] | None = None) -> Pixels:
+    """Read the channels of one site.
+
+    Parameters
+    ----------
+    rows
+        Image table or index of one plate, well and site. Of several time points the first is read, of several
+        z planes the brightest pixel (maximum projection).
+    root
+        Image root that the paths are relative to.
+    channels
+        Which, and in which order; None: all, sorted by name.
+
+    Returns
+    -------
+    ndarray, shape (C, Y, X)
+        Values and type as stored; palette files give their indices, grey saved as RGB its first sample.
+
+    Raises
+    ------
+    ImageError
+        The rows belong to several sites, a channel is missing, two files claim one plane, a file cannot be
+        read, or shapes or types differ within the site.
+    """
+    needed = ["Metadata_Channel", "Metadata_Z", "Metadata_T", "path", "page"]
+    if absent := [name for name in needed if name not in rows.columns]:
+        raise SchemaError(f"read_field needs the columns {', '.join(needed)}; {', '.join(absent)} is missing")
+    where = _site_name(rows)
+    names = list(channels) if channels is not None else sorted(set(rows["Metadata_Channel"]))
+    if missing := [name for name in names if name not in set(rows["Metadata_Channel"])]:
+        there = ", ".join(sorted(set(rows["Metadata_Channel"]))) or "none"
+        raise ImageError(
+            f"{where}: no file of channel {', '.join(missing)}; there are: {there}; "
+            f"add the file, or leave the channel out for the whole screen"
+        )
+    if not names:
+        raise ImageError(f"{where}: no image to read")
+    wanted = rows.filter(pl.col("Metadata_Channel").is_in(names)).sort("Metadata_Channel", "Metadata_Z", "path")
+    wanted = wanted.filter(pl.col("Metadata_T") == pl.col("Metadata_T").min().over("Metadata_Channel"))
+    _check_unique(wanted, where)
+    stack: Pixels | None = None
+    first: str = ""
+    for position, name in enumerate(names):
+        planes = wanted.filter(pl.col("Metadata_Channel") == name)
+        for number, (path, page) in enumerate(planes.select("path", "page").iter_rows()):
+            plane = read_plane(Path(root) / path, page=page)
+            if stack is None:
+                stack, first = np.empty((len(names), *plane.shape), plane.dtype), path
+            _check_alike(plane, stack, where=where, paths=(path, first))
+            if number == 0:
+                stack[position] = plane
+            else:
+                np.maximum(stack[position], plane, out=stack[position])
+    assert stack is not None  # noqa: S101 - every name has a row
+    return stack
+
+
+def read_plane(path: Path, *, page: int = 0) -> Pixels:
+    """Read one page of a TIFF file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    page
+        0-based.
+
+    Returns
+    -------
+    ndarray, shape (Y, X)
+        Values as stored; the indices of a palette file, the first sample of grey saved as RGB.
+
+    Raises
+    ------
+    ImageError
+        The file is absent, a folder, empty, truncated, no TIFF, has no such page, holds colours, or numbers
+        that are not finite; the message names the path and what to do.
+    """
+    try:
+        pixels, samples = _decode(path, page)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{path} does not exist; correct the path or copy the file there") from error
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        raise ImageError(f"{path} is damaged or no TIFF ({error}); copy or export the file again") from error
+    return _one_sample(pixels, samples, path)
+
+
+def _decode(path: Path, page: int) -> tuple[Pixels, int]:
+    """Pixels of a page as tifffile gives them, and the samples a pixel."""
+    from tifffile import TiffFile
+
+    from phenoprint.images.tiff import describe_page
+
+    size = path.stat().st_size
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder where an image file was expected; move it away")
+    if size == 0:
+        raise ImageError(f"{path} is empty (0 bytes); copy or export the file again")
+    with TiffFile(path) as file:
+        if page >= len(file.pages):
+            raise ImageError(f"{path} has {len(file.pages)} pages; page {page} was asked for (0-based)")
+        one = file.pages[page].aspage()
+        header = describe_page(one, file_size=size)
+        if header.problem is not None:
+            raise ImageError(f"{path}: {header.problem}")
+        return one.asarray(), header.samples
+
+
+def _one_sample(pixels: Pixels, samples: int, path: Path) -> Pixels:
+    """Reduce grey saved as RGB to one plane; refuse colours and odd shapes."""
+    flat = np.squeeze(pixels)
+    if samples > 1 and flat.ndim == 3:
+        axis = 2 if flat.shape[2] == samples else 0
+        parts = np.moveaxis(flat, axis, 0)
+        if not all(np.array_equal(parts[0], part) for part in parts[1:3]):
+            raise ImageError(
+                f"{path} is a colour image ({samples} samples a pixel that differ); export each stain as its "
+                "own grey image, because the colours of a rendering are no intensities"
+            )
+        flat = np.ascontiguousarray(parts[0])
+    if flat.ndim != 2:
+        flat = pixels.reshape(pixels.shape[-2:]) if pixels.size == np.prod(pixels.shape[-2:]) else flat
+    if flat.ndim != 2:
+        raise ImageError(f"{path} holds an array of shape {pixels.shape}; expected one plane (Y, X)")
+    if flat.dtype.kind not in "biuf":
+        raise ImageError(f"{path} holds {flat.dtype} values; expected integers or floats")
+    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+        raise ImageError(f"{path} holds pixels that are no number (NaN or infinite); export it again")
+    return flat
+
+
+def _check_alike(plane: Pixels, stack: Pixels, *, where: str, paths: tuple[str, str]) -> None:
+    """Raise unless a plane has the shape and type of the first."""
+    path, first = paths
+    if plane.shape != stack.shape[1:]:
+        raise ImageError(
+            f"{where}: {path} has {plane.shape[0]} x {plane.shape[1]} pixels, {first} has {stack.shape[1]} x "
+            f"{stack.shape[2]}; the channels of a site must have one shape; export them with the same binning"
+        )
+    if plane.dtype != stack.dtype:
+        raise ImageError(
+            f"{where}: {path} holds {plane.dtype}, {first} holds {stack.dtype}; the channels of a site must "
+            "have one bit depth; export them with the same one"
+        )
+
+
+def _check_unique(rows: pl.DataFrame, where: str) -> None:
+    """Raise where two files claim one plane of one channel."""
+    keys = ["Metadata_Channel", "Metadata_Z"]
+    twice = rows.filter(pl.len().over(keys) > 1)
+    if twice.height:
+        channel = twice["Metadata_Channel"][0]
+        paths = twice.filter(pl.col("Metadata_Channel") == channel)["path"].to_list()
+        raise ImageError(
+            f"{where}: {len(paths)} files claim channel {channel}: {', '.join(paths[:3])}; remove copies, "
+            "or tell them apart by the file name pattern (site, z, t)"
+        )
+
+
+def _site_name(rows: pl.DataFrame) -> str:
+    """Say which site, for messages; refuse several."""
+    keys = [name for name in ("Metadata_Plate", "Metadata_Well", "Metadata_Site") if name in rows.columns]
+    sites = rows.select(keys).unique()
+    if sites.height > 1:
+        raise ImageError(f"read_field reads one site, the rows hold {sites.height}; filter them by {', '.join(keys)}")
+    values = sites.row(0) if sites.height else ()
+    named = zip((key.removeprefix("Metadata_").lower() for key in keys), values, strict=False)
+    return " ".join(f"{name} {value}" for name, value in named if value is not None) or "the site"
+
+
+def to_unit(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """Bring pixels to [0, 1] as CellProfiler does.
+
+    Parameters
+    ----------
+    pixels
+        Any shape. Integers are divided by their type's largest value, whatever the camera's bits; booleans
+        become 0 and 1; floats are taken to be in [0, 1] already and are not changed.
+
+    Returns
+    -------
+    ndarray of float32, same shape
+
+    Examples
+    --------
+    >>> to_unit(np.array([0, 255], np.uint8)).tolist()
+    [0.0, 1.0]
+    """
+    kind = pixels.dtype.kind
+    if kind in "bf":
+        return pixels.astype(np.float32)
+    if kind not in "iu":
+        raise UsageError(f"to_unit takes integer, boolean or float pixels, not {pixels.dtype}")
+    largest = np.iinfo(pixels.dtype).max
+    # float32 holds 8 and 16 bits exactly; wider types are divided before they are rounded
+    precise = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+    return np.divide(pixels, precise(largest), dtype=precise).astype(np.float32, copy=False)
+
+
+def write_tiff(path: Path, pixels: Pixels, *, compression: str | None = "zlib") -> None:
+    """Write an array as a TIFF: the file is whole or it is not there.
+
+    Parameters
+    ----------
+    path
+        Where; its folder must exist.
+    pixels
+        Shape (Y, X), or (N, Y, X) for a file of N pages; integers or float32.
+    compression
+        ``"zlib"`` (lossless, read by every program) or None.
+
+    Raises
+    ------
+    UsageError
+        Another number of dimensions.
+    ImageError
+        The disk is full or the folder cannot be written; no partial file is left.
+    """
+    from tifffile import imwrite
+
+    target = Path(path)
+    if pixels.ndim not in (2, 3) or pixels.size == 0:
+        raise UsageError(f"write_tiff takes (Y, X) or (N, Y, X) pixels, not an array of shape {pixels.shape}")
+    # not tempfile: its files are readable by their owner alone, and the mode survives the renaming
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    settings: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
+    if compression is not None:
+        settings |= {"compression": compression, "predictor": pixels.dtype.kind in "iu"}
+        settings["compressionargs"] = {"level": 1}  # a third of the time of level 6, a few percent larger
+    try:
+        with temporary.open("xb") as handle:
+            imwrite(handle, pixels, **settings)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise ImageError(
+            f"cannot write {target}: {error.strerror or error}; free space, or choose a folder you may write"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

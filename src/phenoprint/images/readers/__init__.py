@@ -1,0 +1,8 @@
+"""Readers: where the images of a plate are, by file names or by a table."""
+
+from __future__ import annotations
+
+from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, get_reader, reader_names, register_reader
+from phenoprint.images.readers.patterns import PATTERNS
+
+__all__ = ["INDEX_SCHEMA", "PATTERNS", "Reader", "get_reader", "reader_names", "register_reader"]

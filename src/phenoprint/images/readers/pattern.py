@@ -1,0 +1,229 @@
+"""The reader of files whose names say what they are."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import translate
+from pathlib import Path
+
+import polars as pl
+
+from phenoprint.errors import ImageError, UnknownNameError, UsageError
+from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, tidy_index
+from phenoprint.images.readers.patterns import GENERIC, GROUPS, PATTERNS
+from phenoprint.plates.well import normalize_wells
+
+__all__ = ["PatternReader", "list_files", "match_pattern"]
+
+# Folders of an export that are not the plate's.
+_NOT_A_PLATE = r"(?i)(?:^|/)(?:images?|img|raw|tiffs?|data|flex|timepoint_\d+|zstep_\d+|measurement[ _]?\d+)$"
+_HARMONY_TIME = r"__\d{4}-\d{2}-\d{2}.*$"  # BR00121482__2021-03-29T16_51_44-Measurement 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatternReader(Reader):
+    r"""Index files by a regular expression over their names.
+
+    Parameters
+    ----------
+    pattern
+        Name of a built-in pattern (see `phenoprint.images.PATTERNS`), a regular expression with named groups,
+        or ``"auto"`` for the built-in that fits best. Groups: ``well``, or ``row`` and ``col`` (letters or
+        numbers); ``plate``, ``site``, ``channel``, ``z``, ``t``. An expression with a ``/`` must match the
+        whole path below the root, any other the whole file name.
+    channels
+        Channel as the files say it (``"ch1"``, ``"w2"``) to its name (``"DNA"``); channels that are not named
+        keep the files' word.
+    plate
+        Plate of every file; outranks what the names say. Without it and without a ``plate`` group, the plate
+        is the innermost folder that is not an export's own (``Images``, ``TimePoint_1``) nor the well's, or
+        null directly below the root.
+    exclude
+        Shell patterns of file names to leave out.
+
+    Examples
+    --------
+    >>> reader = PatternReader(pattern=r"(?P<well>\w+)_(?P<channel>\w+)\.tif", channels={"c1": "DNA"})
+    >>> reader.pattern
+    '(?P<well>\\w+)_(?P<channel>\\w+)\\.tif'
+    """
+
+    pattern: str = "auto"
+    channels: Mapping[str, str] = field(default_factory=dict)
+    plate: str | None = None
+    exclude: tuple[str, ...] = ("*_thumb*", "._*")
+
+    def index(self, root: Path) -> pl.DataFrame:
+        """List the images whose names match; see `Reader.index`."""
+        paths = list_files(check_root(root), exclude=tuple(self.exclude))
+        expression = self.expression(paths, root=root)
+        matched = match_pattern(paths, expression, plate=self.plate).filter(pl.col("Metadata_Well").is_not_null())
+        return rename_channels(matched.select(list(INDEX_SCHEMA)), self.channels, where=str(root))
+
+    def expression(self, paths: pl.Series, *, root: Path) -> str:
+        """Return the regular expression over whole relative paths that this reader uses.
+
+        Raises
+        ------
+        UnknownNameError
+            The name is no built-in pattern.
+        UsageError
+            The expression cannot be compiled or names no well.
+        ImageError
+            ``"auto"``, and no built-in pattern matches a file.
+        """
+        if self.pattern == "auto":
+            return PATTERNS[best_pattern(paths, root=root)]
+        if self.pattern in PATTERNS:
+            return PATTERNS[self.pattern]
+        if "(?P<" not in self.pattern:
+            raise UnknownNameError("file name pattern", self.pattern, ["auto", *PATTERNS])
+        try:
+            groups = set(re.compile(self.pattern).groupindex)
+            pl.Series([""]).str.contains(self.pattern)
+        except (re.error, pl.exceptions.ComputeError) as error:
+            raise UsageError(
+                f"pattern {self.pattern!r} is not a regular expression we can use: {error}; "
+                f"look-around and back-references are not supported"
+            ) from error
+        if unknown := sorted(groups - GROUPS):
+            raise UnknownNameError("group of the file name pattern", unknown[0], GROUPS)
+        if not ({"well"} <= groups or {"row", "col"} <= groups):
+            raise UsageError(
+                f"pattern {self.pattern!r} names no well: add (?P<well>...), or (?P<row>...) and (?P<col>...)"
+            )
+        return self.pattern if "/" in self.pattern else rf"(?:.*/)?(?:{self.pattern})"
+
+
+def list_files(root: Path, *, exclude: tuple[str, ...] = ()) -> pl.Series:
+    """Relative paths of the TIFF files below a folder, sorted, with forward slashes.
+
+    A folder called like a file (``x.tif/``) is listed too, so that the inspection can say so. Links to
+    folders are followed.
+
+    Parameters
+    ----------
+    root
+        Image root.
+    exclude
+        Shell patterns of file names to leave out.
+    """
+    found: list[str] = []
+    top = os.fspath(root)
+    visited: set[str] = set()
+    for folder, subfolders, names in os.walk(top, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            subfolders.clear()  # a link back up
+            continue
+        visited.add(real)
+        prefix = "" if folder == top else os.path.relpath(folder, top).replace(os.sep, "/") + "/"
+        found += [prefix + name for name in (*names, *subfolders) if name.lower().endswith((".tif", ".tiff"))]
+    if exclude:
+        unwanted = re.compile("|".join(translate(mark.lower()) for mark in exclude))
+        found = [path for path in found if not unwanted.match(path.rpartition("/")[2].lower())]
+    return pl.Series("path", sorted(found), dtype=pl.String)
+
+
+def match_pattern(paths: pl.Series, expression: str, *, plate: str | None = None) -> pl.DataFrame:
+    """Read plate, well, site, channel, z and t from paths.
+
+    Parameters
+    ----------
+    paths
+        Relative paths, forward slashes.
+    expression
+        Regular expression over the whole path.
+    plate
+        Plate of every file; outranks the names.
+
+    Returns
+    -------
+    pl.DataFrame
+        A row a path, tidied as `Reader.index` says; ``Metadata_Well`` is null where the path does not match
+        or what stands in the place of a well is none.
+    """
+    whole = pl.col("path").str.extract_groups(f"^(?:{expression})$").alias("groups")
+    groups = paths.to_frame("path").with_columns(whole).unnest("groups")
+    for name in GROUPS - set(groups.columns):
+        groups = groups.with_columns(pl.lit(None, dtype=pl.String).alias(name))
+    row, col = pl.col("row"), pl.col("col")
+    position = pl.when(row.str.contains(r"^\d+$")).then("r" + row + "c" + col).otherwise(row + col)
+    groups = groups.with_columns(pl.coalesce("well", position).alias("spelled"))
+    groups = groups.with_columns(normalize_wells(groups["spelled"], strict=False).alias("Metadata_Well"))
+    named = groups.with_columns(
+        (pl.lit(plate) if plate is not None else pl.coalesce("plate", _folder_plate(groups))).alias("Metadata_Plate"),
+        pl.col("site").fill_null("1").alias("Metadata_Site"),
+        pl.col("channel").fill_null("1").alias("Metadata_Channel"),
+        pl.col("z").cast(pl.Int32, strict=False).fill_null(0).alias("Metadata_Z"),
+        pl.col("t").cast(pl.Int32, strict=False).fill_null(0).alias("Metadata_T"),
+        pl.lit(0).alias("page"),
+    )
+    return tidy_index(named)
+
+
+def _folder_plate(groups: pl.DataFrame) -> pl.Series:
+    """Innermost folder that is not an export's own; null directly below the root.
+
+    A folder a well is no plate, but only where every file lies in the folder of its well: plates are called P02 too.
+    """
+    folder = _without_export(groups["path"].str.replace(r"/?[^/]*$", ""))
+    last = folder.str.extract(r"([^/]+)$", 1)
+    of_well = normalize_wells(last, strict=False).eq_missing(groups["Metadata_Well"])
+    if (of_well | groups["Metadata_Well"].is_null()).all():
+        last = _without_export(folder.str.replace(r"/?[^/]*$", "")).str.extract(r"([^/]+)$", 1)
+    return last.str.replace(_HARMONY_TIME, "")
+
+
+def _without_export(folders: pl.Series) -> pl.Series:
+    """Cut the folders that an export adds; Images/TimePoint_1/ZStep_0 is the deepest nesting in use."""
+    for _ in range(3):
+        folders = folders.str.replace(_NOT_A_PLATE, "")
+    return folders
+
+
+def best_pattern(paths: pl.Series, *, root: Path) -> str:
+    """Name of the built-in pattern that fits best: most files, general patterns at a discount.
+
+    Raises
+    ------
+    ImageError
+        There is no TIFF file, or no pattern matches.
+    """
+    counts = {name: int(paths.str.contains(f"^(?:{text})$").sum()) for name, text in PATTERNS.items()}
+    best = max(counts, key=lambda name: counts[name] * GENERIC.get(name, 1.0))  # the first of equals
+    if not counts[best]:
+        seen = ", ".join(paths.head(3).to_list()) or "none"
+        raise ImageError(
+            f"no built-in file name pattern matches the {len(paths)} TIFF files below {root} (first: "
+            f"{seen}); give a pattern with (?P<well>...), (?P<site>...), (?P<channel>...), or a load_data.csv"
+        )
+    return best
+
+
+def rename_channels(index: pl.DataFrame, channels: Mapping[str, str], *, where: str) -> pl.DataFrame:
+    """Give channels their names.
+
+    Raises
+    ------
+    UnknownNameError
+        The mapping names a channel that no file has.
+    UsageError
+        Two channels would get one name.
+    """
+    if not channels:
+        return index
+    seen = set(index["Metadata_Channel"].unique())
+    for name in channels:
+        if name not in seen and index.height:
+            raise UnknownNameError(f"channel of the files below {where}", name, seen)
+    renamed = [channels.get(name, name) for name in sorted(seen)]
+    if twice := sorted({name for name in renamed if renamed.count(name) > 1}):
+        raise UsageError(
+            f"two channels of the files below {where} would be called {twice[0]!r}: {dict(channels)}; "
+            f"the files have {', '.join(sorted(seen))}"
+        )
+    return tidy_index(index.with_columns(pl.col("Metadata_Channel").replace(dict(channels))))

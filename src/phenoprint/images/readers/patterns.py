@@ -1,0 +1,67 @@
+"""File names of microscopes and public screens, as regular expressions over the path below the image root.
+
+Named groups: ``plate``, ``well`` (or ``row`` and ``col``, letters or numbers, padded or not), ``site``,
+``channel``, ``z``, ``t``. Patterns are matched by Rust's regex engine (polars): no look-around, no
+back-references.
+"""
+
+from __future__ import annotations
+
+__all__ = ["GENERIC", "GROUPS", "PATTERNS"]
+
+GROUPS = frozenset({"plate", "well", "row", "col", "site", "channel", "z", "t"})
+
+_DIRS = r"(?:.*/)?"
+_WELL = r"(?P<well>[A-Pa-p]\d{1,2}|[Q-Zq-z]\d{2}|[Aa][A-Fa-f]\d{2})"
+_Z_T = r"(?:_z(?P<z>\d+))?(?:_t(?P<t>\d+))?"
+_GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_TIFF = r"\.(?i:tiff?)"
+
+# From the most particular to the most general.
+PATTERNS: dict[str, str] = {
+    # Opera Phenix and Operetta, Harmony 4 and 5: r01c01f01p01-ch1sk1fk1fl1.tiff
+    "phenix": _DIRS
+    + r"r(?P<row>\d+)c(?P<col>\d+)f(?P<site>\d+)p(?P<z>\d+)(?:rc\d+)?-(?P<channel>ch\d+)"
+    + r"(?:sk(?P<t>\d+))?(?:fk\d+)?(?:fl\d+)?"
+    + _TIFF,
+    # Yokogawa CellVoyager: name_D08_T0001F001L01A01Z01C01.tif
+    "cellvoyager": _DIRS
+    + r"(?P<plate>[^/]+)_"
+    + _WELL
+    + r"_T(?P<t>\d+)F(?P<site>\d+)L\d+A\d+Z(?P<z>\d+)(?P<channel>C\d+)"
+    + _TIFF,
+    # ImageXpress (MetaXpress): TimePoint_1/ZStep_0/name_B02_s1_w1<guid>.TIF; BBBC021 and BBBC022 too
+    "imagexpress": r"(?:(?:.*/)?TimePoint_(?P<t>\d+)/)?(?:(?:.*/)?ZStep_(?P<z>\d+)/)?"
+    + _DIRS
+    + r"(?:(?P<plate>[^/]+?)_)??"  # the shortest, or site s10 would be well S10
+    + _WELL
+    + r"(?:_s(?P<site>\d+))?_(?P<channel>w\d{1,2})(?:"
+    + _GUID
+    + r")?"
+    + _TIFF,
+    # BBBC013 and BBBC014: Channel1-01-A-01.tif
+    "bbbc013": _DIRS + r"(?P<channel>Channel\d+)-\d+-(?P<row>[A-P])-(?P<col>\d{2})" + _TIFF,
+    # BioTek Cytation and Lionheart (Gen5): B7_01_1_3_DAPI_001.tif
+    "cytation": _DIRS + _WELL + r"_\d+_\d+_(?P<site>\d+)_(?P<channel>[^/_]+)_(?P<t>\d+)" + _TIFF,
+    # GE InCell Analyzer: B - 02(fld 1 wv DAPI - DAPI z 1 time 1).tif
+    "incell": _DIRS
+    + r"(?P<row>[A-Pa-p]) - (?P<col>\d+)\(fld (?P<site>\d+)(?: wv (?P<channel>[^)]+?))?"
+    + r"(?: z (?P<z>\d+))?(?: time (?P<t>\d+)(?: - [^)]*)?)?\)"
+    + _TIFF,
+    # Thermo CellInsight and ArrayScan: AS_09125_050116030001_D03f00d0.tif
+    "cellinsight": _DIRS + r"(?P<plate>[^/]+)_" + _WELL + r"f(?P<site>\d{2,3})(?P<channel>d\d)" + _TIFF,
+    # <plate>/<well>_s<site>_<channel>[_z<z>][_t<t>].tif
+    "generic": _DIRS + _WELL + r"_s(?P<site>\d+)_(?P<channel>[^/]+?)" + _Z_T + _TIFF,
+    # <plate>_<well>_s<site>_<channel>.tif, or with dashes and without the s
+    "generic_flat": _DIRS
+    + r"(?P<plate>[^/]+?)[_-]"
+    + _WELL
+    + r"[_-][sf]?(?P<site>\d+)[_-](?P<channel>[^/]+?)"
+    + _Z_T
+    + _TIFF,
+    # <well>_<channel>.tif: one field a well
+    "generic_one_site": _DIRS + r"(?:(?P<plate>[^/]+?)[_-])?" + _WELL + r"[_-](?P<channel>[^/]+?)" + _TIFF,
+}
+
+# These match much that they should not: a layout's own pattern wins against them with fewer files.
+GENERIC = {"generic": 0.5, "generic_flat": 0.5, "generic_one_site": 0.25}

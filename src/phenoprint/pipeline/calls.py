@@ -1,0 +1,233 @@
+"""From profiles to calls: activity against controls, mechanisms by neighbours, dose curves, beside baselines."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from phenoprint.analysis import fit_hill
+from phenoprint.evaluation import (
+    average_precision,
+    mean_average_precision,
+    moa_accuracy,
+    replicate_reproducibility,
+)
+from phenoprint.profiles import feature_columns
+
+__all__ = ["activity", "dose_curves", "moa_calls", "replicate_score"]
+
+_DESCRIBE = [
+    "Metadata_perturbation",
+    "Metadata_compound",
+    "Metadata_Concentration",
+    "Metadata_Concentration_Unit",
+    "Metadata_moa",
+    "Metadata_pert_type",
+]
+
+ACTIVITY_SCHEMA = {
+    "Metadata_perturbation": pl.String,
+    "Metadata_compound": pl.String,
+    "Metadata_Concentration": pl.Float64,
+    "Metadata_Concentration_Unit": pl.String,
+    "Metadata_moa": pl.String,
+    "Metadata_pert_type": pl.String,
+    "n_replicates": pl.Int64,
+    "mean_average_precision": pl.Float64,
+    "mean_normalized_average_precision": pl.Float64,
+    "p_value": pl.Float64,
+    "corrected_p_value": pl.Float64,
+    "smallest_p": pl.Float64,
+    "below_corrected_p": pl.Boolean,
+}
+PREDICTION_SCHEMA = {
+    "Metadata_perturbation": pl.String,
+    "Metadata_compound": pl.String,
+    "Metadata_moa": pl.String,
+    "predicted": pl.String,
+    "is_correct": pl.Boolean,
+    "nearest": pl.String,
+    "similarity": pl.Float64,
+}
+CURVE_SCHEMA = {
+    "readout": pl.String,
+    "Metadata_compound": pl.String,
+    "Metadata_Concentration_Unit": pl.String,
+    "ec50": pl.Float64,
+    "ec50_low": pl.Float64,
+    "ec50_high": pl.Float64,
+    "slope": pl.Float64,
+    "bottom": pl.Float64,
+    "top": pl.Float64,
+    "r2": pl.Float64,
+    "n_wells": pl.Int64,
+    "n_doses": pl.Int64,
+    "status": pl.String,
+    "reason": pl.String,
+}
+SCORE_SCHEMA = {"score": pl.String, "value": pl.Float64, "n": pl.Int64, "description": pl.String}
+
+
+def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) -> pl.DataFrame:
+    """Score how well the replicates of each treatment find each other among the negative controls of their plate.
+
+    Mean average precision after Kalinin et al., Nature Communications 2025, as in the JUMP protocol: replicates share
+    ``Metadata_perturbation``; negatives are the ``negcon`` wells of the same plate.
+
+    Parameters
+    ----------
+    profiles
+        Well profiles (level 4b), one row a well.
+    null_size
+        Size of the null distribution.
+    seed
+        Seed of the null distribution.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a treatment with at least two wells; empty without negative controls.
+    """
+    wells = profiles.filter(pl.col("Metadata_pert_type").is_in(["trt", "poscon", "negcon"]))
+    wells = wells.filter(pl.col("Metadata_perturbation").is_not_null())
+    repeated = (
+        wells.filter(pl.col("Metadata_pert_type") != "negcon")
+        .group_by("Metadata_perturbation")
+        .len()
+        .filter(pl.col("len") > 1)
+    )
+    controls = wells.filter(pl.col("Metadata_pert_type") == "negcon")
+    if repeated.is_empty() or controls.is_empty() or not feature_columns(wells):
+        return pl.DataFrame(schema=ACTIVITY_SCHEMA)
+    queries = wells.filter(pl.col("Metadata_perturbation").is_in(repeated["Metadata_perturbation"].implode()))
+    # A control is nobody's replicate: each gets an identity of its own.
+    singles = controls.with_columns(
+        (pl.lit("negcon ") + pl.col("Metadata_Plate") + pl.lit(" ") + pl.col("Metadata_Well")).alias(
+            "Metadata_perturbation"
+        )
+    )
+    scored = average_precision(
+        pl.concat([queries, singles]),
+        pos_sameby=["Metadata_perturbation"],
+        pos_diffby=[],
+        neg_sameby=["Metadata_Plate"],
+        neg_diffby=["Metadata_pert_type", "Metadata_perturbation"],
+    )
+    scored = scored.filter((pl.col("Metadata_pert_type") != "negcon") & pl.col("average_precision").is_not_null())
+    result = mean_average_precision(scored, sameby=["Metadata_perturbation"], null_size=null_size, seed=seed)
+    about = queries.select(_DESCRIBE).unique("Metadata_perturbation", keep="first", maintain_order=True)
+    counts = queries.group_by("Metadata_perturbation").len("n_replicates")
+    joined = (
+        result.select([name for name in result.columns if name not in _DESCRIBE[1:] and name != "n_replicates"])
+        .join(about, on="Metadata_perturbation", how="left")
+        .join(counts, on="Metadata_perturbation", how="left")
+    )
+    return joined.select(pl.col(name).cast(dtype) for name, dtype in ACTIVITY_SCHEMA.items()).sort(
+        "Metadata_perturbation"
+    )
+
+
+def replicate_score(profiles: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
+    """Return the share of treatments whose replicates agree better than the 95th percentile of a size-matched null."""
+    wells = profiles.filter(pl.col("Metadata_pert_type").is_in(["trt", "poscon"]))
+    wells = wells.filter(pl.col("Metadata_perturbation").is_not_null())
+    repeated = wells.group_by("Metadata_perturbation").len().filter(pl.col("len") > 1)
+    if repeated.height < 2 or not feature_columns(wells):
+        return pl.DataFrame(schema=SCORE_SCHEMA)
+    record = replicate_reproducibility(wells, replicate_by=["Metadata_perturbation"], seed=seed)
+    row = (
+        "replicates_reproducible",
+        record.fraction,
+        record.n_groups,
+        "share of treatments whose replicates correlate above the 95th percentile of random groups of their size",
+    )
+    return pl.DataFrame([row], schema=SCORE_SCHEMA, orient="row")
+
+
+def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Call the mechanism of each active treatment from the nearest treatment of another compound.
+
+    Only treatments that beat the negative controls take part, and a compound never meets itself
+    (not-same-compound accuracy). The same splits are scored with shuffled labels and with the cell count alone.
+
+    Returns
+    -------
+    tuple
+        Predictions, one row a treatment, and scores, one row a score.
+    """
+    found = active.filter(pl.col("below_corrected_p").fill_null(False))["Metadata_perturbation"]
+    called = consensus.filter(
+        pl.col("Metadata_perturbation").is_in(found.implode())
+        & pl.col("Metadata_moa").is_not_null()
+        & (pl.col("Metadata_pert_type") == "trt")
+    )
+    compounds = called.group_by("Metadata_moa").agg(pl.col("Metadata_compound").n_unique().alias("n"))
+    shared = compounds.filter(pl.col("n") > 1)["Metadata_moa"]
+    called = called.filter(pl.col("Metadata_moa").is_in(shared.implode()))
+    if shared.len() < 2 or not feature_columns(called):
+        return pl.DataFrame(schema=PREDICTION_SCHEMA), pl.DataFrame(schema=SCORE_SCHEMA)
+    record = moa_accuracy(called, label="Metadata_moa", not_same=["Metadata_compound"], seed=seed)
+    scores = [
+        (
+            "moa_accuracy",
+            record.accuracy,
+            record.n,
+            "active treatments whose nearest other compound shares the mechanism",
+        ),
+        ("moa_accuracy_shuffled_labels", record.shuffled_accuracy, record.n, "the same with shuffled mechanisms"),
+    ]
+    if record.count_accuracy is not None:
+        scores.append(
+            ("moa_accuracy_cell_count_only", record.count_accuracy, record.n, "the same from cell counts alone")
+        )
+    predictions = record.predictions.select(pl.col(name).cast(dtype) for name, dtype in PREDICTION_SCHEMA.items())
+    return predictions.sort("Metadata_perturbation"), pl.DataFrame(scores, schema=SCORE_SCHEMA, orient="row")
+
+
+def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: list[str]) -> pl.DataFrame:
+    """Fit a Hill curve a compound and readout.
+
+    Parameters
+    ----------
+    values
+        ``Metadata_Plate``, ``Metadata_Well``, ``readout``, ``value``.
+    wells
+        The well table; only ``trt`` wells with a dose stand on a curve.
+    readouts
+        Which readouts to fit.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a compound and readout: EC50 with its 95% interval in ``Metadata_Concentration_Unit``, slope, bottom,
+        top, r2, number of wells and doses, status and reason.
+    """
+    keys = ["Metadata_Plate", "Metadata_Well"]
+    treated = wells.filter((pl.col("Metadata_pert_type") == "trt") & pl.col("Metadata_Concentration").is_not_null())
+    joined = values.join(treated, on=keys, how="inner").drop_nulls("value")
+    rows = []
+    by = ["readout", "Metadata_compound", "Metadata_Concentration_Unit"]
+    for (readout, compound, unit), group in joined.sort(*by, "Metadata_Concentration").group_by(
+        by, maintain_order=True
+    ):
+        if readout not in readouts:
+            continue
+        fit = fit_hill(group["Metadata_Concentration"].to_numpy(), group["value"].to_numpy())
+        rows.append(
+            {
+                "readout": readout,
+                "Metadata_compound": compound,
+                "Metadata_Concentration_Unit": unit,
+                "ec50": fit.ec50,
+                "ec50_low": fit.ec50_low,
+                "ec50_high": fit.ec50_high,
+                "slope": fit.slope,
+                "bottom": fit.bottom,
+                "top": fit.top,
+                "r2": fit.r2,
+                "n_wells": group.height,
+                "n_doses": group["Metadata_Concentration"].n_unique(),
+                "status": fit.status,
+                "reason": fit.reason,
+            }
+        )
+    return pl.DataFrame(rows, schema=CURVE_SCHEMA)

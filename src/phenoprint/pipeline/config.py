@@ -1,0 +1,272 @@
+"""``screen.toml``: what the user says of a screen, checked before anything runs.
+
+Each section is a frozen model that refuses unknown keys, so that a misspelt option is an error and never a silent
+default. Sections are what steps depend on: changing a value re-runs the steps that read its section.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from phenoprint.errors import ConfigError
+
+__all__ = [
+    "CellQualitySection",
+    "EvaluationSection",
+    "FeaturesSection",
+    "IlluminationSection",
+    "ImagesSection",
+    "PlateMapSection",
+    "ProfilesSection",
+    "QualitySection",
+    "ReportSection",
+    "ScreenConfig",
+    "ScreenSection",
+    "SegmentationSection",
+    "load_config",
+    "parse_config",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class ScreenSection(_Section):
+    """Name of the screen; the results go into a folder of this name."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w .-]+$")
+    description: str = ""
+
+
+class ImagesSection(_Section):
+    """Where the images are and how their names are read."""
+
+    root: str | None = None
+    dataset: str | None = None
+    reader: str = "pattern"
+    pattern: str | None = None
+    load_data: str | None = None
+    plate: str | None = None
+    channels: dict[str, str] = Field(default_factory=dict)
+    pixel_size_um: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ImagesSection:
+        if (self.root is None) == (self.dataset is None):
+            raise ValueError("give exactly one of 'root' (a folder of images) and 'dataset' (a fetched data set)")
+        if self.load_data is not None and self.reader != "load_data":
+            raise ValueError("'load_data' names the CSV of the reader 'load_data': set reader = \"load_data\"")
+        return self
+
+
+class PlateMapSection(_Section):
+    """Which plate-map files to read; ``batches`` gives each plate its batch."""
+
+    files: list[str] = Field(default_factory=list)
+    barcode_platemap: str | None = None
+    format: int | None = None
+    batches: dict[str, str] = Field(default_factory=dict)
+
+
+class IlluminationSection(_Section):
+    """How uneven lighting is corrected; the options are those of `phenoprint.images.estimate_illumination`."""
+
+    method: Literal["cellprofiler", "basic", "none"] = "cellprofiler"
+    average: Literal["trimmed", "median", "mean"] = "trimmed"
+    dark: bool = False
+    offset: float = Field(default=0.0, ge=0, lt=1)
+    smoothing_px: float | None = Field(default=None, gt=0)
+    max_fields: int = Field(default=96, ge=2)
+
+
+class QualitySection(_Section):
+    """What is done with flagged fields."""
+
+    exclude_flagged_sites: bool = True
+
+
+class SegmentationSection(_Section):
+    """Which segmenter and with what; ``parameters`` are the segmenter's own."""
+
+    segmenter: str = "classical"
+    nucleus_diameter_um: float | None = Field(default=None, gt=0)
+    nucleus_diameter_px: float | None = Field(default=None, gt=0)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_diameter(self) -> SegmentationSection:
+        if self.nucleus_diameter_um is not None and self.nucleus_diameter_px is not None:
+            raise ValueError("give one of 'nucleus_diameter_um' and 'nucleus_diameter_px', not both")
+        return self
+
+
+class FeaturesSection(_Section):
+    """Which features are measured."""
+
+    preset: str = "cell-painting-full"
+
+
+class CellQualitySection(_Section):
+    """Which cells are left out of profiles."""
+
+    exclude_flagged_cells: bool = True
+    exclude_border_cells: bool = True
+
+
+class ProfilesSection(_Section):
+    """From cells to profiles.
+
+    ``readouts`` are named SQL expressions over the columns of a cell, such as
+    ``"ln(Nuclei_Intensity_MeanIntensity_GFP / Cytoplasm_Intensity_MeanIntensity_GFP)"``; the median of a well is kept.
+    """
+
+    statistic: str = "median"
+    min_cells: int = Field(default=1, ge=1)
+    normalize: str = "mad_robust"
+    reference: Literal["negcon", "all"] = "negcon"
+    select: list[str] = Field(
+        default_factory=lambda: [
+            "drop_na_columns",
+            "variance_threshold",
+            "drop_outliers",
+            "correlation_threshold",
+        ]
+    )
+    consensus: str = "median"
+    readouts: dict[str, str] = Field(default_factory=dict)
+
+
+class EvaluationSection(_Section):
+    """What profiles are scored on."""
+
+    null_size: int = Field(default=10_000, ge=100)
+    dose_response: list[str] = Field(default_factory=list)
+    seed: int = 0
+
+
+class ReportSection(_Section):
+    """What the report shows."""
+
+    gallery_treatments: int = Field(default=40, ge=0)
+    gallery_cells: int = Field(default=12, ge=1)
+    crop_size_um: float | None = Field(default=None, gt=0)
+    crop_size_px: int | None = Field(default=None, ge=8)
+
+
+class ScreenConfig(_Section):
+    r"""The whole of ``screen.toml``.
+
+    Examples
+    --------
+    >>> config = parse_config('screen.name = "pilot"\nimages.root = "plates"')
+    >>> config.screen.name, config.segmentation.segmenter
+    ('pilot', 'classical')
+    """
+
+    screen: ScreenSection
+    images: ImagesSection
+    plate_map: PlateMapSection = PlateMapSection()
+    illumination: IlluminationSection = IlluminationSection()
+    quality: QualitySection = QualitySection()
+    segmentation: SegmentationSection = SegmentationSection()
+    features: FeaturesSection = FeaturesSection()
+    cell_quality: CellQualitySection = CellQualitySection()
+    profiles: ProfilesSection = ProfilesSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    report: ReportSection = ReportSection()
+
+    def section(self, name: str) -> dict[str, Any]:
+        r"""Return one section as plain data, for a step's key.
+
+        Examples
+        --------
+        >>> parse_config('screen.name = "p"\nimages.root = "d"').section("features")
+        {'preset': 'cell-painting-full'}
+        """
+        data: dict[str, Any] = getattr(self, name).model_dump(mode="json")
+        return data
+
+
+def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Return the keys allowed where ``location`` (a pydantic error location) points."""
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    """Turn a pydantic error into sentences a user can act on."""
+    lines = [f"{source} cannot be used:"]
+    for item in error.errors():
+        location = item["loc"]
+        key = ".".join(str(part) for part in location) or "(file)"
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(ScreenConfig, location)
+            close = difflib.get_close_matches(str(location[-1]), known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            lines.append(f"  {key}: no such key; {hint}known here: {', '.join(known)}")
+        elif item["type"] == "missing":
+            lines.append(f"  {key}: missing; add it")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            found = "" if isinstance(item["input"], dict) else f" (found {item['input']!r})"
+            lines.append(f"  {key}: {message}{found}")
+    return "\n".join(lines)
+
+
+def parse_config(text: str, *, source: str = "screen.toml") -> ScreenConfig:
+    r"""Parse the text of a ``screen.toml``.
+
+    Parameters
+    ----------
+    text
+        TOML.
+    source
+        Where the text comes from, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If it is not TOML, or a key is unknown, missing or of a wrong kind; every problem is named at once.
+
+    Examples
+    --------
+    >>> parse_config('screen.name = "p"\nimages.root = "d"\nfeatures.presset = "minimal"')
+    Traceback (most recent call last):
+    phenoprint.errors.ConfigError: screen.toml cannot be used:
+      features.presset: no such key; did you mean 'preset'? known here: preset
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not valid TOML: {error}") from error
+    try:
+        return ScreenConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, source)) from error
+
+
+def load_config(path: Path) -> ScreenConfig:
+    """Read and check a ``screen.toml``.
+
+    Raises
+    ------
+    ConfigError
+        If the file is absent or wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError(f"no configuration at {path}: make one with 'phenoprint init DIR'") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+    return parse_config(text, source=str(path))

@@ -1,0 +1,120 @@
+"""Where units of work run: in this process or in a pool of spawned ones.
+
+An executor only decides *where*; what a unit does and how it is recorded is the engine's matter, so a cluster
+back-end is one class with :meth:`Executor.submit`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["Executor", "ProcessExecutor", "SerialExecutor", "available_cores", "make_executor"]
+
+# One thread a worker: the pool already fills the cores, nested pools would fight for them.
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
+)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use.
+
+    Examples
+    --------
+    >>> available_cores() >= 1
+    True
+    """
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Windows and macOS have no affinity call
+        return os.cpu_count() or 1
+
+
+class Executor(ABC):
+    """Runs functions somewhere; a context manager."""
+
+    @abstractmethod
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Start ``function(*arguments)`` and return its future."""
+
+    def restart(self) -> None:  # noqa: B027 - only pools can break
+        """Make the executor usable again after a worker died."""
+
+    def close(self) -> None:  # noqa: B027 - only pools hold anything
+        """Release what the executor holds; work not begun is dropped."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class SerialExecutor(Executor):
+    """Runs everything at once in this process; for debugging and small screens."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Run ``function(*arguments)`` now; its exception is kept in the future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:  # noqa: BLE001 - the future carries it to the caller
+            future.set_exception(error)
+        return future
+
+
+class ProcessExecutor(Executor):
+    """A pool of spawned processes, the same on Linux, macOS and Windows."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Queue ``function(*arguments)`` for a worker process."""
+        kept = {name: os.environ.get(name) for name in _ONE_THREAD}
+        os.environ.update(_ONE_THREAD)  # children are spawned inside submit and inherit the environment
+        try:
+            return self._pool.submit(function, *arguments)
+        except BrokenProcessPool:
+            self.restart()
+            return self._pool.submit(function, *arguments)
+        finally:
+            for name, value in kept.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+    def restart(self) -> None:
+        """Replace the pool by a new one."""
+        self.close()
+        self._pool = self._start()
+
+    def close(self) -> None:
+        """Stop the workers; queued work is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def make_executor(workers: int | None = None) -> Executor:
+    """Return an executor with ``workers`` processes (default: the available cores).
+
+    Examples
+    --------
+    >>> type(make_executor(1)).__name__
+    'SerialExecutor'
+    """
+    count = available_cores() if workers is None else workers
+    return SerialExecutor() if count <= 1 else ProcessExecutor(count)

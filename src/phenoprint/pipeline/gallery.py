@@ -1,0 +1,159 @@
+"""Typical cells of each treatment, cut out of its fields."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from phenoprint.pipeline.context import Context
+from phenoprint.profiles import feature_columns
+
+__all__ = ["GALLERY_SCHEMA", "choose_treatments", "make_gallery", "typical_cells"]
+
+GALLERY_SCHEMA = {
+    "Metadata_Plate": pl.String,
+    "Metadata_Well": pl.String,
+    "Metadata_Site": pl.String,
+    "Metadata_ObjectNumber": pl.Int32,
+    "Metadata_perturbation": pl.String,
+    "rank": pl.Int32,
+    "crop": pl.Binary,
+}
+CELL = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
+_DEFAULT_CROP_PX = 64
+# A crop shows a cell with some surroundings: this many nucleus diameters across.
+_NUCLEI_ACROSS = 4.0
+
+
+def choose_treatments(consensus: pl.DataFrame, activity: pl.DataFrame, limit: int) -> list[str]:
+    """Return the controls and the most active treatments, one dose a compound, strongest first.
+
+    Parameters
+    ----------
+    consensus
+        Treatment profiles.
+    activity
+        The ``activity`` table; may be empty.
+    limit
+        How many treatments at most.
+    """
+    controls = consensus.filter(pl.col("Metadata_pert_type").is_in(["negcon", "poscon"]))["Metadata_perturbation"]
+    scored = consensus.filter(pl.col("Metadata_pert_type") == "trt").join(
+        activity.select("Metadata_perturbation", "mean_average_precision"), on="Metadata_perturbation", how="left"
+    )
+    best = (
+        scored.sort(
+            ["mean_average_precision", "Metadata_Concentration", "Metadata_perturbation"],
+            descending=[True, True, False],
+            nulls_last=True,
+        )
+        .unique("Metadata_compound", keep="first", maintain_order=True)["Metadata_perturbation"]
+        .to_list()
+    )
+    return [*controls.sort().to_list(), *best][:limit]
+
+
+def typical_cells(cells: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Return the ``count`` cells nearest to the median of their treatment, at most half of them from one field.
+
+    Distance is the sum over features without missing values of the absolute deviation from the median, in units of
+    the treatment's own MAD.
+    """
+    complete = [name for name, n in zip(cells.columns, cells.null_count().row(0), strict=True) if n == 0]
+    placed = ("Location", "BoundingBox", "AreaShape_Center")
+    features = [name for name in feature_columns(cells.select(complete)) if not any(word in name for word in placed)]
+    matrix = cells.select(features).to_numpy().astype(np.float64)
+    middle = np.median(matrix, axis=0)
+    spread = np.median(np.abs(matrix - middle), axis=0)
+    varies = spread > 0
+    # A cell far off in a few features is not typical, however far: each feature counts at most ten spreads.
+    distance = np.minimum(np.abs(matrix[:, varies] - middle[varies]) / spread[varies], 10.0).sum(axis=1)
+    ordered = cells.select(CELL).with_columns(pl.Series("_distance", distance)).sort("_distance", *CELL)
+    share = max(1, count // 2)
+    spread_out = ordered.filter(pl.int_range(pl.len()).over("Metadata_Plate", "Metadata_Well", "Metadata_Site") < share)
+    rest = ordered.join(spread_out.select(CELL), on=CELL, how="anti")
+    return pl.concat([spread_out, rest]).head(count).drop("_distance")
+
+
+def _crop_size(context: Context, plate: str) -> int:
+    section = context.config.report
+    if section.crop_size_px is not None:
+        return section.crop_size_px
+    size = context.pixel_size_um()
+    if section.crop_size_um is not None and size is not None:
+        return max(8, round(section.crop_size_um / size))
+    diameter = context.nucleus_diameter_px(plate)
+    return _DEFAULT_CROP_PX if diameter is None else int(np.clip(round(_NUCLEI_ACROSS * diameter), 32, 192))
+
+
+def make_gallery(context: Context) -> pl.DataFrame:
+    """Cut typical cells of the controls and of the strongest treatments out of their corrected fields.
+
+    Returns
+    -------
+    polars.DataFrame
+        The ``gallery`` table; ``crop`` holds a PNG. Intensities share one scale a plate and channel, taken from its
+        negative controls, so that brightness can be compared between treatments.
+    """
+    from phenoprint.images import channel_limits, crop_cells, encode_png, to_rgb
+
+    section = context.config.report
+    treatments = choose_treatments(
+        context.table("profile_consensus").collect(), context.table("activity").collect(), section.gallery_treatments
+    )
+    columns = ["Metadata_Plate", "Metadata_Well", "Metadata_perturbation", "Metadata_pert_type"]
+    profiled = context.table("profile_well").select(columns)
+    wells = profiled.filter(pl.col("Metadata_perturbation").is_in(treatments)).collect()
+    chosen = _choose_cells(context, wells, treatments, section.gallery_cells)
+    if chosen.is_empty():
+        return pl.DataFrame(schema=GALLERY_SCHEMA)
+    limits: dict[str, np.ndarray] = {}
+    rows = []
+    for (plate, well, site), group in chosen.group_by(CELL[:3], maintain_order=True):
+        images = context.images(plate, well).filter(pl.col("Metadata_Site") == site)
+        pixels = context.correct(plate, context.read_raw(images))
+        if plate not in limits:
+            limits[plate] = channel_limits(np.stack(_reference_fields(context, wells, plate) or [pixels]))
+        centres = group.select("Location_Center_Y", "Location_Center_X").to_numpy()
+        crops = crop_cells(pixels, centres, size=_crop_size(context, plate))
+        for crop, row in zip(crops, group.iter_rows(named=True), strict=True):
+            rgb = to_rgb(crop, channels=list(context.channels), limits=limits[plate])
+            rows.append({name: row[name] for name in GALLERY_SCHEMA if name != "crop"} | {"crop": encode_png(rgb)})
+    return pl.DataFrame(rows, schema=GALLERY_SCHEMA).sort("Metadata_perturbation", "rank")
+
+
+def _choose_cells(context: Context, wells: pl.DataFrame, treatments: list[str], count: int) -> pl.DataFrame:
+    """Return the typical cells of each treatment with their centres, plate by plate to bound the memory."""
+    parts = []
+    for (plate,), group in wells.sort("Metadata_Plate").group_by("Metadata_Plate", maintain_order=True):
+        here = (pl.col("Metadata_Plate") == plate) & pl.col("Metadata_Well").is_in(group["Metadata_Well"].implode())
+        flagged = context.table("cell_quality").filter(here & (pl.col("is_outlier") | pl.col("touches_border")))
+        cells = context.table("cell").filter(here).collect().join(flagged.select(CELL).collect(), on=CELL, how="anti")
+        centres = context.table("object").filter(here).select(*CELL, "Location_Center_Y", "Location_Center_X").collect()
+        cells = cells.join(group.select("Metadata_Well", "Metadata_perturbation"), on="Metadata_Well", how="left")
+        for (treatment,), rows in cells.group_by("Metadata_perturbation", maintain_order=True):
+            best = typical_cells(rows.drop("Metadata_perturbation"), count)
+            best = best.join(centres, on=CELL, how="left", maintain_order="left")
+            best = best.with_columns(pl.lit(treatment).alias("Metadata_perturbation"))
+            parts.append(best.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("_order")))
+    if not parts:
+        return pl.DataFrame()
+    pooled = pl.concat(parts).sort("Metadata_perturbation", "_order", *CELL)
+    ranked = pooled.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("Metadata_perturbation").alias("rank"))
+    return ranked.filter((pl.col("rank") < count) & pl.col("Metadata_perturbation").is_in(treatments))
+
+
+def _reference_fields(context: Context, wells: pl.DataFrame, plate: str) -> list[np.ndarray]:
+    """Read up to four control fields of a plate, to set the display range from."""
+    from phenoprint.errors import ImageError
+
+    controls = wells.filter((pl.col("Metadata_Plate") == plate) & (pl.col("Metadata_pert_type") == "negcon"))
+    fields = []
+    for well in controls["Metadata_Well"].sort().to_list()[:4]:
+        rows = context.images(plate, well)
+        try:
+            first = rows.filter(pl.col("Metadata_Site") == rows["Metadata_Site"].min())
+            fields.append(context.correct(plate, context.read_raw(first)))
+        except ImageError:
+            continue
+    return fields

@@ -1,0 +1,309 @@
+"""From a folder of images and plate maps to the tables ``image``, ``site``, ``well``, ``plate``, ``perturbation``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from phenoprint.errors import ConfigError, DataError, PlateMapError
+from phenoprint.features import feature_dictionary
+from phenoprint.images import get_reader, inspect_files
+from phenoprint.pipeline.config import ScreenConfig
+from phenoprint.pipeline.datasets import dataset_folder
+from phenoprint.plates import (
+    PlateFormat,
+    Reconciliation,
+    parse_barcode_platemap,
+    parse_plate_map,
+    perturbation_id,
+    perturbation_table,
+    reconcile,
+    well_table,
+)
+from phenoprint.store import ledger_rows
+
+__all__ = ["Ingested", "image_root", "index_images", "ingest", "read_plate_maps", "read_text"]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The tables of a screen before any pixel is measured.
+
+    Attributes
+    ----------
+    tables
+        Frames by table name: ``image``, ``site``, ``well``, ``plate``, ``perturbation``, ``problem``,
+        ``feature``.
+    reconciliation
+        Where images and plate map disagree.
+    channels
+        The stains, in the order used for pixel arrays.
+    ledger
+        Images found, readable and lost, a row a plate, well and reason.
+    """
+
+    tables: dict[str, pl.DataFrame]
+    reconciliation: Reconciliation
+    channels: tuple[str, ...]
+    ledger: pl.DataFrame
+
+
+def image_root(config: ScreenConfig, base: Path) -> Path:
+    """Return the folder of the images; relative paths are relative to the configuration's folder.
+
+    Raises
+    ------
+    ConfigError
+        If it does not exist.
+    """
+    if config.images.dataset is not None:
+        return dataset_folder(config.images.dataset)
+    root = Path(config.images.root or ".").expanduser()
+    root = root if root.is_absolute() else base / root
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise ConfigError(f"images.root {root} {what}: expected the folder of the images")
+    return root.resolve()
+
+
+def read_text(path: Path) -> str:
+    """Read a text file whatever its encoding: UTF-8 with or without a mark, UTF-16, else Windows-1252.
+
+    Raises
+    ------
+    PlateMapError
+        If the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _map_path(name: str, base: Path, root: Path) -> Path:
+    """Find a plate map beside the configuration or below the images."""
+    given = Path(name).expanduser()
+    places = [given] if given.is_absolute() else [base / given, root / given]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigError(f"plate map {name} not found; looked for {' and '.join(str(place) for place in places)}")
+
+
+def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> pl.DataFrame | None:
+    """Read the plate maps that the configuration names; None where it names none.
+
+    Raises
+    ------
+    ConfigError
+        If a file is absent.
+    PlateMapError
+        If a file cannot be understood or two files claim a well.
+    """
+    section = config.plate_map
+    plate_format = None if section.format is None else PlateFormat.of(section.format)
+    frames = []
+    for name in section.files:
+        path = _map_path(name, base, root)
+        frames.append(parse_plate_map(read_text(path), source=str(path), plate_format=plate_format))
+    if section.barcode_platemap is not None:
+        path = _map_path(section.barcode_platemap, base, root)
+        barcodes = parse_barcode_platemap(read_text(path), source=str(path))
+        for (map_name,), rows in barcodes.group_by("Plate_Map_Name", maintain_order=True):
+            candidates = [path.parent / "platemap" / f"{map_name}{end}" for end in (".txt", ".csv", ".tsv")]
+            candidates += [path.parent / candidate.name for candidate in candidates]
+            found = next((candidate for candidate in candidates if candidate.is_file()), None)
+            if found is None:
+                raise PlateMapError(f"{path} names the plate map {map_name!r}, but {candidates[0]} does not exist")
+            wells = parse_plate_map(read_text(found), source=str(found), plate_format=plate_format)
+            frames += [
+                wells.with_columns(pl.lit(plate).alias("Metadata_Plate")) for plate in rows["Assay_Plate_Barcode"]
+            ]
+    if not frames:
+        return None
+    joined = pl.concat(frames, how="diagonal_relaxed")
+    twice = joined.filter(joined.select("Metadata_Plate", "Metadata_Well").is_duplicated())
+    if twice.height:
+        first = twice.row(0, named=True)
+        raise PlateMapError(
+            f"well {first['Metadata_Well']} of plate {first['Metadata_Plate'] or '(every plate)'} stands in more than "
+            f"one plate map ({', '.join(section.files)}); keep one"
+        )
+    return joined
+
+
+def index_images(config: ScreenConfig, root: Path) -> pl.DataFrame:
+    """Index the images of a screen with the reader of its configuration.
+
+    Raises
+    ------
+    DataError
+        If no file matches or a plate is not named.
+    """
+    section = config.images
+    options: dict[str, object] = {}
+    if section.reader == "pattern":
+        options["pattern"] = section.pattern or "auto"
+    elif section.load_data is not None:
+        options["path"] = section.load_data
+    if section.channels:
+        options["channels"] = dict(section.channels)
+    index = get_reader(section.reader, **options).index(root)
+    if index.is_empty():
+        raise DataError(f"no image found in {root} with the reader {section.reader!r} and {options}")
+    plate = section.plate or root.name
+    return index.with_columns(pl.col("Metadata_Plate").fill_null(plate))
+
+
+def _site_table(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame:
+    """Sum the image table up to fields, with what is wrong with each."""
+    keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
+    ok = pl.col("status") == "ok"
+    found = pl.col("Metadata_Channel").unique()
+    missing = pl.lit(list(channels)).list.set_difference(found.implode())
+    return (
+        images.group_by(keys)
+        .agg(
+            pl.col("Metadata_Channel").n_unique().cast(pl.Int32).alias("n_channels"),
+            pl.col("height").filter(ok).first(),
+            pl.col("width").filter(ok).first(),
+            pl.col("dtype").filter(ok).first(),
+            pl.col("reason").filter(~ok).unique(maintain_order=True).alias("_bad"),
+            missing.first().list.sort().alias("_missing"),
+            (pl.struct("height", "width", "dtype").filter(ok).n_unique() > 1).alias("_mixed"),
+        )
+        .with_columns(
+            pl.concat_str(
+                pl.when(pl.col("_bad").list.len() > 0).then(pl.col("_bad").list.join("; ")),
+                pl.when(pl.col("_missing").list.len() > 0).then(
+                    pl.lit("missing channel: ") + pl.col("_missing").list.join(", ")
+                ),
+                pl.when(pl.col("_mixed")).then(pl.lit("shapes or bit depths differ between the channels")),
+                separator="; ",
+                ignore_nulls=True,
+            ).alias("reason")
+        )
+        .with_columns(pl.when(pl.col("reason") == "").then(None).otherwise(pl.col("reason")).alias("reason"))
+        .with_columns(
+            pl.when(pl.col("reason").is_null()).then(pl.lit("ok")).otherwise(pl.lit("failed")).alias("status")
+        )
+        .drop("_bad", "_missing", "_mixed")
+        .sort(keys)
+    )
+
+
+def _plate_table(images: pl.DataFrame, wells: pl.DataFrame, given: int | None) -> pl.DataFrame:
+    """Count what each plate has."""
+    counts = images.group_by("Metadata_Plate").agg(
+        pl.struct("Metadata_Well", "Metadata_Site").n_unique().cast(pl.Int32).alias("n_sites"),
+        pl.len().cast(pl.Int32).alias("n_images"),
+    )
+    formats = [
+        (plate, given or PlateFormat.infer(rows["Metadata_Well"].to_list()).n_wells)
+        for (plate,), rows in wells.group_by("Metadata_Plate", maintain_order=True)
+    ]
+    return (
+        wells.group_by("Metadata_Plate")
+        .agg(
+            pl.col("Metadata_Batch").first(),
+            pl.col("has_images").sum().cast(pl.Int32).alias("n_wells_imaged"),
+            pl.col("is_annotated").sum().cast(pl.Int32).alias("n_wells_annotated"),
+        )
+        .join(
+            pl.DataFrame(formats, schema={"Metadata_Plate": pl.String, "plate_format": pl.Int32}, orient="row"),
+            on="Metadata_Plate",
+            how="left",
+        )
+        .join(counts, on="Metadata_Plate", how="left")
+        .with_columns(pl.col("n_sites", "n_images").fill_null(0))
+        .select(
+            "Metadata_Plate",
+            "Metadata_Batch",
+            "plate_format",
+            "n_wells_imaged",
+            "n_wells_annotated",
+            "n_sites",
+            "n_images",
+        )
+        .sort("Metadata_Plate")
+    )
+
+
+def _image_ledger(images: pl.DataFrame) -> pl.DataFrame:
+    """Balance the images of each well: found, readable, lost by reason."""
+    rows = []
+    for (plate, well), group in images.group_by("Metadata_Plate", "Metadata_Well", maintain_order=True):
+        bad = group.filter(pl.col("status") != "ok").group_by("reason").len()
+        rows.append(
+            ledger_rows(
+                "ingest", str(plate), str(well), unit_of_count="images", n_in=group.height, lost=dict(bad.iter_rows())
+            )
+        )
+    return pl.concat(rows)
+
+
+def ingest(
+    config: ScreenConfig,
+    base: Path,
+    *,
+    known: pl.DataFrame | None = None,
+    on_file: Callable[[int, int], None] | None = None,
+) -> Ingested:
+    """Read what a screen consists of: files, plate maps, and where the two disagree.
+
+    Parameters
+    ----------
+    config
+        The screen's configuration.
+    base
+        Folder of the configuration; relative paths start there.
+    known
+        An earlier image table; files whose size and time agree are not hashed again.
+    on_file
+        Called with (files inspected, total).
+
+    Raises
+    ------
+    ConfigError, PlateMapError, DataError
+        If the configuration, a plate map or the whole folder cannot be used. A single bad file is a row of the
+        ``image`` table with its reason.
+    """
+    root = image_root(config, base)
+    plate_map = read_plate_maps(config, base, root)
+    images = inspect_files(index_images(config, root), root, known=known, on_file=on_file)
+    named = list(config.images.channels.values())
+    seen = images["Metadata_Channel"].unique().sort().to_list()
+    order = ["DNA", "ER", "RNA", "AGP", "Mito"]
+    channels = tuple(named or sorted(seen, key=lambda name: (order.index(name) if name in order else len(order), name)))
+    absent = [name for name in channels if name not in seen]
+    if absent:
+        raise DataError(
+            f"images.channels names {', '.join(absent)}, but no file shows it; the files show {', '.join(seen)}"
+        )
+    images = images.filter(pl.col("Metadata_Channel").is_in(channels))
+    wells = well_table(images, plate_map, batches=dict(config.plate_map.batches))
+    wells = wells.with_columns(perturbation_id(wells))
+    reconciliation = reconcile(images, plate_map, channels=list(channels))
+    return Ingested(
+        tables={
+            "image": images,
+            "site": _site_table(images, channels),
+            "well": wells,
+            "plate": _plate_table(images, wells, config.plate_map.format),
+            "perturbation": perturbation_table(wells),
+            "problem": reconciliation.problems,
+            "feature": feature_dictionary(list(channels), preset=config.features.preset),
+        },
+        reconciliation=reconciliation,
+        channels=channels,
+        ledger=_image_ledger(images),
+    )

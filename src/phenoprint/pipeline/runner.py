@@ -1,0 +1,213 @@
+"""Run a screen from its configuration: prepare the folder, ingest, run the steps, write ledger and catalog."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from phenoprint.errors import ConfigError
+from phenoprint.pipeline.config import ScreenConfig, load_config
+from phenoprint.pipeline.context import Context
+from phenoprint.pipeline.engine import Engine, RunSummary
+from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
+from phenoprint.pipeline.executors import make_executor
+from phenoprint.pipeline.ingest import Ingested, image_root, ingest
+from phenoprint.pipeline.steps import STEPS
+from phenoprint.store import (
+    Screen,
+    check_balance,
+    concat_ledgers,
+    create,
+    decode_name,
+    load_receipts,
+    write_bytes,
+)
+
+__all__ = ["RunResult", "prepare_screen", "read_base", "run_screen"]
+
+_PARTITION = "Metadata_Plate="
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes
+    ----------
+    screen
+        The screen.
+    summary
+        How its steps ended.
+    problems
+        Where images and plate map disagree.
+    """
+
+    screen: Screen
+    summary: RunSummary
+    problems: pl.DataFrame
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something of the screen could not be used."""
+        return self.summary.is_partial
+
+
+def prepare_screen(path: Path, output: Path | None = None) -> tuple[Screen, ScreenConfig, Path]:
+    """Make or find the screen folder of a configuration.
+
+    Parameters
+    ----------
+    path
+        A ``screen.toml`` or any other configuration file, or a screen folder that holds one.
+    output
+        Where the screen folder shall be; default: a folder of the screen's name below the current directory.
+
+    Returns
+    -------
+    tuple
+        The screen, its configuration, and the folder that its relative paths start from.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is absent or wrong, or the folder holds another screen.
+    """
+    is_own = path.is_dir() or path.name == "screen.toml"
+    config_path = path / "screen.toml" if path.is_dir() else path
+    config = load_config(config_path)
+    folder = output or (config_path.parent if is_own else Path.cwd() / config.screen.name)
+    base = read_base(config_path.parent) if is_own else config_path.resolve().parent
+    own = folder / "screen.toml"
+    is_copy = own.resolve() != config_path.resolve()
+    if is_copy and own.is_file():
+        earlier = load_config(own).screen.name
+        if earlier != config.screen.name:
+            raise ConfigError(
+                f"{folder} holds the screen {earlier!r}, not {config.screen.name!r}: choose another --output"
+            )
+    text = config_path.read_text(encoding="utf-8-sig") if is_copy else None
+    screen = create(folder, config_text=text)
+    if is_copy:
+        write_bytes(_base_record(folder), json.dumps({"base": str(base)}).encode())
+    return screen, config, base
+
+
+def _base_record(folder: Path) -> Path:
+    return folder / "receipts" / "configuration.json"
+
+
+def read_base(folder: Path) -> Path:
+    """Return the folder that relative paths of a screen's configuration start from."""
+    record = _base_record(folder)
+    if record.is_file():
+        return Path(json.loads(record.read_text(encoding="utf-8"))["base"])
+    return folder.resolve()
+
+
+def _forget_plates(screen: Screen, keep: set[str]) -> None:
+    """Remove the tables of plates that are no longer part of the screen."""
+    for root in ("tables", "parts"):
+        for folder in (screen.path / root).glob(f"*/{_PARTITION}*"):
+            name = folder.name.removeprefix(_PARTITION)
+            if not name.startswith("__") and decode_name(name) not in keep:
+                shutil.rmtree(folder)
+
+
+def _ingest(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent) -> Ingested:
+    """Ingest and write the tables, reusing the hashes of files that have not changed."""
+    begun = time.perf_counter()
+    known = screen.table("image").collect() if "image" in screen.tables() else None
+
+    def report(done: int, total: int) -> None:
+        if done == 1:
+            on_event(StepStarted("ingest", "Ingest", total, 0))
+        on_event(UnitFinished("ingest", str(done), 0.0))
+
+    ingested = ingest(config, base, known=known, on_file=report)
+    _forget_plates(screen, set(ingested.tables["well"]["Metadata_Plate"].unique()))
+    for name, frame in ingested.tables.items():
+        screen.write(name, frame)
+    on_event(StepFinished("ingest", ingested.tables["image"].height, 0, time.perf_counter() - begun))
+    for kind, count in ingested.reconciliation.problems.group_by("kind").len().sort("kind").iter_rows():
+        on_event(Message(f"{count} x {kind}; all are in the table 'problem'", level="warning"))
+    return ingested
+
+
+def _write_ledger(screen: Screen, first: pl.DataFrame, plates: set[str]) -> None:
+    """Bring the ledger of all steps together; it must balance."""
+    rows = [first]
+    for step in STEPS:
+        for (plate, _), receipt in sorted(load_receipts(screen.path, step.name).items(), key=str):
+            if receipt.ledger and (plate is None or plate in plates):
+                rows.append(pl.DataFrame(list(receipt.ledger), schema=first.schema))
+    ledger = concat_ledgers(rows)
+    check_balance(ledger)
+    screen.write("ledger", ledger)
+
+
+def run_screen(
+    path: Path,
+    *,
+    output: Path | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    on_event: OnEvent = ignore,
+) -> RunResult:
+    """Run everything of a screen that is not done yet, and bring ledger and catalog up to date.
+
+    Parameters
+    ----------
+    path
+        A configuration file or a screen folder.
+    output
+        Screen folder; default: the configuration's name below the current directory.
+    workers
+        Processes; default: the available cores.
+    retry_failed
+        Try again what failed on bad data that have not changed.
+    on_event
+        Receives progress events.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is wrong.
+    ScreenLockedError
+        If another run holds the screen.
+    """
+    screen, config, base = prepare_screen(path, output)
+    with screen.lock():
+        ingested = _ingest(screen, config, base, on_event)
+        context = Context(
+            path=screen.path,
+            config=config,
+            image_root=image_root(config, base),
+            channels=ingested.channels,
+            stamp=time.time_ns(),
+        )
+        with make_executor(workers) as executor:
+            engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed)
+            summary = engine.run(STEPS)
+        plates = set(ingested.tables["image"]["Metadata_Plate"].unique())
+        _write_ledger(screen, ingested.ledger, plates)
+        screen.rebuild_catalog()
+        summary.steps["ingest"].unusable = int((ingested.tables["site"]["status"] != "ok").sum())
+        _write_record(screen, summary)
+    return RunResult(screen=screen, summary=summary, problems=ingested.reconciliation.problems)
+
+
+def _write_record(screen: Screen, summary: RunSummary) -> None:
+    """Keep how the run ended, beside the receipts of its units."""
+    record = {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(summary.seconds, 1),
+        "steps": {name: vars(count) for name, count in summary.steps.items()},
+        "is_partial": summary.is_partial,
+    }
+    write_bytes(screen.path / "receipts" / "run.json", json.dumps(record, indent=1).encode())

@@ -1,0 +1,172 @@
+"""Look at a folder of images and propose a configuration for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from phenoprint.errors import PlateMapError, UsageError
+from phenoprint.images import LayoutCandidate, detect_layout
+from phenoprint.pipeline.config import parse_config
+from phenoprint.pipeline.ingest import Ingested, ingest, read_text
+from phenoprint.plates import draw_plate, parse_barcode_platemap, parse_plate_map
+from phenoprint.store import write_bytes
+
+__all__ = ["Proposal", "find_plate_maps", "plate_drawings", "propose", "write_proposal"]
+
+_TABLES = {".csv", ".tsv", ".txt"}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What was found in a folder, and the configuration that follows from it.
+
+    Attributes
+    ----------
+    text
+        A commented ``screen.toml``.
+    layout
+        What was detected.
+    ingested
+        The tables that the configuration gives.
+    """
+
+    text: str
+    layout: LayoutCandidate
+    ingested: Ingested
+
+
+def find_plate_maps(root: Path) -> tuple[list[Path], Path | None]:
+    """Return the files of a folder that read as plate maps, and a ``barcode_platemap.csv`` if there is one.
+
+    Looks in the folder and one level below; a table that is no plate map is passed over.
+    """
+    found, barcode = [], None
+    candidates = sorted(path for path in [*root.glob("*"), *root.glob("*/*")] if path.suffix.lower() in _TABLES)
+    for path in candidates:
+        if not path.is_file() or path.stat().st_size > 20_000_000 or "load_data" in path.name:
+            continue
+        try:
+            if path.name == "barcode_platemap.csv":
+                parse_barcode_platemap(read_text(path), source=str(path))
+                barcode = path
+            else:
+                parse_plate_map(read_text(path), source=str(path))
+                found.append(path)
+        except PlateMapError:
+            continue
+    if barcode is not None:  # the maps that it names are read through it
+        found = [path for path in found if path.parent.name != "platemap"]
+    return found, barcode
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def propose(root: Path, *, name: str | None = None, plate_map: Path | None = None) -> Proposal:
+    """Detect the layout of a folder and write a configuration for it.
+
+    Parameters
+    ----------
+    root
+        Folder of images.
+    name
+        Name of the screen; default: the folder's.
+    plate_map
+        A plate map; default: those found in the folder.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist or nothing in it is recognised.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a folder: give the folder that holds the images")
+    root = root.resolve()
+    layout = detect_layout(root).best
+    maps, barcode = ([plate_map.resolve()], None) if plate_map is not None else find_plate_maps(root)
+    text = _write(root, name or root.name, layout, maps, barcode)
+    return Proposal(text, layout, ingest(parse_config(text, source="the proposed configuration"), root))
+
+
+def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], barcode: Path | None) -> str:
+    """Write the commented configuration."""
+    channels = ", ".join(f"{_quote(channel)} = {_quote(channel)}" for channel in layout.channels)
+    source = (
+        'reader = "load_data"   # the load_data.csv below the folder; name one with load_data = "..."'
+        if layout.reader == "load_data"
+        else f'reader = "pattern"\npattern = {_quote(layout.options["pattern"])}   # or a regular expression'
+    )
+    lines = [
+        "# What to run and how. Lines with a # are optional; the values shown are the defaults.",
+        "",
+        "[screen]",
+        f"name = {_quote(name)}",
+        "",
+        "[images]",
+        f"root = {_quote(str(root))}",
+        source,
+        "# The stain of each channel: name in the file = name in the tables. Cell Painting: DNA, ER, RNA, AGP, Mito.",
+        f"channels = {{ {channels} }}",
+        "# pixel_size_um = 0.65      # size of a pixel; sizes in µm need it",
+        "",
+        "[plate_map]",
+        f"files = [{', '.join(_quote(_relative(path, root)) for path in maps)}]"
+        + ("" if maps or barcode else "   # none was found: well, pert_type, compound, concentration, unit, moa"),
+        *([f"barcode_platemap = {_quote(_relative(barcode, root))}"] if barcode else []),
+        "# format = 384             # wells a plate; taken from the wells if not given",
+        "",
+        "[illumination]",
+        '# method = "cellprofiler"  # or "basic", "none"',
+        "",
+        "[segmentation]",
+        "# nucleus_diameter_um = 15 # estimated from the plate if not given",
+        '# parameters = { nucleus_channel = "DNA", cell_channels = ["AGP"] }',
+        "",
+        "[features]",
+        '# preset = "cell-painting-full"',
+        "",
+        "[profiles]",
+        '# normalize = "mad_robust"',
+        '# reference = "negcon"     # or "all", for plates without negative controls',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def plate_drawings(ingested: Ingested) -> list[str]:
+    """Draw each plate from its files beside the plate from its map, as text."""
+    wells = ingested.tables["well"]
+    formats = dict(ingested.tables["plate"].select("Metadata_Plate", "plate_format").iter_rows())
+    return [
+        draw_plate(rows, plate=str(plate), plate_format=formats[str(plate)], problems=ingested.reconciliation.problems)
+        for (plate,), rows in wells.sort("Metadata_Plate").group_by("Metadata_Plate", maintain_order=True)
+    ]
+
+
+def write_proposal(proposal: Proposal, folder: Path, *, force: bool = False) -> Path:
+    """Write ``screen.toml`` into a folder.
+
+    Raises
+    ------
+    UsageError
+        If one is there and ``force`` is not set.
+    """
+    path = folder / "screen.toml"
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already: edit it, or overwrite it with --force")
+    write_bytes(path, proposal.text.encode())
+    return path
+
+
+def problem_counts(problems: pl.DataFrame) -> list[tuple[str, int]]:
+    """Return how many problems of each kind there are."""
+    return [(str(kind), int(count)) for kind, count in problems.group_by("kind").len().sort("kind").iter_rows()]

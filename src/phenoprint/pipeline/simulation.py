@@ -1,0 +1,158 @@
+"""Write a simulated screen to disk as a microscope would: TIFF files, a plate map, and the truth apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from phenoprint.images import write_tiff
+from phenoprint.pipeline.executors import make_executor
+from phenoprint.simulate import CHANNELS, ScreenDesign, compound_truth, draw_field, field_truth, layout, well_truth
+from phenoprint.store import write_bytes, write_parquet
+
+__all__ = ["SimulatedScreen", "simulate_screen"]
+
+_CONFIG = """\
+# A simulated screen: {plates} plate(s) of {wells} wells; the truth lies in truth/.
+
+[screen]
+name = "{name}"
+
+[images]
+root = {root}
+reader = "pattern"
+pattern = "generic"
+pixel_size_um = {pixel_size}
+
+[plate_map]
+files = ["platemap.csv"]
+format = {wells}
+"""
+
+
+@dataclass(frozen=True)
+class SimulatedScreen:
+    """Where a simulated screen lies.
+
+    Attributes
+    ----------
+    folder
+        The folder of everything.
+    config
+        A configuration to run.
+    images
+        Folder of ``<plate>/<well>_s<site>_<channel>.tif``.
+    plate_map
+        The plate map, as a lab would have it.
+    truth
+        Folder of truth: ``wells``, ``compounds``, ``fields``, ``cells`` (Parquet) and masks if they were asked for.
+    """
+
+    folder: Path
+    config: Path
+    images: Path
+    plate_map: Path
+    truth: Path
+
+
+def _draw_well(
+    design: ScreenDesign, plate: str, well: str, images: Path, masks: Path | None
+) -> list[dict[str, object]] | pl.DataFrame:
+    """Draw and write the fields of a well; return the truth of its cells."""
+    cells = []
+    for folder in (images, masks):
+        if folder is not None:
+            (folder / plate).mkdir(parents=True, exist_ok=True)
+    for site in design.sites:
+        field = draw_field(design, plate, well, site)
+        for channel, pixels in zip(CHANNELS, field.pixels, strict=True):
+            write_tiff(images / plate / f"{well}_s{site}_{channel}.tif", pixels)
+        if masks is not None:
+            write_tiff(masks / plate / f"{well}_s{site}.tif", np.stack([field.nuclei, field.cells]).astype(np.uint16))
+        keys = {"Metadata_Plate": plate, "Metadata_Well": well, "Metadata_Site": site}
+        missing = [pl.lit(value).alias(name) for name, value in keys.items() if name not in field.cells_truth.columns]
+        cells.append(field.cells_truth.select(*missing, pl.all()))
+    return pl.concat(cells)
+
+
+def simulate_screen(
+    folder: Path,
+    *,
+    design: ScreenDesign | None = None,
+    workers: int | None = None,
+    masks: bool = False,
+    on_well: Callable[[int, int], None] | None = None,
+) -> SimulatedScreen:
+    """Draw a screen and write it as ordinary TIFFs with a plate map; nothing downstream knows it is simulated.
+
+    Parameters
+    ----------
+    folder
+        Where to write; made if absent.
+    design
+        What to draw; default: one 384-well plate, as in the demo.
+    workers
+        Processes; the pixels do not depend on how many.
+    masks
+        Whether to write the true masks, too.
+    on_well
+        Called with (wells done, total).
+
+    Returns
+    -------
+    SimulatedScreen
+        Where things lie.
+    """
+    from phenoprint.simulate import demo_design
+
+    design = design or demo_design()
+    folder.mkdir(parents=True, exist_ok=True)
+    screen = SimulatedScreen(
+        folder, folder / "simulated.toml", folder / "images", folder / "platemap.csv", folder / "truth"
+    )
+    wells = layout(design)
+    _write_plate_map(wells, screen.plate_map)
+    batches = wells.select("Metadata_Plate", "Metadata_Batch").unique().sort("Metadata_Plate")
+    config = _CONFIG.format(
+        plates=len(design.plates),
+        wells=design.plate_format,
+        name=folder.name,
+        root='"images"',
+        pixel_size=design.pixel_size_um,
+    )
+    config += "".join(
+        ["\n[plate_map.batches]\n", *(f'"{plate}" = "{batch}"\n' for plate, batch in batches.iter_rows())]
+    )
+    write_bytes(screen.config, config.encode())
+    write_parquet(well_truth(design), screen.truth / "wells.parquet")
+    write_parquet(compound_truth(design), screen.truth / "compounds.parquet")
+    write_parquet(field_truth(design), screen.truth / "fields.parquet")
+    mask_folder = screen.truth / "masks" if masks else None
+    jobs = wells.select("Metadata_Plate", "Metadata_Well").rows()
+    truths = []
+    with make_executor(workers) as executor:
+        futures = [executor.submit(_draw_well, design, plate, well, screen.images, mask_folder) for plate, well in jobs]
+        for done, future in enumerate(futures, start=1):
+            truths.append(future.result())
+            if on_well is not None:
+                on_well(done, len(jobs))
+    write_parquet(pl.concat(truths, how="diagonal_relaxed"), screen.truth / "cells.parquet")
+    return screen
+
+
+def _write_plate_map(wells: pl.DataFrame, path: Path) -> None:
+    """Write the plate map with the headings that a lab would use."""
+    names = {
+        "Metadata_Plate": "plate",
+        "Metadata_Well": "well",
+        "Metadata_pert_type": "pert_type",
+        "Metadata_compound": "compound",
+        "Metadata_Concentration": "concentration",
+        "Metadata_Concentration_Unit": "unit",
+        "Metadata_moa": "moa",
+    }
+    write_bytes(path, wells.select(pl.col(old).alias(new) for old, new in names.items()).write_csv().encode())

@@ -1,0 +1,114 @@
+"""What a screen says of itself: which steps are done, what failed, what was lost, and the first numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from phenoprint.pipeline.steps import STEPS
+from phenoprint.store import Screen, load_receipts
+
+__all__ = ["ScreenState", "screen_state", "screen_summary"]
+
+
+@dataclass(frozen=True)
+class ScreenState:
+    """The state of a screen.
+
+    Attributes
+    ----------
+    path
+        The screen folder.
+    held_by
+        The run that holds the screen now, if any.
+    steps
+        A row a step, in their order: units done and failed, CPU seconds of its units, peak memory of a process in MB.
+    failures
+        A row a failed unit with its error.
+    lost
+        What was lost, by step and reason.
+    problems
+        Where images and plate map disagree.
+    """
+
+    path: Path
+    held_by: str | None
+    steps: pl.DataFrame
+    failures: pl.DataFrame
+    lost: pl.DataFrame
+    problems: pl.DataFrame
+
+
+def screen_state(screen: Screen) -> ScreenState:
+    """Read the state of a screen from its receipts and its ledger."""
+    status = screen.status()
+    rows = []
+    for step in STEPS:
+        receipts = list(load_receipts(screen.path, step.name).values())
+        failed = sum(receipt.status != "done" for receipt in receipts)
+        seconds = round(sum(receipt.seconds for receipt in receipts), 2)
+        peak = max((receipt.peak_rss_mb for receipt in receipts), default=0.0)
+        rows.append((step.name, len(receipts) - failed, failed, seconds, peak))
+    schema = {"step": pl.String, "done": pl.Int64, "failed": pl.Int64, "seconds": pl.Float64, "peak_rss_mb": pl.Float64}
+    return ScreenState(
+        path=screen.path,
+        held_by=None if status.held_by is None else str(status.held_by),
+        steps=pl.DataFrame(rows, schema=schema, orient="row"),
+        failures=status.failures,
+        lost=_lost(screen),
+        problems=screen.table("problem").collect(),
+    )
+
+
+def _lost(screen: Screen) -> pl.DataFrame:
+    """Sum what was lost by step and reason, most first."""
+    return (
+        screen.table("ledger")
+        .filter(pl.col("n_lost") > 0)
+        .group_by("step", "unit_of_count", "reason")
+        .agg(pl.col("n_lost").sum(), pl.col("Metadata_Well").n_unique().alias("wells"))
+        .sort("n_lost", "step", "reason", descending=[True, False, False])
+        .collect()
+    )
+
+
+def _count(screen: Screen, table: str, *columns: str) -> int | None:
+    """Count the distinct values of some columns, or the rows; None where the table is absent."""
+    if table not in screen.tables():
+        return None
+    frame = screen.table(table)
+    if columns:
+        frame = frame.select(columns).unique()
+    return int(frame.select(pl.len()).collect().item())
+
+
+def screen_summary(screen: Screen) -> dict[str, Any]:
+    """Return the numbers that a user looks at first.
+
+    Scores stand beside what needs no morphology: shuffled labels, cell count alone, well position alone.
+    """
+    tables = set(screen.tables())
+    summary: dict[str, Any] = {
+        "plates": _count(screen, "plate"),
+        "wells": _count(screen, "well"),
+        "fields": _count(screen, "site"),
+        "images": _count(screen, "image"),
+        "cells": _count(screen, "cell"),
+        "features_measured": _count(screen, "feature"),
+        "treatments": _count(screen, "profile_consensus"),
+    }
+    if "image_quality" in tables:
+        flagged = screen.table("image_quality").filter("is_flagged")
+        keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
+        summary["flagged_fields"] = int(flagged.select(keys).unique().select(pl.len()).collect().item())
+    if "activity" in tables:
+        active = screen.table("activity").select(pl.col("below_corrected_p").sum(), pl.len().alias("n")).collect()
+        summary["active_treatments"] = int(active["below_corrected_p"][0] or 0)
+        summary["tested_treatments"] = int(active["n"][0])
+    if "score" in tables:
+        for row in screen.table("score").sort("score").collect().to_dicts():
+            summary[row["score"]] = row["value"]
+    return summary

@@ -1,0 +1,30 @@
+"""The steps of a run, in order."""
+
+from __future__ import annotations
+
+from phenoprint.pipeline.steps.answers import Calls, DoseResponse, Gallery, PlateAcceptance, Project
+from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.pipeline.steps.pixels import Calibrate, Illuminate, Measure, MeasureQuality, Segment, Thumbnail
+from phenoprint.pipeline.steps.tables import Aggregate, Consensus, FlagCells, FlagImages, Normalize, Select
+
+__all__ = ["STEPS", "Outcome", "Scope", "Step", "Unit"]
+
+STEPS: tuple[Step, ...] = (
+    Illuminate(),
+    MeasureQuality(),
+    Calibrate(),
+    Segment(),
+    Thumbnail(),
+    Measure(),
+    FlagImages(),
+    FlagCells(),
+    Aggregate(),
+    Normalize(),
+    Select(),
+    Consensus(),
+    PlateAcceptance(),
+    Calls(),
+    DoseResponse(),
+    Project(),
+    Gallery(),
+)

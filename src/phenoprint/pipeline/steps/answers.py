@@ -1,0 +1,150 @@
+"""Steps that answer: plate acceptance, activity, mechanisms, dose-response, projection, galleries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+
+if TYPE_CHECKING:
+    from phenoprint.pipeline.config import ScreenConfig
+    from phenoprint.pipeline.context import Context
+
+__all__ = ["Calls", "DoseResponse", "Gallery", "PlateAcceptance", "Project"]
+
+WELL = ["Metadata_Plate", "Metadata_Well"]
+
+
+class PlateAcceptance(Step):
+    """Judge each plate: controls, edge, counts, flagged fields."""
+
+    name = "plate_acceptance"
+    title = "Plate acceptance"
+    scope = Scope.SCREEN
+    needs = ("aggregate", "normalize", "flag_images")
+    tables = ("plate_acceptance",)
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Write one row a plate and check."""
+        from phenoprint.evaluation import plate_acceptance
+
+        verdicts = plate_acceptance(
+            context.table("profile_normalized").collect(),
+            readouts=_wide_readouts(context),
+            image_quality=context.table("image_quality").collect(),
+        )
+        return Outcome({"plate_acceptance": verdicts})
+
+
+def _wide_readouts(context: Context) -> pl.DataFrame | None:
+    """Return the readouts a column each, with the wells' control type; None where there are none."""
+    readouts = context.table("readout").collect()
+    if readouts.is_empty():
+        return None
+    wide = readouts.pivot("readout", index=WELL, values="value")
+    return wide.join(context.table("well").select(*WELL, "Metadata_pert_type").collect(), on=WELL, how="left")
+
+
+class Calls(Step):
+    """Say which treatments act and which mechanism they share, beside what chance and counts alone would say."""
+
+    name = "calls"
+    title = "Activity and MoA"
+    scope = Scope.SCREEN
+    needs = ("select", "consensus")
+    tables = ("activity", "moa_prediction", "score")
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return the null size and the seed."""
+        return {"null_size": config.evaluation.null_size, "seed": config.evaluation.seed}
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Score activity against the negative controls, then mechanisms of active treatments by their neighbours."""
+        from phenoprint.pipeline.calls import activity, moa_calls, replicate_score
+
+        section = context.config.evaluation
+        profiles = context.table("profile_selected").collect()
+        active = activity(profiles, null_size=section.null_size, seed=section.seed)
+        consensus = context.table("profile_consensus").collect()
+        predictions, scores = moa_calls(consensus, active, seed=section.seed)
+        scores = pl.concat([replicate_score(profiles, seed=section.seed), scores])
+        return Outcome({"activity": active, "moa_prediction": predictions, "score": scores})
+
+
+class DoseResponse(Step):
+    """Fit Hill curves to the chosen readouts."""
+
+    name = "dose_response"
+    title = "Dose-response"
+    scope = Scope.SCREEN
+    needs = ("aggregate", "normalize")
+    tables = ("dose_response",)
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return the readouts and features to fit."""
+        return {"of": config.evaluation.dose_response}
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Fit a curve a compound and readout, through its doses and the plate's negative controls."""
+        from phenoprint.pipeline.calls import dose_curves
+
+        wells = context.table("well").collect()
+        values = context.table("readout").select(*WELL, "readout", "value").collect()
+        wanted = context.config.evaluation.dose_response
+        normalized = context.table("profile_normalized")
+        features = [name for name in wanted if name in normalized.collect_schema().names()]
+        if features:
+            long = (
+                normalized.select(*WELL, *features)
+                .unpivot(index=WELL, variable_name="readout", value_name="value")
+                .with_columns(pl.col("value").cast(pl.Float64))
+                .collect()
+            )
+            values = pl.concat([values, long])
+        return Outcome({"dose_response": dose_curves(values, wells, wanted)})
+
+
+class Project(Step):
+    """Lay wells out in two dimensions and group them."""
+
+    name = "project"
+    title = "Projection"
+    scope = Scope.SCREEN
+    needs = ("select",)
+    tables = ("projection", "cluster")
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return the seed."""
+        return {"seed": config.evaluation.seed}
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Project with PCA and UMAP; cluster the wells."""
+        from phenoprint.analysis import cluster_profiles, project
+
+        profiles = context.table("profile_selected").sort(WELL).collect()
+        seed = context.config.evaluation.seed
+        maps = [project(profiles, method=method, seed=seed) for method in ("pca", "umap")]
+        return Outcome({"projection": pl.concat(maps), "cluster": cluster_profiles(profiles, seed=seed)})
+
+
+class Gallery(Step):
+    """Cut out typical cells of each treatment."""
+
+    name = "gallery"
+    title = "Galleries"
+    scope = Scope.SCREEN
+    needs = ("calls", "segment", "illumination")
+    tables = ("gallery",)
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return how many cells and how large."""
+        return config.section("report")
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Crop the cells nearest to the median of their well, for the strongest treatments and the controls."""
+        from phenoprint.pipeline.gallery import make_gallery
+
+        return Outcome({"gallery": make_gallery(context)})

@@ -1,0 +1,126 @@
+"""Do one unit of work and record it; runs in whatever process the executor chose."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from phenoprint.errors import DataError, PhenoprintError
+from phenoprint.pipeline.context import Context
+from phenoprint.pipeline.steps.base import Outcome, Step, Unit
+from phenoprint.store import Receipt, write_receipt
+
+__all__ = ["Job", "failed_on_data", "peak_memory_mb", "record_death", "run_job"]
+
+# Errors of the input start with this in a receipt: trying again is of no use before the input changes.
+_DATA = "data:"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A unit of a step, its key and its surroundings."""
+
+    step: Step
+    unit: Unit
+    key: str
+    context: Context
+
+
+def peak_memory_mb() -> float:
+    """Return the largest resident size of this process so far, in MB.
+
+    Examples
+    --------
+    >>> peak_memory_mb() > 1
+    True
+    """
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    import resource
+
+    scale = 1e6 if sys.platform == "darwin" else 1e3  # bytes on macOS, kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
+
+def failed_on_data(receipt: Receipt) -> bool:
+    """Whether a unit failed because of its input, not of the machine."""
+    return receipt.status == "failed" and receipt.error is not None and receipt.error[0].startswith(_DATA)
+
+
+def _write(job: Job, outcome: Outcome) -> dict[str, int]:
+    """Write the tables of an outcome where its scope keeps them; return the lasting files and their sizes."""
+    screen, unit = job.context.screen, job.unit
+    written = []
+    for table, frame in outcome.tables.items():
+        if unit.well:
+            screen.write_part(table, frame, plate=unit.plate, well=unit.well, key=job.key)
+        else:
+            written += screen.write(table, frame, plate=unit.plate or None, part=job.step.parts.get(table))
+    outputs = {path.relative_to(screen.path).as_posix(): path.stat().st_size for path in written}
+    return outputs | {name: (screen.path / name).stat().st_size for name in outcome.files}
+
+
+def _receipt(job: Job, begun: datetime, seconds: float, **fields: Any) -> Receipt:
+    return Receipt(
+        step=job.step.name,
+        plate=job.unit.plate or None,
+        unit=job.unit.well or job.step.scope.value,
+        key=job.key,
+        started=begun.isoformat(timespec="milliseconds"),
+        seconds=round(seconds, 4),
+        peak_rss_mb=round(peak_memory_mb(), 1),
+        parameters=dict(job.step.parameters(job.context.config)),
+        software=version("phenoprint"),
+        **fields,
+    )
+
+
+def run_job(job: Job) -> Receipt:
+    """Run one unit, write its results and its receipt, and return the receipt.
+
+    Errors of the unit become a failed receipt: the rest of the screen goes on.
+    """
+    begun, clock = datetime.now(UTC), time.perf_counter()
+    try:
+        outcome = job.step.run(job.unit, job.context)
+        outputs = _write(job, outcome)
+        ledger = () if outcome.ledger is None else tuple(outcome.ledger.to_dicts())
+        receipt = _receipt(
+            job,
+            begun,
+            time.perf_counter() - clock,
+            status="done",
+            outputs=outputs,
+            ledger=ledger,
+            n_unusable=outcome.unusable,
+        )
+    except Exception as error:  # noqa: BLE001 - a unit's failure is recorded, not raised
+        kind = f"{_DATA}{type(error).__name__}" if isinstance(error, DataError) else type(error).__name__
+        text = str(error) if isinstance(error, PhenoprintError) else _where(error)
+        receipt = _receipt(job, begun, time.perf_counter() - clock, status="failed", error=(kind, text))
+    write_receipt(job.context.path, receipt)
+    return receipt
+
+
+def _where(error: BaseException) -> str:
+    """Return the text of an unexpected error with the line that raised it."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    place = "" if last is None else f" [{last.filename.rsplit('phenoprint', 1)[-1]}:{last.lineno}]"
+    return f"{error}{place}"
+
+
+def record_death(job: Job) -> Receipt:
+    """Write the receipt of a unit whose worker process died."""
+    message = "the worker process died, most likely for want of memory; run with fewer --workers"
+    receipt = _receipt(job, datetime.now(UTC), 0.0, status="failed", error=("WorkerDied", message))
+    write_receipt(job.context.path, receipt)
+    return receipt

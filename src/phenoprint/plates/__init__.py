@@ -1,0 +1,36 @@
+"""Wells, plate formats, plate maps and their reconciliation with the images."""
+
+from __future__ import annotations
+
+from phenoprint.plates.barcodes import assign_plate_maps, parse_barcode_platemap
+from phenoprint.plates.doses import Dose, canonical_unit, parse_dose
+from phenoprint.plates.draw import draw_plate
+from phenoprint.plates.platemap import PLATE_MAP_SCHEMA, parse_plate_map
+from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
+from phenoprint.plates.tables import expand_plate_map, perturbation_id, perturbation_table, well_table
+from phenoprint.plates.vocabulary import PERT_TYPES, canonical_pert_type, infer_pert_type
+from phenoprint.plates.well import PlateFormat, Well, normalize_wells
+
+__all__ = [
+    "PERT_TYPES",
+    "PLATE_MAP_SCHEMA",
+    "PROBLEM_KINDS",
+    "Dose",
+    "PlateFormat",
+    "Reconciliation",
+    "Well",
+    "assign_plate_maps",
+    "canonical_pert_type",
+    "canonical_unit",
+    "draw_plate",
+    "expand_plate_map",
+    "infer_pert_type",
+    "normalize_wells",
+    "parse_barcode_platemap",
+    "parse_dose",
+    "parse_plate_map",
+    "perturbation_id",
+    "perturbation_table",
+    "reconcile",
+    "well_table",
+]

@@ -1,0 +1,108 @@
+"""The Broad's pair of files: which plate map each barcode used, and the maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from phenoprint.errors import PlateMapError
+from phenoprint.plates.platemap import PLATE_MAP_SCHEMA
+from phenoprint.plates.sheet import Problems, as_sheet, check_identifiers, read_rows
+from phenoprint.plates.vocabulary import column_key
+
+__all__ = ["assign_plate_maps", "parse_barcode_platemap"]
+
+
+def parse_barcode_platemap(text: str, *, source: str) -> pl.DataFrame:
+    r"""Read ``barcode_platemap.csv``.
+
+    Parameters
+    ----------
+    text
+        The file's content: columns ``Assay_Plate_Barcode`` and ``Plate_Map_Name``.
+    source
+        Where it came from; named in every error.
+
+    Returns
+    -------
+    pl.DataFrame
+        A row a barcode: ``Assay_Plate_Barcode``, ``Plate_Map_Name`` (both String; leading zeros stay).
+
+    Raises
+    ------
+    PlateMapError
+        A column is missing, a cell is blank, a barcode was rewritten by a spreadsheet or has two maps.
+
+    Examples
+    --------
+    >>> text = "Assay_Plate_Barcode,Plate_Map_Name\n00123,map1\n"
+    >>> parse_barcode_platemap(text, source="barcode_platemap.csv").rows()
+    [('00123', 'map1')]
+    """
+    sheet = as_sheet(read_rows(text, source=source), source=source)
+    names = {column_key(name): name for name in sheet.names}
+    for wanted in ("Assay_Plate_Barcode", "Plate_Map_Name"):
+        if wanted.lower() not in names:
+            raise PlateMapError(
+                f"{source}: no column {wanted!r} among {', '.join(sheet.names)}; a barcode_platemap has "
+                f"the columns Assay_Plate_Barcode and Plate_Map_Name"
+            )
+    barcode, plate_map = names["assay_plate_barcode"], names["plate_map_name"]
+    problems = Problems(source)
+    check_identifiers(sheet, barcode, problems)
+    seen: dict[str, tuple[str, int]] = {}
+    for plate, name, line in sheet.cells.select(barcode, plate_map, "line").iter_rows():
+        if not plate or not name:
+            problems.add(line, "a blank cell; every line names a barcode and its plate map")
+        elif seen.setdefault(plate, (name, line))[0] != name:
+            first, at = seen[plate]
+            problems.add(line, f"barcode {plate!r} has map {name!r} here and {first!r} at line {at}; keep one")
+    problems.raise_any()
+    return pl.DataFrame(
+        {"Assay_Plate_Barcode": list(seen), "Plate_Map_Name": [name for name, _ in seen.values()]},
+        schema={"Assay_Plate_Barcode": pl.String, "Plate_Map_Name": pl.String},
+    )
+
+
+def assign_plate_maps(barcodes: pl.DataFrame, maps: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Give every barcode the wells of its plate map.
+
+    Parameters
+    ----------
+    barcodes
+        As `parse_barcode_platemap` returns it.
+    maps
+        Plate map by name (the stem of its file below ``platemap/``), as `parse_plate_map` returns it.
+
+    Returns
+    -------
+    pl.DataFrame
+        A row a plate and well, with ``Metadata_Plate`` and ``Metadata_plate_map_name`` filled.
+
+    Raises
+    ------
+    PlateMapError
+        A barcode's map is not among the maps.
+    """
+    named = barcodes.select(
+        pl.col("Assay_Plate_Barcode").alias("Metadata_Plate"),
+        pl.col("Plate_Map_Name").alias("Metadata_plate_map_name"),
+    )
+    used = named["Metadata_plate_map_name"].unique(maintain_order=True).to_list()
+    absent = sorted(set(used) - set(maps))
+    if absent:
+        raise PlateMapError(
+            f"barcode_platemap names maps that are not there: {', '.join(absent)}; "
+            f"found {', '.join(sorted(maps)) or 'none'}; add platemap/<name>.txt or correct the name"
+        )
+    label = "Metadata_plate_map_name"
+    parts = [
+        maps[name].drop("Metadata_Plate", label, strict=False).with_columns(pl.lit(name).alias(label)) for name in used
+    ]
+    if not parts:
+        return pl.DataFrame(schema=PLATE_MAP_SCHEMA)
+    wells = pl.concat(parts, how="diagonal_relaxed")
+    return named.join(wells, on=label, how="left", maintain_order="left_right").select(
+        "Metadata_Plate", pl.exclude("Metadata_Plate", label), label
+    )

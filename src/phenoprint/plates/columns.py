@@ -1,0 +1,110 @@
+"""Columns of a plate map read into values: cells, doses and the roles of wells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import polars as pl
+
+from phenoprint.errors import PlateMapError
+from phenoprint.plates.doses import MOLAR, Dose, canonical_unit, parse_dose
+from phenoprint.plates.sheet import LINE, Problems, Sheet
+from phenoprint.plates.vocabulary import canonical_pert_type, column_key, infer_pert_type, split_unit
+
+__all__ = ["one_unit", "read_cells", "read_doses", "read_pert_types"]
+
+
+def read_cells(sheet: Sheet, roles: Mapping[str, str], role: str) -> pl.Series:
+    """Strings of a role's column; nulls where there is none."""
+    if role in roles:
+        return sheet.cells[roles[role]]
+    return pl.Series(role, [None] * sheet.cells.height, dtype=pl.String)
+
+
+def _each(sheet: Sheet, column: str, read: Callable[[str], object], problems: Problems) -> dict[str, object]:
+    """Read every distinct text of a column once; a failure is noted at each of its lines."""
+    results: dict[str, object] = {}
+    for text in sheet.cells[column].drop_nulls().unique(maintain_order=True).to_list():
+        try:
+            results[text] = read(text)
+        except PlateMapError as error:
+            for line in sheet.cells.filter(pl.col(column) == text)[LINE]:
+                problems.add(line, str(error))
+    return results
+
+
+def read_doses(
+    sheet: Sheet, roles: Mapping[str, str], problems: Problems
+) -> tuple[list[float | None], list[str | None]]:
+    """Doses and units a row; a unit beside the number outranks a unit column, and that the column's name."""
+    n = sheet.cells.height
+    if "concentration" not in roles:
+        return [None] * n, [None] * n
+    column = roles["concentration"]
+    read = _each(sheet, column, parse_dose, problems)
+    of_name = split_unit(column)[1]
+    written = read_cells(sheet, roles, "unit").to_list()
+    units: dict[str, object] = {}
+    if "unit" in roles:
+        units = _each(sheet, roles["unit"], lambda text: canonical_unit(text) or text, problems)
+    values: list[float | None] = []
+    found: list[str | None] = []
+    for line, text, unit_text in zip(sheet.cells[LINE], sheet.cells[column], written, strict=True):
+        dose = read.get(text)
+        value, unit = dose if isinstance(dose, Dose) else Dose(None, None)
+        beside = units.get(unit_text) if unit_text else None
+        if unit and beside and unit != beside:
+            problems.add(line, f"dose {text!r} has another unit than its unit column, {unit_text!r}; keep one")
+        values.append(value)
+        found.append(None if value is None else unit or (str(beside) if beside else of_name))
+    return values, found
+
+
+def read_pert_types(
+    sheet: Sheet,
+    roles: Mapping[str, str],
+    problems: Problems,
+    *,
+    pert_types: Mapping[str, str],
+    controls: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """Role of each row: as written, by the caller's list of controls, or inferred from the compound."""
+    own = {column_key(word): canonical_pert_type(role) for word, role in pert_types.items()}
+    named = {name.strip().casefold(): canonical_pert_type(role) for role, names in controls.items() for name in names}
+    written: dict[str, object] = {}
+    if "pert_type" in roles:
+        column = roles["pert_type"]
+        written = _each(sheet, column, lambda text: own.get(column_key(text)) or canonical_pert_type(text), problems)
+    inferred: list[str] = []
+    for text, name, solvent in zip(
+        read_cells(sheet, roles, "pert_type"),
+        read_cells(sheet, roles, "compound"),
+        read_cells(sheet, roles, "solvent"),
+        strict=True,
+    ):
+        role = written.get(text) if text else None
+        role = role or named.get((name or "").strip().casefold()) or infer_pert_type(name, solvent=solvent)
+        inferred.append(str(role))
+    return inferred
+
+
+def one_unit(frame: pl.DataFrame) -> pl.DataFrame:
+    """Bring the doses of a compound that come in several molar units to the one it uses most."""
+    unit, value = pl.col("Metadata_Concentration_Unit"), pl.col("Metadata_Concentration")
+    doses = frame.filter(unit.is_in(list(MOLAR)))
+    if doses.is_empty():
+        return frame
+    by = "Metadata_compound"
+    common = (
+        doses.group_by(by, unit).len().sort(by, "len", unit.name.keep(), descending=[False, True, False])
+        .unique(by, keep="first", maintain_order=True).select(by, unit.alias("common"))
+    )  # fmt: skip
+    mixed = frame.join(common, on=by, how="left", nulls_equal=True, maintain_order="left")
+    differs = unit.is_in(list(MOLAR)) & (unit != pl.col("common"))
+    # multiplying or dividing by a whole power of ten rounds once
+    power = unit.replace_strict(MOLAR, default=0) - pl.col("common").replace_strict(MOLAR, default=0)
+    scaled = pl.when(power >= 0).then(value * 10.0**power).otherwise(value / 10.0 ** (-power))
+    return mixed.with_columns(
+        pl.when(differs).then(scaled).otherwise(value).alias("Metadata_Concentration"),
+        pl.when(differs).then(pl.col("common")).otherwise(unit).alias("Metadata_Concentration_Unit"),
+    ).drop("common")

@@ -1,0 +1,175 @@
+"""Delimited text as rows with line numbers, and the errors that quote them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from phenoprint.errors import PlateMapError
+
+__all__ = ["Problems", "Sheet", "read_rows"]
+
+LINE = "line"  # name of the line-number column; never a Metadata_ column
+_DELIMITERS = "\t,;|"
+_MANGLED = r"^\d(?:[.,]\d+)?[eE]\+\d+$"
+
+
+@dataclass
+class Problems:
+    """Collects what is wrong with a text, so that one look shows all of it.
+
+    Parameters
+    ----------
+    source
+        Where the text came from, named in the message.
+    """
+
+    source: str
+    found: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, line: int, text: str) -> None:
+        """Note a problem at a 1-based line."""
+        self.found.append((line, text))
+
+    def raise_any(self) -> None:
+        """Raise what was noted, by line.
+
+        Raises
+        ------
+        PlateMapError
+            At least one problem was noted; up to five are named.
+        """
+        if not self.found:
+            return
+        ordered = sorted(self.found)
+        shown = "; ".join(f"line {line}: {text}" for line, text in ordered[:5])
+        more = f"; and {len(ordered) - 5} more problems" if len(ordered) > 5 else ""
+        raise PlateMapError(f"{self.source}: {shown}{more}")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of strings, as written.
+
+    Parameters
+    ----------
+    names
+        Column names.
+    cells
+        Frame with those columns (String, blank is null) and ``line`` (Int64, 1-based).
+    """
+
+    names: list[str]
+    cells: pl.DataFrame
+
+
+def read_rows(text: str, *, source: str) -> list[tuple[int, list[str]]]:
+    """Split delimited text into stripped cells; the delimiter is guessed.
+
+    Parameters
+    ----------
+    text
+        Comma, semicolon, tab or bar separated; a byte-order mark, blank lines, lines of separators only and
+        ``#`` comments before the first row are skipped.
+    source
+        Named in errors.
+
+    Returns
+    -------
+    list
+        (1-based line, cells) of each row.
+
+    Raises
+    ------
+    PlateMapError
+        The text holds nothing, or binary data.
+    """
+    if "\0" in text:
+        raise PlateMapError(
+            f"{source}: this is binary data, not text; export the plate map as CSV or tab-separated text"
+        )
+    body = text.removeprefix("\ufeff")
+    lines = body.splitlines()
+    sample = [line for line in lines if line.strip() and not line.startswith("#")][:20]
+    if not sample:
+        raise PlateMapError(f"{source}: the plate map is empty; expected a header and a row a well, or a grid")
+    delimiter = max(
+        _DELIMITERS,
+        key=lambda mark: (
+            min(line.count(mark) for line in sample[:2]),
+            sum(line.count(mark) for line in sample),
+        ),
+    )
+    rows: list[tuple[int, list[str]]] = []
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter)
+    line = 1
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            is_comment = not rows and bool(stripped) and stripped[0].startswith("#")
+            if any(stripped) and not is_comment:
+                rows.append((line, stripped))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise PlateMapError(f"{source}: line {line}: not readable as delimited text: {error}") from error
+    return rows
+
+
+def as_sheet(rows: list[tuple[int, list[str]]], *, source: str) -> Sheet:
+    """Take the first row as header and the others as strings.
+
+    Raises
+    ------
+    PlateMapError
+        Two columns share a name, a row has more cells than the header, or a column with values has no name.
+    """
+    problems = Problems(source)
+    head_line, header = rows[0]
+    width = len(header)
+    for line, cells in rows[1:]:
+        if any(cells[width:]):
+            problems.add(line, f"{len(cells)} cells under a header of {width}; quote names that contain the separator")
+    problems.raise_any()
+    padded = [(cells + [""] * width)[:width] for _, cells in rows[1:]]
+    columns = list(zip(*padded, strict=True)) if padded else [()] * width
+    named: dict[str, tuple[str, ...]] = {}
+    for position, (name, values) in enumerate(zip(header, columns, strict=True)):
+        if not name:
+            # pandas writes its row numbers under a nameless column
+            if any(values) and list(values) != [str(number) for number in range(len(values))]:
+                problems.add(head_line, f"column {position + 1} has values but no name; name it in the header")
+        elif name in named:
+            problems.add(head_line, f"two columns are called {name!r}; rename one")
+        else:
+            named[name] = values
+    problems.raise_any()
+    frame = pl.DataFrame({name: list(values) for name, values in named.items()}, schema=dict.fromkeys(named, pl.String))
+    frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    return Sheet(list(named), frame.with_columns(pl.Series(LINE, [line for line, _ in rows[1:]], dtype=pl.Int64)))
+
+
+def check_identifiers(sheet: Sheet, column: str, problems: Problems) -> None:
+    """Note barcodes that a spreadsheet has rewritten as numbers (``1.05E+09``)."""
+    mangled = sheet.cells.filter(pl.col(column).str.contains(_MANGLED))
+    for line, text in mangled.select(LINE, column).iter_rows():
+        problems.add(
+            line,
+            f"{column} {text!r} looks like a barcode that a spreadsheet turned into a number; "
+            f"format the column as text and enter the barcode again",
+        )
+
+
+def metadata_name(name: str) -> str:
+    """Prefix a column name with ``Metadata_``, words joined by underscores.
+
+    Examples
+    --------
+    >>> metadata_name("cell line"), metadata_name("Metadata_broad_sample")
+    ('Metadata_cell_line', 'Metadata_broad_sample')
+    """
+    bare = re.sub(r"\W+", "_", re.sub(r"^Metadata_", "", name.strip(), flags=re.IGNORECASE)).strip("_")
+    return f"Metadata_{bare}"

@@ -1,0 +1,267 @@
+"""From cells to wells, from wells to treatments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import UnknownNameError
+from phenoprint.profiles.frames import (
+    Groups,
+    count_not_finite,
+    feature_columns,
+    feature_matrix,
+    feature_series,
+    matrix_dtype,
+    metadata_columns,
+    to_polars,
+)
+from phenoprint.profiles.statistics import STATISTICS
+from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
+
+if TYPE_CHECKING:
+    from phenoprint.profiles.frames import FloatArray, FrameLike
+
+__all__ = ["aggregate", "aggregate_with_status", "consensus"]
+
+OBJECT_COUNT = "Metadata_Object_Count"
+SITE_COUNT = "Metadata_Site_Count"
+REPLICATE_COUNT = "Metadata_Replicate_Count"
+
+_BLOCK_BYTES = 64 * 2**20  # features taken at once: large enough for numpy's speed, small beside a plate
+
+
+def aggregate(
+    frame: FrameLike,
+    by: Sequence[str] = ("Metadata_Plate", "Metadata_Well"),
+    statistic: str = "median",
+    *,
+    null_keys: str = "error",
+) -> pl.DataFrame:
+    """Reduce rows that share the keys to one row: cells to wells, or sites to wells.
+
+    Parameters
+    ----------
+    frame
+        Cells (or sites): ``Metadata_*`` columns and features.
+    by
+        Key columns.
+    statistic
+        ``"median"``, ``"mean"``, ``"sd"`` (n - 1), ``"mad"`` (times 1.4826) or ``"count"`` (values that are
+        there, Int64), for each feature on its own, leaving out what is missing.
+    null_keys
+        ``"error"``: a NULL key is an error; ``"group"``: NULL is a value of its own, as in pycytominer.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a group, sorted by the keys (NULL last): the keys, the metadata that are constant within every
+        group, ``Metadata_Object_Count`` (rows, or the sum of such a column if there is one),
+        ``Metadata_Site_Count`` (where the frame has ``Metadata_Site``, or such a column to sum), then the
+        features in their order, Float32 where they all came in as Float32, else Float64. NaN and infinite
+        values count as missing (`aggregate_with_status` tells how many).
+
+    Raises
+    ------
+    SchemaError
+        For text among the features or NULL among the keys.
+    UnknownNameError
+        For an absent key column or an unknown statistic.
+
+    Notes
+    -----
+    Agrees with ``pycytominer.aggregate`` on median and mean. Memory is bounded by a block of features,
+    whatever the number of features.
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"Metadata_Well": ["A01", "A01", "A02"], "Nuclei_Count": [1.0, 3.0, 7.0]})
+    >>> aggregate(cells, by=["Metadata_Well"]).rows()
+    [('A01', 2, 2.0), ('A02', 1, 7.0)]
+    """
+    return aggregate_with_status(frame, by, statistic, null_keys=null_keys).frame
+
+
+def aggregate_with_status(
+    frame: FrameLike,
+    by: Sequence[str] = ("Metadata_Plate", "Metadata_Well"),
+    statistic: str = "median",
+    *,
+    null_keys: str = "error",
+) -> WithStatus:
+    """Aggregate, and tell what was missing.
+
+    Parameters
+    ----------
+    frame, by, statistic, null_keys
+        As in `aggregate`.
+
+    Returns
+    -------
+    WithStatus
+        The aggregated frame, and a row of `feature_status` for each feature that came with NaN
+        (``nan_input``, value: how many) or infinite values (``infinite_input``), or that has no value at all
+        on a plate (``all_null``).
+    """
+    data = to_polars(frame)
+    if statistic not in STATISTICS:
+        raise UnknownNameError("statistic", statistic, STATISTICS)
+    features = feature_columns(data)
+    groups = Groups.of(data, by, null_keys=null_keys)
+    result = _metadata_of(data, groups, by)
+    reduced = _reduce(data, features, groups, statistic)
+    columns = feature_series(features, reduced)
+    if statistic == "count":
+        columns = [column.cast(pl.Int64) for column in columns]
+    result = result.with_columns(columns) if columns else result
+    rows = _not_finite_rows(data, features)
+    if statistic != "count":
+        rows += _all_null_rows(result, features, reduced)
+    return WithStatus(result, status_frame("aggregate", rows))
+
+
+def consensus(
+    frame: FrameLike,
+    by: Sequence[str] = ("Metadata_compound",),
+    statistic: str = "median",
+    *,
+    null_keys: str = "error",
+) -> pl.DataFrame:
+    """Reduce replicate wells to one profile a treatment (level 5).
+
+    Parameters
+    ----------
+    frame
+        Well profiles.
+    by
+        Columns that make a treatment, such as compound and concentration.
+    statistic
+        ``"median"`` or ``"mean"``, for each feature over the replicates that have a value.
+    null_keys
+        As in `aggregate`; wells without a treatment should be filtered out or kept on purpose.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a treatment, sorted by the keys, with the metadata that are constant within every treatment,
+        ``Metadata_Replicate_Count`` (wells), ``Metadata_Object_Count`` and ``Metadata_Site_Count`` (sums over
+        the wells, where the wells have them) and the features.
+
+    Raises
+    ------
+    SchemaError
+        For text among the features or NULL among the keys.
+    UnknownNameError
+        For an absent key column or an unknown statistic.
+
+    Notes
+    -----
+    Agrees with ``pycytominer.consensus`` for median and mean.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_compound": ["a", "a"], "Cells_AreaShape_Area": [1.0, 2.0]})
+    >>> consensus(wells).rows()
+    [('a', 2, 1.5)]
+    """
+    if statistic not in ("median", "mean"):
+        raise UnknownNameError("consensus statistic", statistic, ["mean", "median"])
+    data = to_polars(frame)
+    groups = Groups.of(data, by, null_keys=null_keys)
+    reduced = aggregate(data, by, statistic, null_keys=null_keys)
+    if OBJECT_COUNT not in data.columns:
+        reduced = reduced.drop(OBJECT_COUNT)
+    replicates = pl.Series(REPLICATE_COUNT, groups.sizes, dtype=pl.Int64)
+    at = len(metadata_columns(reduced)) - sum(name in reduced.columns for name in (OBJECT_COUNT, SITE_COUNT))
+    if REPLICATE_COUNT in reduced.columns:
+        return reduced.with_columns(replicates)
+    return reduced.insert_column(at, replicates)
+
+
+def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.DataFrame:
+    """Keys, metadata constant within every group, and the counts; one row a group."""
+    counts = (OBJECT_COUNT, SITE_COUNT)
+    others = [name for name in metadata_columns(data) if name not in by and name not in counts]
+    kept = groups.keys if by else pl.DataFrame({"": [None] * len(groups)}).drop("")
+    codes = pl.Series("group", groups.codes)
+    if others and data.height:
+        rows = data.select(others).with_columns(codes)
+        # NULL beside a value is not constant: n_unique counts NULL as a value.
+        n_unique = rows.group_by("group").agg(pl.col(others).n_unique()).select(pl.col(others).max()).row(0)
+        constant = [name for name, n in zip(others, n_unique, strict=True) if n == 1]
+        if constant:
+            first = data.select(constant)[groups.order[groups.bounds[:-1]]]
+            kept = pl.concat([kept, first], how="horizontal") if by else first
+    columns = [pl.Series(OBJECT_COUNT, _sum_or(data, OBJECT_COUNT, groups, groups.sizes), dtype=pl.Int64)]
+    if SITE_COUNT in data.columns:
+        columns.append(pl.Series(SITE_COUNT, _sum_or(data, SITE_COUNT, groups, groups.sizes), dtype=pl.Int64))
+    elif "Metadata_Site" in data.columns:
+        columns.append(pl.Series(SITE_COUNT, _count_sites(data, groups), dtype=pl.Int64))
+    return kept.with_columns(columns) if kept.width else pl.DataFrame(columns)
+
+
+def _count_sites(data: pl.DataFrame, groups: Groups) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Count distinct sites a group; a site is told by its plate and well too, where the frame has them."""
+    place = [name for name in ("Metadata_Plate", "Metadata_Well", "Metadata_Site") if name in data.columns]
+    sites = data.select(place).with_columns(pl.Series("group", groups.codes)).unique()
+    return np.bincount(sites.get_column("group").to_numpy(), minlength=len(groups)).astype(np.int64)
+
+
+def _sum_or(
+    data: pl.DataFrame, column: str, groups: Groups, otherwise: np.ndarray[tuple[int], np.dtype[np.intp]]
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Sum a count column a group, or take `otherwise` where the frame has no such column."""
+    if column not in data.columns:
+        return otherwise.astype(np.int64)
+    values = data.get_column(column).fill_null(0).cast(pl.Int64, strict=False).fill_null(0).to_numpy()
+    sums = np.zeros(len(groups), dtype=np.int64)
+    np.add.at(sums, groups.codes, values)
+    return sums
+
+
+def _reduce(data: pl.DataFrame, features: Sequence[str], groups: Groups, statistic: str) -> FloatArray:
+    """Reduce every feature by group: shape (features, groups), a block of features at a time."""
+    function = STATISTICS[statistic]
+    dtype = np.dtype(np.float64) if statistic == "count" else matrix_dtype(data, features)
+    out = np.empty((len(features), len(groups)), dtype=dtype)
+    step = max(1, _BLOCK_BYTES // max(1, dtype.itemsize * data.height))
+    ordered = groups.is_sorted
+    spans = list(zip(groups.bounds[:-1], groups.bounds[1:], strict=True))
+    for start in range(0, len(features), step):
+        block = feature_matrix(data, features[start : start + step])
+        if not ordered:
+            block = block[:, groups.order]
+        for number, (low, high) in enumerate(spans):
+            out[start : start + step, number] = function(block[:, low:high])
+    return out
+
+
+def _not_finite_rows(data: pl.DataFrame, features: Sequence[str]) -> list[StatusRow]:
+    rows = []
+    for name, (n_nan, n_inf) in count_not_finite(data, features).items():
+        if n_nan:
+            reason = f"{n_nan} of {data.height} values were NaN and taken as missing"
+            rows.append(StatusRow(None, name, "nan_input", reason, float(n_nan)))
+        if n_inf:
+            reason = f"{n_inf} of {data.height} values were infinite and taken as missing"
+            rows.append(StatusRow(None, name, "infinite_input", reason, float(n_inf)))
+    return rows
+
+
+def _all_null_rows(result: pl.DataFrame, features: Sequence[str], values: FloatArray) -> list[StatusRow]:
+    if not result.height:
+        return []
+    by = ["Metadata_Plate"] if "Metadata_Plate" in result.columns else []
+    plates = Groups.of(result, by, null_keys="group")
+    missing = np.isnan(values)
+    rows = []
+    for plate, members in enumerate(plates.rows()):
+        name = plates.keys.item(plate, 0) if by else None
+        rows += [
+            StatusRow(name, features[i], "all_null", f"no value in any of {len(members)} groups", None)
+            for i in np.flatnonzero(missing[:, members].all(axis=1)).tolist()
+        ]
+    return rows

@@ -1,0 +1,220 @@
+"""Flag cells that are not cells: debris, clumps, failed segmentation. Flags, never deletions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import SchemaError, UsageError
+from phenoprint.profiles.frames import Groups, feature_matrix, require_columns, to_polars
+from phenoprint.profiles.statistics import mad, median
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FrameLike
+
+__all__ = ["DEFAULT_CELL_RULES", "CellRule", "Limit", "cell_quality"]
+
+IDENTITY = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One side of one feature: beyond both a robust z and a limit that the population cannot shift.
+
+    A robust z alone flags a share of every population, however healthy; an absolute limit alone knows nothing
+    of the cell line. A cell is beyond the limit only where every number given here is passed.
+
+    Parameters
+    ----------
+    feature
+        Column.
+    side
+        ``"below"`` or ``"above"``.
+    z
+        Robust z (median, MAD times 1.4826, by plate), signed.
+    absolute
+        In the feature's own unit.
+    ratio
+        In medians of the plate, for features in pixels whose absolute size hangs on the magnification.
+    """
+
+    feature: str
+    side: str
+    z: float | None = None
+    absolute: float | None = None
+    ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.side not in ("below", "above"):
+            raise UsageError(f"side of a limit must be 'below' or 'above'; found {self.side!r}")
+        if self.z is None and self.absolute is None and self.ratio is None:
+            raise UsageError(f"a limit on {self.feature} needs z, absolute or ratio; found none")
+
+
+@dataclass(frozen=True)
+class CellRule:
+    """A named rule: a cell is an outlier where it is beyond all the limits.
+
+    Parameters
+    ----------
+    name
+        What the reason says.
+    limits
+        All must be passed.
+    """
+
+    name: str
+    limits: tuple[Limit, ...]
+
+
+DEFAULT_CELL_RULES: tuple[CellRule, ...] = (
+    CellRule(
+        "small_not_round",
+        (
+            Limit("Nuclei_AreaShape_Area", "below", z=-1.0, ratio=0.6),
+            Limit("Nuclei_AreaShape_FormFactor", "below", z=-1.0, absolute=0.8),
+        ),
+    ),
+    CellRule("elongated", (Limit("Nuclei_AreaShape_Eccentricity", "above", z=2.0, absolute=0.9),)),
+    CellRule(
+        "large_not_round",
+        (
+            Limit("Nuclei_AreaShape_Area", "above", z=2.0, ratio=1.5),
+            Limit("Nuclei_AreaShape_FormFactor", "below", z=-2.0, absolute=0.75),
+        ),
+    ),
+)
+"""The rules of coSMicQC (small and not round: debris; elongated; large and not round: clumps), each robust z
+joined by a limit of its own. Multiplied or enlarged nuclei that stay round, a phenotype, pass."""
+
+
+def cell_quality(
+    cells: FrameLike,
+    *,
+    rules: Sequence[CellRule] = DEFAULT_CELL_RULES,
+    flags: Sequence[str] = (),
+    by: Sequence[str] = ("Metadata_Plate",),
+    reference: pl.Expr | None = None,
+) -> pl.DataFrame:
+    """Flag cells by rules on their features.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the rules' features and, where there are, plate, well, site and object number.
+    rules
+        See `CellRule`; none leaves only `flags`.
+    flags
+        Boolean columns that flag by themselves, such as ``["touches_border"]`` joined from the object table.
+    by
+        The robust z and the medians are taken within these columns.
+    reference
+        A polars expression for the cells that define them, such as those of the controls; None: all.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row a cell in the order of `cells`: plate, well, site, object number, ``is_outlier`` (Boolean) and
+        ``reasons`` (the names of the rules and flags, joined by ``;``; NULL where there is none). A cell
+        whose rule cannot be judged since a feature is missing is an outlier with the reason
+        ``missing_<feature>``; a missing flag is ``missing_<flag>``.
+
+    Raises
+    ------
+    SchemaError
+        Where a rule's feature or a flag is not a column.
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"Metadata_Plate": ["p"] * 5, "x": [1.0, 2.0, 3.0, 90.0, None]})
+    >>> rule = CellRule("large", (Limit("x", "above", z=3.0, absolute=50.0),))
+    >>> cell_quality(cells, rules=[rule])["reasons"].to_list()
+    [None, None, None, 'large', 'missing_x']
+    """
+    data = to_polars(cells)
+    features = sorted({limit.feature for rule in rules for limit in rule.limits})
+    absent = [name for name in (*features, *flags) if name not in data.columns]
+    if absent:
+        raise SchemaError(
+            f"cell quality needs the columns {', '.join(absent)}; the table has none of that name. "
+            "Measure them, or pass rules and flags for what is there"
+        )
+    require_columns(data, by, purpose="grouping")
+    values = dict(zip(features, feature_matrix(data, features).astype(np.float64), strict=True))
+    centers, spreads = _centers_and_spreads(data, features, values, by, reference)
+    named: dict[str, NDArray[np.bool_]] = {}
+    for rule in rules:
+        beyond = np.ones(data.height, dtype=bool)
+        for limit in rule.limits:
+            x, center, spread = values[limit.feature], centers[limit.feature], spreads[limit.feature]
+            beyond &= _beyond(limit, x, center, spread)
+        named[rule.name] = beyond
+    named |= {f"missing_{name}": np.isnan(values[name]) for name in features}
+    for flag in flags:
+        column = data.get_column(flag)
+        if column.dtype != pl.Boolean:
+            raise SchemaError(f"flag {flag!r} must be a Boolean column; found {column.dtype}")
+        named[flag] = column.fill_null(value=False).to_numpy()
+        named[f"missing_{flag}"] = column.is_null().to_numpy()
+    masks = pl.DataFrame(named) if named else pl.DataFrame({"none": np.zeros(data.height, dtype=bool)})
+    found = masks.select(
+        is_outlier=pl.any_horizontal(pl.all()),
+        reasons=pl.concat_str(
+            (pl.when(pl.col(name)).then(pl.lit(name)) for name in masks.columns),
+            separator=";",
+            ignore_nulls=True,
+        ),
+    )
+    identity = data.select(name for name in IDENTITY if name in data.columns)
+    return pl.concat(
+        [
+            identity,
+            found.with_columns(pl.when(pl.col("is_outlier")).then(pl.col("reasons")).alias("reasons")),
+        ],
+        how="horizontal",
+    )
+
+
+def _centers_and_spreads(
+    data: pl.DataFrame,
+    features: Sequence[str],
+    values: dict[str, NDArray[np.float64]],
+    by: Sequence[str],
+    reference: pl.Expr | None,
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+    """Median and MAD of each cell's group, one value a cell."""
+    groups = Groups.of(data, by)
+    chosen = (
+        np.ones(data.height, dtype=bool)
+        if reference is None
+        else data.select(reference.alias("r")).get_column("r").fill_null(value=False).to_numpy()
+    )
+    block = np.stack([values[name] for name in features]) if features else np.empty((0, data.height))
+    center, spread = np.full_like(block, np.nan), np.full_like(block, np.nan)
+    for rows in groups.rows():
+        of_reference = block[:, rows[chosen[rows]]]
+        center[:, rows] = median(of_reference)[:, None]
+        spread[:, rows] = mad(of_reference)[:, None]
+    return dict(zip(features, center, strict=True)), dict(zip(features, spread, strict=True))
+
+
+def _beyond(
+    limit: Limit, x: NDArray[np.float64], center: NDArray[np.float64], spread: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether cells are beyond every number of a limit; a missing value is not (it has its own flag)."""
+    sign = 1.0 if limit.side == "above" else -1.0
+    beyond = ~np.isnan(x)
+    # Compared as products, so that a spread of zero needs no division.
+    if limit.z is not None:
+        beyond &= sign * (x - center) > sign * limit.z * spread
+    if limit.absolute is not None:
+        beyond &= sign * x > sign * limit.absolute
+    if limit.ratio is not None:
+        beyond &= sign * x > sign * limit.ratio * center
+    return beyond

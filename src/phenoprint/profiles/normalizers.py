@@ -1,0 +1,199 @@
+"""Ways to put a plate's features on a common scale: fit on reference wells, apply to all.
+
+A normalizer is a frozen dataclass whose fields are its parameters and whose `fit` learns a centre and a scale
+for each feature from the reference wells of one group (a plate). `pool` then sees the fits of all groups at
+once, which is where few controls a plate can borrow strength from the other plates.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from phenoprint.errors import UnknownNameError, UsageError
+from phenoprint.profiles.statistics import count, mad, mean, median, quantile, sd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FloatArray
+
+__all__ = ["NORMALIZERS", "Fit", "MadRobust", "Normalizer", "Robust", "Standardize", "normalizer"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a normalizer learned from one group; every array has shape (features,), float64.
+
+    Attributes
+    ----------
+    center
+        Subtracted; NaN where no reference value is there.
+    scale
+        Divided by; 0 where the reference does not vary beyond rounding.
+    spread
+        The group's own spread before any pooling.
+    n
+        Reference values that are there.
+    """
+
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    n: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Normalizer(ABC):
+    """Base of normalizers: a subclass says how to `fit`, and may `pool` fits or `apply` in its own way."""
+
+    name: ClassVar[str]
+    """What `normalize` calls it."""
+    spread_name: ClassVar[str]
+    """What its spread is called in `feature_status`: ``zero_<spread_name>``."""
+
+    @abstractmethod
+    def fit(self, reference: FloatArray) -> Fit:
+        """Learn centre and scale from reference wells, shape (features, wells), NaN where missing."""
+
+    def pool(self, fits: Sequence[Fit]) -> list[Fit]:
+        """Adjust the fits of all groups together; here: leave them as they are."""
+        return list(fits)
+
+    def apply(self, values: FloatArray, fit: Fit) -> NDArray[np.float64]:
+        """Transform wells, shape (features, wells), to float64; a scale of 0 gives NaN."""
+        scale = np.where(fit.scale > 0, fit.scale, np.nan)
+        shifted: NDArray[np.float64] = values - fit.center[:, None]
+        shifted /= scale[:, None]
+        return shifted
+
+
+def _fit(reference: FloatArray, center: NDArray[np.float64], spread: NDArray[np.float64]) -> Fit:
+    """Make a Fit whose spread is 0 where it is no more than rounding of the stored values."""
+    # The median of an even number of equal float32 values, or their mean, may differ in the last bit.
+    rounding = 4 * np.finfo(reference.dtype).eps * np.abs(center)
+    spread = np.where(spread <= rounding, 0.0, spread)
+    return Fit(center=center, scale=spread, spread=spread, n=count(reference))
+
+
+@dataclass(frozen=True)
+class Standardize(Normalizer):
+    """Subtract the mean, divide by the standard deviation.
+
+    Parameters
+    ----------
+    ddof
+        0 divides by n (scikit-learn's and pycytominer's ``standardize``), 1 by n - 1.
+    """
+
+    name: ClassVar[str] = "standardize"
+    spread_name: ClassVar[str] = "sd"
+    ddof: int = 0
+
+    def fit(self, reference: FloatArray) -> Fit:
+        """Learn mean and standard deviation."""
+        return _fit(reference, mean(reference), sd(reference, ddof=self.ddof))
+
+
+@dataclass(frozen=True)
+class Robust(Normalizer):
+    """Subtract the median, divide by the interquartile range (pycytominer's ``robustize``)."""
+
+    name: ClassVar[str] = "robust"
+    spread_name: ClassVar[str] = "iqr"
+
+    def fit(self, reference: FloatArray) -> Fit:
+        """Learn median and interquartile range."""
+        return _fit(reference, median(reference), quantile(reference, 0.75) - quantile(reference, 0.25))
+
+
+@dataclass(frozen=True)
+class MadRobust(Normalizer):
+    """Subtract the median, divide by the median absolute deviation times 1.4826, made safe over plates.
+
+    With six controls a plate a MAD is little more than noise: some are almost zero, and the features they
+    divide drown all others. So each plate's squared MAD is averaged with the squared median MAD of all
+    plates, the latter with the weight of `pooling` wells: ``scale^2 = (pooling * pooled^2 + n * mad^2) /
+    (pooling + n)``, n being the plate's reference wells. No plate's scale falls below ``pooled * sqrt(pooling
+    / (pooling + n))``, a floor that gives way where controls are many. With one plate nothing changes.
+
+    Parameters
+    ----------
+    pooling
+        Weight of the pooled MAD in reference wells; 0 switches the floor off and gives pycytominer's
+        ``mad_robustize`` with epsilon 0.
+
+    Notes
+    -----
+    The form is that of a moderated variance (Smyth, Stat Appl Genet Mol Biol 3:3, 2004) with a set number of
+    prior observations. On BBBC021 (6 controls a plate, 103 treatments, medians of replicates)
+    not-same-compound accuracy is 0.88 with any `pooling` from 6 to 48, 0.75 without, 0.64 with the usual
+    epsilon in place of a floor.
+    """
+
+    name: ClassVar[str] = "mad_robust"
+    spread_name: ClassVar[str] = "mad"
+    pooling: float = 12.0
+
+    def __post_init__(self) -> None:
+        if not self.pooling >= 0:
+            raise UsageError(f"pooling must be 0 or more reference wells; found {self.pooling}")
+
+    def fit(self, reference: FloatArray) -> Fit:
+        """Learn median and MAD."""
+        return _fit(reference, median(reference), mad(reference))
+
+    def pool(self, fits: Sequence[Fit]) -> list[Fit]:
+        """Shrink every plate's MAD towards the median MAD over plates."""
+        if self.pooling == 0 or len(fits) < 2:
+            return list(fits)
+        spreads = np.column_stack([fit.spread for fit in fits])  # (features, plates)
+        pooled = median(spreads)
+        squares = np.where(np.isnan(pooled), 0.0, pooled) ** 2
+        return [
+            replace(
+                fit,
+                scale=np.sqrt((self.pooling * squares + fit.n * fit.spread**2) / (self.pooling + fit.n)),
+            )
+            for fit in fits
+        ]
+
+
+NORMALIZERS: Mapping[str, type[Normalizer]] = MappingProxyType(
+    {kind.name: kind for kind in (MadRobust, Robust, Standardize)}
+)
+"""Normalizers that `normalize` knows by name."""
+
+
+def normalizer(method: str | Normalizer, **parameters: object) -> Normalizer:
+    """Make a normalizer from its name and parameters, or pass one through.
+
+    Parameters
+    ----------
+    method
+        A name in `NORMALIZERS`, or a Normalizer (then without parameters).
+    **parameters
+        Fields of the normalizer.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown name or parameter.
+    """
+    if isinstance(method, Normalizer):
+        if parameters:
+            raise UsageError("parameters go into the Normalizer itself; found both a Normalizer and parameters")
+        return method
+    if method not in NORMALIZERS:
+        raise UnknownNameError("normalization method", method, NORMALIZERS)
+    kind = NORMALIZERS[method]
+    fields = list(kind.__dataclass_fields__)
+    for name in parameters:
+        if name not in fields:
+            raise UnknownNameError(f"parameter of {method!r}", name, fields)
+    return kind(**parameters)

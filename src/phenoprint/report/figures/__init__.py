@@ -1,0 +1,25 @@
+"""Figures of a screen as plotly objects: pure functions of a frame, for the report and for notebooks."""
+
+from __future__ import annotations
+
+from phenoprint.report.figures.controls import activity_scatter, control_separation, separation_matrix
+from phenoprint.report.figures.doses import dose_response
+from phenoprint.report.figures.losses import feature_survival, ledger_waterfall
+from phenoprint.report.figures.plates import plate_grid, plate_heatmap
+from phenoprint.report.figures.profiles import replicate_agreement, umap_scatter
+from phenoprint.report.figures.recovery import baseline_bars, confusion
+
+__all__ = [
+    "activity_scatter",
+    "baseline_bars",
+    "confusion",
+    "control_separation",
+    "dose_response",
+    "feature_survival",
+    "ledger_waterfall",
+    "plate_grid",
+    "plate_heatmap",
+    "replicate_agreement",
+    "separation_matrix",
+    "umap_scatter",
+]

@@ -1,0 +1,194 @@
+"""A plate as a picture: every well where it stands, A01 at the top left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import UsageError
+from phenoprint.plates import PlateFormat, Well
+from phenoprint.report.figures.theme import DIVERGING, NEUTRAL, SEQUENTIAL, blank_figure, finish
+from phenoprint.report.html import number
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from numpy.typing import NDArray
+
+__all__ = ["plate_grid", "plate_heatmap", "robust_limits"]
+
+
+def plate_grid(
+    frame: pl.DataFrame, value: str, *, well: str = "Metadata_Well", plate_format: int | None = None
+) -> NDArray[np.float64]:
+    """Put the values of wells where they stand on the plate.
+
+    Parameters
+    ----------
+    frame
+        One row a well of one plate.
+    value
+        Numeric column.
+    well
+        Column of wells, in any spelling that `phenoprint.plates.Well` reads.
+    plate_format
+        Wells of the plate (96, 384, ...); None infers the smallest plate that holds the wells.
+
+    Returns
+    -------
+    ndarray
+        (rows, columns) float64; NaN where there is no well or no value.
+
+    Raises
+    ------
+    UsageError
+        A well occurs twice, or lies outside the plate.
+
+    Examples
+    --------
+    >>> plate_grid(pl.DataFrame({"Metadata_Well": ["A01", "B03"], "v": [1.0, 2.0]}), "v", plate_format=6)
+    array([[ 1., nan, nan],
+           [nan, nan,  2.]])
+    """
+    names = frame[well].to_list()
+    wells = [Well.parse(name) for name in names]
+    shape = PlateFormat.infer(wells) if plate_format is None else PlateFormat.of(plate_format)
+    if len(set(wells)) < len(wells):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise UsageError(
+            f"one row a well expected; found more than one for {', '.join(twice[:5])}: take one plate, aggregate first"
+        )
+    outside = [str(w) for w in wells if w not in shape]
+    if outside:
+        raise UsageError(f"{', '.join(outside[:5])} lie outside a {shape} plate; give the right plate_format")
+    grid = np.full((shape.rows, shape.columns), np.nan)
+    grid[[w.row for w in wells], [w.col for w in wells]] = frame[value].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return grid
+
+
+def robust_limits(values: NDArray[np.float64], *, diverging: bool = False) -> tuple[float, float]:
+    """Limits of a colour scale that a few extreme wells cannot stretch: the 1st and 99th percentile.
+
+    Parameters
+    ----------
+    values
+        Any shape; NaN is left out.
+    diverging
+        Make the limits symmetric about zero.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return (-1.0, 1.0) if diverging else (0.0, 1.0)
+    low, high = (float(q) for q in np.quantile(finite, (0.01, 0.99)))
+    if diverging:
+        high = max(abs(low), abs(high)) or 1.0
+        low = -high
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def plate_heatmap(
+    frame: pl.DataFrame,
+    value: str,
+    *,
+    well: str = "Metadata_Well",
+    plate_format: int | None = None,
+    limits: tuple[float, float] | None = None,
+    diverging: bool = False,
+    label: str | None = None,
+    title: str | None = None,
+) -> go.Figure:
+    """Draw one measure over one plate.
+
+    Parameters
+    ----------
+    frame
+        One row a well of one plate.
+    value
+        Numeric column to colour by.
+    well
+        Column of wells.
+    plate_format
+        Wells of the plate; None infers it.
+    limits
+        Ends of the colour scale; None takes `robust_limits`.
+    diverging
+        Use a blue-orange scale centred at zero, for normalized values; otherwise viridis.
+    label
+        Name of the measure beside the colour bar; `value` when None.
+    title
+        Title of the figure.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        A heat map whose ``z`` is `plate_grid`; x is the column and y the row, from 1;
+        rows run downwards from A.
+    """
+    import plotly.graph_objects as go
+
+    grid = plate_grid(frame, value, well=well, plate_format=plate_format)
+    low, high = limits or robust_limits(grid, diverging=diverging)
+    rows, columns = grid.shape
+    text = [
+        [f"<b>{Well(row, col)}</b><br>{number(grid[row, col], digits=4)}" for col in range(columns)]
+        for row in range(rows)
+    ]
+    figure = blank_figure()
+    figure.add_trace(
+        go.Heatmap(
+            z=grid,
+            x=list(range(1, columns + 1)),
+            y=list(range(1, rows + 1)),
+            text=text,
+            hovertemplate="%{text}<extra></extra>",
+            hoverongaps=False,
+            zmin=low,
+            zmax=high,
+            colorscale=[list(stop) for stop in DIVERGING] if diverging else SEQUENTIAL,
+            xgap=1 if rows <= 16 else 0.5,
+            ygap=1 if rows <= 16 else 0.5,
+            colorbar={
+                "title": {"text": label or value, "side": "right"},
+                "thickness": 10,
+                "outlinewidth": 0,
+                "len": 0.9,
+            },
+        )
+    )
+    return finish(figure, title=title, height=_height(rows), **_plate_axes(rows, columns))
+
+
+def _height(rows: int) -> int:
+    # cells stay near square on a page some 900 pixels wide
+    return int(np.clip(60 + (46 if rows <= 8 else 36) * rows, 260, 640))
+
+
+def _plate_axes(rows: int, columns: int) -> dict[str, Any]:
+    every = 1 if columns <= 24 else 2
+    return {
+        "xaxis": {
+            "side": "top",
+            "automargin": False,
+            "dtick": every,
+            "tick0": 1,
+            "range": [0.5, columns + 0.5],
+            "showgrid": False,
+            "constrain": "domain",
+            "tickfont": {"size": 10.5, "color": NEUTRAL},
+            "fixedrange": True,
+        },
+        "yaxis": {
+            "autorange": False,
+            "automargin": False,
+            "range": [rows + 0.5, 0.5],
+            "showgrid": False,
+            "scaleanchor": "x",
+            "constrain": "domain",
+            "tickfont": {"size": 10.5, "color": NEUTRAL},
+            "tickvals": list(range(1, rows + 1, 1 if rows <= 16 else 2)),
+            "ticktext": [str(Well(row, 0))[:-2] for row in range(0, rows, 1 if rows <= 16 else 2)],
+            "fixedrange": True,
+        },
+        "margin": {"l": 34, "r": 8, "t": 30, "b": 10},
+    }

@@ -1,0 +1,114 @@
+"""Colours and layout that every figure shares.
+
+The categorical colours follow Okabe and Ito (2008), with blue moved and yellow and black replaced so that each reads
+on white and on a near-black page and no two meet for readers without red or green; marker symbols repeat the
+distinction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = [
+    "CATEGORICAL",
+    "DIVERGING",
+    "ROLE_COLOURS",
+    "ROLE_NAMES",
+    "SEQUENTIAL",
+    "SYMBOLS",
+    "blank_figure",
+    "category_styles",
+    "finish",
+    "plain",
+]
+
+CATEGORICAL = ("#2f83c9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#9c2540", "#6a40f0")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon", "triangle-down")
+SEQUENTIAL = "Viridis"
+# blue to orange through a grey that shows on light and on dark pages
+DIVERGING = ((0.0, "#1b5fa5"), (0.25, "#6aa5d8"), (0.5, "#e8e8e6"), (0.75, "#eba35a"), (1.0, "#b34a00"))
+ROLE_COLOURS = {"negcon": "#8a939c", "poscon": "#d55e00", "trt": "#2f83c9", "empty": "#c3c8cd"}
+ROLE_NAMES = {
+    "negcon": "negative control",
+    "poscon": "positive control",
+    "trt": "treatment",
+    "empty": "empty",
+}
+NEUTRAL = "#8a939c"
+
+FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def category_styles(levels: Sequence[str]) -> list[tuple[str, str]]:
+    """Colour and marker symbol of each level; no two levels share both up to 64 levels.
+
+    Examples
+    --------
+    >>> category_styles(["a", "b"])
+    [('#2f83c9', 'circle'), ('#e69f00', 'circle')]
+    >>> len(set(category_styles([str(i) for i in range(64)])))
+    64
+    """
+    n = len(CATEGORICAL)
+    return [(CATEGORICAL[i % n], SYMBOLS[(i // n) % len(SYMBOLS)]) for i in range(len(levels))]
+
+
+def plain(text: object) -> str:
+    """Text as plotly shall show it: plotly reads ``<b>`` or ``<a href>`` in names as markup.
+
+    Examples
+    --------
+    >>> plain("<i>p</i>53 & co")
+    '&lt;i>p&lt;/i>53 &amp; co'
+    """
+    return str(text).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def blank_figure() -> go.Figure:
+    """Return an empty figure without plotly's default template, which would triple the size of small figures."""
+    import plotly.graph_objects as go
+
+    return go.Figure(layout={"template": None})
+
+
+def finish(figure: go.Figure, *, title: str | None = None, height: int = 380, **layout: Any) -> go.Figure:
+    """Give a figure the shared layout; returns the same figure.
+
+    Parameters
+    ----------
+    figure
+        A figure just made.
+    title
+        Short title, or None.
+    height
+        Height in CSS pixels.
+    **layout
+        Further plotly layout keys.
+    """
+    quiet = {
+        "showgrid": True,
+        "gridcolor": "rgba(128,140,150,0.18)",
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "",
+    }
+    figure.update_layout(
+        height=height,
+        font={"family": FONT, "size": 12.5, "color": "#4b5661"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        colorway=list(CATEGORICAL),
+        margin={"l": 56, "r": 18, "t": 60 if title else 34, "b": 48},
+        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 14.5}} if title else None,
+        hoverlabel={"align": "left", "font": {"family": FONT, "size": 12.5}},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        hovermode="closest",
+    )
+    figure.update_xaxes(**quiet)
+    figure.update_yaxes(**quiet)
+    figure.update_layout(**layout)
+    return figure

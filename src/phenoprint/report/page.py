@@ -1,0 +1,172 @@
+"""The page: header, navigation, sections, and everything they need inside one file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import polars as pl
+
+from phenoprint.errors import PhenoprintError
+from phenoprint.report.context import Context, Section
+from phenoprint.report.html import Html, join, notice, number, tag, term
+from phenoprint.report.sections import SECTIONS
+from phenoprint.report.sections.making import version
+from phenoprint.report.source import ReportSource, feature_names
+
+__all__ = ["render_report", "write_report"]
+
+STYLES = ("base.css", "parts.css")
+SCRIPTS = ("core.js", "plates.js")
+
+
+def write_report(
+    screen: ReportSource, *, output: str | os.PathLike[str] | None = None, now: datetime | None = None
+) -> Path:
+    """Write the report of a screen as one HTML file that needs nothing else.
+
+    The page holds its data, pictures, styles and plotly.js itself, asks the network for nothing (its content policy
+    forbids it) and opens from disk. A table that is absent or empty is said to be so in its place, with the reason.
+
+    Parameters
+    ----------
+    screen
+        The screen; see `ReportSource`.
+    output
+        File to write, or an existing folder to write ``report.html`` into; by default ``report/index.html`` in the
+        screen folder.
+    now
+        Time told in the header; the current time when None.
+
+    Returns
+    -------
+    Path
+        The file written. It is replaced in one move: a reader never finds half a page.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    target = Path(screen.path) / "report" / "index.html" if output is None else Path(output)
+    if target.is_dir():
+        target = target / "report.html"
+    page = render_report(screen, now=now)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(page)
+        partial.chmod(0o644)  # mkstemp makes files for the owner alone; a report is meant to be passed on
+        partial.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    return target
+
+
+def render_report(screen: ReportSource, *, now: datetime | None = None) -> str:
+    """Return the report of a screen as the text of an HTML page; see `write_report`."""
+    from plotly.offline import get_plotlyjs
+
+    context = Context(screen)
+    sections = [_build(context, *entry) for entry in SECTIONS]
+    page = Template(_asset("page.html"))
+    return page.substitute(
+        title=tag("title", f"{screen.name} · Phenoprint report"),
+        style=join((Html(_asset(name)) for name in STYLES), "\n"),
+        header=_header(context, now or datetime.now(tz=UTC).astimezone()),
+        navigation=join(tag("a", section.nav or section.title, href=f"#{section.id}") for section in sections),
+        sections=join((_frame(section) for section in sections), "\n"),
+        data=context.data(),
+        plotly=get_plotlyjs(),
+        script="\n".join(_asset(name) for name in SCRIPTS),
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files("phenoprint.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _build(context: Context, id_: str, title: str, nav: str, builder: object) -> Section:
+    """Build a section, or the sentence that stands in its place."""
+    try:
+        return builder(context)  # type: ignore[operator,no-any-return]
+    except PhenoprintError as error:
+        return Section(id_, title, "Nothing to show here.", notice(str(error)), nav=nav)
+    except pl.exceptions.PolarsError as error:
+        # a table written by another version: its section cannot be drawn, the rest of the page can
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Section(
+            id_,
+            title,
+            "Nothing to show here.",
+            notice(f"A table does not have the columns or types expected: {first}"),
+            nav=nav,
+        )
+
+
+def _frame(section: Section) -> Html:
+    return tag(
+        "section",
+        tag("h2", tag("a", section.title, href=f"#{section.id}")),
+        tag("p", section.lead, class_="lead"),
+        section.body,
+        id=section.id,
+        aria_label=section.title,
+    )
+
+
+def _header(context: Context, now: datetime) -> Html:
+    facts: Sequence[tuple[str, str, str]] = [
+        ("plates", number(len(context.plates)), "Plates with images or in the plate map."),
+        ("wells", number(context.wells.height), "Wells with images or in the plate map."),
+        ("sites", number(_sites(context)), "Fields of view: places imaged in a well."),
+        ("cells", number(_cells(context)), "Cells that entered the well profiles."),
+        ("features", number(_features(context)), "Measurements of each cell."),
+    ]
+    tiles = (tag("div", tag("b", value), term(label, meaning), class_="tile") for label, value, meaning in facts)
+    made = f"Phenoprint {version('phenoprint') or 'of unknown version'}, {now.day} {now:%B %Y, %H:%M}"
+    return join(
+        [
+            tag(
+                "div",
+                tag("p", "Phenoprint report", class_="brand"),
+                tag("h1", context.source.name),
+                tag("p", made, class_="quiet"),
+            ),
+            tag("div", *tiles, class_="tiles"),
+        ]
+    )
+
+
+def _sites(context: Context) -> int | None:
+    keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
+    for name in ("site", "image_quality", "image"):
+        frame = context.tables.columns(name, keys)
+        if frame is not None and frame.columns == keys:
+            return frame.unique().height
+    return None
+
+
+def _cells(context: Context) -> int | None:
+    counts = context.tables.columns("profile_well", ["Metadata_Object_Count"])
+    if counts is not None:
+        return int(counts["Metadata_Object_Count"].sum())
+    return context.tables.height("object") or context.tables.height("cell")
+
+
+def _features(context: Context) -> int | None:
+    height = context.tables.height("feature")
+    if height:
+        return height
+    profile = context.tables.find("profile_well")
+    return len(feature_names(profile)) if profile is not None else None

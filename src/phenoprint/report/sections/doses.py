@@ -1,0 +1,182 @@
+"""Dose series: the named readouts with their fits, the features that separate controls, the cell count."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.figures import dose_response
+from phenoprint.report.html import Html, join, number, sql_hint, table, tag, term
+from phenoprint.report.source import AbsentError, feature_names
+from phenoprint.report.summaries.controls import best_readouts
+
+__all__ = ["doses", "hill_points"]
+
+LEAST_DOSES = 4
+MOST_COMPOUNDS = 12
+COMPOUND, DOSE, UNIT = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
+FIT = ["readout", COMPOUND, "ec50", "slope", "bottom", "top"]
+
+
+def doses(context: Context) -> Section:
+    """Draw each compound with four doses or more, and list the fitted curves where there are any."""
+    name = "profile_normalized" if context.tables.find("profile_normalized") is not None else "profile_well"
+    frame = context.tables.need(name, [COMPOUND, DOSE], why="It holds the wells' profiles with their doses.")
+    chosen = _readouts(context, frame, name)
+    series = _series(frame)
+    if series.is_empty():
+        raise AbsentError(f"No compound was given in {LEAST_DOSES} doses or more, so there is no curve to draw.")
+    fits = context.tables.find("dose_response")
+    if fits is not None and not set(FIT) <= set(fits.columns):
+        fits = None
+    panels: list[tuple[str, object]] = []
+    for label, column, source, origin in chosen:
+        treated = source.filter(
+            pl.col(COMPOUND).is_in(series[COMPOUND].implode()) & (pl.col(DOSE) > 0) & _is_treatment(source)
+        )
+        units = treated[UNIT].drop_nulls().unique().to_list() if UNIT in treated.columns else []
+        curves = hill_points(fits.filter(pl.col("readout") == column), treated, column) if fits is not None else None
+        fitted = curves is not None and not curves.is_empty()
+        figure = dose_response(
+            treated.filter(pl.col(COMPOUND).is_in(_strongest(treated, column))),
+            column,
+            unit=units[0] if len(units) == 1 else None,
+            label="cells a well" if column == "Metadata_Object_Count" else column,
+            reference=_reference(source, column),
+            curves=curves if fitted else None,
+        )
+        lines = "solid lines are fitted Hill curves, dotted ones join medians" if fitted else "lines join medians"
+        caption = f"{column} in '{origin}'. Dots are wells, {lines}; the level line is the negative controls' median."
+        panels.append((label, context.figure(figure, f"{column} over dose", caption=caption)))
+    body: list[Html] = [context.tabs("Readout", panels)]
+    if fits is not None:
+        body += [tag("h3", "Fitted curves"), _fits(fits)]
+        body.append(
+            sql_hint("SELECT readout, Metadata_compound, ec50, ec50_low, ec50_high FROM dose_response ORDER BY ec50")
+        )
+    more = f" Each panel shows the {MOST_COMPOUNDS} that move most." if series.height > MOST_COMPOUNDS else ""
+    s = "s were" if series.height != 1 else " was"
+    lead = f"{number(series.height)} compound{s} given in {LEAST_DOSES} doses or more.{more}"
+    return Section("doses", "Response over dose", lead, join(body), nav="Doses")
+
+
+def hill_points(fits: pl.DataFrame, treated: pl.DataFrame, column: str, *, n: int = 60) -> pl.DataFrame:
+    """Points along fitted Hill curves over the doses that were given.
+
+    Parameters
+    ----------
+    fits
+        Rows of ``dose_response`` of one readout: ``bottom`` and ``top`` are the levels at no and at endless dose,
+        ``ec50`` the dose half way, ``slope`` the steepness. Rows without an EC50 give no curve.
+    treated
+        The wells, for the range of doses of each compound.
+    column
+        Name of the column of values to write.
+    n
+        Points a curve.
+
+    Returns
+    -------
+    pl.DataFrame
+        Metadata_compound, Metadata_Concentration, `column`.
+    """
+    ranges = treated.group_by(COMPOUND).agg(pl.col(DOSE).min().alias("low"), pl.col(DOSE).max().alias("high"))
+    parts = [pl.DataFrame(schema={COMPOUND: pl.String, DOSE: pl.Float64, column: pl.Float64})]
+    known = fits.select(FIT[1:]).drop_nulls().join(ranges, on=COMPOUND)
+    for compound, ec50, slope, bottom, top, low, high in known.sort(COMPOUND).iter_rows():
+        x = np.geomspace(low, high, n)
+        with np.errstate(over="ignore"):
+            y = bottom + (top - bottom) / (1.0 + (ec50 / x) ** slope)
+        parts.append(pl.DataFrame({COMPOUND: [compound] * n, DOSE: x, column: y}))
+    return pl.concat(parts)
+
+
+def _is_treatment(frame: pl.DataFrame) -> pl.Expr:
+    if "Metadata_pert_type" not in frame.columns:
+        return pl.lit(value=True)
+    kind = pl.col("Metadata_pert_type")
+    return kind.is_null() | (kind == "trt")
+
+
+def _series(frame: pl.DataFrame) -> pl.DataFrame:
+    return (
+        frame.filter((pl.col(DOSE) > 0) & _is_treatment(frame))
+        .group_by(COMPOUND)
+        .agg(pl.col(DOSE).n_unique().alias("n"))
+        .filter((pl.col("n") >= LEAST_DOSES) & pl.col(COMPOUND).is_not_null())
+    )
+
+
+def _readouts(context: Context, frame: pl.DataFrame, name: str) -> list[tuple[str, str, pl.DataFrame, str]]:
+    """Tab, column, frame and table of each panel: named readouts, up to three features, the cell count."""
+    found: list[tuple[str, str, pl.DataFrame, str]] = []
+    wide = context.readouts
+    if wide is not None:
+        named = sorted(set(wide.columns) - set(context.wells.columns))
+        found += [(column, column, wide, "readout") for column in named[:6]]
+    _, _, _, statistics = context.measured
+    best = [column for column in best_readouts(statistics, n=3, each=1) if column in frame.columns]
+    if not best and not found:
+        names = feature_names(frame)
+        if not names:
+            raise AbsentError("The profiles hold no features to draw over dose.")
+        values = pl.col(names).cast(pl.Float64)
+        spread = frame.select(values.quantile(0.95) - values.quantile(0.05)).row(0)
+        ranked = sorted(((v, column) for column, v in zip(names, spread, strict=True) if v is not None), reverse=True)
+        best = [column for _, column in ranked[:3]]
+    found += [(f"Feature {i + 1}", column, frame, name) for i, column in enumerate(best)]
+    if "Metadata_Object_Count" in frame.columns:
+        found.append(("Cell count", "Metadata_Object_Count", frame, name))
+    return found
+
+
+def _strongest(treated: pl.DataFrame, column: str) -> list[str]:
+    """Compounds whose median moves most between doses."""
+    medians = treated.group_by(COMPOUND, DOSE).agg(pl.col(column).median())
+    span = medians.group_by(COMPOUND).agg((pl.col(column).max() - pl.col(column).min()).alias("span"))
+    return (
+        span.sort(["span", COMPOUND], descending=[True, False], nulls_last=True)[COMPOUND]
+        .head(MOST_COMPOUNDS)
+        .to_list()
+    )
+
+
+def _reference(frame: pl.DataFrame, column: str) -> float | None:
+    if "Metadata_pert_type" not in frame.columns:
+        return None
+    median = frame.filter(pl.col("Metadata_pert_type") == "negcon")[column].median()
+    return float(median) if isinstance(median, int | float) else None
+
+
+def _fits(fits: pl.DataFrame) -> Html:
+    rows = []
+    for row in fits.sort("readout", COMPOUND).head(300).iter_rows(named=True):
+        unit = row.get(UNIT) or ""
+        ec50 = None if row["ec50"] is None else f"{number(row['ec50'])} {unit}".strip()
+        low, high = row.get("ec50_low"), row.get("ec50_high")
+        interval = f"{number(low)} to {number(high)}" if low is not None and high is not None else None
+        note = None if row.get("status") in {None, "ok"} else row.get("reason") or row.get("status")
+        rows.append(
+            (
+                row["readout"],
+                row[COMPOUND],
+                ec50,
+                interval,
+                row["slope"],
+                row.get("r2"),
+                row.get("n_wells"),
+                note,
+            )
+        )
+    header = (
+        "Readout",
+        "Compound",
+        term("EC50", "Dose at which the response is half way between its two ends."),
+        "95 % interval",
+        term("Slope", "Steepness of the curve; 1 is one molecule binding one site."),
+        term("R²", "Share of the variation between wells that the curve explains."),
+        "Wells",
+        "Note",
+    )
+    return table(header, rows, numeric=(4, 5, 6), class_="sortable", caption="Fitted dose-response curves")

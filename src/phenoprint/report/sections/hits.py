@@ -1,0 +1,182 @@
+"""Treatments that can be told from the negative controls, strongest first."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.figures import activity_scatter
+from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
+from phenoprint.report.sections.terms import MAP
+from phenoprint.report.source import AbsentError
+from phenoprint.report.summaries.wells import treatment_label
+
+__all__ = ["hits", "treatment_names"]
+
+THRESHOLD = 0.05
+SHOWN = 200
+WHY = (
+    "It is written when profiles are compared with the negative controls of their plate, "
+    "which needs two replicates of a treatment."
+)
+
+
+def treatment_names(frame: pl.DataFrame) -> pl.Series:
+    """Readable name of the treatment of each row, from whichever columns are there."""
+    columns = set(frame.columns)
+    if "Metadata_compound" in columns:
+        extra = {
+            name: pl.lit(None, dtype=dtype)
+            for name, dtype in (
+                ("Metadata_Concentration", pl.Float64),
+                ("Metadata_Concentration_Unit", pl.String),
+                ("Metadata_pert_type", pl.String),
+            )
+            if name not in columns
+        }
+        return frame.with_columns(**extra).select(treatment_label().alias("treatment")).to_series()
+    if "Metadata_perturbation" in columns:
+        return frame["Metadata_perturbation"].cast(pl.String).fill_null("–").alias("treatment")
+    raise AbsentError("The rows name no treatment: neither Metadata_compound nor Metadata_perturbation is a column.")
+
+
+def hits(context: Context) -> Section:
+    """List active treatments with their score, corrected p and effect on the cell count."""
+    frame = context.tables.need("activity", ["mean_average_precision", "corrected_p_value"], why=WHY)
+    score = (
+        "mean_normalized_average_precision"
+        if "mean_normalized_average_precision" in frame.columns
+        else "mean_average_precision"
+    )
+    frame = _described(context, frame)
+    frame = frame.with_columns(treatment_names(frame))
+    if "Metadata_pert_type" in frame.columns:
+        frame = frame.filter(pl.col("Metadata_pert_type").is_null() | (pl.col("Metadata_pert_type") != "negcon"))
+    frame = _with_moa_and_count(context, frame)
+    tested = frame.drop_nulls("corrected_p_value")
+    active = tested.filter(pl.col("corrected_p_value") <= THRESHOLD).height
+    ranked = tested.sort(["corrected_p_value", score, "treatment"], descending=[False, True, False])
+    plot = context.figure(
+        activity_scatter(tested, score=score, p="corrected_p_value", name="treatment", threshold=THRESHOLD),
+        "Activity of each treatment against its corrected p-value",
+    )
+    filterable = tag(
+        "label",
+        "Find ",
+        tag("input", type="search", placeholder="compound or mechanism", data_filter="#hits-table"),
+        class_="filter",
+    )
+    listed = tag("div", filterable, _table(ranked.head(SHOWN), score), id="hits-table")
+    body: list[Html] = [tag("div", plot, listed, class_="split")]
+    unreachable = _unreachable(tested)
+    if unreachable is not None:
+        body.insert(0, unreachable)
+    if ranked.height > SHOWN:
+        body.append(tag("p", f"The {SHOWN} strongest of {ranked.height} are listed.", class_="quiet"))
+    untested = frame.height - tested.height
+    if untested:
+        body.append(
+            tag(
+                "p",
+                f"{untested} treatments were not tested: they have too few replicates or no profile.",
+                class_="quiet",
+            )
+        )
+    query = (
+        "SELECT * FROM activity WHERE corrected_p_value <= 0.05\n"
+        "ORDER BY corrected_p_value, mean_average_precision DESC"
+    )
+    body.append(sql_hint(query))
+    lead = join(
+        [
+            f"{active} of {tested.height} treatments differ from the negative controls (corrected p ≤ 0.05), by ",
+            term("mean average precision", MAP),
+            ".",
+        ]
+    )
+    return Section("hits", "What are the hits?", lead, join(body), nav="Hits")
+
+
+def _described(context: Context, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add compound, dose and mechanism from the table of treatments where the rows have only its key."""
+    key = "Metadata_perturbation"
+    about = context.tables.find("perturbation")
+    if "Metadata_compound" in frame.columns or key not in frame.columns or about is None or key not in about.columns:
+        return frame
+    new = [c for c in about.columns if c.startswith("Metadata_") and c not in frame.columns]
+    return frame.join(about.select(key, *new).unique(key), on=key, how="left", maintain_order="left")
+
+
+def _unreachable(tested: pl.DataFrame) -> Html | None:
+    if "smallest_p" not in tested.columns:
+        return None
+    stuck = tested.filter(pl.col("smallest_p") > THRESHOLD)
+    if stuck.is_empty():
+        return None
+    smallest = float(stuck["smallest_p"].min())  # type: ignore[arg-type]
+    return notice(
+        f"{stuck.height} treatments cannot become significant whatever their effect: with their replicates and "
+        f"controls the smallest p attainable is {number(smallest)}. "
+        "More replicates or negative controls would change that."
+    )
+
+
+def _with_moa_and_count(context: Context, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the mechanism and the cell count relative to the negative controls of the same plate."""
+    wells = context.wells
+    _, raw, _, _ = context.measured
+    if "Metadata_moa" not in frame.columns:
+        moa = wells.group_by("treatment").agg(pl.col("Metadata_moa").drop_nulls().first())
+        frame = frame.join(moa, on="treatment", how="left", maintain_order="left")
+    if "cells" not in raw.columns:
+        return frame.with_columns(pl.lit(None, dtype=pl.Float64).alias("count"))
+    counted = wells.select("Metadata_Plate", "treatment", "Metadata_pert_type").with_columns(
+        raw["cells"].cast(pl.Float64)
+    )
+    base = (
+        counted.filter(pl.col("Metadata_pert_type") == "negcon")
+        .group_by("Metadata_Plate")
+        .agg(pl.col("cells").median().alias("base"))
+    )
+    share = (
+        counted.join(base, on="Metadata_Plate", how="inner")
+        .filter(pl.col("base") > 0)
+        .group_by("treatment")
+        .agg((100 * pl.col("cells") / pl.col("base")).median().alias("count"))
+    )
+    return frame.join(share, on="treatment", how="left", maintain_order="left")
+
+
+def _table(frame: pl.DataFrame, score: str) -> Html:
+    rows = []
+    for row in frame.iter_rows(named=True):
+        value = float(row[score]) if row[score] is not None else 0.0
+        p = row["corrected_p_value"]
+        count = row["count"]
+        rows.append(
+            (
+                tag("span", row["treatment"], class_="hit" if p <= THRESHOLD else "miss"),
+                row.get("Metadata_moa"),
+                tag(
+                    "span",
+                    f"{value:.3f}",
+                    tag("i", style=f"width:{100 * min(max(value, 0), 1):.0f}%"),
+                    class_="bar",
+                ),
+                tag("span", f"{p:.2g}", title=f"smallest p attainable {number(row.get('smallest_p'))}"),
+                None if count is None else tag("span", f"{count:.0f} %", class_="low" if count < 60 else None),
+                row.get("n_replicates"),
+            )
+        )
+    header = (
+        "Treatment",
+        "Mechanism",
+        term("mAP", MAP),
+        term("q", "p-value corrected for the number of treatments tested (Benjamini and Hochberg)."),
+        term(
+            "Cells",
+            "Cell count relative to the negative controls of the same plate. Low counts mean toxicity.",
+        ),
+        "n",
+    )
+    return table(header, rows, numeric=(3, 4, 5), class_="sortable", caption="Treatments by activity")

@@ -1,0 +1,153 @@
+"""The ledger: what came in, what went out, what was lost and why."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.figures import ledger_waterfall
+from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
+from phenoprint.report.sections.terms import LEDGER
+from phenoprint.report.summaries.features import STATUS_MEANING
+from phenoprint.report.summaries.ledger import ledger_steps, ledger_wells
+
+__all__ = ["losses"]
+
+COLUMNS = ["Metadata_Plate", "Metadata_Well", "step", "unit_of_count", "n_in", "n_out", "n_lost", "reason"]
+# the stored ledger is sorted by name; readers want the order of a run
+STEP_ORDER = (
+    "ingest",
+    "illumination",
+    "quality",
+    "calibrate",
+    "segment",
+    "thumbnail",
+    "measure",
+    "flag_images",
+    "flag_cells",
+    "aggregate",
+    "normalize",
+    "select",
+    "consensus",
+)
+WHY = "Every step of a run writes it; an imported screen has none."
+
+
+def losses(context: Context) -> Section:
+    """Add the ledger up by step, by plate and by well, and list the flagged wells."""
+    try:
+        ledger = context.tables.need("ledger", COLUMNS, why=WHY)
+    except Exception as error:
+        if context.flags.is_empty():
+            raise
+        body = join([notice(str(error)), _flagged(context)])
+        return Section(
+            "losses", "What was lost where", f"{context.flags.height} wells are flagged.", body, nav="Losses"
+        )
+    order = STEP_ORDER
+    steps = ledger_steps(ledger, order=order)
+    panels: list[tuple[str, object]] = [("All plates", _steps(steps))]
+    by_plate = ledger_steps(ledger.filter(pl.col("Metadata_Plate").is_not_null()), by=("Metadata_Plate",), order=order)
+    plates = sorted(by_plate["Metadata_Plate"].unique().to_list())
+    if len(plates) > 1:
+        panels += [(plate, _steps(by_plate.filter(pl.col("Metadata_Plate") == plate))) for plate in plates[:12]]
+    waterfall = context.figure(ledger_waterfall(ledger, order=order), "Share lost at each step by reason")
+    off = steps.filter(pl.col("balances").not_())["step"].unique().sort().to_list()
+    balance = (
+        notice(
+            f"The ledger does not balance at {', '.join(off)}: rows went missing without a reason. "
+            "Treat the counts below with care."
+        )
+        if off
+        else None
+    )
+    wells = _worst_wells(ledger)
+    body = join(
+        [
+            balance,
+            tag("div", waterfall, class_="wide"),
+            context.tabs("Steps", panels),
+            tag("h3", "Wells with the most loss"),
+            wells,
+            tag("h3", "Flagged wells"),
+            _flagged(context),
+            sql_hint(
+                "SELECT step, unit_of_count, n_in, n_out, n_lost, reason FROM ledger\n"
+                "WHERE Metadata_Plate = '...' AND Metadata_Well = 'H12'"
+            ),
+        ]
+    )
+    lead = join([term("The ledger", LEDGER), _sentence(steps)])
+    return Section("losses", "What was lost where", lead, body, nav="Losses")
+
+
+def _reason(reason: str | None) -> str | None:
+    """Return a reason with the meaning of its code where it is one."""
+    return f"{reason}: {STATUS_MEANING[reason]}" if reason in STATUS_MEANING else reason
+
+
+def _sentence(steps: pl.DataFrame) -> str:
+    cells = steps.filter(pl.col("unit_of_count") == "cells")
+    balanced = "balances at every step" if bool(steps["balances"].all()) else "does not balance"
+    if cells.is_empty():
+        return f" {balanced}."
+    first, last = cells.row(0, named=True), cells.row(-1, named=True)
+    found, left = number(first["n_in"]), number(last["n_out"])
+    return f" {balanced}. Of {found} cells found, {left} reached the last step that counts cells."
+
+
+def _steps(steps: pl.DataFrame) -> Html:
+    rows = []
+    previous: tuple[str, str] | None = None
+    for row in steps.iter_rows(named=True):
+        step = (row["step"], row["unit_of_count"])
+        first = step != previous
+        previous = step
+        share = 100.0 * row["n_out"] / row["n_in"] if row["n_in"] else None
+        kept = (
+            None
+            if share is None
+            else tag("span", f"{share:.1f} %", tag("i", style=f"width:{share:.1f}%"), class_="bar")
+        )
+        rows.append(
+            (
+                tag("b", step[0]) if first else "",
+                step[1] if first else "",
+                row["n_in"] if first else "",
+                row["n_out"] if first else "",
+                kept if first else "",
+                row["n_lost"] or "",
+                _reason(row["reason"]) or ("nothing lost" if not row["n_lost"] else "without a reason"),
+            )
+        )
+    header = ("Step", "Counted", "In", "Out", "Kept", "Lost", "Why")
+    return table(header, rows, numeric=(2, 3, 5), class_="steps", caption="In, out and lost by step")
+
+
+def _worst_wells(ledger: pl.DataFrame) -> Html:
+    worst = ledger_wells(ledger).filter(pl.col("n_lost") > 0).head(15)
+    if worst.is_empty():
+        return notice("No well lost a cell, or the ledger does not count cells by well.")
+    rows = [
+        (plate, well, n_in, n_lost, f"{percent:.1f} %" if percent is not None else None, reasons)
+        for plate, well, n_in, n_lost, percent, reasons in worst.select(
+            "Metadata_Plate", "Metadata_Well", "n_in", "n_lost", "lost_percent", "reasons"
+        ).iter_rows()
+    ]
+    return table(("Plate", "Well", "Cells found", "Lost", "Share", "Why"), rows, numeric=(2, 3, 4), class_="sortable")
+
+
+def _flagged(context: Context) -> Html:
+    flags = context.flags
+    if flags.is_empty():
+        return notice(
+            "No well is flagged: image quality, exclusions and sites name none, or those tables are not written yet."
+        )
+    rows = flags.select("Metadata_Plate", "Metadata_Well", "kind", "reasons").head(400).rows()
+    find = tag(
+        "label",
+        "Find ",
+        tag("input", type="search", placeholder="well or reason", data_filter="#flagged"),
+        class_="filter",
+    )
+    return tag("div", find, table(("Plate", "Well", "What", "Why"), rows, class_="sortable"), id="flagged")

@@ -1,0 +1,131 @@
+"""Mechanisms called from nearest neighbours, beside what needs no morphology."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.figures import baseline_bars, confusion
+from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
+from phenoprint.report.sections.terms import NSC
+from phenoprint.report.source import AbsentError
+
+__all__ = ["mechanisms"]
+
+WHY = (
+    "It is written when treatments with a known mechanism are compared, "
+    "which needs two compounds or more of a mechanism."
+)
+ACCURACY = "moa_accuracy"
+# what follows the name of the accuracy in the table 'score'
+BASELINES = {
+    "": "profiles",
+    "shuffled_labels": "shuffled labels",
+    "cell_count_only": "cell count alone",
+    "position_only": "well position alone",
+    "plate_only": "plate alone",
+}
+
+
+def mechanisms(context: Context) -> Section:
+    """Draw the accuracy beside its baselines, the confusion, and the calls."""
+    frame = context.tables.need("moa_prediction", ["Metadata_moa", "predicted"], why=WHY)
+    known = frame.filter(pl.col("Metadata_moa").is_not_null())
+    if known.is_empty():
+        raise AbsentError("No treatment in 'moa_prediction' has an annotated mechanism, so calls cannot be checked.")
+    protocols = known["protocol"].unique().sort().to_list() if "protocol" in known.columns else [None]
+    scored = known.filter(pl.col("protocol") == protocols[0]) if protocols[0] is not None else known
+    correct = scored["is_correct"] if "is_correct" in scored.columns else scored["Metadata_moa"] == scored["predicted"]
+    accuracy = float(correct.fill_null(value=False).mean() or 0.0)  # type: ignore[arg-type]
+    scores, caution = _scores(context, scored, accuracy)
+    bars = context.figure(
+        baseline_bars(
+            [s[0] for s in scores],
+            [s[1] for s in scores],
+            low=[s[2] for s in scores],
+            high=[s[3] for s in scores],
+            lead=scores[0][0],
+        ),
+        "Accuracy of mechanism calls beside baselines",
+        caption="Share of treatments called right. Whiskers, where shown, are confidence intervals.",
+    )
+    matrix = context.figure(
+        confusion(scored),
+        "Which mechanism is taken for which",
+        caption="Counts; colour is the share of each annotated mechanism.",
+    )
+    best_baseline = max((s for s in scores[1:]), key=lambda s: s[1], default=None)
+    lead = join(
+        [
+            f"{number(100 * accuracy)} % of {scored.height} treatments are called right (",
+            term("not same compound", NSC),
+            f"); the best baseline, {best_baseline[0]}, gets {number(100 * best_baseline[1])} %."
+            if best_baseline
+            else ").",
+        ]
+    )
+    body = [caution, bars, matrix, tag("h3", "Calls"), _calls(scored, correct)]
+    body.append(sql_hint("SELECT * FROM moa_prediction WHERE NOT is_correct"))
+    return Section("mechanisms", "Are mechanisms found again?", lead, join(body), nav="Mechanisms")
+
+
+Score = tuple[str, float, float | None, float | None]
+
+
+def _scores(context: Context, scored: pl.DataFrame, accuracy: float) -> tuple[list[Score], Html | None]:
+    """Accuracy first, then the baselines stored with it, or chance where none are stored."""
+    found: list[Score] = [("profiles", accuracy, None, None)]
+    summary = context.tables.find("score")
+    if summary is not None and {"score", "value"} <= set(summary.columns):
+        stored = summary.filter(pl.col("score").str.starts_with(ACCURACY)).drop_nulls("value")
+        for row in stored.iter_rows(named=True):
+            suffix = str(row["score"]).removeprefix(ACCURACY).strip("_")
+            name = BASELINES.get(suffix, suffix.replace("_", " "))
+            score: Score = (name, float(row["value"]), _float(row, "low"), _float(row, "high"))
+            found = [score, *found[1:]] if name == "profiles" else [*found, score]
+    if len(found) > 1:
+        rest = sorted(found[1:], key=lambda s: -s[1])
+        if rest[0][1] >= found[0][1]:
+            return [found[0], *rest], notice(
+                f"{rest[0][0].capitalize()} does as well as the profiles: on this layout the calls need no morphology, "
+                "so do not read them as mechanism."
+            )
+        return [found[0], *rest], None
+    # accuracy expected if the calls were dealt out at random: the labels' frequencies say it exactly
+    truth = scored["Metadata_moa"].value_counts(normalize=True, name="p")
+    called = scored["predicted"].drop_nulls().value_counts(name="q").with_columns(pl.col("q") / scored.height)
+    both = truth.join(called, left_on="Metadata_moa", right_on="predicted")
+    chance = float((both["p"] * both["q"]).sum())
+    return [*found, ("shuffled labels", chance, None, None)], notice(
+        "Baselines from cell count and well position are not stored in this screen; "
+        "only chance is shown, computed from the labels."
+    )
+
+
+def _float(row: dict[str, Any], column: str) -> float | None:
+    return None if row.get(column) is None else float(row[column])
+
+
+def _calls(scored: pl.DataFrame, correct: pl.Series) -> Html:
+    def first(names: tuple[str, ...]) -> pl.Expr:
+        found = next((name for name in names if name in scored.columns), None)
+        return pl.lit(None, dtype=pl.String) if found is None else pl.col(found)
+
+    shown = scored.select(
+        first(("Metadata_perturbation", "Metadata_compound")).alias("treatment"),
+        pl.col("Metadata_moa"),
+        pl.col("predicted").fill_null("no call"),
+        first(("nearest", "nearest_compound")).alias("nearest"),
+        first(("similarity",)).alias("similarity"),
+        correct.fill_null(value=False).alias("ok"),
+    )
+    rows = [
+        (treatment, truth, tag("span", called, class_="hit" if ok else "wrong"), nearest, similarity)
+        for treatment, truth, called, nearest, similarity, ok in (
+            shown.sort("ok", "Metadata_moa", "treatment").head(400).iter_rows()
+        )
+    ]
+    header = ("Treatment", "Annotated", "Called", "Nearest compound", "Similarity")
+    return table(header, rows, numeric=(4,), class_="sortable", caption="Calls of the mechanism, wrong ones first")

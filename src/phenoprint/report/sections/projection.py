@@ -1,0 +1,108 @@
+"""Wells in two dimensions, coloured by what may explain their place."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.figures import umap_scatter
+from phenoprint.report.figures.theme import ROLE_NAMES
+from phenoprint.report.html import join, sql_hint, term
+from phenoprint.report.sections.terms import UMAP
+
+__all__ = ["projection"]
+
+WHY = "It is written when the selected profiles are projected, which needs a few dozen wells with profiles."
+
+
+def projection(context: Context) -> Section:
+    """Draw the projection once a colouring; positions and hover text are stored once for all of them."""
+    frame = context.tables.need("projection", ["Metadata_Plate", "Metadata_Well", "x", "y"], why=WHY)
+    methods = frame["method"].unique().sort().to_list() if "method" in frame.columns else ["umap"]
+    method = "umap" if "umap" in methods else str(methods[0])
+    if "method" in frame.columns:
+        frame = frame.filter(pl.col("method") == method)
+    key = ["Metadata_Plate", "Metadata_Well"]
+    points = (
+        frame.select(*key, "x", "y")
+        .drop_nulls()
+        .join(context.wells, on=key, how="left")
+        .join(context.flags.with_columns(pl.lit("flagged").alias("flag")), on=key, how="left")
+        .with_columns(pl.col("flag").fill_null("not flagged"), pl.col("treatment").fill_null("–"))
+        .sort(key)
+    )
+    cluster = context.tables.columns("cluster", [*key, "cluster"])
+    if cluster is not None and cluster.width == 3:
+        points = (
+            points.join(cluster.unique(key), on=key, how="left")
+            .with_columns(pl.col("cluster").cast(pl.String))
+            .sort(key)
+        )
+    kinds = pl.col("Metadata_pert_type").replace(ROLE_NAMES)
+    points = points.with_columns(kinds.alias("kind"))
+    quiet = points.filter(pl.col("Metadata_pert_type") == "negcon")
+    # negative controls are the background of every colouring
+    colourings: list[tuple[str, str, dict[str, Any]]] = [
+        ("Mechanism", "Metadata_moa", {"quiet": quiet["Metadata_moa"].drop_nulls().unique().to_list()}),
+        (
+            "Treatment",
+            "Metadata_compound",
+            {"quiet": quiet["Metadata_compound"].drop_nulls().unique().to_list(), "most": 32},
+        ),
+        ("Kind of well", "kind", {}),
+        ("Dose", "Metadata_Concentration", {"logarithmic": True}),
+        ("Plate", "Metadata_Plate", {}),
+        ("Batch", "Metadata_Batch", {}),
+        ("Cluster", "cluster", {}),
+        ("Flags", "flag", {"quiet": ["not flagged"]}),
+    ]
+    hover = ("Metadata_Plate", "Metadata_Well", "treatment", "Metadata_moa", "reasons")
+    pool: dict[str, Any] | None = None
+    panels: list[tuple[str, object]] = []
+    for label, column, options in colourings:
+        if column not in points.columns or points[column].null_count() == points.height:
+            continue
+        if column == "Metadata_Batch" and points[column].n_unique() < 2:
+            continue
+        drawn = json.loads(umap_scatter(points, column, hover=hover, **options).to_json())
+        drawn["layout"].pop("template", None)
+        for axis, text in (("xaxis", f"{method.upper()} 1"), ("yaxis", f"{method.upper()} 2")):
+            drawn["layout"][axis]["title"] = {"text": text}
+        pool = pool or _pool(drawn, points.height)
+        for trace in drawn["data"]:
+            trace["rows"] = trace.pop("customdata")
+            for shared in ("x", "y", "text"):
+                trace.pop(shared)
+        drawn["pool"] = "projection"
+        panels.append(
+            (label, context.place(drawn, f"Wells in two dimensions, coloured by {label.lower()}", height=560))
+        )
+    context.islands["projection"] = pool
+    lead = join(
+        [
+            f"{points.height:,} wells by ",
+            term(method.upper(), UMAP) if method.lower() == "umap" else method,
+            ". Mechanisms should make the groups; if plates, batches or flags do, correct for them first.",
+        ]
+    )
+    body = join(
+        [
+            context.tabs("Colour by", panels),
+            sql_hint("SELECT * FROM projection JOIN well USING (Metadata_Plate, Metadata_Well)"),
+        ]
+    )
+    return Section("projection", "Where treatments lie", lead, body, nav="Map")
+
+
+def _pool(drawn: Any, n: int) -> dict[str, Any]:
+    """Gather positions and hover text of all points by row from the traces of one figure."""
+    pool: dict[str, list[Any]] = {"x": [None] * n, "y": [None] * n, "text": [""] * n}
+    for trace in drawn["data"]:
+        for at, row in enumerate(trace["customdata"]):
+            pool["x"][row] = round(trace["x"][at], 4)
+            pool["y"][row] = round(trace["y"][at], 4)
+            pool["text"][row] = trace["text"][at]
+    return pool

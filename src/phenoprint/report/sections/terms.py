@@ -1,0 +1,55 @@
+"""What technical words mean, for the notes that appear on hover."""
+
+from __future__ import annotations
+
+__all__ = ["LEDGER", "MAP", "NSC", "PERCENT_REPLICATING", "ROBUST_Z_PRIME", "UMAP", "Z_PRIME", "meaning_of_check"]
+
+Z_PRIME = (
+    "Z': 1 - 3 (sd of positives + sd of negatives) / distance of their means. "
+    "0.5 or more is an excellent assay; below 0 the controls overlap."
+)
+ROBUST_Z_PRIME = (
+    "Z' from medians and median absolute deviations (times 1.4826), so that one bad well does not decide it."
+)
+MAP = (
+    "Mean average precision: from each replicate, rank the other replicates and the negative controls by similarity. "
+    "1 means that replicates always come first. The normalized form is 0 at chance, whatever the number of replicates."
+)
+UMAP = (
+    "UMAP places wells with similar profiles near each other. Neighbourhoods mean something; "
+    "distances between far groups, sizes of groups and the axes do not."
+)
+NSC = "Not same compound: a treatment is called by its nearest neighbour among the treatments of other compounds."
+PERCENT_REPLICATING = (
+    "Share of treatments whose replicates correlate better than 95 % of random groups "
+    "with as many wells, all of different treatments."
+)
+LEDGER = (
+    "The ledger: every step writes how many images, cells, wells and features came in, went out, "
+    "and why the rest did not."
+)
+
+_CHECKS = {
+    "robust_z": ROBUST_Z_PRIME,
+    "z_prime": Z_PRIME,
+    "ssmd": "Strictly standardized mean difference: the distance of the controls in standard deviations.",
+    "edge": "Difference between the outer ring of wells and the inside.",
+    "row_": "Drift of the cell count from row to row.",
+    "column_": "Drift of the cell count from column to column.",
+    "gradient": "Drift along the rows or columns of the plate.",
+    "negative_controls": "How many wells of the negative control the plate has: everything is measured against them.",
+    "cell_count": "Cells in a typical well.",
+    "retrieval": "How well positive controls find each other among the negative ones. " + MAP,
+    "flagged": "Share of the images that the image quality flags.",
+}
+
+
+def meaning_of_check(name: str) -> str | None:
+    """Explain a check of plate acceptance, or None where its name says it all.
+
+    Examples
+    --------
+    >>> meaning_of_check("edge_effect")
+    'Difference between the outer ring of wells and the inside.'
+    """
+    return next((text for part, text in _CHECKS.items() if part in f"_{name.lower()}"), None)

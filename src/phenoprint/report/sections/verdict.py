@@ -1,0 +1,115 @@
+"""One card a plate: pass, warn or fail, and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.html import Html, join, notice, number, sql_hint, tag, term
+from phenoprint.report.sections.terms import meaning_of_check
+
+__all__ = ["verdict"]
+
+ORDER = {"fail": 0, "warn": 1, "pass": 2}
+WORDS = {"pass": "Pass", "warn": "Look closer", "fail": "Fail", "none": "Not judged"}
+SYMBOL = {"pass": "✓", "warn": "!", "fail": "✕", "none": "–"}
+
+
+def verdict(context: Context) -> Section:
+    """Judge each plate by the rows of ``plate_acceptance``; without them, show the plate's numbers unjudged."""
+    frame = context.tables.find("plate_acceptance")
+    judged = frame is not None and {"Metadata_Plate", "check", "verdict"} <= set(frame.columns)
+    rows: dict[str, list[dict[str, object]]] = {}
+    if judged and frame is not None:
+        for row in frame.sort("Metadata_Plate", "check").iter_rows(named=True):
+            rows.setdefault(str(row["Metadata_Plate"]), []).append(row)
+    cards, verdicts = [], []
+    for plate in context.plates:
+        checks = sorted(rows.get(plate, []), key=lambda row: (ORDER.get(str(row["verdict"]), 3), str(row["check"])))
+        worst = str(checks[0]["verdict"]) if checks and str(checks[0]["verdict"]) in ORDER else "none"
+        verdicts.append(worst)
+        cards.append(_card(context, plate, worst, checks))
+    body: list[Html] = []
+    if not judged:
+        body.append(
+            notice(
+                "No verdict: the table 'plate_acceptance' is not in this screen or has no rows. It is written once "
+                "profiles are normalized and the plate map names negative and positive controls. "
+                "The numbers of each plate stand below."
+            )
+        )
+    body.append(tag("div", *cards, class_="cards"))
+    if judged:
+        body.append(sql_hint("SELECT * FROM plate_acceptance WHERE verdict <> 'pass' ORDER BY Metadata_Plate"))
+    return Section("verdict", "Is the plate good?", _sentence(verdicts), join(body), nav="Verdict")
+
+
+def _sentence(verdicts: list[str]) -> str:
+    n = len(verdicts)
+    plates = "plate" if n == 1 else "plates"
+    if not n:
+        return "The screen has no plate yet."
+    if set(verdicts) == {"none"}:
+        return f"{n} {plates}, not judged."
+    if set(verdicts) == {"pass"}:
+        return "The plate passes every check." if n == 1 else f"All {n} plates pass every check."
+    parts = [
+        f"{verdicts.count(kind)} {phrase}"
+        for kind, phrase in (
+            ("pass", "pass"),
+            ("warn", "to look at closely"),
+            ("fail", "failed"),
+            ("none", "not judged"),
+        )
+        if kind in verdicts
+    ]
+    return f"Of {n} {plates}: {', '.join(parts)}."
+
+
+def _card(context: Context, plate: str, worst: str, checks: list[dict[str, object]]) -> Html:
+    facts = [tag("div", tag("dt", label), tag("dd", value)) for label, value in _facts(context, plate)]
+    lines = [_check(row) for row in checks]
+    return tag(
+        "article",
+        tag("header", tag("h3", plate), tag("span", SYMBOL[worst], " ", WORDS[worst], class_=f"badge {worst}")),
+        tag("dl", *facts),
+        tag("ul", *lines, class_="checks") if lines else None,
+        class_=f"card {worst}",
+    )
+
+
+def _check(row: dict[str, object]) -> Html:
+    kind = str(row["verdict"]) if str(row["verdict"]) in ORDER else "none"
+    name = str(row["check"])
+    plain = name.replace("z_prime", "Z'").replace("_", " ").replace(":", ": ")
+    meaning = meaning_of_check(name)
+    value, threshold = row.get("value"), row.get("threshold")
+    shown = number(float(value)) if isinstance(value, int | float) else None
+    against = f"bar {number(float(threshold))}" if isinstance(threshold, int | float) else None
+    reason = str(row["reason"]) if row.get("reason") and kind != "pass" else None
+    return tag(
+        "li",
+        tag("span", SYMBOL[kind], class_=f"mark {kind}", title=WORDS[kind]),
+        tag("span", term(plain, meaning) if meaning else plain, class_="check"),
+        tag(
+            "span",
+            tag("b", shown) if shown else None,
+            tag("small", against) if against else None,
+            class_="value",
+        ),
+        tag("span", reason, class_="why") if reason else None,
+    )
+
+
+def _facts(context: Context, plate: str) -> list[tuple[str, str]]:
+    wells = context.wells.filter(pl.col("Metadata_Plate") == plate).height
+    facts = [("wells", number(wells))]
+    _, raw, _, _ = context.measured
+    if "cells" in raw.columns:
+        counts = raw.filter(pl.col("Metadata_Plate") == plate)["cells"].drop_nulls().cast(pl.Float64)
+        if counts.len():
+            typical = float(np.median(counts.to_numpy()))
+            facts += [("cells", number(float(counts.sum()))), ("cells a well", number(round(typical)))]
+    flagged = context.flags.filter(pl.col("Metadata_Plate") == plate).height
+    return [*facts, ("flagged wells", number(flagged))]

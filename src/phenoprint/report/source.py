@@ -1,0 +1,129 @@
+"""What the report needs of a screen, and how it reads it without tripping over what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import polars as pl
+import polars.selectors as cs
+
+from phenoprint.errors import DataError
+
+__all__ = ["AbsentError", "ReportSource", "Tables", "feature_names"]
+
+
+@runtime_checkable
+class ReportSource(Protocol):
+    """Anything that can be reported on; `phenoprint.store.Screen` is one."""
+
+    @property
+    def name(self) -> str:
+        """Name of the screen."""
+
+    @property
+    def path(self) -> Path:
+        """Folder of the screen; ``screen.toml`` and ``thumbnails/`` are looked for in it."""
+
+    def tables(self) -> list[str]:
+        """Names of the tables that exist."""
+
+    def table(self, name: str) -> pl.LazyFrame:
+        """One table."""
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Answer of a query over the tables."""
+
+
+class AbsentError(DataError):
+    """Something a section needs is not in the screen; the message says what and why, for the reader of the page."""
+
+
+class Tables:
+    """The tables of a source, each read at most once; NaN, which imported tables may hold, is read as NULL.
+
+    Parameters
+    ----------
+    source
+        The screen.
+    """
+
+    def __init__(self, source: ReportSource) -> None:
+        self._source = source
+        self._names = frozenset(source.tables())
+        self._read: dict[str, pl.DataFrame] = {}
+
+    def names(self) -> list[str]:
+        """Names of the tables that exist, sorted."""
+        return sorted(self._names)
+
+    def find(self, name: str) -> pl.DataFrame | None:
+        """Return a table, or None where it does not exist or has no rows."""
+        if name not in self._names:
+            return None
+        if name not in self._read:
+            self._read[name] = self._source.table(name).with_columns(cs.float().fill_nan(None)).collect()
+        frame = self._read[name]
+        return None if frame.is_empty() else frame
+
+    def need(self, name: str, columns: Sequence[str] = (), *, why: str) -> pl.DataFrame:
+        """Return a table with at least some columns.
+
+        Parameters
+        ----------
+        name
+            The table.
+        columns
+            Columns that must be there.
+        why
+            Sentence on when the table gets written, shown where it is absent.
+
+        Raises
+        ------
+        AbsentError
+            The table or a column is missing, or it has no rows.
+        """
+        if name not in self._names:
+            raise AbsentError(f"The table '{name}' is not in this screen. {why}")
+        frame = self.find(name)
+        if frame is None:
+            raise AbsentError(f"The table '{name}' is there but has no rows. {why}")
+        missing = [column for column in columns if column not in frame.columns]
+        if missing:
+            raise AbsentError(
+                f"The table '{name}' lacks the columns {', '.join(missing)}; found {', '.join(frame.columns[:12])}."
+            )
+        return frame
+
+    def height(self, name: str) -> int | None:
+        """Count the rows of a table without reading its columns; None where it does not exist."""
+        if name not in self._names:
+            return None
+        if name in self._read:
+            return self._read[name].height
+        return int(self._source.table(name).select(pl.len()).collect().item())
+
+    def width(self, name: str) -> int:
+        """Count the columns of a table that exists."""
+        return len(self._source.table(name).collect_schema())
+
+    def columns(self, name: str, columns: Iterable[str]) -> pl.DataFrame | None:
+        """Return some columns of a table without reading the others; None where it or all of them are missing."""
+        if name not in self._names:
+            return None
+        lazy = self._source.table(name)
+        there = frozenset(lazy.collect_schema().names())
+        chosen = [column for column in columns if column in there]
+        return lazy.select(chosen).with_columns(cs.float().fill_nan(None)).collect() if chosen else None
+
+
+def feature_names(frame: pl.DataFrame) -> list[str]:
+    """Names of the numeric columns that are not metadata, in the frame's order.
+
+    Examples
+    --------
+    >>> feature_names(pl.DataFrame({"Metadata_Object_Count": [3], "Nuclei_AreaShape_Area": [1.5]}))
+    ['Nuclei_AreaShape_Area']
+    """
+    return [name for name, dtype in frame.schema.items() if not name.startswith("Metadata_") and dtype.is_numeric()]

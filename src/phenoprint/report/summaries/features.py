@@ -1,0 +1,57 @@
+"""What became of the features, in numbers and words."""
+
+from __future__ import annotations
+
+import polars as pl
+
+__all__ = ["STATUS_MEANING", "features_by_family"]
+
+STATUS_MEANING = {
+    "ok": "usable",
+    "all_null": "no value in any well",
+    "zero_mad": "no spread around the median among the reference wells",
+    "zero_sd": "no spread among the reference wells",
+    "constant": "the same value everywhere",
+    "correlated": "says the same as a feature that was kept",
+    "low_variance": "hardly varies between wells",
+    "missing_values": "missing in too many wells",
+    "outlier": "reaches absurd values",
+}
+
+
+def features_by_family(names: list[str], kept: set[str], dictionary: pl.DataFrame | None) -> pl.DataFrame:
+    """Count measured and kept features by family and channel.
+
+    Parameters
+    ----------
+    names
+        Measured features.
+    kept
+        Those that make the final profiles.
+    dictionary
+        The table ``feature``; without it family is the second part of the name.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``family``, ``channel`` ("pairs" for two channels, "–" for none), ``n``, ``n_kept``.
+    """
+    frame = pl.DataFrame({"feature": names}).with_columns(pl.col("feature").is_in(list(kept)).alias("kept"))
+    if dictionary is not None and {"feature", "family", "channel"} <= set(dictionary.columns):
+        frame = frame.join(
+            dictionary.select("feature", "family", "channel").unique("feature"), on="feature", how="left"
+        )
+    else:
+        frame = frame.with_columns(
+            pl.lit(None, dtype=pl.String).alias("family"), pl.lit(None, dtype=pl.String).alias("channel")
+        )
+    second = pl.col("feature").str.split("_").list.get(1, null_on_oob=True)
+    channel = pl.when(pl.col("channel").str.contains(",")).then(pl.lit("pairs")).otherwise(pl.col("channel"))
+    return (
+        frame.with_columns(
+            pl.coalesce("family", second, pl.lit("other")).alias("family"),
+            channel.fill_null("–").alias("channel"),
+        )
+        .group_by("family", "channel")
+        .agg(pl.len().alias("n"), pl.col("kept").sum().alias("n_kept"))
+    )

@@ -1,0 +1,117 @@
+"""Wells that something speaks against, in words."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from phenoprint.report.source import Tables
+
+__all__ = ["flagged_wells"]
+
+KEY = ["Metadata_Plate", "Metadata_Well"]
+_SCHEMA = dict.fromkeys([*KEY, "kind", "reason"], pl.String)
+
+
+def flagged_wells(tables: Tables) -> pl.DataFrame:
+    """Every well that image quality, an exclusion, a failed site or missing images speak against.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``Metadata_Plate``, ``Metadata_Well``, ``kind`` ("excluded", "images", "failed", "no images", the gravest
+        first), ``reasons``; sorted by plate and well.
+    """
+    parts = [
+        pl.DataFrame(schema=_SCHEMA),
+        _exclusions(tables),
+        _failed(tables),
+        _imageless(tables),
+        _quality(tables),
+    ]
+    rows = pl.concat([part.select(list(_SCHEMA)) for part in parts if part is not None])
+    return (
+        rows.group_by(KEY, maintain_order=True)
+        .agg(
+            pl.col("kind").first(),
+            pl.col("reason").unique(maintain_order=True).str.join("; ").alias("reasons"),
+        )
+        .sort(KEY)
+    )
+
+
+def _quality(tables: Tables) -> pl.DataFrame | None:
+    frame = tables.find("image_quality")
+    if frame is None or not {*KEY, "Metadata_Channel", "is_flagged", "reasons"} <= set(frame.columns):
+        return None
+    return (
+        frame.filter(pl.col("is_flagged"))
+        .with_columns(pl.col("reasons").str.split(";"))
+        .explode("reasons", empty_as_null=True, keep_nulls=True)
+        .with_columns(pl.col("reasons").str.strip_chars())
+        .group_by([*KEY, "reasons"])
+        .agg(
+            pl.col("Metadata_Channel").unique().sort().str.join(", "),
+            pl.struct(_site(frame)).n_unique().alias("n"),
+        )
+        .sort([*KEY, "reasons"])
+        .select(
+            *KEY,
+            pl.lit("images").alias("kind"),
+            pl.format(
+                "{} ({}; {})",
+                pl.col("reasons").fill_null("flagged"),
+                pl.col("Metadata_Channel"),
+                pl.when(pl.col("n") == 1).then(pl.lit("1 site")).otherwise(pl.format("{} sites", "n")),
+            ).alias("reason"),
+        )
+    )
+
+
+def _site(frame: pl.DataFrame) -> str:
+    return "Metadata_Site" if "Metadata_Site" in frame.columns else "Metadata_Well"
+
+
+def _exclusions(tables: Tables) -> pl.DataFrame | None:
+    frame = tables.find("exclusion")
+    if frame is None or not {*KEY, "scope", "reason"} <= set(frame.columns):
+        return None
+    site = pl.col("Metadata_Site").cast(pl.String) if "Metadata_Site" in frame.columns else pl.lit(None)
+    return frame.filter(pl.col("scope").is_in(["well", "site"]) & pl.col("Metadata_Well").is_not_null()).select(
+        *KEY,
+        pl.lit("excluded").alias("kind"),
+        pl.when(pl.col("scope") == "site")
+        .then(pl.format("site {} excluded: {}", site.fill_null("?"), pl.col("reason").fill_null("no reason given")))
+        .otherwise(pl.format("excluded: {}", pl.col("reason").fill_null("no reason given")))
+        .alias("reason"),
+    )
+
+
+def _failed(tables: Tables) -> pl.DataFrame | None:
+    frame = tables.find("site")
+    if frame is None or not {*KEY, "Metadata_Site", "status"} <= set(frame.columns):
+        return None
+    why = pl.col("reason") if "reason" in frame.columns else pl.lit(None, dtype=pl.String)
+    return (
+        frame.filter(pl.col("status") != "ok")
+        .sort([*KEY, "Metadata_Site"])
+        .select(
+            *KEY,
+            pl.lit("failed").alias("kind"),
+            pl.format("site {}: {}", "Metadata_Site", pl.coalesce(why, pl.col("status"))).alias("reason"),
+        )
+    )
+
+
+def _imageless(tables: Tables) -> pl.DataFrame | None:
+    frame = tables.columns("well", [*KEY, "has_images", "is_annotated"])
+    if frame is None or not {*KEY, "has_images", "is_annotated"} <= set(frame.columns):
+        return None
+    missing = frame.filter(pl.col("has_images").not_() & pl.col("is_annotated")).select(
+        *KEY, pl.lit("no images").alias("kind"), pl.lit("in the plate map but without images").alias("reason")
+    )
+    strange = frame.filter(pl.col("is_annotated").not_() & pl.col("has_images")).select(
+        *KEY,
+        pl.lit("not annotated").alias("kind"),
+        pl.lit("has images but is not in the plate map").alias("reason"),
+    )
+    return pl.concat([missing, strange])

@@ -1,0 +1,278 @@
+"""Every well of the screen: what is in it, and the measures worth a heat map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from phenoprint.report.source import Tables, feature_names
+from phenoprint.report.summaries.controls import best_readouts, control_statistics
+from phenoprint.report.summaries.ledger import ledger_wells
+
+__all__ = ["KEY", "Measure", "well_annotations", "well_measures", "well_readouts"]
+
+KEY = ["Metadata_Plate", "Metadata_Well"]
+ANNOTATIONS = (
+    "Metadata_pert_type",
+    "Metadata_compound",
+    "Metadata_Concentration",
+    "Metadata_Concentration_Unit",
+    "Metadata_moa",
+    "Metadata_Batch",
+)
+
+# label and explanation of each image-quality metric, in the order of the selector
+QUALITY = {
+    "focus_slope": (
+        "Focus (power log-log slope)",
+        "Slope of the log power spectrum. Steeper (more negative) means blurrier.",
+    ),
+    "saturated_percent": (
+        "Saturated pixels, %",
+        "Pixels at the camera's maximum, where differences are lost.",
+    ),
+    "minimum_percent": (
+        "Pixels at the minimum, %",
+        "Pixels at the lowest value; much of it means clipped background.",
+    ),
+    "background": ("Background", "Estimated intensity without cells, from 0 to 1."),
+    "noise": ("Noise", "Estimated noise of the background, from 0 to 1."),
+    "p01": ("1st percentile", "Intensity that 1 % of the pixels lie below, from 0 to 1."),
+    "p05": ("5th percentile", "Intensity that 5 % of the pixels lie below, from 0 to 1."),
+    "p25": ("25th percentile", "Intensity that 25 % of the pixels lie below, from 0 to 1."),
+    "p50": ("Median intensity", "Median intensity of the pixels, from 0 to 1."),
+    "p75": ("75th percentile", "Intensity that 75 % of the pixels lie below, from 0 to 1."),
+    "p95": ("95th percentile", "Intensity that 95 % of the pixels lie below, from 0 to 1."),
+    "p99": ("99th percentile", "Intensity that 99 % of the pixels lie below, from 0 to 1."),
+    "mean": ("Mean intensity", "Mean intensity of the pixels, from 0 to 1."),
+    "sd": ("Standard deviation", "Standard deviation of the intensity of the pixels."),
+}
+AREA = ("area_covered", "Area covered by cells", "Share of the image inside cells, mean of the sites.")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One thing a plate can be coloured by.
+
+    Attributes
+    ----------
+    key
+        Its column in the frames of `well_measures`.
+    label, group, about
+        Name, heading in the selector, and one line of explanation.
+    raw, normalized
+        In which of the two frames it is.
+    """
+
+    key: str
+    label: str
+    group: str
+    about: str = ""
+    raw: bool = True
+    normalized: bool = False
+
+
+def well_annotations(tables: Tables) -> pl.DataFrame:
+    """Every well any table knows, with what is in it.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``Metadata_Plate``, ``Metadata_Well``, the annotations of `ANNOTATIONS` (null where unknown),
+        ``has_images``, ``is_annotated``, ``treatment`` (label for reading), sorted by plate and well. Empty when no
+        table knows a well.
+    """
+    known = []
+    for name in ("well", "profile_well", "profile_normalized", "image_quality", "image"):
+        part = tables.columns(name, KEY)
+        if part is not None and part.columns == KEY:
+            known.append(part.unique())
+    if not known:
+        return pl.DataFrame(schema=dict.fromkeys([*KEY, "treatment"], pl.String))
+    wells = pl.concat(known).drop_nulls().unique().sort(KEY)
+    for name in ("well", "profile_well", "profile_normalized"):
+        source = tables.columns(name, [*KEY, *ANNOTATIONS, "has_images", "is_annotated"])
+        if source is not None and set(KEY) <= set(source.columns) and source.width > 2:
+            wells = wells.join(source.unique(KEY), on=KEY, how="left", maintain_order="left")
+            break
+    absent = {c: pl.lit(None, dtype=pl.String) for c in ANNOTATIONS if c not in wells.columns}
+    wells = wells.with_columns(**absent).with_columns(pl.col("Metadata_Concentration").cast(pl.Float64, strict=False))
+    return wells.with_columns(treatment_label().alias("treatment"))
+
+
+def treatment_label() -> pl.Expr:
+    """Compound with its dose, or the kind of well, or a dash: what a reader calls the well."""
+    dose = pl.col("Metadata_Concentration")
+    written = dose.round_sig_figs(4).cast(pl.String).str.replace(r"\.0$", "")
+    unit = pl.col("Metadata_Concentration_Unit").cast(pl.String).fill_null("")
+    compound = pl.col("Metadata_compound").cast(pl.String)
+    with_dose = pl.format("{} {}", compound, pl.format("{} {}", written, unit).str.strip_chars())
+    return (
+        pl.when(dose.is_not_null() & (dose > 0) & compound.is_not_null())
+        .then(with_dose)
+        .otherwise(pl.coalesce(compound, pl.col("Metadata_pert_type").cast(pl.String), pl.lit("–")))
+    )
+
+
+def well_measures(
+    tables: Tables, *, most_features: int = 40, quality: bool = True
+) -> tuple[list[Measure], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Choose what the plates can be coloured by, and give its values.
+
+    A profile has more features than anyone scrolls through. Shown are the count, what was lost, the image quality, the
+    features that separate the controls best, and of each family the one that varies most between wells.
+
+    Parameters
+    ----------
+    tables
+        The screen's tables.
+    most_features
+        Features at most.
+    quality
+        With every percentile of the image quality, or only its main metrics.
+
+    Returns
+    -------
+    measures
+        In the order of the selector.
+    raw, normalized
+        A row a well with the keys and a column a measure; ``raw`` holds all but the normalized profiles.
+    statistics
+        Of the controls, as `control_statistics`; of all features.
+    """
+    measures: list[Measure] = []
+    raw = well_annotations(tables).select(KEY)
+    raw, measures = _counts(tables, raw, measures)
+    readouts = well_readouts(tables)
+    if readouts is not None:
+        named = [name for name in readouts.columns if name not in KEY]
+        raw = _join(raw, readouts, named)
+        measures += [
+            Measure(name, name, "Readouts", "Readout named in screen.toml, median of the well's cells.")
+            for name in named
+        ]
+    raw, measures = _quality(tables, raw, measures, everything=quality)
+    level3, level4 = tables.find("profile_well"), tables.find("profile_normalized")
+    profile = level4 if level4 is not None else level3
+    if profile is None or not set(KEY) <= set(profile.columns):
+        return (
+            measures,
+            raw,
+            raw.select(KEY),
+            control_statistics(pl.DataFrame(schema={"Metadata_pert_type": pl.String}), []),
+        )
+    names = feature_names(profile)
+    has_roles = "Metadata_pert_type" in profile.columns
+    statistics = control_statistics(
+        profile if has_roles else pl.DataFrame(schema={"Metadata_pert_type": pl.String}),
+        names if has_roles else [],
+    )
+    best = best_readouts(statistics, n=min(14, most_features))
+    varied = [name for name in _one_a_family(profile, names) if name not in best][: max(0, most_features - len(best))]
+    in_raw = set(level3.columns) if level3 is not None else set()
+    in_normalized = set(level4.columns) if level4 is not None else set()
+    for group, chosen in (("Features that separate the controls", best), ("One feature a family", varied)):
+        measures += [
+            Measure(
+                name,
+                name,
+                group,
+                "Median of the well's cells.",
+                raw=name in in_raw,
+                normalized=name in in_normalized,
+            )
+            for name in chosen
+        ]
+    chosen = [*best, *varied]
+    if level3 is not None:
+        raw = _join(raw, level3, [name for name in chosen if name in in_raw])
+    normalized = raw.select(KEY)
+    if level4 is not None:
+        normalized = _join(normalized, level4, [name for name in chosen if name in in_normalized])
+    return measures, raw, normalized, statistics
+
+
+def well_readouts(tables: Tables) -> pl.DataFrame | None:
+    """Readouts that the configuration names, a column each and a row a well; None where it names none."""
+    frame = tables.find("readout")
+    if frame is None or not {*KEY, "readout", "value"} <= set(frame.columns):
+        return None
+    names = frame["readout"].drop_nulls().unique().sort()
+    return frame.pivot("readout", on_columns=names, index=KEY, values="value", aggregate_function="first")
+
+
+def _join(left: pl.DataFrame, right: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    part = right.select([*KEY, *columns]).unique(KEY)
+    return left.join(part, on=KEY, how="left", maintain_order="left")
+
+
+def _counts(tables: Tables, raw: pl.DataFrame, measures: list[Measure]) -> tuple[pl.DataFrame, list[Measure]]:
+    counts = tables.columns("profile_well", [*KEY, "Metadata_Object_Count"])
+    if counts is not None and counts.width == 3:
+        raw = _join(raw, counts.rename({"Metadata_Object_Count": "cells"}), ["cells"])
+        measures = [
+            *measures,
+            Measure("cells", "Cell count", "Cells", "Cells that entered the well's profile."),
+        ]
+    ledger = tables.find("ledger")
+    if ledger is not None:
+        lost = ledger_wells(ledger, unit="cells")
+        if lost.height:
+            raw = _join(raw, lost.rename({"lost_percent": "cells lost"}), ["cells lost"])
+            about = "Of the cells found, those that did not reach the profile, for any reason in the ledger."
+            measures = [*measures, Measure("cells lost", "Cells lost, %", "Cells", about)]
+    outliers = tables.columns("cell_quality", [*KEY, "is_outlier"])
+    if outliers is not None and outliers.width == 3 and outliers.height:
+        share = outliers.group_by(KEY).agg((100.0 * pl.col("is_outlier").mean()).alias("outlier cells"))
+        raw = _join(raw, share, ["outlier cells"])
+        about = "Cells flagged as debris, clumps or poor masks."
+        measures = [*measures, Measure("outlier cells", "Outlier cells, %", "Cells", about)]
+    return raw, measures
+
+
+def _quality(
+    tables: Tables, raw: pl.DataFrame, measures: list[Measure], *, everything: bool
+) -> tuple[pl.DataFrame, list[Measure]]:
+    frame = tables.find("image_quality")
+    channel = "Metadata_Channel"
+    if frame is None or not {*KEY, channel} <= set(frame.columns):
+        return raw, measures
+    wanted = list(QUALITY) if everything else ["focus_slope", "saturated_percent", "background", "p50"]
+    metrics = [name for name in wanted if name in frame.columns and frame[name].dtype.is_numeric()]
+    if AREA[0] in frame.columns:
+        raw = _join(raw, frame.group_by(KEY).agg(pl.col(AREA[0]).mean()), [AREA[0]])
+        measures = [*measures, Measure(AREA[0], AREA[1], "Cells", AREA[2])]
+    for name in sorted(frame[channel].drop_nulls().unique().to_list()):
+        renamed = {metric: f"{metric} {name}" for metric in metrics}
+        part = frame.filter(pl.col(channel) == name).group_by(KEY).agg(pl.col(metrics).mean()).rename(renamed)
+        raw = _join(raw, part, list(renamed.values()))
+        group = f"Image quality, {name}"
+        measures = [
+            *measures,
+            *(Measure(renamed[m], f"{QUALITY[m][0]} ({name})", group, QUALITY[m][1]) for m in metrics),
+        ]
+    return raw, measures
+
+
+def _one_a_family(profile: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """Of each compartment and family, the feature that varies most between wells."""
+    if not names:
+        return []
+    wide = pl.col(list(names)).cast(pl.Float64)
+    # a robust spread: one absurd well must not make a feature look informative
+    spread = profile.select(wide.quantile(0.95) - wide.quantile(0.05)).row(0)
+    ranked = sorted(
+        (
+            (name, value)
+            for name, value in zip(names, spread, strict=True)
+            if value is not None and math.isfinite(value)
+        ),
+        key=lambda pair: (-pair[1], pair[0]),
+    )
+    seen: dict[tuple[str, ...], str] = {}
+    for name, _ in ranked:
+        seen.setdefault(tuple(name.split("_")[:2]), name)
+    return sorted(seen.values())

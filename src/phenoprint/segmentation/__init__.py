@@ -1,0 +1,25 @@
+"""From pixels to nuclei, cells and cytoplasm."""
+
+from __future__ import annotations
+
+from phenoprint.segmentation.classical import ClassicalSegmenter
+from phenoprint.segmentation.diameter import estimate_nucleus_diameter
+from phenoprint.segmentation.labels import cytoplasm
+from phenoprint.segmentation.protocol import (
+    Segmenter,
+    available_segmenters,
+    get_segmenter,
+    register_segmenter,
+)
+from phenoprint.segmentation.segment import segment
+
+__all__ = [
+    "ClassicalSegmenter",
+    "Segmenter",
+    "available_segmenters",
+    "cytoplasm",
+    "estimate_nucleus_diameter",
+    "get_segmenter",
+    "register_segmenter",
+    "segment",
+]

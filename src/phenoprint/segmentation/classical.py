@@ -1,0 +1,178 @@
+"""The segmenter that needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phenoprint.errors import DataError, UnknownNameError, UsageError
+from phenoprint.segmentation.cells import grow_cells
+from phenoprint.segmentation.diameter import estimate_nucleus_diameter
+from phenoprint.segmentation.labels import keep_labels, touching_border
+from phenoprint.segmentation.nuclei import find_nuclei
+from phenoprint.segmentation.pixels import cell_channels, nucleus_channel
+from phenoprint.segmentation.protocol import Segmenter, register_segmenter
+from phenoprint.segmentation.threshold import THRESHOLDS
+
+__all__ = ["ClassicalSegmenter"]
+
+Array = np.ndarray[Any, Any]
+
+DECLUMPS = ("combined", "intensity", "none", "shape")
+CELL_METHODS = ("distance", "propagation", "watershed")
+BORDERS = ("discard", "keep")
+
+
+@register_segmenter("classical")
+@dataclass(frozen=True, kw_only=True)
+class ClassicalSegmenter(Segmenter):
+    """Threshold, declumping and propagation, as in CellProfiler's primary and secondary objects.
+
+    Attributes
+    ----------
+    nucleus_channel
+        Name of the nuclear channel; None looks for DNA, DAPI, Hoechst, ...
+    cell_channels
+        Names of the channels whose mean outlines the cells. None takes the first of AGP, RNA, ER, ... that is
+        there, else all that are not nuclear or transmitted light; ``()`` takes none.
+    nucleus_diameter_um, nucleus_diameter_px
+        Typical diameter of a nucleus, in µm (needs the pixel size) or pixels; give one. Neither: estimated
+        from the field itself. For a plate, estimate it once over several fields with
+        `estimate_nucleus_diameter`, so that all wells are cut with the same knife. A value within 30% of the
+        truth is near enough.
+    diameter_range
+        Smallest and largest equivalent diameter of a nucleus, in multiples of the typical one.
+    threshold
+        ``"local"``, ``"minimum_cross_entropy"`` or ``"otsu"``, see `phenoprint.segmentation.nuclei.nuclear_mask`.
+    threshold_factor
+        Above 1 makes nuclei smaller, below 1 larger.
+    minimum_snr
+        Least contrast of a nucleus in noise levels; what keeps empty fields empty.
+    declump
+        ``"combined"``, ``"shape"``, ``"intensity"`` or ``"none"``.
+    neck
+        In (0, 1); a pass below this share of the lower summit separates two nuclei. Higher splits more.
+    cell_method
+        ``"propagation"``, ``"watershed"`` or ``"distance"``.
+    cell_threshold
+        Where the cell ends: share, in (0, 1), of the level close around the nuclei.
+    cell_regularization
+        Of the propagation, above 0; large values cut half way between nuclei.
+    cell_reach
+        No cell extends further from its nucleus, in nuclear diameters.
+    cell_blind_reach
+        The same where no channel shows the cell.
+    border
+        ``"keep"`` keeps objects cut by the field's border: the `object` table flags them and a query can
+        leave them out. ``"discard"`` drops cells whose nucleus touches the border; while growing they still
+        hold their ground, so that neighbours do not take it.
+
+    Raises
+    ------
+    UsageError
+        A parameter out of its range.
+    """
+
+    nucleus_channel: str | None = None
+    cell_channels: str | Sequence[str] | None = None
+    nucleus_diameter_um: float | None = None
+    nucleus_diameter_px: float | None = None
+    diameter_range: tuple[float, float] = (0.35, 3.0)
+    threshold: str = "local"
+    threshold_factor: float = 1.0
+    minimum_snr: float = 6.0
+    declump: str = "combined"
+    neck: float = 0.9
+    cell_method: str = "propagation"
+    cell_threshold: float = 0.33
+    cell_regularization: float = 0.5
+    cell_reach: float = 5.0
+    cell_blind_reach: float = 0.75
+    border: str = "keep"
+
+    def __post_init__(self) -> None:
+        for field, known in (
+            ("threshold", THRESHOLDS),
+            ("declump", DECLUMPS),
+            ("cell_method", CELL_METHODS),
+            ("border", BORDERS),
+        ):
+            if getattr(self, field) not in known:
+                raise UnknownNameError(field, getattr(self, field), known)
+        if self.nucleus_diameter_um is not None and self.nucleus_diameter_px is not None:
+            raise UsageError("give nucleus_diameter_um or nucleus_diameter_px, not both")
+        for field in (
+            "nucleus_diameter_um",
+            "nucleus_diameter_px",
+            "threshold_factor",
+            "cell_regularization",
+            "cell_reach",
+            "cell_blind_reach",
+        ):
+            value = getattr(self, field)
+            if value is not None and not (0 < value < float("inf")):
+                raise UsageError(f"{field} must be above 0, found {value}")
+        for field in ("neck", "cell_threshold"):
+            if not 0 < getattr(self, field) < 1:
+                raise UsageError(f"{field} must lie between 0 and 1, found {getattr(self, field)}")
+        if not self.minimum_snr >= 0:
+            raise UsageError(f"minimum_snr must not be negative, found {self.minimum_snr}")
+        if len(self.diameter_range) != 2 or not 0 <= self.diameter_range[0] < self.diameter_range[1]:
+            raise UsageError(f"diameter_range must be (smallest, largest), found {self.diameter_range}")
+
+    def segment(
+        self, pixels: Array, *, channels: Sequence[str], pixel_size_um: float | None = None
+    ) -> dict[str, Array]:
+        """Label nuclei and cells of one field; see `Segmenter.segment`."""
+        nucleus = nucleus_channel(channels, self.nucleus_channel)
+        cell = cell_channels(channels, nucleus=nucleus, wanted=self.cell_channels)
+        image = pixels[nucleus]
+        diameter = self._diameter_px(image, pixel_size_um)
+        if diameter is None:
+            empty = np.zeros(image.shape, np.int32)
+            return {"Nuclei": empty, "Cells": empty.copy()}
+        nuclei = find_nuclei(
+            image,
+            diameter=diameter,
+            threshold=self.threshold,
+            threshold_factor=self.threshold_factor,
+            minimum_snr=self.minimum_snr,
+            declump=self.declump,
+            neck=self.neck,
+            diameter_range=self.diameter_range,
+        )
+        cells = grow_cells(
+            pixels[list(cell)],
+            nuclei,
+            diameter=diameter,
+            method=self.cell_method,
+            threshold=self.cell_threshold,
+            regularization=self.cell_regularization,
+            reach=self.cell_reach,
+            blind_reach=self.cell_blind_reach,
+        )
+        if self.border == "discard":
+            keep = np.ones(int(nuclei.max()) + 1, bool)
+            keep[touching_border(nuclei)] = False
+            nuclei, number = keep_labels(nuclei, keep)
+            cells = number[cells]
+        return {"Nuclei": nuclei, "Cells": cells}
+
+    def _diameter_px(self, image: Array, pixel_size_um: float | None) -> float | None:
+        """Diameter given or estimated, in pixels; None where the field shows no nucleus to estimate it from."""
+        if self.nucleus_diameter_px is not None:
+            return self.nucleus_diameter_px
+        if self.nucleus_diameter_um is not None:
+            if pixel_size_um is None:
+                raise UsageError(
+                    f"nucleus_diameter_um={self.nucleus_diameter_um} needs the pixel size: give pixel_size_um, "
+                    "or nucleus_diameter_px, or neither to have it estimated"
+                )
+            return self.nucleus_diameter_um / pixel_size_um
+        try:
+            return estimate_nucleus_diameter([image])
+        except DataError:
+            return None

@@ -1,0 +1,326 @@
+"""Compiled kernels of the classical segmenter.
+
+Imported only inside functions: numba takes half a second to load, and its compiled code is cached on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+__all__ = ["flood_basins", "propagate", "squared_distance"]
+
+Array = np.ndarray[Any, Any]
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def compiled(kernel: Kernel) -> Kernel:
+    """Compile once, keep the machine code on disk, let other threads run meanwhile."""
+    return cast("Kernel", numba.njit(cache=True, nogil=True)(kernel))
+
+
+@compiled
+def squared_distance(mask: Array) -> Array:  # noqa: PLR0912  a kernel is one loop nest
+    """Squared Euclidean distance of every true pixel to the nearest false one.
+
+    The outside of the image counts neither as true nor as false, so that an object cut by the border is
+    not thinned there. Where there is no false pixel at all the distance is the image's squared diagonal.
+    Exact, linear in the number of pixels: Felzenszwalb and Huttenlocher, Theory of Computing 2012.
+
+    Parameters
+    ----------
+    mask
+        ``(Y, X)`` boolean.
+
+    Returns
+    -------
+    ndarray
+        ``(Y, X)`` float32, squared pixels; 0 where the mask is false.
+    """
+    height, width = mask.shape
+    far = np.float32(height + width)
+    column = np.empty((height, width), np.float32)
+    for x in range(width):
+        column[0, x] = far if mask[0, x] else np.float32(0)
+    for y in range(1, height):
+        for x in range(width):
+            column[y, x] = min(column[y - 1, x] + 1, far) if mask[y, x] else np.float32(0)
+    for y in range(height - 2, -1, -1):
+        for x in range(width):
+            column[y, x] = min(column[y, x], column[y + 1, x] + 1)
+    out = np.zeros((height, width), np.float32)
+    vertex = np.empty(width, np.int64)
+    bound = np.empty(width + 1, np.float64)
+    square = np.empty(width, np.float64)
+    limit = np.float64(height) ** 2 + np.float64(width) ** 2
+    for y in range(height):
+        inside = False
+        for x in range(width):
+            square[x] = np.float64(column[y, x]) ** 2
+            inside = inside or mask[y, x]
+        if not inside:
+            continue
+        top = 0
+        vertex[0] = 0
+        bound[0], bound[1] = -np.inf, np.inf
+        for x in range(1, width):
+            while True:
+                v = vertex[top]
+                cross = ((square[x] + x * x) - (square[v] + v * v)) / (2.0 * (x - v))
+                if cross > bound[top]:
+                    break
+                top -= 1
+            top += 1
+            vertex[top] = x
+            bound[top], bound[top + 1] = cross, np.inf
+        top = 0
+        for x in range(width):
+            while bound[top + 1] < x:
+                top += 1
+            if mask[y, x]:
+                out[y, x] = min((x - vertex[top]) ** 2 + square[vertex[top]], limit)
+    return out
+
+
+@compiled
+def _root(parent: Array, node: int) -> int:
+    while parent[node] != node:
+        parent[node] = parent[parent[node]]
+        node = parent[node]
+    return node
+
+
+@compiled
+def flood_basins(  # noqa: PLR0912  a kernel is one loop nest
+    value: Array, order: Array, neck: float, reach: float, speck: int
+) -> Array:
+    """Split a mask into the basins of a landscape, joining those without a neck between them.
+
+    Pixels are visited from the highest to the lowest. A pixel without a visited neighbour opens a basin;
+    where two basins meet they become one if the pass is nearly as high as the lower summit
+    (``pass >= neck * summit``), if the summits are nearer than `reach`, or if the smaller basin has fewer
+    than `speck` pixels by then. It is a watershed whose hierarchy is cut by *relative* dynamics, so that one
+    number suits large and small objects alike.
+
+    Parameters
+    ----------
+    value
+        ``(Y, X)`` float32 landscape; only pixels above 0 are flooded.
+    order
+        Flat indices of the pixels above 0, highest first.
+    neck
+        Share of the lower summit in [0, 1] from which a pass no longer separates; 0 joins all, 1 none.
+    reach
+        Summits nearer than this many pixels belong together.
+    speck
+        Basins of fewer pixels than this are joined to the neighbour they meet first.
+
+    Returns
+    -------
+    ndarray
+        ``(Y, X)`` int32 labels 1..n in the order of falling summits.
+    """
+    height, width = value.shape
+    flat = value.ravel()
+    owner = np.full(height * width, -1, np.int32)
+    parent = np.empty(order.size + 1, np.int32)
+    summit = np.empty(order.size + 1, np.int32)
+    area = np.zeros(order.size + 1, np.int32)
+    count = 0
+    reach2 = reach * reach
+    for position in order:
+        y, x = position // width, position % width
+        best = -1
+        best_value = np.float32(-1)
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                ny, nx = y + dy, x + dx
+                if ny < 0 or nx < 0 or ny >= height or nx >= width:
+                    continue
+                near = ny * width + nx
+                if owner[near] < 0:
+                    continue
+                basin = _root(parent, owner[near])
+                if best < 0:
+                    best, best_value = basin, flat[near]
+                    continue
+                if basin == best:
+                    best_value = max(best_value, flat[near])
+                    continue
+                a, b = summit[best], summit[basin]
+                low = min(flat[a], flat[b])
+                gap = (a // width - b // width) ** 2 + (a % width - b % width) ** 2
+                if flat[position] >= neck * low or gap < reach2 or min(area[best], area[basin]) < speck:
+                    # The older basin has the higher summit: pixels come in falling order.
+                    keep, gone = min(best, basin), max(best, basin)
+                    parent[gone] = keep
+                    area[keep] += area[gone]
+                    best, best_value = keep, max(best_value, flat[near])
+                elif flat[near] > best_value:
+                    best, best_value = basin, flat[near]
+        if best < 0:
+            parent[count] = count
+            summit[count] = position
+            best = count
+            count += 1
+        owner[position] = best
+        area[best] += 1
+    number = np.zeros(count + 1, np.int32)
+    total = 0
+    for basin in range(count):
+        if parent[basin] == basin:
+            total += 1
+            number[basin] = total
+    labels = np.zeros(height * width, np.int32)
+    for position in order:
+        labels[position] = number[_root(parent, owner[position])]
+    return labels.reshape(height, width)
+
+
+@compiled
+def _step_costs(image: Array, regularization: float) -> Array:
+    """Cost of the steps (0, 1), (1, -1), (1, 0), (1, 1) from every pixel, ``((Y + 2) * (X + 2), 4)``.
+
+    Rows are the pixels of the image with a frame of one pixel around it. Coordinates beyond the border are
+    clamped to it when differences are taken, as in CellProfiler.
+    """
+    height, width = image.shape
+    squared = np.float32(regularization * regularization)
+    out = np.zeros(((height + 2) * (width + 2), 4), np.float32)
+    rows = np.zeros((3, width), np.float32)
+    for direction in range(4):
+        dy = 0 if direction == 0 else 1
+        dx = 1 if direction == 0 else direction - 2
+        length = np.float32(abs(dy) + abs(dx))
+        for y in range(height):
+            for w in range(3):
+                ay = min(max(y + w - 1, 0), height - 1)
+                by = min(max(y + dy + w - 1, 0), height - 1)
+                # One row of differences, then the sum over three of its columns.
+                left = abs(image[ay, 0] - image[by, min(max(dx - 1, 0), width - 1)])
+                middle = abs(image[ay, 0] - image[by, min(max(dx, 0), width - 1)])
+                for x in range(width):
+                    a, b = min(x + 1, width - 1), min(max(x + 1 + dx, 0), width - 1)
+                    right = abs(image[ay, a] - image[by, b])
+                    rows[w, x] = left + middle + right
+                    left, middle = middle, right
+            first = (y + 1) * (width + 2) + 1
+            for x in range(width):
+                change = rows[0, x] + rows[1, x] + rows[2, x]
+                out[first + x, direction] = np.sqrt(change * change + length * squared)
+    return out
+
+
+@compiled
+def propagate(  # noqa: PLR0912, PLR0915  a kernel is one loop nest
+    image: Array, seeds: Array, mask: Array, regularization: float
+) -> Array:
+    """Grow labels over a mask along paths of little change in intensity.
+
+    The distance of Jones, Carpenter and Golland (2005) as CellProfiler's *Propagation* computes it: between
+    neighbours, the sum of absolute differences of their 3 x 3 surroundings and the regularization times the
+    step, added in quadrature; a pixel goes to the seed with the shortest path. Every step costs at least the
+    regularization, so a queue of buckets of that width settles pixels in exact order in linear time.
+
+    Parameters
+    ----------
+    image
+        ``(Y, X)`` float32, background near 0 and bright cytoplasm near 1.
+    seeds
+        ``(Y, X)`` int32 labels to grow.
+    mask
+        ``(Y, X)`` boolean; growth stays inside. Seeds keep their pixels wherever they are.
+    regularization
+        Above 0. Small values follow the image, large ones the plain distance to the seed.
+
+    Returns
+    -------
+    ndarray
+        ``(Y, X)`` int32 labels with the numbers of `seeds`.
+    """
+    height, width = image.shape
+    height, width = image.shape
+    wide = width + 2
+    cost = _step_costs(image, regularization)
+    # A frame of closed pixels stands around the image, so that no step needs to look for the border.
+    labels = np.zeros((height + 2) * wide, np.int32)
+    distance = np.full((height + 2) * wide, np.float32(np.inf), np.float32)
+    closed = np.ones((height + 2) * wide, np.bool_)
+    # A pixel may wait in several buckets; stale entries are skipped when they come up.
+    capacity = np.int64(2 * height * width + 16)
+    link = np.empty(capacity, np.int32)
+    item = np.empty(capacity, np.int32)
+    used = np.int32(0)
+    first = np.int32(-1)
+    for y in range(height):
+        for x in range(width):
+            pixel = (y + 1) * wide + x + 1
+            closed[pixel] = not mask[y, x] and seeds[y, x] == 0
+            if seeds[y, x] > 0:
+                labels[pixel] = seeds[y, x]
+                distance[pixel] = 0
+                item[used], link[used] = pixel, first
+                first = used
+                used += 1
+    inverse = 1.0 / regularization
+    buckets = np.int64(cost.max() * inverse) + 3
+    head = np.full(buckets, -1, np.int32)
+    head[0] = first
+    waiting = np.int64(used)
+    free = np.int32(-1)
+    level, slot = np.int64(0), np.int64(0)
+    side = np.array([1, wide - 1, wide, wide + 1, -1, 1 - wide, -wide, -wide - 1])
+    while waiting > 0:
+        while head[slot] < 0:
+            level += 1
+            slot = (slot + 1) % buckets
+        current = head[slot]
+        head[slot] = -1
+        while current >= 0:
+            pixel = item[current]
+            following = link[current]
+            link[current] = free
+            free = current
+            current = following
+            waiting -= 1
+            if closed[pixel]:
+                continue
+            closed[pixel] = True
+            here = distance[pixel]
+            for k in range(8):
+                near = pixel + side[k]
+                if closed[near]:
+                    continue
+                # A step's cost is stored once, at the pixel that comes first.
+                there = here + (cost[pixel, k] if k < 4 else cost[near, k - 4])
+                if there >= distance[near]:
+                    continue
+                distance[near] = there
+                labels[near] = labels[pixel]
+                if free >= 0:
+                    entry = free
+                    free = link[entry]
+                else:
+                    if used == capacity:
+                        capacity *= 2
+                        link, item = _grown(link, capacity), _grown(item, capacity)
+                    entry = used
+                    used += np.int32(1)
+                ahead = slot + np.int64(there * inverse) - level
+                if ahead >= buckets:
+                    ahead -= buckets
+                item[entry], link[entry] = near, head[ahead]
+                head[ahead] = entry
+                waiting += 1
+    return labels.reshape(height + 2, wide)[1:-1, 1:-1].copy()
+
+
+@compiled
+def _grown(array: Array, size: np.int64) -> Array:
+    out = np.empty(size, array.dtype)
+    out[: array.size] = array
+    return out

@@ -1,0 +1,72 @@
+"""The front door: one call from pixels to labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from phenoprint.errors import UsageError
+from phenoprint.segmentation.pixels import checked_pixels
+from phenoprint.segmentation.protocol import get_segmenter
+
+__all__ = ["segment"]
+
+Array = np.ndarray[Any, Any]
+
+
+def segment(
+    pixels: Array,
+    *,
+    channels: Sequence[str],
+    pixel_size_um: float | None = None,
+    segmenter: str = "classical",
+    **params: object,
+) -> dict[str, Array]:
+    """Find the nuclei and cells of one field.
+
+    Parameters
+    ----------
+    pixels
+        ``(C, Y, X)`` of any integer or float type; integers are divided by the maximum of their type, floats
+        are taken as they are and expected in [0, 1].
+    channels
+        The C names, such as ``["DNA", "ER", "RNA", "AGP", "Mito"]``.
+    pixel_size_um
+        Edge of a pixel in µm; needed only for parameters in µm.
+    segmenter
+        One of `available_segmenters`.
+    **params
+        Parameters of the segmenter; those of the default are the fields of `ClassicalSegmenter`.
+
+    Returns
+    -------
+    dict
+        ``{"Nuclei": labels, "Cells": labels}``, ``(Y, X)`` int32, 0 background. Numbers are 1..n without gaps; a
+        cell and its nucleus share theirs, and the nucleus lies inside the cell. A field without cells
+        gives zeros.
+
+    Raises
+    ------
+    UnknownNameError
+        No such segmenter, parameter or channel; the nearest name is offered.
+    UsageError
+        Wrong shape, no nuclear channel, a parameter out of its range.
+    ImageError
+        NaN or infinite pixels, or a type that is no number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, x = np.mgrid[:64, :64]
+    >>> dna = (((y - 30) ** 2 + (x - 30) ** 2) < 8**2) * np.uint16(20000)
+    >>> labels = segment(dna[None], channels=["DNA"])
+    >>> int(labels["Nuclei"].max()), bool((labels["Cells"] > 0).sum() > (labels["Nuclei"] > 0).sum())
+    (1, True)
+    """
+    if pixel_size_um is not None and not 0 < pixel_size_um < float("inf"):
+        raise UsageError(f"pixel_size_um must be above 0, found {pixel_size_um}")
+    backend = get_segmenter(segmenter, **params)
+    names = channels if isinstance(channels, str) else list(channels)
+    return backend.segment(checked_pixels(pixels, names), channels=names, pixel_size_um=pixel_size_um)

@@ -1,0 +1,255 @@
+"""The design of a simulated screen: what is on the plates, how it is imaged, what goes wrong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from phenoprint.errors import UnknownNameError, UsageError
+from phenoprint.plates import PlateFormat
+from phenoprint.simulate.mechanisms import MECHANISMS, mechanism_names
+from phenoprint.simulate.vices import Vices
+
+__all__ = ["CHANNELS", "ScreenDesign", "demo_design", "tiny_design"]
+
+CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreenDesign:
+    """A simulated Cell Painting screen, complete: the same design draws the same pixels anywhere.
+
+    A library of compounds (`mechanisms` x `compounds_per_mechanism` active ones and `n_inert` inert) is
+    tested at every dose, `replicates` wells each. `plates_per_library` plates carry one copy of the library,
+    all doses of a compound on one plate; `n_plates` plates are so many copies of it, dealt to `n_batches`
+    batches.
+
+    Parameters
+    ----------
+    plate_format
+        Wells a plate: 6, 12, 24, 48, 96, 384 or 1536.
+    n_plates, plates_per_library, n_batches, n_sites
+        How many there are; `n_plates` is a multiple of `plates_per_library`.
+    field_shape
+        (Y, X) of a field, px.
+    pixel_size_um
+        Size of a pixel, µm.
+    cells_per_field
+        Mean number of cells with a visible nucleus in an untreated field.
+    mechanisms
+        Names out of `mechanism_names`.
+    compounds_per_mechanism, n_inert
+        Size of the library.
+    doses_um
+        Dose series of every compound, µM.
+    replicates
+        Wells of a treatment on its plate.
+    n_negcon, n_poscon
+        Control wells a plate; None takes a twelfth and a twenty-fourth of the plate.
+    empty_wells
+        Wells left over stay without cells (True) or are filled with negative control (False).
+    plate_names
+        Names of the plates; None makes ``SIM-P01``, ``SIM-P02``, ...
+    vices
+        What goes wrong; `Vices.off()` for perfect images.
+    seed
+        0 or more.
+
+    Raises
+    ------
+    UsageError
+        A number is out of range, or the treatments do not fit on the plates.
+    UnknownNameError
+        A plate format or a mechanism does not exist.
+
+    Examples
+    --------
+    >>> design = ScreenDesign(plate_format=384, seed=7)
+    >>> design.plates, design.n_treatments
+    (('SIM-P01', 'SIM-P02'), 336)
+    """
+
+    plate_format: int = 384
+    n_plates: int = 2
+    plates_per_library: int = 1
+    n_batches: int = 1
+    n_sites: int = 1
+    field_shape: tuple[int, int] = (360, 360)
+    pixel_size_um: float = 0.8
+    cells_per_field: float = 40.0
+    mechanisms: tuple[str, ...] = field(default_factory=mechanism_names)
+    compounds_per_mechanism: int = 3
+    n_inert: int = 8
+    doses_um: tuple[float, ...] = (0.1, 0.3, 0.9, 2.7, 8.1, 24.3)
+    replicates: int = 1
+    n_negcon: int | None = None
+    n_poscon: int | None = None
+    empty_wells: bool = False
+    plate_names: tuple[str, ...] | None = None
+    vices: Vices = field(default_factory=Vices)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that the screen can exist."""
+        PlateFormat.of(self.plate_format)
+        for name in self.mechanisms:
+            if name not in MECHANISMS:
+                raise UnknownNameError("mechanism", name, MECHANISMS)
+        self._check_numbers()
+        self._check_plates()
+
+    def _check_numbers(self) -> None:
+        least = {
+            "n_plates": 1,
+            "plates_per_library": 1,
+            "n_batches": 1,
+            "n_sites": 1,
+            "compounds_per_mechanism": 0,
+            "n_inert": 0,
+            "replicates": 1,
+            "seed": 0,
+        }
+        for name, minimum in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < minimum:
+                raise UsageError(f"{name} must be a whole number of {minimum} or more, got {value!r}")
+        if len(self.field_shape) != 2 or min(self.field_shape) < 16:
+            raise UsageError(f"field_shape must be (Y, X) of 16 px or more each, got {self.field_shape!r}")
+        if not 0.05 <= self.pixel_size_um <= 5:
+            raise UsageError(f"pixel_size_um must lie between 0.05 and 5 µm, got {self.pixel_size_um!r}")
+        if not 0 <= self.cells_per_field < math.inf:
+            raise UsageError(f"cells_per_field must be 0 or more, got {self.cells_per_field!r}")
+        if not self.doses_um or not all(0 < dose < math.inf for dose in self.doses_um):
+            raise UsageError(f"doses_um must hold at least one dose above 0 µM, got {self.doses_um!r}")
+        if len(set(self.doses_um)) != len(self.doses_um) or len(set(self.mechanisms)) != len(self.mechanisms):
+            raise UsageError("doses_um and mechanisms must not repeat a value: use `replicates` for more wells")
+
+    def _check_plates(self) -> None:
+        if self.n_plates % self.plates_per_library:
+            raise UsageError(
+                f"n_plates ({self.n_plates}) must be a multiple of plates_per_library ({self.plates_per_library})"
+            )
+        copies = self.n_plates // self.plates_per_library
+        if self.n_batches > copies:
+            raise UsageError(f"n_batches ({self.n_batches}) cannot exceed the {copies} copies of the library")
+        if self.plate_names is not None and len(set(self.plate_names)) != self.n_plates:
+            raise UsageError(f"plate_names must hold {self.n_plates} different names, got {self.plate_names!r}")
+        needed = self.wells_needed
+        if needed > self.plate_format:
+            raise UsageError(
+                f"the fullest plate needs {needed} wells ({self.negcon_wells} negative and "
+                f"{self.poscon_wells} positive controls included) but a plate has {self.plate_format}; "
+                f"use fewer doses, compounds or replicates, or raise plates_per_library"
+            )
+
+    @property
+    def n_compounds(self) -> int:
+        """Compounds of the library, inert ones included, controls not."""
+        return len(self.mechanisms) * self.compounds_per_mechanism + self.n_inert
+
+    @property
+    def n_treatments(self) -> int:
+        """Compounds times doses."""
+        return self.n_compounds * len(self.doses_um)
+
+    @property
+    def negcon_wells(self) -> int:
+        """Negative control wells a plate, before left-over wells are filled."""
+        return max(1, self.plate_format // 12) if self.n_negcon is None else self.n_negcon
+
+    @property
+    def poscon_wells(self) -> int:
+        """Positive control wells a plate."""
+        if not self.mechanisms:
+            return 0
+        return max(1, self.plate_format // 24) if self.n_poscon is None else self.n_poscon
+
+    @property
+    def wells_needed(self) -> int:
+        """Wells in use on the fullest plate."""
+        compounds = math.ceil(self.n_compounds / self.plates_per_library)
+        return compounds * len(self.doses_um) * self.replicates + self.negcon_wells + self.poscon_wells
+
+    @property
+    def plates(self) -> tuple[str, ...]:
+        """Names of the plates, in order."""
+        return self.plate_names or tuple(f"SIM-P{index + 1:02d}" for index in range(self.n_plates))
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the sites of a well, in order."""
+        return tuple(str(site + 1) for site in range(self.n_sites))
+
+    def batch_index(self, plate_index: int) -> int:
+        """0-based batch of a 0-based plate: whole copies of the library stay together."""
+        copies = self.n_plates // self.plates_per_library
+        return (plate_index // self.plates_per_library) * self.n_batches // copies
+
+    def batch(self, plate_index: int) -> str:
+        """Name of the batch of a 0-based plate."""
+        return f"batch{self.batch_index(plate_index) + 1}"
+
+    def with_options(self, **changes: object) -> Self:
+        """Return a copy with some parameters changed.
+
+        Examples
+        --------
+        >>> tiny_design().with_options(seed=3).seed
+        3
+        """
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def demo_design(*, n_plates: int = 1, seed: int = 0) -> ScreenDesign:
+    """Full 384-well plates: 16 mechanisms x 3 compounds and 8 inert ones at 3 doses, 2 wells each a plate.
+
+    Parameters
+    ----------
+    n_plates
+        Copies of the plate, each laid out anew; two or more go to two batches.
+    seed
+        0 or more.
+
+    Examples
+    --------
+    >>> design = demo_design()
+    >>> design.wells_needed, design.field_shape
+    (384, (360, 360))
+    """
+    return ScreenDesign(
+        plate_format=384,
+        n_plates=n_plates,
+        n_batches=min(n_plates, 2),
+        doses_um=(0.8, 4.0, 20.0),
+        replicates=2,
+        seed=seed,
+    )
+
+
+def tiny_design(*, seed: int = 0) -> ScreenDesign:
+    """One 24-well plate of small fields: 4 mechanisms, 2 doses; for tests.
+
+    Examples
+    --------
+    >>> tiny_design().plate_format
+    24
+    """
+    return ScreenDesign(
+        plate_format=24,
+        n_plates=1,
+        field_shape=(160, 160),
+        cells_per_field=9.0,
+        mechanisms=(
+            "topoisomerase inhibitor",
+            "actin polymerization inhibitor",
+            "mitochondrial uncoupler",
+            "SERCA inhibitor",
+        ),
+        compounds_per_mechanism=2,
+        n_inert=1,
+        doses_um=(2.0, 20.0),
+        n_negcon=4,
+        n_poscon=2,
+        seed=seed,
+    )

@@ -1,0 +1,254 @@
+"""The cells of a field: how many, where, in which state, with which look, nuclei and inner bodies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenoprint.simulate.conditions import Conditions
+from phenoprint.simulate.design import ScreenDesign
+from phenoprint.simulate.library import hill_effect
+from phenoprint.simulate.mechanisms import MECHANISMS, STATE_CHANGES, STATE_FREQUENCIES, STATES
+from phenoprint.simulate.outlines import outline_tables
+from phenoprint.simulate.platelayout import Content
+from phenoprint.simulate.traits import TRAITS, express, shift_vector
+
+__all__ = ["Bodies", "Population", "draw_population"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_MARGIN_UM = 28.0  # cells beyond the frame that reach into it
+_TRIES = 24  # places tried for a cell before it settles where there is most room
+_SENSITIVITY = 0.45  # spread of the natural logarithm of dose that a cell feels
+_STATE_SHIFTS = np.stack([shift_vector(STATE_CHANGES[state]) for state in STATES])
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """Nuclei, fragments and micronuclei, sorted by cell.
+
+    Parameters
+    ----------
+    cells
+        (m,) index of the cell.
+    centres
+        (m, 2) px.
+    radii
+        (m,) of the circle of the same area, px.
+    tables
+        (m, DIRECTIONS) radius in each direction, px.
+    is_main
+        (m,) False for micronuclei, which no mask holds.
+    first
+        (n + 1,) first body of each cell.
+    """
+
+    cells: IntArray
+    centres: FloatArray
+    radii: FloatArray
+    tables: FloatArray
+    is_main: NDArray[np.bool_]
+    first: IntArray
+
+
+@dataclass(frozen=True)
+class Population:
+    """The cells of a field, those that only reach into it included.
+
+    Parameters
+    ----------
+    looks
+        (n,) records of `LOOK_DTYPE`.
+    states
+        (n,) index into `STATES`.
+    effects
+        (n,) effect of the treatment on the cell, 0 to 1.
+    centres
+        (n, 2) of the cell outline, px.
+    tables
+        (n, DIRECTIONS) outline radius, px.
+    poses
+        (n, 4) texture offset y and x (px), texture turn and direction of the fibres (radians).
+    bodies
+        The nuclei.
+    n_nuclei
+        (n,) without micronuclei.
+    """
+
+    looks: NDArray[np.void]
+    states: IntArray
+    effects: FloatArray
+    centres: FloatArray
+    tables: FloatArray
+    poses: FloatArray
+    bodies: Bodies
+    n_nuclei: IntArray
+
+
+def draw_population(
+    rng: np.random.Generator, design: ScreenDesign, content: Content, *, here: Conditions
+) -> Population:
+    """Draw the cells of a field.
+
+    Parameters
+    ----------
+    rng
+        The field's own stream.
+    design
+        The screen.
+    content
+        What the well holds.
+    here
+        Circumstances of the field.
+    """
+    n = _how_many(rng, design, content, here)
+    effects = _cell_effects(rng, content, here, n)
+    states = _cell_states(rng, content, effects)
+    looks = express(_shifts(content, effects) + _STATE_SHIFTS[states], rng.standard_normal((n, len(TRAITS))))
+    n_nuclei = _nuclei_each(rng, states, effects)
+    extents = np.sqrt(looks["nucleus_area_um2"] / np.pi) * (1 + 0.55 * (n_nuclei > 1))
+    nuclei, has_room = _positions(rng, design, extents)
+    keep = np.flatnonzero(has_room)
+    looks, states, effects = looks[keep], states[keep], effects[keep]
+    n_nuclei, extents, nuclei = n_nuclei[keep], extents[keep], nuclei[keep]
+    n = len(keep)
+
+    angles = rng.uniform(0, 2 * np.pi, n)
+    radii = np.maximum(looks["cell_radius_um"], 1.22 * extents)
+    off = np.minimum(looks["polarity"], 0.8 * (1 - extents / radii)) * radii / design.pixel_size_um
+    lean = angles + rng.integers(0, 2, n) * np.pi + rng.normal(0, 0.5, n)
+    centres = nuclei + off[:, None] * np.stack([np.sin(lean), np.cos(lean)], axis=1)
+    tables = outline_tables(
+        rng,
+        radii / design.pixel_size_um,
+        axis_ratios=looks["cell_axis_ratio"],
+        angles=angles,
+        irregularities=looks["cell_irregularity"],
+        harmonics=9,
+    )
+    poses = np.column_stack([rng.uniform(0, 256, (n, 2)), rng.uniform(0, 2 * np.pi, n), angles])
+    bodies = _draw_bodies(rng, design, looks, n_nuclei, nuclei=nuclei, states=states)
+    return Population(looks, states, effects, centres, tables, poses, bodies, n_nuclei)
+
+
+def _how_many(rng: np.random.Generator, design: ScreenDesign, content: Content, here: Conditions) -> int:
+    """Cells in the field and the margin around it."""
+    if content.pert_type == "empty":
+        return 0
+    survival = 1.0
+    if content.compound is not None and content.compound.mechanism is not None:
+        survival -= (1 - MECHANISMS[content.compound.mechanism].survival) * content.effect
+    sides = np.array(design.field_shape) * design.pixel_size_um
+    # a nucleus counts when a good part of it is in the frame: about 5 µm around the frame on all sides
+    share = np.prod(sides + 2 * _MARGIN_UM) / np.prod(sides + 10.0)
+    return int(rng.poisson(design.cells_per_field * here.density * survival * share))
+
+
+def _cell_effects(rng: np.random.Generator, content: Content, here: Conditions, n: int) -> FloatArray:
+    """Effect on each cell: its own sensitivity to the dose, and whether it can respond at all."""
+    felt, can = rng.normal(0, _SENSITIVITY, n), rng.uniform(size=n)
+    compound, dose = content.compound, content.dose_um
+    if compound is None or compound.mechanism is None or dose is None:
+        return np.zeros(n)
+    effect = hill_effect(
+        dose * here.sensitivity * np.exp(felt),
+        ec50_um=compound.ec50_um,
+        hill_slope=compound.hill_slope,
+        emax=compound.emax,
+    )
+    return np.where(can < MECHANISMS[compound.mechanism].penetrance, effect, 0.0)
+
+
+def _shifts(content: Content, effects: FloatArray) -> FloatArray:
+    """Shift of every trait of every cell by the treatment, (n, traits)."""
+    compound = content.compound
+    if compound is None or compound.mechanism is None:
+        return np.zeros((len(effects), len(TRAITS)))
+    at_full = shift_vector(MECHANISMS[compound.mechanism].changes) + np.array(compound.signature)
+    return np.outer(effects, at_full)
+
+
+def _cell_states(rng: np.random.Generator, content: Content, effects: FloatArray) -> IntArray:
+    """State of each cell, index into `STATES`."""
+    name = content.compound.mechanism if content.compound else None
+    added = MECHANISMS[name].states if name else {}
+    draw = rng.uniform(size=len(effects))
+    states = np.zeros(len(effects), np.int64)
+    ceiling = np.zeros(len(effects))
+    for index, state in enumerate(STATES[1:], start=1):
+        floor = ceiling
+        ceiling = floor + STATE_FREQUENCIES[state] + added.get(state, 0.0) * effects
+        states[(draw >= floor) & (draw < ceiling)] = index
+    return states
+
+
+def _nuclei_each(rng: np.random.Generator, states: IntArray, effects: FloatArray) -> IntArray:
+    """Nuclei or fragments of each cell."""
+    n = len(states)
+    several = 2 + rng.binomial(3, 0.4 * np.clip(effects, 0, 1), n)
+    fragments = rng.integers(4, 8, n)
+    counts = np.where(states == STATES.index("multinucleate"), several, 1)
+    return np.where(states == STATES.index("apoptotic"), fragments, counts).astype(np.int64)
+
+
+def _positions(
+    rng: np.random.Generator, design: ScreenDesign, extents_um: FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Centres (n, 2) px of the nuclei, and whether there was room for each."""
+    from phenoprint.simulate.kernels import place
+
+    margin = _MARGIN_UM / design.pixel_size_um
+    low, high = -margin, np.array(design.field_shape) + margin
+    candidates = rng.uniform(low, high, (len(extents_um), _TRIES, 2))
+    # cells like a little room but crowd when they must; nuclei of neighbours may touch, not overlap
+    chosen, has_room = place(candidates, extents_um / design.pixel_size_um, 0.25)
+    return chosen, has_room
+
+
+def _draw_bodies(
+    rng: np.random.Generator,
+    design: ScreenDesign,
+    looks: NDArray[np.void],
+    n_nuclei: IntArray,
+    *,
+    nuclei: FloatArray,
+    states: IntArray,
+) -> Bodies:
+    """Lay out nuclei, fragments and micronuclei around the centre of each cell's nucleus."""
+    n = len(looks)
+    small = rng.poisson(looks["micronuclei"])
+    counts = n_nuclei + small
+    cells = np.repeat(np.arange(n), counts)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    rank = np.arange(len(cells)) - first[cells]
+    is_main = rank < n_nuclei[cells]
+    look, siblings = looks[cells], n_nuclei[cells]
+    is_fragment = (states[cells] == STATES.index("apoptotic")) & is_main
+
+    whole = look["nucleus_area_um2"]
+    area = np.where(siblings > 1, whole * 1.25 / siblings**0.75, whole)
+    area = np.where(is_fragment, whole / siblings * rng.uniform(0.4, 1.8, len(cells)), area)
+    area = np.where(is_main, area, rng.uniform(5.0, 16.0, len(cells)))
+    # sister nuclei lie side by side; fragments fill the place where the nucleus was, and a little more
+    apart = np.sqrt(area / np.pi) * (0.75 + 0.17 * siblings) * rng.uniform(0.95, 1.15, len(cells))
+    scattered = np.sqrt(whole / np.pi) * (0.35 + 1.15 * np.sqrt(rng.uniform(size=len(cells))))
+    away = np.where(siblings > 1, np.where(is_fragment, scattered, apart), 0.0)
+    beyond = np.sqrt(whole / np.pi) + rng.uniform(1.0, 4.5, len(cells))
+    away = np.where(is_main, away, beyond)
+    turn = rng.uniform(0, 2 * np.pi, n)[cells] + 2 * np.pi * rank / siblings + rng.normal(0, 0.18, len(cells))
+    turn = np.where(is_main, turn, rng.uniform(0, 2 * np.pi, len(cells)))
+    centres = nuclei[cells] + (away / design.pixel_size_um)[:, None] * np.stack([np.sin(turn), np.cos(turn)], axis=1)
+    radii = np.sqrt(area / np.pi) / design.pixel_size_um
+    lonely = is_main & (siblings == 1)
+    tables = outline_tables(
+        rng,
+        radii,
+        axis_ratios=np.where(lonely, look["nucleus_axis_ratio"], 1.12),
+        angles=rng.uniform(0, 2 * np.pi, len(cells)),
+        irregularities=look["nucleus_irregularity"],
+        harmonics=5,
+    )
+    return Bodies(cells, centres, radii, tables, is_main, first)

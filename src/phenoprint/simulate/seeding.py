@@ -1,0 +1,48 @@
+"""Random streams that depend on what is drawn, never on the order or the number of workers."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+__all__ = ["Stream", "stream"]
+
+
+class Stream(IntEnum):
+    """What a random stream is for; two purposes never share numbers."""
+
+    COMPOUNDS = 1
+    LAYOUT = 2
+    BATCH = 3
+    PLATE = 4
+    WELL = 5
+    FIELD = 6
+    CELLS = 7
+    CAMERA = 8
+    TEXTURE = 9
+
+
+def stream(seed: int, purpose: Stream, *key: int) -> np.random.Generator:
+    """Return the generator of one purpose and place.
+
+    Parameters
+    ----------
+    seed
+        The screen's seed, 0 or more.
+    purpose
+        What the numbers are for.
+    *key
+        Indices of the place, such as plate, row, column, site.
+
+    Returns
+    -------
+    numpy.random.Generator
+        The same for the same arguments, in any process.
+
+    Examples
+    --------
+    >>> stream(1, Stream.WELL, 0, 3).random() == stream(1, Stream.WELL, 0, 3).random()
+    True
+    """
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(int(purpose), *key))))

@@ -1,0 +1,75 @@
+"""The screen folder: schemas, Parquet, catalog, ledger, receipts, import and export."""
+
+from phenoprint.store._atomic import write_bytes
+from phenoprint.store._merge import StoredWell
+from phenoprint.store.cellprofiler import read_cellprofiler
+from phenoprint.store.exports import gallery_name, write_profiles
+from phenoprint.store.imports import read_profiles
+from phenoprint.store.layout import decode_name, encode_name
+from phenoprint.store.ledger import check_balance, concat_ledgers, ledger_rows, strict_join
+from phenoprint.store.lock import LockHolder
+from phenoprint.store.parquet import read_table, write_parquet
+from phenoprint.store.parts import compact, drop_wells, pending_wells, stored_wells, write_part
+from phenoprint.store.receipts import (
+    Receipt,
+    hash_key,
+    load_receipts,
+    read_receipt,
+    receipt_path,
+    remove_receipt,
+    write_receipt,
+)
+from phenoprint.store.schemas import (
+    Column,
+    Table,
+    conform,
+    empty,
+    get_table,
+    nan_to_null,
+    table_names,
+    validate,
+)
+from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, open  # noqa: A004
+
+__all__ = [
+    "Column",
+    "LockHolder",
+    "Receipt",
+    "Screen",
+    "ScreenStatus",
+    "StoredWell",
+    "Table",
+    "check_balance",
+    "compact",
+    "concat_ledgers",
+    "conform",
+    "create",
+    "decode_name",
+    "drop_wells",
+    "empty",
+    "encode_name",
+    "gallery_name",
+    "get_table",
+    "hash_key",
+    "is_screen",
+    "ledger_rows",
+    "load_receipts",
+    "nan_to_null",
+    "open",
+    "pending_wells",
+    "read_cellprofiler",
+    "read_profiles",
+    "read_receipt",
+    "read_table",
+    "receipt_path",
+    "remove_receipt",
+    "stored_wells",
+    "strict_join",
+    "table_names",
+    "validate",
+    "write_bytes",
+    "write_parquet",
+    "write_part",
+    "write_profiles",
+    "write_receipt",
+]

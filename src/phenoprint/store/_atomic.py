@@ -1,0 +1,140 @@
+"""Files that are there whole or not at all, and errors that say what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from phenoprint.errors import ScreenError
+
+__all__ = ["TEMPORARY_SUFFIX", "atomic_file", "sweep_temporaries", "write_bytes"]
+
+TEMPORARY_SUFFIX = ".part-tmp"
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes its name only when the block ends well.
+
+    The bytes go to a temporary file in the same folder, are forced to the disk and renamed. Whatever ends the
+    block early, an earlier file of that name stays as it was and the temporary file is removed.
+
+    Parameters
+    ----------
+    path
+        Where the file shall be; folders are made.
+
+    Yields
+    ------
+    BinaryIO
+        The handle to write to.
+
+    Raises
+    ------
+    ScreenError
+        If the disk is full, the folder cannot be written, or the file is held open by another program.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        replace(temporary, path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        with suppress(OSError):  # gone already, or its folder never was
+            temporary.unlink()
+    _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a small file atomically; raises as `atomic_file`."""
+    with atomic_file(path) as handle:
+        handle.write(content)
+
+
+def replace(source: Path, target: Path, *, patience: float = 2.0) -> None:
+    """Rename over `target`; on Windows wait up to `patience` seconds for readers to let go of it."""
+    give_up = time.monotonic() + patience
+    pause = 0.02
+    while True:
+        try:
+            source.replace(target)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > give_up:
+                raise
+            time.sleep(pause)
+            pause *= 2
+        else:
+            return
+
+
+def explain(error: OSError, path: Path) -> ScreenError:
+    """The screen error that says which path, what is wrong with it and what to do."""
+    if error.errno in _FULL:
+        return ScreenError(
+            f"no room to write {path}: {_free(path)}. Free some space (or move the screen to a larger disk) "
+            "and run again: what is finished is kept"
+        )
+    if error.errno in _FORBIDDEN or isinstance(error, PermissionError):
+        held = path.is_file() and os.access(path.parent, os.W_OK)
+        what = (
+            "it is open in another program or protected; close that program"
+            if held
+            else f"the folder {path.parent} does not let this user write; change its permissions"
+        )
+        return ScreenError(f"cannot write {path}: {what}, or put the screen elsewhere, and run again ({error})")
+    return ScreenError(f"cannot write {path}: {error}")
+
+
+def sweep_temporaries(folder: Path, *, older_than_s: float = 3600.0) -> int:
+    """Remove temporary files that killed processes left below `folder`; returns how many."""
+    limit = time.time() - older_than_s
+    removed = 0
+    for path in folder.rglob(f".*{TEMPORARY_SUFFIX}"):
+        try:
+            if path.stat().st_mtime < limit:
+                path.unlink()
+                removed += 1
+        except OSError:  # another process is at it
+            continue
+    return removed
+
+
+def _free(path: Path) -> str:
+    """How much room is left where `path` would lie."""
+    folder = next((p for p in path.parents if p.is_dir()), Path.cwd())
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return f"the disk of {folder} is full"
+    return f"{free / 2**20:,.1f} MiB are free on the disk of {folder}"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to the disk, where the system can."""
+    if os.name == "nt":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return  # some network file systems do not sync folders
+    finally:
+        os.close(handle)

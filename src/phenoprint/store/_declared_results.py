@@ -1,0 +1,115 @@
+"""The tables that a run adds beside the core ones, column by column."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from phenoprint.store.schemas import Column, Table
+
+__all__ = ["RESULT_TABLES"]
+
+TEXT, INT, LONG, REAL, BYTES = pl.String(), pl.Int32(), pl.Int64(), pl.Float64(), pl.Binary()
+
+_PLATE = Column("Metadata_Plate", TEXT, "Plate barcode, as text", nullable=False)
+_WELL = Column("Metadata_Well", TEXT, "Well, row letter and two-digit column: A01", nullable=False)
+_SITE = Column("Metadata_Site", TEXT, "Site (field of view) within the well", nullable=False)
+_CHANNEL = Column("Metadata_Channel", TEXT, "Channel", nullable=False)
+_REASON = Column("reason", TEXT, "Why, in a sentence; NULL where nothing is wrong")
+_IN_WELL = ("Metadata_Plate", "Metadata_Well")
+
+RESULT_TABLES: Final[tuple[Table, ...]] = (
+    Table(
+        "problem",
+        "Where images and plate map disagree, and files that cannot be what they claim",
+        (
+            Column("kind", TEXT, "What is wrong", nullable=False),
+            Column("Metadata_Plate", TEXT, "Plate; NULL where none is concerned"),
+            Column("Metadata_Well", TEXT, "Well; NULL where none is concerned"),
+            Column("Metadata_Site", TEXT, "Site; NULL where none is concerned"),
+            Column("Metadata_Channel", TEXT, "Channel; NULL where none is concerned"),
+            Column("detail", TEXT, "What was found, in a sentence"),
+        ),
+        order=("kind", "Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Channel"),
+        per_plate=False,
+    ),
+    Table(
+        "image_metric",
+        "One row a site and channel: what was measured on the raw image, before flags; see image_quality",
+        (_PLATE, _WELL, _SITE, _CHANNEL, Column("error", TEXT, "Why the image could not be read; NULL if it was")),
+        key=(*_IN_WELL, "Metadata_Site", "Metadata_Channel"),
+        in_catalog="view",
+    ),
+    Table(
+        "calibration",
+        "One row a plate whose nuclei were measured because no diameter was given",
+        (
+            _PLATE,
+            Column("nucleus_diameter_px", REAL, "Typical diameter of a nucleus, px"),
+            Column("n_fields", INT, "Fields it was estimated from"),
+        ),
+        key=("Metadata_Plate",),
+    ),
+    Table(
+        "readout",
+        "One row a well and named readout: the median over the well's cells",
+        (
+            _PLATE,
+            _WELL,
+            Column("readout", TEXT, "Name given in profiles.readouts", nullable=False),
+            Column("value", REAL, "Median over cells"),
+            Column("n_cells", LONG, "Cells with a value"),
+        ),
+        key=(*_IN_WELL, "readout"),
+    ),
+    Table(
+        "score",
+        "What the whole screen achieves, and what needs no morphology achieves on the same splits",
+        (
+            Column("score", TEXT, "Name", nullable=False),
+            Column("value", REAL, "Value"),
+            Column("n", LONG, "Treatments or groups it rests on"),
+            Column("description", TEXT, "What it says, in a sentence"),
+        ),
+        key=("score",),
+        per_plate=False,
+    ),
+    Table(
+        "dose_response",
+        "One row a compound and readout: a fitted Hill curve",
+        (
+            Column("readout", TEXT, "Readout or feature", nullable=False),
+            Column("Metadata_compound", TEXT, "Compound", nullable=False),
+            Column("Metadata_Concentration_Unit", TEXT, "Unit of ec50"),
+            Column("ec50", REAL, "Dose of half the effect"),
+            Column("ec50_low", REAL, "Lower end of its 95% interval"),
+            Column("ec50_high", REAL, "Upper end of its 95% interval"),
+            Column("slope", REAL, "Hill slope"),
+            Column("bottom", REAL, "Response without the compound"),
+            Column("top", REAL, "Response at saturation"),
+            Column("r2", REAL, "Share of the variance explained"),
+            Column("n_wells", LONG, "Wells on the curve"),
+            Column("n_doses", LONG, "Distinct doses"),
+            Column("status", TEXT, "ok, or what is wrong with the fit", nullable=False),
+            _REASON,
+        ),
+        order=("readout", "Metadata_compound", "Metadata_Concentration_Unit"),
+        per_plate=False,
+    ),
+    Table(
+        "gallery",
+        "One row a typical cell of a treatment, with its picture",
+        (
+            _PLATE,
+            _WELL,
+            _SITE,
+            Column("Metadata_ObjectNumber", INT, "Number of the cell in its site", nullable=False),
+            Column("Metadata_perturbation", TEXT, "Perturbation id: compound@dose unit", nullable=False),
+            Column("rank", INT, "0 is the most typical", nullable=False),
+            Column("crop", BYTES, "The cell and its surroundings, PNG"),
+        ),
+        key=("Metadata_perturbation", "rank"),
+        per_plate=False,
+    ),
+)

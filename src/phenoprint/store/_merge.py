@@ -1,0 +1,200 @@
+"""Merging the wells of a plate from several Parquet files into one, a row group in memory at a time."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phenoprint.errors import LostRowsError, SchemaError
+from phenoprint.store.parquet import group_rows, parquet_writer, to_arrow
+from phenoprint.store.schemas import WELL
+
+__all__ = ["Source", "StoredWell", "merge", "read_source", "wells_metadata"]
+
+_FOOTER = "phenoprint.wells"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWell:
+    """What is stored of a well.
+
+    Parameters
+    ----------
+    rows
+        How many rows it has; a well without any is stored too.
+    key
+        Key of the receipt they were made under; None if none was given.
+    absent
+        Columns of the file that the well does not have at all; they leave the file with the last well that does.
+    """
+
+    rows: int
+    key: str | None = None
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Parquet file with rows of one plate: its columns and what its footer says of its wells."""
+
+    path: Path
+    schema: pa.Schema
+    wells: Mapping[str, StoredWell]
+
+
+def wells_metadata(wells: Mapping[str, StoredWell]) -> dict[str, str]:
+    """The footer entry that says which wells a file holds."""
+    return {_FOOTER: json.dumps({w: [s.rows, s.key, list(s.absent)] for w, s in wells.items()})}
+
+
+def read_source(path: Path) -> Source:
+    """Columns and wells of a file, from its footer; the wells are counted where another program wrote it.
+
+    Raises
+    ------
+    SchemaError
+        If the file is not Parquet.
+    """
+    try:
+        footer = pq.read_metadata(path)
+        schema = footer.schema.to_arrow_schema().remove_metadata()
+        if (text := (footer.metadata or {}).get(_FOOTER.encode())) is not None:
+            entries = json.loads(text).items()
+            wells = {well: StoredWell(int(rows), key, tuple(absent)) for well, (rows, key, absent) in entries}
+        else:
+            counts = pl.Series(pq.read_table(path, columns=[WELL], partitioning=None)[WELL]).value_counts()
+            wells = {well: StoredWell(rows) for well, rows in counts.iter_rows()}
+    except (pa.ArrowException, OSError) as error:
+        raise SchemaError(
+            f"{path} is not a readable Parquet file ({error}); delete it and run its plate again"
+        ) from error
+    plain = [f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in schema]
+    return Source(path, pa.schema(plain), wells)
+
+
+def merge(target: Path, earlier: Source | None, parts: Mapping[str, Source], *, drop: Iterable[str] = ()) -> None:
+    """Write the rows of the earlier file's wells and of the parts into one file, sorted by well.
+
+    Parameters
+    ----------
+    target
+        File to write; may be the earlier file itself, which stays until the new one is whole.
+    earlier
+        What the plate had; its wells that have a part or are dropped are left out.
+    parts
+        One file a well, which replaces the well's earlier rows.
+    drop
+        Wells to leave out wherever they are.
+
+    Raises
+    ------
+    LostRowsError
+        If not exactly the rows of the sources were read; the target stays as it was.
+    SchemaError
+        If two files hold a column as different types.
+    ScreenError
+        If the target cannot be written.
+    """
+    gone = set(drop)
+    used = {well: source for well, source in sorted(parts.items()) if well not in gone}
+    kept = {w: s for w, s in (earlier.wells if earlier else {}).items() if w not in used and w not in gone}
+    schema = _columns(earlier, kept, used) if kept or used else _columns(earlier, {}, parts)
+    wells = _stored(schema, earlier, kept, used)
+    rows = group_rows(schema)
+    streams = [_part_tables(used)]
+    if earlier is not None and kept:
+        streams.append(_kept_tables(earlier.path, set(kept), batch=max(rows // 8, 1)))
+    written = 0
+    with parquet_writer(target, schema) as writer:
+        waiting: list[pa.Table] = []
+        n_waiting = 0
+        for _, _, table in heapq.merge(*streams, key=lambda item: item[:2]):
+            waiting.append(_align(table, schema))
+            n_waiting += table.num_rows
+            while n_waiting >= rows:
+                joined = pa.concat_tables(waiting)
+                writer.write_table(joined.slice(0, rows), row_group_size=rows)
+                waiting, n_waiting = [joined.slice(rows)], n_waiting - rows
+                written += rows
+        if n_waiting:
+            writer.write_table(pa.concat_tables(waiting), row_group_size=rows)
+            written += n_waiting
+        expected = sum(well.rows for well in wells.values())
+        if written != expected:
+            raise LostRowsError(
+                f"merging {target}: its wells hold {expected} rows, {written} were read; the earlier file stays. "
+                "Delete it and run the plate again"
+            )
+        writer.add_key_value_metadata(wells_metadata(wells))
+
+
+def _columns(earlier: Source | None, kept: Mapping[str, StoredWell], used: Mapping[str, Source]) -> pa.Schema:
+    """Columns of the merged file: those that any of its wells has."""
+    schemas = [source.schema for source in used.values()]
+    if earlier is not None and (kept or not used):
+        gone = set.intersection(*(set(well.absent) for well in kept.values())) if kept else set()
+        schemas.insert(0, pa.schema([field for field in earlier.schema if field.name not in gone]))
+    try:
+        return pa.unify_schemas(list(dict.fromkeys(schemas)))
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        paths = [source.path for source in ([earlier] if earlier else []) + list(used.values())]
+        raise SchemaError(
+            f"{paths[0]} and the parts merged with it disagree on a column's type: {error}; run the plate again"
+        ) from error
+
+
+def _stored(
+    schema: pa.Schema, earlier: Source | None, kept: Mapping[str, StoredWell], used: Mapping[str, Source]
+) -> dict[str, StoredWell]:
+    """What the merged file's footer says of its wells."""
+    wells: dict[str, StoredWell] = {}
+    before = set(earlier.schema.names) if earlier else set()
+    for well, stored in kept.items():
+        lacks = set(stored.absent)
+        absent = tuple(name for name in schema.names if name in lacks or name not in before)
+        wells[well] = replace(stored, absent=absent)
+    for well, source in used.items():
+        held = set(source.schema.names)
+        absent = tuple(name for name in schema.names if name not in held)
+        wells[well] = replace(source.wells[well], absent=absent)
+    return dict(sorted(wells.items()))
+
+
+def _part_tables(parts: Mapping[str, Source]) -> Iterator[tuple[str, int, pa.Table]]:
+    """Wells in order, each with its part."""
+    for well, source in parts.items():
+        # Polars reads small files with many columns several times faster than Arrow does.
+        frame = pl.read_parquet(source.path, glob=False, hive_partitioning=False, rechunk=False)
+        yield well, 0, to_arrow(frame)
+
+
+def _kept_tables(path: Path, kept: set[str], *, batch: int) -> Iterator[tuple[str, int, pa.Table]]:
+    """Runs of kept wells of the earlier file, in its order, a batch of rows in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for number, records in enumerate(file.iter_batches(batch_size=batch), start=1):
+            table = pa.Table.from_batches([records])
+            runs = pl.Series(table[WELL]).cast(pl.String).rle().struct.unnest()
+            start = 0
+            for length, well in zip(runs["len"].to_list(), runs["value"].to_list(), strict=True):
+                if well in kept:
+                    yield well, number, table.slice(start, length)
+                start += length
+
+
+def _align(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the schema's columns, NULL where it has none."""
+    if table.schema.equals(schema):
+        return table
+    held = set(table.schema.names)
+    columns = [
+        table[field.name].cast(field.type) if field.name in held else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,134 @@
+"""The saved views of the catalog, in the order they are made: each may use the ones before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = ["SavedView", "quote", "saved_views"]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """A view that answers a question people ask often."""
+
+    name: str
+    description: str
+    sql: str
+
+
+def quote(name: str) -> str:
+    """A name as SQL writes it, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _columns(names: Sequence[str], prefix: str) -> str:
+    return ", ".join(f"{prefix}.{quote(name)}" for name in names)
+
+
+_EXCLUDED = """
+    SELECT Metadata_Plate, Metadata_Well, reason FROM exclusion WHERE scope = 'well'
+    UNION ALL
+    SELECT w.Metadata_Plate, w.Metadata_Well, x.reason FROM exclusion x JOIN well w USING (Metadata_Plate)
+    WHERE x.scope = 'plate'
+"""
+
+_WELL_REASONS = f"""
+SELECT Metadata_Plate, Metadata_Well, 'images' AS kind, 'annotated, but without images' AS reason
+FROM well WHERE NOT has_images
+UNION ALL
+SELECT Metadata_Plate, Metadata_Well, 'annotation', 'has images, but no annotation in the plate map'
+FROM well WHERE NOT is_annotated
+UNION ALL
+SELECT Metadata_Plate, Metadata_Well, 'site',
+    'site ' || Metadata_Site || ': ' || status || coalesce(', ' || reason, '')
+FROM site WHERE status <> 'ok'
+UNION ALL
+SELECT DISTINCT Metadata_Plate, Metadata_Well, 'image',
+    'site ' || Metadata_Site || ', ' || Metadata_Channel || ': ' || status || coalesce(', ' || reason, '')
+FROM image WHERE status <> 'ok'
+UNION ALL
+SELECT Metadata_Plate, Metadata_Well, 'quality',
+    rule || ' (' || count(DISTINCT Metadata_Site) || CASE count(DISTINCT Metadata_Site) WHEN 1 THEN ' site)' ELSE ' sites)' END
+FROM (
+    SELECT Metadata_Plate, Metadata_Well, Metadata_Site,
+        trim(unnest(string_split(coalesce(nullif(reasons, ''), 'flagged'), ';'))) AS rule
+    FROM image_quality WHERE is_flagged
+)
+GROUP BY Metadata_Plate, Metadata_Well, rule
+UNION ALL
+SELECT Metadata_Plate, Metadata_Well, 'cells', 'no cell found' FROM well_summary WHERE has_images AND n_cells = 0
+UNION ALL
+SELECT Metadata_Plate, Metadata_Well, 'excluded', 'excluded: ' || reason FROM ({_EXCLUDED})
+"""
+
+
+def saved_views(columns: Mapping[str, Sequence[str]], filled: frozenset[str]) -> list[SavedView]:
+    """The saved views over what the catalog holds.
+
+    Parameters
+    ----------
+    columns
+        Columns of every table of the catalog, by table.
+    filled
+        Tables that have Parquet.
+    """
+    cells = "cell" if "cell" in filled else "object"
+    profile = next((t for t in ("profile_selected", "profile_normalized") if t in filled), "profile_well")
+    well = columns["well"]
+    annotation = [name for name in well if name not in columns["cell"]]
+    treatment = [name for name in well if name not in columns[profile]]
+    return [
+        SavedView(
+            "well_summary",
+            "Wells with how many sites and cells they have and how many of them are flagged",
+            f"""
+SELECT {_columns(well, "w")},
+    coalesce(s.n_sites, 0) AS n_sites, coalesce(s.n_sites_failed, 0) AS n_sites_failed,
+    coalesce(q.n_sites_flagged, 0) AS n_sites_flagged, coalesce(c.n_cells, 0) AS n_cells,
+    coalesce(o.n_cells_flagged, 0) AS n_cells_flagged, x.reason IS NOT NULL AS is_excluded
+FROM well w
+LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_sites, count(*) FILTER (status <> 'ok') AS n_sites_failed
+    FROM site GROUP BY ALL) s USING (Metadata_Plate, Metadata_Well)
+LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(DISTINCT Metadata_Site) AS n_sites_flagged
+    FROM image_quality WHERE is_flagged GROUP BY ALL) q USING (Metadata_Plate, Metadata_Well)
+LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_cells FROM {cells} GROUP BY ALL) c
+    USING (Metadata_Plate, Metadata_Well)
+LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_cells_flagged
+    FROM cell_quality WHERE is_outlier GROUP BY ALL) o USING (Metadata_Plate, Metadata_Well)
+LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, min(reason) AS reason FROM ({_EXCLUDED}) GROUP BY ALL) x
+    USING (Metadata_Plate, Metadata_Well)
+""",
+        ),
+        SavedView("well_reason", "Everything that is amiss with a well, one row a reason", _WELL_REASONS),
+        SavedView(
+            "wells_flagged",
+            "Wells with anything amiss: missing images or annotation, failed sites, poor images, no cells, excluded",
+            """
+SELECT Metadata_Plate, Metadata_Well, count(*) AS n_reasons, string_agg(reason, '; ' ORDER BY kind, reason) AS reasons
+FROM well_reason GROUP BY ALL
+""",
+        ),
+        SavedView(
+            "cells_annotated",
+            "Cells with the annotation of their well",
+            f"""
+SELECT {_columns([*columns["cell"][:4]], "c")}, {_columns(annotation, "w")}, {_columns(columns["cell"][4:], "c")}
+FROM cell c LEFT JOIN well w USING (Metadata_Plate, Metadata_Well)
+""",
+        ),
+        SavedView(
+            "profile",
+            f"Well profiles of the highest level there is ({profile}) with the annotation of their well",
+            f"""
+SELECT {_columns(columns[profile][:2], "p")}, {", ".join([_columns(treatment, "w"), ""] if treatment else [])}
+    {_columns(columns[profile][2:], "p")}
+FROM {profile} p LEFT JOIN well w USING (Metadata_Plate, Metadata_Well)
+""",
+        ),
+        SavedView(
+            "lost",
+            "What was lost: the ledger's rows with losses",
+            f"SELECT {_columns(columns['ledger'], 'l')} FROM ledger l WHERE n_lost > 0",
+        ),
+    ]

@@ -1,0 +1,238 @@
+"""The ledger: how many came in, how many went out, and why the rest did not.
+
+Every step writes, for each plate and well, one row a reason; ``n_in`` and ``n_out`` repeat on them and
+``n_in - sum(n_lost) == n_out`` holds, or the step is wrong. Joins that would lose or multiply rows go through
+`strict_join`, which refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import polars as pl
+
+from phenoprint.errors import LostRowsError, SchemaError, UsageError
+from phenoprint.store.schemas import empty, get_table
+
+__all__ = ["check_balance", "ledger_rows", "strict_join"]
+
+_ENTRY = ("Metadata_Plate", "Metadata_Well", "step", "unit_of_count")
+
+JoinHow = Literal["inner", "left", "full"]
+JoinExpect = Literal["1:1", "1:m", "m:1"]
+
+
+def ledger_rows(
+    step: str,
+    plate: str | None,
+    well: str | None = None,
+    *,
+    unit_of_count: str,
+    n_in: int,
+    n_out: int | None = None,
+    lost: Mapping[str, int] | None = None,
+) -> pl.DataFrame:
+    """The ledger's rows of one step and well: one a reason, or a single one where nothing was lost.
+
+    Parameters
+    ----------
+    step
+        Name of the step, such as ``"segment"``.
+    plate
+        The plate; None for a step over the whole screen.
+    well
+        The well; None for a step over the whole plate.
+    unit_of_count
+        What is counted: ``"images"``, ``"sites"``, ``"cells"``, ``"wells"`` or ``"features"``.
+    n_in
+        How many came in.
+    n_out
+        How many went out, if counted apart; must agree with `n_in` and `lost`.
+    lost
+        How many were lost for each reason; reasons with 0 are left out.
+
+    Returns
+    -------
+    polars.DataFrame
+        Rows of table ``ledger``.
+
+    Raises
+    ------
+    LostRowsError
+        If the counts do not balance or one is negative.
+
+    Examples
+    --------
+    >>> ledger_rows("segment", "P1", "A01", unit_of_count="cells", n_in=9, lost={"too small": 2})["n_out"][0]
+    7
+    """
+    reasons = {reason: int(count) for reason, count in (lost or {}).items() if count}
+    left = int(n_in) - sum(reasons.values())
+    where = _where(plate, well, step, unit_of_count)
+    if n_out is not None and int(n_out) != left:
+        raise LostRowsError(
+            f"{where}: {n_in} came in, {n_out} went out, but {sum(reasons.values())} are accounted for as lost "
+            f"({_listed(reasons)}); {abs(left - int(n_out))} {'vanished' if left > n_out else 'appeared'}"
+        )
+    if left < 0 or n_in < 0 or any(count < 0 for count in reasons.values()):
+        raise LostRowsError(
+            f"{where}: {n_in} came in and {sum(reasons.values())} were lost ({_listed(reasons)}); "
+            "none of these can be negative and no more can be lost than came in"
+        )
+    rows = [(plate, well, step, unit_of_count, int(n_in), left, n, why) for why, n in reasons.items()]
+    rows = rows or [(plate, well, step, unit_of_count, int(n_in), left, 0, None)]
+    return pl.DataFrame(rows, schema=get_table("ledger").schema, orient="row")
+
+
+def check_balance(frame: pl.DataFrame) -> None:
+    """Check that every entry of a ledger balances: ``n_in - sum(n_lost) == n_out``.
+
+    Parameters
+    ----------
+    frame
+        Rows of table ``ledger``; an entry is the rows of one plate, well, step and unit of count.
+
+    Raises
+    ------
+    LostRowsError
+        If an entry does not balance, disagrees with itself, repeats a reason, counts below zero or lost some
+        for no reason; names the entries.
+
+    Examples
+    --------
+    >>> check_balance(ledger_rows("segment", "P1", "A01", unit_of_count="cells", n_in=9, lost={"small": 2}))
+    """
+    entries = frame.group_by(_ENTRY).agg(
+        n_in=pl.col("n_in").first(),
+        n_out=pl.col("n_out").first(),
+        n_lost=pl.col("n_lost").sum(),
+        is_one=(pl.col("n_in").n_unique() == 1) & (pl.col("n_out").n_unique() == 1),
+        is_unique=pl.col("reason").n_unique() == pl.len(),
+        is_positive=(pl.min_horizontal("n_in", "n_out", "n_lost") >= 0).all(),
+        is_explained=((pl.col("n_lost") == 0) | pl.col("reason").is_not_null()).all(),
+    )
+    faults = {
+        "disagree on n_in or n_out": ~pl.col("is_one"),
+        "do not balance": pl.col("n_in") - pl.col("n_lost") != pl.col("n_out"),
+        "name a reason twice": ~pl.col("is_unique"),
+        "count below zero": ~pl.col("is_positive"),
+        "lost some for no reason": ~pl.col("is_explained"),
+    }
+    for what, is_wrong in faults.items():
+        wrong = entries.filter(is_wrong).sort(_ENTRY, nulls_last=True)
+        if wrong.height:
+            first = wrong.row(0, named=True)
+            where = _where(*(first[name] for name in _ENTRY))
+            raise LostRowsError(
+                f"{wrong.height} of {entries.height} ledger entries {what}, such as {where}: "
+                f"n_in {first['n_in']}, lost {first['n_lost']}, n_out {first['n_out']}"
+            )
+
+
+def strict_join(
+    left: pl.DataFrame,
+    right: pl.DataFrame,
+    on: Sequence[str],
+    *,
+    how: JoinHow = "left",
+    expect: JoinExpect = "1:1",
+) -> pl.DataFrame:
+    """Join two frames, or refuse if rows would be lost or multiplied.
+
+    The side written ``m`` is the one whose rows are to be kept, the ``1`` beside it a table to look things up
+    in, whose unused rows are no loss. With ``"1:1"`` both sides are records and neither may lose a row. A NULL
+    in a key matches nothing.
+
+    Parameters
+    ----------
+    left, right
+        The frames; apart from `on` they share no column.
+    on
+        Key columns, of the same type on both sides.
+    how
+        ``"inner"``: every record must find its partner. ``"left"``: a left row without one gets NULLs.
+        ``"full"``: a row of either side does.
+    expect
+        How often a key may occur on the left and on the right.
+
+    Returns
+    -------
+    polars.DataFrame
+        Left's columns, then right's; rows in the order of the left (then the right's own, where full).
+
+    Raises
+    ------
+    LostRowsError
+        If a row would be lost or a key occurs more often than expected; names examples.
+    SchemaError
+        If a key is missing or differs in type, or another column is on both sides.
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"well": ["A01", "A01"], "x": [1, 2]})
+    >>> strict_join(cells, pl.DataFrame({"well": ["A01"], "dose": [5]}), ["well"], expect="m:1")["dose"].to_list()
+    [5, 5]
+    """
+    keys = list(on)
+    if how not in ("inner", "left", "full") or expect not in ("1:1", "1:m", "m:1"):
+        raise UsageError(f"how is inner, left or full and expect is 1:1, 1:m or m:1; found {how!r} and {expect!r}")
+    _check_columns(left, right, keys)
+    for side, frame, may_repeat in (("left", left, expect == "m:1"), ("right", right, expect == "1:m")):
+        doubled = frame.select(keys).drop_nulls().filter(pl.struct(keys).is_duplicated())
+        if not may_repeat and doubled.height:
+            raise LostRowsError(
+                f"a join {expect} on {', '.join(keys)} would multiply rows: {doubled.height} of the {frame.height} "
+                f"{side} rows share a key, such as {_examples(doubled.unique(maintain_order=True))}"
+            )
+    left_counts = expect != "1:m" and how == "inner"
+    right_counts = (expect == "1:1" and how != "full") or (expect == "1:m" and how == "inner")
+    for side, frame, other, counts in (("left", left, right, left_counts), ("right", right, left, right_counts)):
+        unmatched = frame.select(keys).join(other.select(keys), on=keys, how="anti", maintain_order="left")
+        if counts and unmatched.height:
+            raise LostRowsError(
+                f"a {how} join {expect} on {', '.join(keys)} would lose {unmatched.height} of the {frame.height} "
+                f"{side} rows, which find no partner, such as {_examples(unmatched)}"
+            )
+    return left.join(right, on=keys, how=how, coalesce=True, maintain_order="left_right")
+
+
+def concat_ledgers(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """One ledger out of many, checked and sorted."""
+    whole = pl.concat(frames) if frames else empty("ledger")
+    check_balance(whole)
+    return whole.sort(get_table("ledger").sort_by, nulls_last=True)
+
+
+def _check_columns(left: pl.DataFrame, right: pl.DataFrame, keys: list[str]) -> None:
+    for side, frame in (("left", left), ("right", right)):
+        absent = [name for name in keys if name not in frame.columns]
+        if absent:
+            raise SchemaError(f"the {side} frame of the join has no column {', '.join(absent)}")
+    for name in keys:
+        if left.schema[name] != right.schema[name]:
+            raise SchemaError(
+                f"key {name!r} is {left.schema[name]} on the left and {right.schema[name]} on the right; "
+                "identifiers are text on both"
+            )
+    shared = sorted(set(left.columns) & set(right.columns) - set(keys))
+    if shared:
+        raise SchemaError(
+            f"columns {', '.join(shared)} are on both sides of the join; drop or rename them on one, "
+            f"or join on them too (left {left[shared[0]].head(1).to_list()}, right {right[shared[0]].head(1).to_list()})"
+        )
+
+
+def _examples(frame: pl.DataFrame, limit: int = 3) -> str:
+    return "; ".join(
+        ", ".join(f"{name} {value!r}" for name, value in row.items()) for row in frame.head(limit).iter_rows(named=True)
+    )
+
+
+def _where(plate: str | None, well: str | None, step: str, unit: str) -> str:
+    place = f"plate {plate!r}" if plate is not None else "the whole screen"
+    return f"{place}{f', well {well!r}' if well is not None else ''}, step {step!r}, {unit}"
+
+
+def _listed(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason}: {count}" for reason, count in reasons.items()) or "no reasons given"

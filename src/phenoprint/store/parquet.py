@@ -1,0 +1,196 @@
+"""Parquet files of a screen: written whole or not at all, read as one table.
+
+Features are 32-bit floats without a dictionary (four times faster to write and 30 % smaller than with one);
+text columns have one. Statistics are kept for keys only: with thousands of features they would make footers
+larger than the rows of a well. Every file carries ``Metadata_Plate`` as a column, though the folder's name
+says it too: one file handed to another tool is complete, and barcodes stay text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phenoprint.errors import SchemaError
+from phenoprint.store._atomic import atomic_file
+from phenoprint.store.layout import table_files
+from phenoprint.store.schemas import PLATE, empty, get_table, table_names
+
+__all__ = ["read_table", "write_parquet"]
+
+# A group is what a reader takes at once: DuckDB's own size, or less where thousands of features make it heavy.
+GROUP_ROWS = 122_880
+GROUP_BYTES = 256 * 2**20
+
+_KEYS = ("Metadata_", "feature", "step")
+
+
+def group_rows(schema: pa.Schema) -> int:
+    """Rows of a row group: a plate's worth, at most 256 MiB of values."""
+    width = sum(4 if pa.types.is_float32(field.type) or pa.types.is_int32(field.type) else 8 for field in schema)
+    return max(1024, min(GROUP_ROWS, GROUP_BYTES // max(width, 1)))
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema, *, passing: bool = False) -> Iterator[pq.ParquetWriter]:
+    """Open a Parquet file for writing that takes its name only when the block ends well.
+
+    A `passing` file will be merged into another one soon: it is neither compressed nor encoded, which is twice as fast.
+    """
+    plain = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    with (
+        atomic_file(path) as handle,
+        pq.ParquetWriter(
+            handle,
+            schema,
+            compression="none" if passing else "zstd",
+            compression_level=None if passing else 1,
+            use_dictionary=False if passing else plain or False,
+            write_statistics=False if passing else [n for n in plain if n.startswith(_KEYS)] or False,
+            store_schema=False,
+        ) as writer,
+    ):
+        yield writer
+
+
+def to_arrow(frame: pl.DataFrame) -> pa.Table:
+    """Turn a frame into plain Arrow, with ordinary strings; NaN stays, `schemas.validate` is there to refuse it."""
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    fields = [
+        pa.field(field.name, pa.string() if pa.types.is_large_string(field.type) else field.type)
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+def write_parquet(
+    frame: pl.DataFrame,
+    path: Path,
+    *,
+    sort_by: Sequence[str] = (),
+    metadata: Mapping[str, str] | None = None,
+    passing: bool = False,
+) -> int:
+    """Write a frame as one Parquet file, atomically.
+
+    Parameters
+    ----------
+    frame
+        Rows of any schema; 64-bit floats that are not metadata should be 32-bit already (`schemas.conform`).
+    path
+        The file; its folders are made. An earlier file stays readable until the new one takes its name.
+    sort_by
+        Columns to sort rows by, those of them that the frame has.
+    metadata
+        Texts kept in the footer.
+    passing
+        Whether the file will soon be merged into another one, so that writing fast matters more than its size.
+
+    Returns
+    -------
+    int
+        Size of the file in bytes.
+
+    Raises
+    ------
+    ScreenError
+        If the disk is full, the folder cannot be written or another program holds the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     size = write_parquet(pl.DataFrame({"x": [1.0]}), Path(folder) / "x.parquet")
+    ...     pl.read_parquet(Path(folder) / "x.parquet")["x"].to_list()
+    [1.0]
+    """
+    by = [name for name in sort_by if name in frame.columns]
+    table = to_arrow(frame.sort(by, maintain_order=True) if by else frame)
+    with parquet_writer(path, table.schema, passing=passing) as writer:
+        writer.write_table(table, row_group_size=group_rows(table.schema))
+        if metadata:
+            writer.add_key_value_metadata(dict(metadata))
+    return path.stat().st_size
+
+
+def read_table(folder: Path, table: str) -> pl.LazyFrame:
+    """One table of a screen, over all its plates, read only as far as the query asks.
+
+    Plates may differ in their features: a column that a plate lacks is NULL there. Row order is not promised.
+
+    Parameters
+    ----------
+    folder
+        The screen folder.
+    table
+        Table name. A declared table without any file yet is empty.
+
+    Returns
+    -------
+    polars.LazyFrame
+        ``Metadata_Plate`` is text as written, leading zeros included.
+
+    Raises
+    ------
+    UnknownNameError
+        If the table is neither declared nor on disk.
+    SchemaError
+        If two files hold a column as different types.
+    """
+    files = table_files(folder, table)
+    if not files:
+        return empty(table).lazy()
+    schema = union_schema(files)
+    partitioned = any(file.parent.name.startswith(f"{PLATE}=") for file in files)
+    return pl.scan_parquet(
+        files,
+        schema=schema,
+        missing_columns="insert",
+        hive_partitioning=partitioned,
+        hive_schema={PLATE: pl.String} if partitioned else None,
+        glob=False,
+    ).select(ordered_names(table, schema))
+
+
+def union_schema(files: Sequence[Path]) -> dict[str, pl.DataType]:
+    """Columns of all the files, in the order they are first met.
+
+    Raises
+    ------
+    SchemaError
+        If a file is not Parquet, or two files hold a column as different types.
+    """
+    schema: dict[str, pl.DataType] = {}
+    origin: dict[str, Path] = {}
+    for file in files:
+        for name, dtype in file_schema(file).items():
+            known = schema.setdefault(name, dtype)
+            origin.setdefault(name, file)
+            if known != dtype:
+                raise SchemaError(
+                    f"column {name!r} is {known} in {origin[name]} and {dtype} in {file}; "
+                    "write one of the two again so that they agree"
+                )
+    return schema
+
+
+def file_schema(file: Path) -> dict[str, Any]:
+    """Columns and types of one Parquet file, from its footer."""
+    try:
+        return dict(pl.scan_parquet(file, glob=False, hive_partitioning=False).collect_schema())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise SchemaError(
+            f"{file} is not a readable Parquet file ({error}); delete it and run the screen again"
+        ) from error
+
+
+def ordered_names(table: str, schema: Mapping[str, pl.DataType]) -> list[str]:
+    """Declared columns first, as declared, then the others as found."""
+    declared = list(get_table(table).schema) if table in table_names() else [PLATE]
+    return [name for name in declared if name in schema] + [name for name in schema if name not in declared]

@@ -1,0 +1,220 @@
+"""Receipts: what ran, with what, on what, and how it ended.
+
+A unit of work that has a receipt whose key still holds need not run again. A receipt is one JSON file,
+``receipts/<step>/<plate>/<unit>.json``, written atomically after the unit's outputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+import numpy as np
+
+from phenoprint.errors import UsageError
+from phenoprint.store._atomic import write_bytes
+from phenoprint.store.layout import decode_name, encode_name
+
+__all__ = ["Receipt", "hash_key", "load_receipts", "read_receipt", "remove_receipt", "write_receipt"]
+
+# A step over the whole screen belongs to no plate; no plate's name is ever encoded with a plus sign.
+_NO_PLATE = "+screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one unit of work did.
+
+    Parameters
+    ----------
+    step, unit
+        Name of the step and of its unit (a well, or any name).
+    plate
+        Plate of the unit; None for a step over the whole screen.
+    key
+        Hash of everything the outputs depend on (`hash_key`).
+    status
+        ``"done"`` or ``"failed"``.
+    started
+        ISO 8601 in UTC.
+    seconds
+        Wall-clock time.
+    peak_rss_mb
+        Largest resident memory of the process, MiB.
+    parameters
+        What the step was told, as JSON can hold it.
+    inputs
+        Hash of each input, by name.
+    outputs
+        Size in bytes of each output, by path relative to the screen, forward slashes.
+    ledger
+        The ledger rows of the unit, as records.
+    n_unusable
+        Fields of the unit that could not be used because of their files.
+    error
+        Type and message of what made it fail.
+    software
+        Version of the software.
+    """
+
+    step: str
+    unit: str
+    plate: str | None
+    key: str
+    status: Literal["done", "failed"] = "done"
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    seconds: float = 0.0
+    peak_rss_mb: float = 0.0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    ledger: Sequence[Mapping[str, Any]] = ()
+    n_unusable: int = 0
+    error: tuple[str, str] | None = None
+    software: str = ""
+
+    def missing_outputs(self, folder: Path) -> list[str]:
+        """Outputs that are gone from the screen folder or have another size now, sorted.
+
+        Parts that were compacted into the plate's file are gone by right; ask `stored_wells` for those.
+        """
+        return sorted(name for name, size in self.outputs.items() if _size(folder / name) != size)
+
+
+def receipt_path(folder: Path, step: str, plate: str | None, unit: str) -> Path:
+    """Where the receipt of a unit lies."""
+    place = _NO_PLATE if plate is None else encode_name(plate)
+    return folder / "receipts" / encode_name(step) / place / f"{encode_name(unit)}.json"
+
+
+def write_receipt(folder: Path, receipt: Receipt) -> Path:
+    """Write a receipt into a screen folder, atomically.
+
+    Raises
+    ------
+    ScreenError
+        If it cannot be written.
+    UsageError
+        If it holds something that JSON has no form for.
+    """
+    path = receipt_path(folder, receipt.step, receipt.plate, receipt.unit)
+    text = json.dumps(_plain(asdict(receipt)), indent=1, ensure_ascii=False)
+    write_bytes(path, text.encode())
+    return path
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """The receipt in a file; None if there is none or it cannot be understood, so that the unit runs again."""
+    try:
+        record = json.loads(path.read_bytes())
+        names = {item.name for item in dataclasses.fields(Receipt)}
+        values = {name: value for name, value in record.items() if name in names}
+        values["ledger"] = tuple(values.get("ledger") or ())
+        values["error"] = tuple(values["error"]) if values.get("error") else None
+        return Receipt(**values)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def load_receipts(folder: Path, step: str) -> dict[tuple[str | None, str], Receipt]:
+    """Every receipt of a step, by plate and unit, sorted.
+
+    Files that cannot be understood are left out: their units run again.
+    """
+    base = folder / "receipts" / encode_name(step)
+    found: dict[tuple[str | None, str], Receipt] = {}
+    for path in sorted(base.glob("*/*.json")):
+        plate = None if path.parent.name == _NO_PLATE else decode_name(path.parent.name)
+        receipt = read_receipt(path)
+        if receipt is not None and (receipt.plate, receipt.unit) == (plate, decode_name(path.stem)):
+            found[plate, receipt.unit] = receipt
+    return found
+
+
+def receipt_steps(folder: Path) -> list[str]:
+    """Steps that have receipts, sorted."""
+    base = folder / "receipts"
+    return sorted(decode_name(path.name) for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+
+
+def remove_receipt(folder: Path, step: str, plate: str | None, unit: str) -> None:
+    """Forget a unit, so that it runs again; nothing happens if it has no receipt."""
+    receipt_path(folder, step, plate, unit).unlink(missing_ok=True)
+
+
+def hash_key(*parts: object) -> str:
+    """A hash of values: the same for the same values on every machine and in every process.
+
+    Mappings count without their order, records by their fields, paths by their forward-slash text, arrays by
+    type, shape and bytes. ``1``, ``1.0``, ``True`` and ``"1"`` are four different things.
+
+    Parameters
+    ----------
+    *parts
+        Text, numbers, booleans, None, paths, enumeration members, dataclasses, numpy values, and
+        mappings, sequences and sets of them.
+
+    Returns
+    -------
+    str
+        BLAKE2b-128, 32 hexadecimal digits.
+
+    Raises
+    ------
+    UsageError
+        If a part is of any other kind.
+
+    Examples
+    --------
+    >>> hash_key("segment", {"a": 1, "b": 2}) == hash_key("segment", {"b": 2, "a": 1})
+    True
+    >>> hash_key("ab") == hash_key("a", "b")
+    False
+    """
+    text = json.dumps(_plain(parts), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
+
+
+def _plain(value: object) -> Any:  # noqa: PLR0911 - one return a kind is the clearest here
+    """The value as JSON has it, or an error."""
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if isinstance(value, np.ndarray):
+        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
+        return {"array": digest, "dtype": value.dtype.str, "shape": list(value.shape)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        wrong = [key for key in value if not isinstance(key, str)]
+        if wrong:
+            raise UsageError(f"a mapping in a key or receipt has text keys; found {wrong[0]!r}")
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_plain(item) for item in value]
+    raise UsageError(
+        f"a {type(value).__name__} cannot be part of a key or receipt: {value!r:.60}; give text, numbers, "
+        "booleans, paths, dataclasses, arrays, or mappings, sequences and sets of them"
+    )
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

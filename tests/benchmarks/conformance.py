@@ -1,0 +1,129 @@
+"""How far our feature values agree with those that CellProfiler 4.2.8 printed for the same masks.
+
+Run by hand::
+
+    python tests/benchmarks/conformance.py [REFERENCE] [--worst 5]
+
+REFERENCE is the folder with one folder a field (images, masks, ``Nuclei.parquet``, ...); by default
+``../shared/reference/cellprofiler`` beside the project. A value agrees where the relative difference is at most
+1e-3 or the absolute one at most 1e-6; missing agrees with missing only.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import polars as pl
+import tifffile
+
+from phenoprint.features import measure, warm_up
+
+RELATIVE = 1e-3
+ABSOLUTE = 1e-6
+FIELDS = {"simulated_5ch": ("DNA", "ER", "RNA", "AGP", "Mito"), "nf1_D6_3ch": ("DNA", "ER", "AGP")}
+COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
+# CPU seconds on one core of the simulated field, 191 cells, as the reference's README gives them.
+CELLPROFILER_SECONDS = 67.0
+
+
+def read_field(folder: Path, channels: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Channels (C, Y, X) and labels of one field of the reference."""
+    pixels = np.stack([tifffile.imread(folder / f"{channel}.tif") for channel in channels])
+    labels = {name: tifffile.imread(folder / f"{name.lower()}.tif").astype(np.int32) for name in ("Nuclei", "Cells")}
+    return pixels, labels
+
+
+def compare(ours: pl.DataFrame, reference: pl.DataFrame, compartment: str) -> pl.DataFrame:
+    """One row a feature of CellProfiler: share of values that agree, Pearson r, largest relative difference."""
+    reference = reference.sort("ObjectNumber")
+    rows = []
+    for column in reference.columns:
+        if column in {"ImageNumber", "ObjectNumber"}:
+            continue
+        theirs = reference[column].cast(pl.Float64).to_numpy()
+        name = f"{compartment}_{column}"
+        if name not in ours.columns:
+            rows.append((name, column.split("_")[0], False, 0.0, None, None))
+            continue
+        values = ours[name].cast(pl.Float64).to_numpy()
+        gap = np.abs(values - theirs)
+        both = np.isfinite(values) & np.isfinite(theirs)
+        missing = ~np.isfinite(values) & ~np.isfinite(theirs)
+        agree = missing | (both & ((gap <= ABSOLUTE) | (gap <= RELATIVE * np.abs(theirs))))
+        r = None
+        if both.sum() > 2 and min(values[both].std(), theirs[both].std()) > ABSOLUTE:
+            r = float(np.corrcoef(values[both], theirs[both])[0, 1])
+        floor = np.maximum(np.abs(theirs), ABSOLUTE)
+        worst = float(np.max(np.where(gap > ABSOLUTE, gap / floor, 0.0)[both])) if both.any() else None
+        rows.append((name, column.split("_")[0], True, float(agree.mean()), r, worst))
+    schema = {
+        "feature": pl.String,
+        "family": pl.String,
+        "present": pl.Boolean,
+        "share": pl.Float64,
+        "r": pl.Float64,
+        "worst_relative": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def conformance(root: Path) -> pl.DataFrame:
+    """Compare every feature of every field and compartment of the reference."""
+    parts = []
+    for field, channels in FIELDS.items():
+        pixels, labels = read_field(root / field, channels)
+        ours = measure(pixels, labels, channels=list(channels)).sort("Metadata_ObjectNumber")
+        for compartment in COMPARTMENTS:
+            reference = pl.read_parquet(root / field / f"{compartment}.parquet")
+            part = compare(ours, reference, compartment)
+            parts.append(part.select(pl.lit(field).alias("field"), pl.lit(compartment).alias("compartment"), pl.all()))
+    return pl.concat(parts)
+
+
+def summary(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Counts and shares by family: features that agree for every cell, values that agree, smallest r."""
+    return (
+        table.sort("share", "worst_relative", descending=[False, True], nulls_last=True)
+        .group_by(by, maintain_order=True)
+        .agg(
+            pl.len().alias("features"),
+            (~pl.col("present")).sum().alias("missing"),
+            (pl.col("share") == 1).mean().alias("features_equal"),
+            pl.col("share").mean().alias("values_equal"),
+            pl.col("r").min().alias("min_r"),
+            pl.col("worst_relative").max().alias("largest_relative"),
+            pl.col("feature").first().alias("worst_feature"),
+        )
+        .sort(by)
+    )
+
+
+def main() -> None:
+    """Print the report."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "reference" / "cellprofiler"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reference", nargs="?", type=Path, default=beside)
+    parser.add_argument("--worst", type=int, default=5, help="number of worst features to list")
+    options = parser.parse_args()
+    if not options.reference.is_dir():
+        parser.error(f"no folder {options.reference}: give the folder that holds {', '.join(FIELDS)}")
+    print(f"kernels ready in {warm_up(5):.1f} s")
+    table = conformance(options.reference)
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=60, tbl_hide_dataframe_shape=True, float_precision=6):
+        print(summary(table, ["field", "family"]))
+        print(summary(table, ["family"]))
+        print(table.sort("share", "worst_relative", descending=[False, True], nulls_last=True).head(options.worst))
+    for field, channels in FIELDS.items():
+        pixels, labels = read_field(options.reference / field, channels)
+        start = process_time()
+        frame = measure(pixels, labels, channels=list(channels))
+        seconds = process_time() - start
+        peer = f"; CellProfiler {CELLPROFILER_SECONDS:.0f} s" if field == "simulated_5ch" else ""
+        print(f"{field}: {frame.height} cells, {frame.width - 1} features, {seconds:.2f} s of CPU{peer}")
+
+
+if __name__ == "__main__":
+    main()

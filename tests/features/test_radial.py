@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from phenoprint.errors import UsageError
+from phenoprint.features import measure
+from phenoprint.features._kernels_ties import largest_like_cellprofiler
+from phenoprint.features.radial import RadialDistribution
+
+
+def test_fractions_of_a_uniform_disk(channels: list[str]) -> None:
+    y, x = np.mgrid[0:81, 0:81]
+    labels = (np.hypot(y - 40, x - 40) <= 32).astype(np.int32)
+    frame = measure(
+        np.full((3, 81, 81), 0.5),
+        {"Nuclei": labels, "Cells": labels},
+        channels=channels,
+        families=[RadialDistribution()],
+    )
+    parts = [frame[f"Cells_RadialDistribution_FracAtD_DNA_{k}of4"].item() for k in range(1, 5)]
+    assert sum(parts) == pytest.approx(1, abs=1e-6)
+    assert parts == sorted(parts)  # outer rings hold more pixels
+    for k in range(1, 5):
+        assert frame[f"Cells_RadialDistribution_MeanFrac_DNA_{k}of4"].item() == pytest.approx(1, rel=1e-5)
+        assert frame[f"Cells_RadialDistribution_RadialCV_DNA_{k}of4"].item() == pytest.approx(0, abs=1e-5)
+    assert frame["Cells_RadialDistribution_ZernikeMagnitude_DNA_0_0"].item() == pytest.approx(0.5, rel=1e-2)
+
+
+def test_stain_at_the_edge_is_found_there(channels: list[str]) -> None:
+    y, x = np.mgrid[0:81, 0:81]
+    radius = np.hypot(y - 40, x - 40)
+    labels = (radius <= 32).astype(np.int32)
+    planes = np.stack([(radius > 28).astype(float), (radius < 6).astype(float), (x > 40).astype(float)])
+    frame = measure(planes, {"Nuclei": labels, "Cells": labels}, channels=channels, families=[RadialDistribution()])
+    row = frame.row(0, named=True)
+    assert row["Cells_RadialDistribution_FracAtD_DNA_4of4"] > 0.99
+    assert row["Cells_RadialDistribution_FracAtD_ER_1of4"] > 0.9
+    assert row["Cells_RadialDistribution_RadialCV_RNA_4of4"] > 0.8
+    assert row["Cells_RadialDistribution_ZernikeMagnitude_RNA_1_1"] > 0.1
+
+
+def test_the_ring_of_a_cytoplasm_is_walked_not_crossed(channels: list[str]) -> None:
+    y, x = np.mgrid[0:61, 0:61]
+    cells = (np.hypot(y - 30, x - 30) <= 25).astype(np.int32)
+    nuclei = (np.hypot(y - 30, x - 31) <= 12).astype(np.int32)
+    frame = measure(
+        np.ones((3, 61, 61)), {"Nuclei": nuclei, "Cells": cells}, channels=channels, families=[RadialDistribution()]
+    )
+    # The centre lies in the broad side of the ring; most of the ring is far from it by way of the ring.
+    assert frame["Cytoplasm_RadialDistribution_FracAtD_DNA_4of4"].item() > 0.7
+
+
+def test_distance_to_edge_is_exact_between_touching_objects(labels: dict[str, np.ndarray]) -> None:
+    from phenoprint.features._kernels_shape import squared_distance
+
+    distance2 = squared_distance(labels["Cells"])
+    for label in range(1, 8):
+        mask = labels["Cells"] == label
+        expected = ndimage.distance_transform_edt(mask)[mask]
+        np.testing.assert_allclose(np.sqrt(distance2[mask]), expected, rtol=1e-12)
+
+
+def reference_quicksort(values: np.ndarray) -> np.ndarray:
+    """Plain numpy's argsort, written without any pruning."""
+    order = np.arange(len(values))
+
+    def sort(left: int, right: int) -> None:
+        while right - left > 15:
+            middle = left + ((right - left) >> 1)
+            for a, b in ((middle, left), (right, middle), (middle, left)):
+                if values[order[a]] < values[order[b]]:
+                    order[a], order[b] = order[b], order[a]
+            pivot = values[order[middle]]
+            i, j = left, right - 1
+            order[middle], order[j] = order[j], order[middle]
+            while True:
+                i += 1
+                while values[order[i]] < pivot:
+                    i += 1
+                j -= 1
+                while pivot < values[order[j]]:
+                    j -= 1
+                if i >= j:
+                    break
+                order[i], order[j] = order[j], order[i]
+            order[i], order[right - 1] = order[right - 1], order[i]
+            sort(left, i - 1)
+            left = i + 1
+        part = order[left : right + 1]
+        order[left : right + 1] = part[np.argsort(values[part], kind="stable")]
+
+    sort(0, len(values) - 1)
+    return order
+
+
+@pytest.mark.parametrize("kinds", [3, 12, 60])
+def test_ties_fall_as_in_numpys_sort(kinds: int) -> None:
+    rng = np.random.default_rng(kinds)
+    values = rng.integers(0, kinds, 3000).astype(float)
+    owner = rng.integers(0, 40, 3000).astype(np.int32)
+    order = reference_quicksort(values)
+    expected = np.full(45, -1)
+    for spot in order:  # the last in order wins
+        if owner[spot] > 0:
+            peak = values[owner == owner[spot]].max()
+            if values[spot] == peak:
+                expected[owner[spot] - 1] = spot
+    assert largest_like_cellprofiler(values, owner, 45, True).tolist() == expected.tolist()
+    first = largest_like_cellprofiler(values, owner, 45, False)
+    for row in range(40 - 1):
+        mine = np.flatnonzero(owner == row + 1)
+        assert first[row] == mine[np.argmax(values[mine])]
+
+
+def test_impossible_bins_are_refused() -> None:
+    with pytest.raises(UsageError, match="bins"):
+        RadialDistribution(bins=0)

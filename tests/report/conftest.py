@@ -1,0 +1,440 @@
+"""A screen in memory with every table the report reads, small and large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from phenoprint.plates import PlateFormat
+
+HOSTILE = '<b>α-"Tubulin"</b> & </script><script>alert(1)</script>'
+CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
+MECHANISMS = (
+    "tubulin",
+    "actin",
+    "ER stress",
+    "DNA damage",
+    "proteasome",
+    "mTOR",
+    "HDAC",
+    "Eg5",
+    "cyclin <CDK>",
+    "inert",
+)
+KEY = ["Metadata_Plate", "Metadata_Well"]
+
+
+@dataclass
+class Source:
+    """Tables in memory that quack like a screen."""
+
+    path: Path
+    name: str = "Synthetic screen"
+    frames: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def tables(self) -> list[str]:
+        return sorted(self.frames)
+
+    def table(self, name: str) -> pl.LazyFrame:
+        return self.frames[name].lazy()
+
+    def sql(self, query: str) -> pl.DataFrame:
+        raise AssertionError(f"the report asks for whole tables only: {query}")
+
+
+def picture(rng: np.random.Generator, side: int, hue: np.ndarray) -> np.ndarray:
+    """A few soft blobs in colour, (side, side, 3) uint8."""
+    y, x = np.mgrid[:side, :side]
+    image = np.zeros((side, side, 3))
+    for _ in range(max(1, side // 20)):
+        cy, cx, r = *rng.uniform(0, side, 2), rng.uniform(side / 14, side / 7)
+        image += np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * r**2))[..., None] * hue
+    noise = rng.normal(0, 4, image.shape)
+    return np.clip(230 * image + 12 + noise, 0, 255).astype(np.uint8)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    import imagecodecs
+
+    return bytes(imagecodecs.png_encode(pixels))
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    import imagecodecs
+
+    return bytes(imagecodecs.jpeg8_encode(pixels, level=80))
+
+
+def _layout(plates: int, n: int) -> pl.DataFrame:
+    rows = []
+    shape = PlateFormat.of(n)
+    compounds = [f"{m} {'abc'[i]}" for m in MECHANISMS for i in range(3)]
+    compounds[0] = HOSTILE
+    for p in range(plates):
+        for well in shape.wells():
+            trt = (well.row * shape.columns + well.col) % (len(compounds) * 4)
+            compound, dose = compounds[trt // 4], 10.0 ** (trt % 4 - 2)
+            kind, moa = "trt", MECHANISMS[(trt // 4) // 3]
+            if well.col in {0, shape.columns - 2}:
+                kind, compound, dose, moa = "negcon", "DMSO", None, None
+            elif well.col in {1, shape.columns - 1} and well.row % 2 == 0:
+                kind, compound, dose, moa = "poscon", "nocodazole", 1.0, "tubulin"
+            rows.append(
+                (
+                    f"SIM-{p + 1:02d}",
+                    str(well),
+                    well.row + 1,
+                    well.col + 1,
+                    f"batch {p // 2 + 1}",
+                    kind,
+                    compound,
+                    dose,
+                    moa,
+                )
+            )
+    columns = [
+        *KEY,
+        "Metadata_Row",
+        "Metadata_Col",
+        "Metadata_Batch",
+        "Metadata_pert_type",
+        "Metadata_compound",
+        "Metadata_Concentration",
+        "Metadata_moa",
+    ]
+    frame = pl.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None)
+    unit = pl.when(pl.col("Metadata_Concentration").is_not_null()).then(pl.lit("µM"))
+    dose = pl.col("Metadata_Concentration").cast(pl.String).fill_null("0")
+    return frame.with_columns(
+        unit.alias("Metadata_Concentration_Unit"),
+        pl.format("{}@{} µM", "Metadata_compound", dose).alias("Metadata_perturbation"),
+        has_images=pl.col("Metadata_Well") != "B02",
+        is_annotated=pl.lit(value=True),
+    )
+
+
+def _feature_names(n: int) -> list[str]:
+    names = []
+    for compartment in ("Nuclei", "Cells", "Cytoplasm"):
+        names += [f"{compartment}_AreaShape_{m}" for m in ("Area", "Eccentricity", "FormFactor", "Solidity")]
+        for channel in CHANNELS:
+            names += [
+                f"{compartment}_Intensity_{m}_{channel}"
+                for m in ("MeanIntensity", "IntegratedIntensity", "StdIntensity")
+            ]
+            names += [f"{compartment}_Texture_{m}_{channel}_3_00_256" for m in ("Contrast", "Entropy")]
+            names += [f"{compartment}_Granularity_{k}_{channel}" for k in range(1, 4)]
+    return (names * (n // len(names) + 1))[:n] if n <= len(names) else names
+
+
+def make_source(
+    folder: Path, *, plates: int = 2, n: int = 96, features: int = 120, pictures: bool = True, seed: int = 0
+) -> Source:
+    """Every table of the contract, with plausible values, a column gradient and one hostile compound name."""
+    rng = np.random.default_rng(seed)
+    wells = _layout(plates, n)
+    names = _feature_names(features)
+    effect = {m: rng.normal(0, 1, len(names)) * (rng.random(len(names)) < 0.4) for m in MECHANISMS[:-1]}
+    effect["inert"] = np.zeros(len(names))
+    dose = wells["Metadata_Concentration"].fill_null(0).to_numpy()
+    strength = 3.2 * dose / (dose + 0.3)
+    z = (
+        np.stack([effect.get(m, np.zeros(len(names))) for m in wells["Metadata_moa"].fill_null("inert").to_list()])
+        * strength[:, None]
+    )
+    z += rng.normal(0, 0.6, z.shape) + 0.02 * wells["Metadata_Col"].to_numpy()[:, None]
+    scale, base = 10.0 ** rng.uniform(-2, 2, len(names)), rng.uniform(1, 5, len(names))
+    counts = np.maximum(0, rng.normal(320, 40, len(z)) - 60 * strength).astype(np.int64)
+    meta = wells.drop("has_images", "is_annotated").with_columns(
+        Metadata_Object_Count=pl.Series(counts), Metadata_Site_Count=pl.lit(2, dtype=pl.Int64)
+    )
+    keep = wells["has_images"]
+
+    def profile(values: np.ndarray, columns: list[str]) -> pl.DataFrame:
+        return meta.hstack(pl.DataFrame(values.astype(np.float32), schema=columns)).filter(keep)
+
+    selected = names[::3]
+    frames = {
+        "well": wells.drop("Metadata_perturbation"),
+        "plate": wells.group_by("Metadata_Plate", "Metadata_Batch")
+        .agg(plate_format=pl.lit(n, dtype=pl.Int32))
+        .sort("Metadata_Plate"),
+        "profile_well": profile((z + base) * scale, names),
+        "profile_normalized": profile(z, names),
+        "profile_selected": profile(z[:, ::3], selected),
+        "readout": meta.filter(keep).select(
+            *KEY, readout=pl.lit("log ratio"), value=pl.Series(z[:, 0]).filter(keep), n_cells=pl.lit(100)
+        ),
+    }
+    frames |= _images(wells, rng, counts) | _answers(wells, meta, z, rng) | _losses(wells, counts, names, selected)
+    source = Source(folder, frames=frames)
+    if pictures:
+        frames["gallery"] = _gallery(wells, rng)
+        hues = {m: rng.uniform(0.2, 1, 3) for m in MECHANISMS}
+        for plate, well, moa in wells.filter(keep).select(*KEY, "Metadata_moa").iter_rows():
+            path = folder / "thumbnails" / plate / f"{well}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpeg(picture(rng, 160, hues.get(moa, np.ones(3)))))
+    (folder / "screen.toml").write_text('[screen]\nname = "Synthetic <screen>"\n', encoding="utf-8")
+    return source
+
+
+def _images(wells: pl.DataFrame, rng: np.random.Generator, counts: np.ndarray) -> dict[str, pl.DataFrame]:
+    base = wells.select(*KEY).with_columns(n_cells=pl.Series(counts // 2)).filter(wells["has_images"])
+    sites = base.join(pl.DataFrame({"Metadata_Site": ["1", "2"]}), how="cross")
+    rows = sites.join(pl.DataFrame({"Metadata_Channel": list(CHANNELS)}), how="cross")
+    n = rows.height
+    columns = {
+        "focus_slope": rng.normal(-2.2, 0.1, n),
+        "saturated_percent": rng.exponential(0.02, n),
+        "minimum_percent": rng.exponential(0.01, n),
+        "background": rng.normal(0.02, 0.002, n),
+        "noise": rng.normal(0.002, 0.0002, n),
+        **{f"p{q:02d}": rng.normal(0.01 * q**0.5, 0.001, n) for q in (1, 5, 25, 50, 75, 95, 99)},
+        "mean": rng.normal(0.06, 0.005, n),
+        "sd": rng.normal(0.03, 0.003, n),
+        "area_covered": rng.uniform(0.3, 0.5, n),
+    }
+    bad = (rows["Metadata_Well"] == "C05").to_numpy() & (rows["Metadata_Channel"] == "DNA").to_numpy()
+    quality = rows.with_columns(**{k: pl.Series(v, dtype=pl.Float32) for k, v in columns.items()}).with_columns(
+        is_flagged=pl.Series(bad),
+        reasons=pl.when(pl.Series(bad)).then(pl.lit("out of focus;saturated")).otherwise(None),
+    )
+    failed = pl.col("Metadata_Well") == "D04"
+    site = sites.drop("n_cells").with_columns(
+        status=pl.when(failed).then(pl.lit("failed")).otherwise(pl.lit("ok")),
+        reason=pl.when(failed).then(pl.lit("truncated TIFF: <page 3>")).otherwise(None),
+    )
+    return {"image_quality": quality, "site": site}
+
+
+def _answers(
+    wells: pl.DataFrame, meta: pl.DataFrame, z: np.ndarray, rng: np.random.Generator
+) -> dict[str, pl.DataFrame]:
+    size = np.linalg.norm(z, axis=1)
+    scored = meta.with_columns(size=pl.Series(size)).filter(pl.col("Metadata_pert_type") != "negcon")
+    about = [
+        "Metadata_perturbation",
+        "Metadata_compound",
+        "Metadata_Concentration",
+        "Metadata_Concentration_Unit",
+        "Metadata_moa",
+        "Metadata_pert_type",
+    ]
+    activity = (
+        scored.group_by(about)
+        .agg(n_replicates=pl.len().cast(pl.Int64), s=pl.col("size").mean())
+        .sort("Metadata_perturbation")
+    )
+    score = 1 / (1 + np.exp(-(activity["s"].to_numpy() - 10) / 2))
+    p = np.clip(10 ** (-4 * score), 1e-4, 1)
+    activity = activity.drop("s").with_columns(
+        mean_average_precision=pl.Series(0.2 + 0.8 * score),
+        mean_normalized_average_precision=pl.Series(score),
+        p_value=pl.Series(p),
+        corrected_p_value=pl.Series(np.minimum(1, 1.5 * p)),
+        smallest_p=pl.Series(np.where(activity["n_replicates"] < 2, 0.2, 1e-4)),
+        below_corrected_p=pl.Series(1.5 * p <= 0.05),
+    )
+    calls = activity.filter("below_corrected_p", Metadata_pert_type="trt").drop_nulls("Metadata_moa")
+    guess = rng.choice(MECHANISMS, calls.height)
+    right = rng.random(calls.height) < 0.75
+    calls = calls.select("Metadata_perturbation", "Metadata_compound", "Metadata_moa").with_columns(
+        predicted=pl.when(pl.Series(right)).then(pl.col("Metadata_moa")).otherwise(pl.Series(guess)),
+        nearest=pl.lit(HOSTILE),
+        similarity=pl.lit(0.8),
+    )
+    calls = calls.with_columns(is_correct=pl.col("predicted") == pl.col("Metadata_moa"))
+    accuracy = float(calls["is_correct"].mean() or 0)
+    scores = [
+        ("moa_accuracy", accuracy),
+        ("moa_accuracy_shuffled_labels", 0.11),
+        ("moa_accuracy_cell_count_only", 0.24),
+        ("moa_accuracy_position_only", 0.17),
+    ]
+    u, s, _ = np.linalg.svd(z - z.mean(0), full_matrices=False)
+    xy = u[:, :2] * s[:2]
+    points = wells.select(KEY).with_columns(
+        method=pl.lit("umap"),
+        x=pl.Series(xy[:, 0], dtype=pl.Float32),
+        y=pl.Series(xy[:, 1], dtype=pl.Float32),
+    )
+    checks = []
+    for i, plate in enumerate(wells["Metadata_Plate"].unique().sort()):
+        verdict = ("pass", "warn", "fail")[i % 3]
+        checks += [
+            (plate, "z_prime", 0.71, 0.5, "pass", None),
+            (plate, "robust_z_prime", 0.68, 0.5, "pass", None),
+            (
+                plate,
+                "edge_effect",
+                0.41 * (i % 3) + 0.05,
+                0.3,
+                verdict,
+                None if verdict == "pass" else "outer wells hold 18 % fewer cells than the inside",
+            ),
+            (plate, "flagged_fields_percent", 1.0, 5.0, "pass", None),
+        ]
+    fits = pl.DataFrame(
+        {
+            "readout": ["log ratio"] * 2,
+            "Metadata_compound": ["tubulin b", "tubulin c"],
+            "Metadata_Concentration_Unit": ["µM"] * 2,
+            "ec50": [0.3, None],
+            "ec50_low": [0.2, None],
+            "ec50_high": [0.5, None],
+            "slope": [1.1, None],
+            "bottom": [0.0, None],
+            "top": [3.0, None],
+            "r2": [0.91, None],
+            "n_wells": [16, 16],
+            "n_doses": [4, 4],
+            "status": ["ok", "flat"],
+            "reason": [None, "no response to fit"],
+        }
+    )
+    return {
+        "activity": activity,
+        "moa_prediction": calls,
+        "score": pl.DataFrame(scores, schema={"score": pl.String, "value": pl.Float64}, orient="row"),
+        "projection": points,
+        "cluster": points.select(*KEY, cluster=pl.Series(rng.integers(0, 6, points.height), dtype=pl.Int32)),
+        "dose_response": fits,
+        "plate_acceptance": pl.DataFrame(
+            checks,
+            schema=["Metadata_Plate", "check", "value", "threshold", "verdict", "reason"],
+            orient="row",
+            infer_schema_length=None,
+        ),
+    }
+
+
+def _losses(wells: pl.DataFrame, counts: np.ndarray, names: list[str], selected: list[str]) -> dict[str, pl.DataFrame]:
+    rows = []
+    for (plate, well), count in zip(wells.select(KEY).iter_rows(), counts.tolist(), strict=True):
+        rows.append((plate, well, "ingest", "images", 10, 10, 0, None))
+        rows.append(
+            (
+                plate,
+                well,
+                "segment",
+                "sites",
+                2,
+                1 if well == "D04" else 2,
+                1 if well == "D04" else 0,
+                "truncated TIFF: <page 3>" if well == "D04" else None,
+            )
+        )
+        border, small = count // 10, count // 40
+        found = count + border + small
+        rows.append((plate, well, "aggregate", "cells", found, count, border, "cell cut by the border of the field"))
+        rows.append((plate, well, "aggregate", "cells", found, count, small, "flagged cell, see cell_quality"))
+    rows += [
+        (plate, None, "normalize", "features", len(names), len(names) - 3, 3, "zero_mad")
+        for plate in wells["Metadata_Plate"].unique().sort()
+    ]
+    rows.append(
+        (
+            None,
+            None,
+            "select",
+            "features",
+            len(names),
+            len(selected),
+            len(names) - len(selected),
+            "correlated",
+        )
+    )
+    schema = ["Metadata_Plate", "Metadata_Well", "step", "unit_of_count", "n_in", "n_out", "n_lost", "reason"]
+    gone = [name for name in names if name not in set(selected)]
+    status = pl.DataFrame(
+        {
+            "Metadata_Plate": [None] * len(gone),
+            "feature": gone,
+            "step": "select",
+            "status": "correlated",
+            "reason": [f"r = 0.95 with {n}" for n in gone],
+            "value": 0.95,
+        },
+        schema_overrides={"Metadata_Plate": pl.String},
+    )
+    parts = [name.split("_") for name in names]
+    dictionary = pl.DataFrame(
+        {
+            "feature": names,
+            "compartment": [p[0] for p in parts],
+            "family": [p[1] for p in parts],
+            "channel": [p[3] if len(p) > 3 else None for p in parts],
+            "difference": ["pixels on the border count" if p[1] == "Granularity" else None for p in parts],
+        }
+    )
+    exclusion = pl.DataFrame(
+        {
+            "scope": ["well"],
+            "Metadata_Plate": ["SIM-01"],
+            "Metadata_Well": ["E06"],
+            "Metadata_Site": [None],
+            "reason": ["fibre <in> the field"],
+        },
+        schema_overrides={"Metadata_Site": pl.String},
+    )
+    return {
+        "ledger": pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None),
+        "feature_status": status,
+        "feature": dictionary,
+        "exclusion": exclusion,
+    }
+
+
+def _gallery(wells: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    rows = []
+    groups = (
+        wells.filter("has_images")
+        .sort("Metadata_perturbation", *KEY)
+        .group_by("Metadata_perturbation", maintain_order=True)
+    )
+    for (name,), part in groups:
+        if not str(name).endswith(("@1.0 µM", "@0 µM")):
+            continue
+        hue = rng.uniform(0.2, 1, 3)
+        for rank in range(8):
+            well = part.row(rank % part.height, named=True)
+            rows.append(
+                (
+                    well["Metadata_Plate"],
+                    well["Metadata_Well"],
+                    "1",
+                    rank + 1,
+                    name,
+                    png(picture(rng, 64, hue)),
+                    rank,
+                )
+            )
+    return pl.DataFrame(
+        rows,
+        schema=[*KEY, "Metadata_Site", "Metadata_ObjectNumber", "Metadata_perturbation", "crop", "rank"],
+        orient="row",
+    )
+
+
+@pytest.fixture(scope="session")
+def small_source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """Two plates of 96 wells, every table, pictures."""
+    return make_source(tmp_path_factory.mktemp("screen"))
+
+
+@pytest.fixture
+def empty_source(tmp_path: Path) -> Source:
+    """A screen without any table."""
+    return Source(tmp_path, name="Empty")
+
+
+@pytest.fixture(scope="session")
+def source_factory() -> Callable[..., Source]:
+    """Make a source of another size."""
+    return make_source

@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from phenoprint.report import ReportSource, render_report, write_report
+from phenoprint.report.sections import SECTIONS
+from phenoprint.report.sections.doses import hill_points
+
+NOW = datetime(2026, 3, 2, 10, 4, tzinfo=UTC)
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+HOSTILE = '<b>α-"Tubulin"</b> & </script><script>alert(1)</script>'
+
+
+class Page(HTMLParser):
+    """Structure and text of the page; complains about elements that are not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.data: dict[str, Any] = {}
+        self.sections: dict[str, str] = {}
+        self.styles: list[str] = []
+        self.scripts = 0
+        self._island: str | None = None
+        self._buffer = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        self.addresses += [str(values[key]) for key in ("src", "href", "action", "poster", "srcset") if key in values]
+        if tag == "script":
+            self.scripts += 1
+            self._island, self._buffer = values.get("id"), ""
+        if tag == "section":
+            self.sections[str(values["id"])] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+        if tag == "script" and self._island:
+            self.data[self._island.removeprefix("data-")] = json.loads(self._buffer)
+            self._island = None
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["script"]:
+            self._buffer += data
+        elif self.open[-1:] == ["style"]:
+            self.styles.append(data)
+        elif "section" in self.open:
+            self.sections[list(self.sections)[-1]] += data
+
+
+@pytest.fixture(scope="module")
+def text(small_source: Any) -> str:
+    return render_report(small_source, now=NOW)
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def test_the_page_is_balanced_and_every_section_is_there(page: Page, text: str) -> None:
+    assert list(page.sections) == [entry[0] for entry in SECTIONS]
+    assert len(page.ids) == len(set(page.ids))
+    for section in page.sections:
+        assert f'href="#{section}"' in text
+    for body in page.sections.values():
+        assert "is not in this screen" not in body
+
+
+def test_the_page_asks_for_nothing_from_elsewhere(page: Page) -> None:
+    assert page.addresses
+    assert all(address.startswith(("#", "data:image/")) for address in page.addresses)
+    styles = "".join(page.styles)
+    assert "url(" not in styles
+    assert "@import" not in styles
+
+
+def test_the_content_policy_forbids_the_network_and_no_button_sends_data(text: str) -> None:
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'")
+    assert "http" not in policy[1]
+    options = re.search(r"const options = \{(.*?)\};", text)
+    assert options is not None
+    assert 'modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]' in options[1]
+    assert 'plotlyServerURL: ""' in options[1]
+
+
+def test_plotly_is_there_once_and_the_rest_is_small(text: str) -> None:
+    from plotly.offline import get_plotlyjs
+
+    plotly = get_plotlyjs()
+    assert text.count(plotly[:2000]) == 1
+    assert len(text.encode()) - len(plotly.encode()) < 8_000_000
+
+
+def test_hostile_names_stay_text(page: Page, text: str) -> None:
+    assert page.scripts == len(page.data) + 2
+    assert "<script>alert" not in text
+    assert "<b>α" not in text
+    assert HOSTILE in page.sections["hits"]
+    assert HOSTILE in page.sections["cells"]
+    assert "<page 3>" in page.sections["losses"]
+    figures = json.dumps(page.data["figures"], ensure_ascii=False)
+    assert "<b>α" not in figures
+    assert "&lt;b>α" in figures
+
+
+def test_wells_stand_where_they_are_with_their_values(page: Page, small_source: Any) -> None:
+    wells = page.data["wells"]
+    assert [(p["name"], p["rows"], p["columns"]) for p in wells["plates"]] == [("SIM-01", 8, 12), ("SIM-02", 8, 12)]
+    row = next(i for i, (p, w) in enumerate(zip(wells["plate"], wells["well"], strict=True)) if (p, w) == (1, "C04"))
+    assert wells["at"][row] == 2 * 12 + 3
+    cells = next(m for m in page.data["measures"] if m["label"] == "Cell count")
+    truth = small_source.frames["profile_well"].filter(Metadata_Plate="SIM-02", Metadata_Well="C04")
+    assert cells["raw"][row] == truth["Metadata_Object_Count"][0]
+    assert wells["well"][0] == "A01"
+    missing = wells["well"].index("B02")
+    assert cells["raw"][missing] is None
+    flag = wells["flag"]
+    assert flag["levels"][flag["codes"][missing]] == "in the plate map but without images"
+
+
+def test_features_are_there_raw_and_normalized(page: Page, small_source: Any) -> None:
+    both = [m for m in page.data["measures"] if m["raw"] and m["norm"]]
+    assert len(both) >= 10
+    name = both[0]["label"]
+    row = page.data["wells"]["well"].index("A01")
+    frame = small_source.frames["profile_normalized"].filter(Metadata_Plate="SIM-01", Metadata_Well="A01")
+    assert both[0]["norm"][row] == pytest.approx(frame[name][0], rel=1e-3)
+    assert "Normalized: 0 is" in render_script()
+
+
+def render_script() -> str:
+    from phenoprint.report.page import SCRIPTS, _asset
+
+    return "".join(_asset(name) for name in SCRIPTS)
+
+
+def test_pictures_of_wells_are_inside(page: Page) -> None:
+    thumbnails = page.data["thumbnails"]
+    assert len(thumbnails) == 190
+    assert base64.b64decode(thumbnails["0"]).startswith(b"\xff\xd8\xff")
+
+
+def test_the_projection_is_stored_once_for_all_colourings(page: Page) -> None:
+    pool = page.data["projection"]
+    assert len(pool["x"]) == 192
+    drawn = [figure for figure in page.data["figures"].values() if figure.get("pool") == "projection"]
+    assert len(drawn) >= 5
+    for figure in drawn:
+        assert sorted(row for trace in figure["data"] for row in trace["rows"]) == list(range(192))
+        assert all("x" not in trace for trace in figure["data"])
+
+
+def test_the_verdict_says_which_plate_and_why(page: Page) -> None:
+    verdict = page.sections["verdict"]
+    assert "Of 2 plates: 1 pass, 1 to look at closely." in verdict
+    assert "outer wells hold 18 % fewer cells than the inside" in verdict
+
+
+def test_baselines_stand_beside_the_accuracy(page: Page, small_source: Any) -> None:
+    body = page.sections["mechanisms"]
+    accuracy = small_source.frames["score"]["value"][0]
+    assert f"{100 * accuracy:.3g} %" in body
+    assert "the best baseline, cell count alone, gets 24 %" in body
+    names = [
+        trace["y"]
+        for figure in page.data["figures"].values()
+        for trace in figure["data"]
+        if trace.get("orientation") == "h"
+    ]
+    assert ["profiles", "cell count alone", "well position alone", "shuffled labels"] in names
+
+
+def test_accuracy_no_better_than_a_baseline_is_said_aloud(small_source: Any) -> None:
+    scores = small_source.frames["score"].with_columns(
+        value=pl.when(pl.col("score").str.ends_with("position_only")).then(1.0).otherwise("value")
+    )
+    source = type(small_source)(small_source.path, frames=small_source.frames | {"score": scores})
+    body = Page(render_report(source)).sections["mechanisms"]
+    assert "Well position alone does as well as the profiles" in body
+
+
+def test_a_screen_without_tables_says_so_everywhere(empty_source: Any) -> None:
+    page = Page(render_report(empty_source, now=NOW))
+    assert list(page.sections) == [entry[0] for entry in SECTIONS]
+    for name, words in {
+        "verdict": "'plate_acceptance' is not in this screen",
+        "hits": "'activity' is not in this screen",
+        "plates": "No table of this screen names a well",
+        "controls": "No negative and no positive controls are named",
+        "replicates": "'profile_normalized' is not in this screen",
+        "projection": "'projection' is not in this screen",
+        "mechanisms": "'moa_prediction' is not in this screen",
+        "doses": "'profile_well' is not in this screen",
+        "cells": "'gallery' is not in this screen",
+        "losses": "'ledger' is not in this screen",
+        "features": "Neither profiles nor the feature dictionary",
+        "making": "The screen has no tables yet",
+    }.items():
+        assert words in page.sections[name], name
+
+
+def spoil(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
+    return frame.clear() if kind == "empty" else pl.DataFrame({"unrelated": [1]})
+
+
+@pytest.fixture
+def tiny_source(source_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """One plate and few features; plotly.js is left out, which is most of the time a page takes to read."""
+    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "")
+    return source_factory(tmp_path, plates=1, n=48, features=30, pictures=False)
+
+
+def test_any_one_table_may_be_missing_empty_or_strange(tiny_source: Any) -> None:
+    for i, (name, frame) in enumerate(tiny_source.frames.items()):
+        frames = dict(tiny_source.frames)
+        kind = ("absent", "empty", "strange")[i % 3]
+        if kind == "absent":
+            frames.pop(name)
+        else:
+            frames[name] = spoil(frame, kind)
+        page = Page(render_report(type(tiny_source)(tiny_source.path, frames=frames)))
+        assert len(page.sections) == len(SECTIONS), (name, kind)
+
+
+@pytest.mark.parametrize("kind", ["empty", "strange"])
+def test_all_tables_may_be_empty_or_strange(tiny_source: Any, kind: str) -> None:
+    frames = {name: spoil(frame, kind) for name, frame in tiny_source.frames.items()}
+    page = Page(render_report(type(tiny_source)(tiny_source.path, frames=frames)))
+    for name in ("hits", "plates", "controls", "replicates", "projection", "mechanisms", "doses"):
+        assert "Nothing to show here." in page.sections[name]
+
+
+def test_values_that_are_missing_or_nan_do_not_break_the_page(tiny_source: Any) -> None:
+    frames = dict(tiny_source.frames)
+    for name, frame in frames.items():
+        floats = [c for c, t in frame.schema.items() if t in (pl.Float32, pl.Float64)]
+        frames[name] = frame.with_columns(
+            pl.when(pl.int_range(pl.len()) % 3 == 0).then(float("nan")).otherwise(pl.col(c)).alias(c) for c in floats
+        )
+    source = type(tiny_source)(tiny_source.path, frames=frames)
+    page = Page(render_report(source))
+    assert "NaN" not in json.dumps(page.data)
+    assert "nan" not in page.sections["verdict"]
+
+
+def test_odd_plate_names_and_unreadable_pictures(source_factory: Callable[..., Any], tmp_path: Path) -> None:
+    source = source_factory(tmp_path, plates=1, pictures=True)
+    name = "plate <é>/1"
+    rename = pl.when(pl.col("Metadata_Plate").is_not_null()).then(pl.lit(name)).alias("Metadata_Plate")
+    source.frames = {
+        k: f.with_columns(rename) if "Metadata_Plate" in f.columns else f for k, f in source.frames.items()
+    }
+    (tmp_path / "thumbnails" / "SIM-01").rename(tmp_path / "thumbnails" / "plate%20%3C%C3%A9%3E%2F1")
+    (tmp_path / "thumbnails" / "plate%20%3C%C3%A9%3E%2F1" / "A01.jpg").write_bytes(b"")
+    broken = pl.when(pl.col("rank") == 0).then(pl.lit(b"no picture")).otherwise(pl.col("crop")).alias("crop")
+    source.frames["gallery"] = source.frames["gallery"].with_columns(broken)
+    page = Page(render_report(source))
+    assert "plate <é>/1" in page.sections["verdict"]
+    assert len(page.data["thumbnails"]) == 94
+    assert "1 pictures in 'thumbnails' cannot be read" in page.sections["plates"]
+
+
+def test_a_384_well_plate_with_pictures_fits(source_factory: Callable[..., Any], tmp_path: Path) -> None:
+    from plotly.offline import get_plotlyjs
+
+    source = source_factory(tmp_path, plates=1, n=384)
+    text = render_report(source)
+    size = len(text.encode()) - len(get_plotlyjs().encode())
+    assert size < 8_000_000
+    page = Page(text)
+    assert page.data["wells"]["plates"][0]["rows"] == 16
+    assert len(page.data["thumbnails"]) == 383
+
+
+def test_writing_puts_a_whole_file_where_asked(small_source: Any, tmp_path: Path) -> None:
+    assert isinstance(small_source, ReportSource)
+    frames = {"well": small_source.frames["well"]}
+    source = type(small_source)(tmp_path, name="Ω <screen>", frames=frames)
+    default = write_report(source, now=NOW)
+    assert default == tmp_path / "report" / "index.html"
+    assert "<title>Ω &lt;screen&gt; · Phenoprint report</title>" in default.read_text("utf-8")
+    assert "2 March 2026, 10:04" in default.read_text("utf-8")
+    assert write_report(source, output=tmp_path) == tmp_path / "report.html"
+    named = write_report(source, output=str(tmp_path / "new" / "page.html"), now=NOW)
+    assert named.read_bytes() == default.read_bytes()
+    assert sorted(p.name for p in named.parent.iterdir()) == ["page.html"]
+
+
+def test_the_same_screen_gives_the_same_page(small_source: Any, text: str) -> None:
+    assert render_report(small_source, now=NOW) == text
+
+
+def test_steps_of_the_ledger_stand_in_the_order_of_a_run() -> None:
+    from phenoprint.pipeline.steps import STEPS
+    from phenoprint.report.sections.losses import STEP_ORDER
+
+    run = ["ingest", *(step.name for step in STEPS)]
+    assert [name for name in STEP_ORDER if name in run] == [name for name in run if name in STEP_ORDER]
+    assert set(STEP_ORDER) <= set(run)
+
+
+def test_fitted_curves_are_hill_curves_between_the_given_doses() -> None:
+    fits = pl.DataFrame(
+        {
+            "readout": ["r", "r"],
+            "Metadata_compound": ["c", "d"],
+            "ec50": [1.0, None],
+            "slope": [2.0, None],
+            "bottom": [0.0, None],
+            "top": [4.0, None],
+        }
+    )
+    treated = pl.DataFrame({"Metadata_compound": ["c", "c", "d"], "Metadata_Concentration": [0.01, 100.0, 1.0]})
+    curve = hill_points(fits, treated, "r", n=3)
+    assert curve["Metadata_compound"].unique().to_list() == ["c"]
+    np.testing.assert_allclose(curve["Metadata_Concentration"], [0.01, 1, 100])
+    np.testing.assert_allclose(curve["r"], [4e-4, 2, 4], atol=1e-3)

@@ -1,0 +1,141 @@
+"""Every mechanism shows: measured on pixels and masks, not on the traits the cells were drawn from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import ndimage
+
+from phenoprint.errors import UnknownNameError
+from phenoprint.simulate import (
+    MECHANISMS,
+    ScreenDesign,
+    SimulatedField,
+    Vices,
+    draw_field,
+    layout,
+    mechanism_names,
+)
+from phenoprint.simulate.traits import shift_vector
+
+
+def _screen(mechanism: str) -> ScreenDesign:
+    return ScreenDesign(
+        plate_format=24,
+        n_plates=1,
+        field_shape=(300, 300),
+        cells_per_field=26.0,
+        mechanisms=(mechanism,),
+        compounds_per_mechanism=1,
+        n_inert=0,
+        doses_um=(50.0,),
+        replicates=1,
+        n_negcon=6,
+        n_poscon=6,
+        vices=Vices.off(),
+        empty_wells=True,
+        seed=mechanism_names().index(mechanism),  # counts of two mechanisms must not be the same draw
+    )
+
+
+@functools.cache
+def _fields(mechanism: str, pert_type: str) -> tuple[SimulatedField, ...]:
+    design = _screen(mechanism)
+    wells = layout(design).filter(pl.col("Metadata_pert_type") == pert_type)["Metadata_Well"]
+    return tuple(draw_field(design, "SIM-P01", well) for well in wells)
+
+
+def _per_cell(field: SimulatedField) -> pl.DataFrame:
+    """Measurements of cells that do not touch the border, from pixels and masks."""
+    from skimage.measure import regionprops_table
+
+    n = field.cells_truth.height
+    index = np.arange(1, n + 1)
+    cytoplasm = np.where(field.nuclei > 0, 0, field.cells)
+    images = field.pixels.astype(float)
+    columns: dict[str, np.ndarray] = {}
+    for prefix, labels in (("nucleus", field.nuclei), ("cell", field.cells)):
+        table = regionprops_table(labels, properties=("area", "eccentricity", "solidity"))
+        columns |= {f"{prefix}_{name}": values for name, values in table.items()}
+    boxes = ndimage.find_objects(field.nuclei)
+    columns["bodies"] = np.array([ndimage.label(field.nuclei[box] == i)[1] for i, box in enumerate(boxes, 1)])
+    for channel, name in enumerate(("dna", "er", "rna", "agp", "mito")):
+        rough = (images[channel] - ndimage.gaussian_filter(images[channel], 3)) ** 2
+        for place, labels in (("nucleus", field.nuclei), ("cytoplasm", cytoplasm)):
+            flat = labels.ravel()
+            area = np.bincount(flat, minlength=n + 1)[1:]
+            area = np.where(area > 0, area, np.nan)  # a cell may be all nucleus at the border
+            mean = np.bincount(flat, images[channel].ravel(), n + 1)[1:] / area
+            columns[f"{name}_{place}"] = mean
+            columns[f"{name}_{place}_texture"] = np.sqrt(np.bincount(flat, rough.ravel(), n + 1)[1:] / area) / mean
+            columns[f"{name}_{place}_peak"] = ndimage.maximum(images[channel], labels, index) / mean
+    frame = pl.DataFrame(columns).with_columns(field.cells_truth["is_responding"], field.cells_truth["state"])
+    return frame.filter(~field.cells_truth["touches_border"])
+
+
+@functools.cache
+def _change(mechanism: str) -> dict[str, float]:
+    """Ratio of treated to untreated, mean over cells, of each measurement; count a field beside."""
+    treated, untreated = (
+        pl.concat([_per_cell(field) for field in _fields(mechanism, kind)]) for kind in ("poscon", "negcon")
+    )
+    numeric = [name for name, kind in treated.schema.items() if kind.is_numeric()]
+    change = {
+        name: float(treated[name].fill_nan(None).mean()) / float(untreated[name].fill_nan(None).mean())  # type: ignore[arg-type]
+        for name in numeric
+    }
+    counts = [
+        np.mean([field.cells_truth.height for field in _fields(mechanism, kind)]) for kind in ("poscon", "negcon")
+    ]
+    return change | {"count": float(counts[0] / counts[1])}
+
+
+PHENOTYPES: dict[str, Callable[[dict[str, float]], bool]] = {
+    "topoisomerase inhibitor": lambda c: c["nucleus_area"] > 1.4 and c["cell_area"] > 1.1,
+    "BCL-2 inhibitor": lambda c: c["bodies"] > 1.5 and c["mito_cytoplasm"] < 0.85 and c["count"] < 0.8,
+    "Aurora kinase inhibitor": lambda c: c["bodies"] > 1.5 and c["cell_area"] > 1.1,
+    "tubulin polymerization inhibitor": lambda c: c["cell_area"] < 0.8 and c["cell_eccentricity"] < 0.85,
+    "kinesin Eg5 inhibitor": lambda c: c["dna_nucleus"] > 1.3 and c["nucleus_eccentricity"] > 1.15,
+    "actin polymerization inhibitor": lambda c: c["cell_solidity"] < 0.95 and c["agp_cytoplasm"] < 0.95,
+    "ROCK inhibitor": lambda c: c["cell_eccentricity"] > 1.15,
+    "mitochondrial uncoupler": lambda c: c["mito_cytoplasm"] < 0.8 and c["mito_cytoplasm_texture"] > 1.5,
+    "SERCA inhibitor": lambda c: c["er_cytoplasm"] > 1.2 and c["er_cytoplasm_texture"] < 0.9,
+    "RNA polymerase I inhibitor": lambda c: c["rna_nucleus"] < 0.65 and c["rna_nucleus_texture"] < 0.9,
+    "mTOR inhibitor": lambda c: c["cell_area"] < 0.8 and c["nucleus_area"] < 0.85,
+    "Na+/K+-ATPase inhibitor": lambda c: c["nucleus_area"] < 0.75 and c["count"] < 0.6,
+    "ARF1 GEF inhibitor": lambda c: c["agp_cytoplasm_peak"] < 0.75 and c["agp_cytoplasm_texture"] < 0.9,
+    "proteasome inhibitor": lambda c: c["er_cytoplasm_peak"] > 1.12 and c["rna_cytoplasm_peak"] > 1.12,
+    "HDAC inhibitor": lambda c: c["dna_nucleus_texture"] < 0.9 and c["nucleus_area"] > 1.15,
+    "PPAR agonist": lambda c: c["rna_cytoplasm_texture"] > 1.05,
+}
+
+
+@pytest.mark.parametrize("mechanism", mechanism_names())
+def test_the_phenotype_shows_in_the_pixels(mechanism: str) -> None:
+    change = _change(mechanism)
+    assert PHENOTYPES[mechanism](change), {name: round(value, 2) for name, value in change.items()}
+
+
+def test_only_the_subpopulation_responds() -> None:
+    cells = pl.concat([_per_cell(field) for field in _fields("PPAR agonist", "poscon")])
+    share = cells["is_responding"].mean()
+    assert share is not None
+    assert 0.2 < float(share) < 0.42  # type: ignore[arg-type]
+    texture = dict(cells.group_by("is_responding").agg(pl.col("rna_cytoplasm_texture").mean()).iter_rows())
+    assert texture[True] > 1.3 * texture[False]
+
+
+def test_most_mechanisms_leave_the_count_alone() -> None:
+    spared = [name for name, mechanism in MECHANISMS.items() if mechanism.survival == 1.0]
+    assert len(spared) >= 10
+    ratios = [_change(name)["count"] for name in spared]
+    assert 0.9 < float(np.mean(ratios)) < 1.1
+
+
+def test_a_misspelt_trait_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'dna_intensity'"):
+        shift_vector({"dna_intensty": 2.0})
