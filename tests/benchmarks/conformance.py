@@ -38,36 +38,39 @@ def read_field(folder: Path, channels: tuple[str, ...]) -> tuple[np.ndarray, dic
 
 def compare(ours: pl.DataFrame, reference: pl.DataFrame, compartment: str) -> pl.DataFrame:
     """One row a feature of CellProfiler: share of values that agree, Pearson r, largest relative difference."""
-    reference = reference.sort("ObjectNumber")
-    rows = []
-    for column in reference.columns:
-        if column in {"ImageNumber", "ObjectNumber"}:
-            continue
-        theirs = reference[column].cast(pl.Float64).to_numpy()
-        name = f"{compartment}_{column}"
-        if name not in ours.columns:
-            rows.append((name, column.split("_")[0], False, 0.0, None, None))
-            continue
-        values = ours[name].cast(pl.Float64).to_numpy()
-        gap = np.abs(values - theirs)
-        both = np.isfinite(values) & np.isfinite(theirs)
-        missing = ~np.isfinite(values) & ~np.isfinite(theirs)
-        agree = missing | (both & ((gap <= ABSOLUTE) | (gap <= RELATIVE * np.abs(theirs))))
-        r = None
-        if both.sum() > 2 and min(values[both].std(), theirs[both].std()) > ABSOLUTE:
-            r = float(np.corrcoef(values[both], theirs[both])[0, 1])
-        floor = np.maximum(np.abs(theirs), ABSOLUTE)
-        worst = float(np.max(np.where(gap > ABSOLUTE, gap / floor, 0.0)[both])) if both.any() else None
-        rows.append((name, column.split("_")[0], True, float(agree.mean()), r, worst))
-    schema = {
-        "feature": pl.String,
-        "family": pl.String,
-        "present": pl.Boolean,
-        "share": pl.Float64,
-        "r": pl.Float64,
-        "worst_relative": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    names = [column for column in reference.columns if column not in {"ImageNumber", "ObjectNumber"}]
+    theirs = reference.sort("ObjectNumber").select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+    present = np.array([f"{compartment}_{name}" in ours.columns for name in names])
+    values = np.full_like(theirs, np.nan)
+    known = [f"{compartment}_{name}" for name, here in zip(names, present, strict=True) if here]
+    values[:, present] = ours.select(pl.col(known).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+    both = np.isfinite(values) & np.isfinite(theirs)
+    missing = ~np.isfinite(values) & ~np.isfinite(theirs)
+    gap = np.where(both, np.abs(values - theirs), 0.0)
+    size = np.where(both, np.abs(theirs), 0.0)
+    agree = missing & present | (both & ((gap <= ABSOLUTE) | (gap <= RELATIVE * size)))
+    worst = np.where(gap > ABSOLUTE, gap / np.maximum(size, ABSOLUTE), 0.0).max(axis=0)
+    return pl.DataFrame(
+        {
+            "feature": [f"{compartment}_{name}" for name in names],
+            "family": [name.partition("_")[0] for name in names],
+            "present": present,
+            "share": agree.mean(axis=0),
+            "r": pl.Series(_correlations(values, theirs, both), nan_to_null=True),
+            "worst_relative": worst,
+        }
+    )
+
+
+def _correlations(a: np.ndarray, b: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """Pearson r of each column over the cells where both are there; NaN where one hardly varies."""
+    count = np.maximum(both.sum(axis=0), 1)
+    a, b = (np.where(both, x, 0.0) for x in (a, b))
+    a, b = (np.where(both, x - x.sum(axis=0) / count, 0.0) for x in (a, b))
+    spread_a, spread_b = (np.sqrt((x * x).sum(axis=0) / count) for x in (a, b))
+    varies = (np.minimum(spread_a, spread_b) > ABSOLUTE) & (count > 2)
+    scale = np.where(varies, spread_a * spread_b * count, np.nan)
+    return (a * b).sum(axis=0) / scale
 
 
 def conformance(root: Path) -> pl.DataFrame:
@@ -112,7 +115,7 @@ def main() -> None:
         parser.error(f"no folder {options.reference}: give the folder that holds {', '.join(FIELDS)}")
     print(f"kernels ready in {warm_up(5):.1f} s")
     table = conformance(options.reference)
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=60, tbl_hide_dataframe_shape=True, float_precision=6):
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=60, tbl_width_chars=200, tbl_hide_dataframe_shape=True):
         print(summary(table, ["field", "family"]))
         print(summary(table, ["family"]))
         print(table.sort("share", "worst_relative", descending=[False, True], nulls_last=True).head(options.worst))

@@ -64,12 +64,13 @@ def costes_by_the_book(first: np.ndarray, second: np.ndarray, levels: int) -> tu
     return (valid - 1) / levels, slope * (valid - 1) / levels + shift
 
 
+@pytest.mark.parametrize("count", [25, 80, 4000])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_costes_thresholds_by_the_book(sign: int) -> None:
+def test_costes_thresholds_by_the_book(sign: int, count: int) -> None:
     rng = np.random.default_rng(3)
-    shared = rng.gamma(2.0, 0.1, 4000)
-    first = np.clip(shared + rng.normal(0, 0.05, 4000), 0, 1).astype(np.float32)
-    second = np.clip((shared if sign > 0 else 0.8 - shared) + rng.normal(0, 0.08, 4000), 0, 1).astype(np.float32)
+    shared = rng.gamma(2.0, 0.1, count)
+    first = np.clip(shared + rng.normal(0, 0.05, count), 0, 1).astype(np.float32)
+    second = np.clip((shared if sign > 0 else 0.8 - shared) + rng.normal(0, 0.08, count), 0, 1).astype(np.float32)
     expected = costes_by_the_book(first.astype(float), second.astype(float), 255)
     np.testing.assert_allclose(costes_threshold(first, second, 255), expected, rtol=1e-5, atol=1e-6)
 

@@ -45,6 +45,14 @@ def test_moments_are_aligned(method: str) -> None:
     assert (np.ptp(sd) < 1e-9) == (method == "standardize")
 
 
+def test_target_spread_is_the_one_within_batches() -> None:
+    data = batches().filter((pl.col("Metadata_Batch") != "b2") | (pl.int_range(pl.len()) % 5 == 0))
+    own = data.group_by("Metadata_Batch").agg(pl.len(), pl.col("F0").var(ddof=0))
+    expected = np.sqrt(np.average(own["F0"].to_numpy(), weights=own["len"].to_numpy()))
+    result = correct_batch(data, "standardize").group_by("Metadata_Batch").agg(pl.col("F0").std(ddof=0))
+    np.testing.assert_allclose(result["F0"].to_numpy(), expected)
+
+
 def test_reference_rows_keep_biology() -> None:
     data = batches(shift=2.0).with_columns(
         Metadata_pert_type=pl.when(pl.col("Metadata_kind") == "0").then(pl.lit("negcon")).otherwise(pl.lit("trt"))
@@ -73,16 +81,18 @@ def test_harmony_mixes_batches() -> None:
     assert correct_batch(data, seed=0).equals(result)
 
 
-def test_harmony_needs_the_extra_and_complete_features(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_harmony_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "harmonypy", None)
     with pytest.raises(MissingExtraError, match=r"phenoprint\[harmony\]"):
         correct_batch(batches())
-    monkeypatch.undo()
-    pytest.importorskip("harmonypy")
+
+
+def test_missing_values() -> None:
     holes = batches().with_columns(F3=pl.when(pl.int_range(pl.len()) > 2).then(pl.col("F3")))
+    assert correct_batch(holes, "center")["F3"].null_count() == 3
+    pytest.importorskip("harmonypy")
     with pytest.raises(SchemaError, match=r"complete features.*F3"):
         correct_batch(holes)
-    assert correct_batch(holes, "center")["F3"].null_count() == 3
 
 
 def test_wrong_use() -> None:

@@ -139,6 +139,15 @@ def test_too_few_controls() -> None:
     assert result.filter(Metadata_Plate="p1").select(feature_columns(data)).null_count().sum_horizontal().item() == 100
     assert set(status.filter(Metadata_Plate="p1")["status"]) == {"too_few_reference"}
     assert status.filter(Metadata_Plate="p1")["value"].to_list() == [2.0] * 5
+    none = normalize_with_status(data, reference=NEGCON & (pl.col("Metadata_Plate") == "p0")).status
+    assert none.filter(Metadata_Plate="p1")["status"].unique().to_list() == ["too_few_reference"]
+    assert none.filter(Metadata_Plate="p1")["reason"][0] == "0 reference rows, at least 3 needed"
+    sparse = data.with_columns(Cells_F1=pl.when(pl.col("Metadata_Well") > "A04").then(pl.col("Cells_F1")))
+    row = normalize_with_status(sparse, reference=NEGCON).status.filter(Metadata_Plate="p0", feature="Cells_F1")
+    assert (row["status"].item(), row["reason"].item()) == (
+        "too_few_reference",
+        "2 reference values, at least 3 needed",
+    )
     alone = normalize(data.filter(Metadata_Plate="p0"), reference=NEGCON)
     assert result.filter(Metadata_Plate="p0").equals(alone)
 

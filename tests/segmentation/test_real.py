@@ -25,7 +25,7 @@ def f1(counts: list[tuple[int, int, int]]) -> float:
 
 @pytest.fixture(scope="module")
 def bowl(real_data):
-    """Every eighth image, none of those the defaults were chosen on, of the 2018 Data Science Bowl with its labels, by size."""
+    """Images of the 2018 Data Science Bowl with their labels, by size; none that the defaults were chosen on."""
     from skimage.io import imread
 
     by_size: dict[tuple[int, int], list[tuple[Array, Array]]] = {}

@@ -1,3 +1,4 @@
+# ruff: noqa: S608
 """The catalog: keys, comments, views, and DuckDB's traps."""
 
 import os
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-import phenoprint.store as store
+from phenoprint import store
 from phenoprint.errors import SchemaError, ScreenError
 from phenoprint.store import Screen, catalog, create, nan_to_null, table_names
 
@@ -232,7 +233,7 @@ def test_sql_and_numpy_agree_because_missing_is_null(screen):
         Metadata_Site=pl.lit("1"),
         Metadata_ObjectNumber=pl.Series(np.tile(np.arange(1, 7, dtype=np.int32), 384)),
     )
-    with pytest.raises(SchemaError, match="NaN"):
+    with pytest.raises(SchemaError, match=r"NaN"):
         screen.write("cell", frame)
     screen.write("cell", nan_to_null(frame))
     result = screen.sql(

@@ -69,7 +69,7 @@ def test_missing_words_of_other_tools_and_text_columns(tmp_path):
 def test_image_metadata_takes_its_plain_name(tmp_path):
     frame = read_profiles(write(tmp_path / "p.csv", "Image_Metadata_Plate,Metadata_Plate,Cells_A\n01,01,1\n"))
     assert frame.columns == ["Metadata_Plate", "Cells_A"]
-    with pytest.raises(SchemaError, match="differ from the columns they repeat|would be called"):
+    with pytest.raises(SchemaError, match=r"differ from the columns they repeat|would be called"):
         read_profiles(write(tmp_path / "q.csv", "plate,Metadata_plate,Cells_A\na,b,1\n"))
 
 
@@ -111,9 +111,9 @@ def test_what_cannot_be_read_is_told(tmp_path, name, content, what):
 def test_truncated_gzip_and_absent_files(tmp_path):
     path = write(tmp_path / "p.csv.gz", HEADER + "P,A01,5,1,1,2\n" * 500)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(SchemaError, match="may be truncated"):
+    with pytest.raises(SchemaError, match=r"may be truncated"):
         read_profiles(path)
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match=r"no such file"):
         read_profiles(tmp_path / "nothing.csv")
 
 
@@ -133,13 +133,13 @@ def test_compartments_are_joined_by_their_parents(run):
     assert ledger.filter(pl.col("n_lost") > 0).select("n_in", "n_out", "reason").rows() == [
         (3, 2, "Nuclei that belong to no cell")
     ]
-    with pytest.warns(UserWarning, match="1 objects: Nuclei that belong to no cell"):
+    with pytest.warns(UserWarning, match=r"1 objects: Nuclei that belong to no cell"):
         read_profiles(run)
 
 
 def test_a_truncated_table_is_an_error_or_an_excerpt(run):
     objects(1, Parent_Nuclei=[3]).write_csv(run / "Cells.csv")
-    with pytest.raises(LostRowsError, match="image 1 counts 2 Cells, their table holds 1"):
+    with pytest.raises(LostRowsError, match=r"image 1 counts 2 Cells, their table holds 1"):
         read_cellprofiler(run)
     objects(2, Parent_Cells=[1, 9], Parent_Nuclei=[3, 1]).write_csv(run / "Cytoplasm.csv")
     frame, ledger = read_cellprofiler(run, partial=True)
@@ -152,7 +152,7 @@ def test_cells_without_partner_or_with_two_are_errors(run):
     with pytest.raises(LostRowsError, match=r"cells and Nuclei: .*would lose 1 of the 2 left rows"):
         read_cellprofiler(run)
     objects(2, Parent_Nuclei=[3, 3]).write_csv(run / "Cells.csv")
-    with pytest.raises(LostRowsError, match="would multiply rows"):
+    with pytest.raises(LostRowsError, match=r"would multiply rows"):
         read_cellprofiler(run)
 
 
@@ -176,7 +176,7 @@ def test_cells_of_two_images_must_be_told_apart(run, tmp_path):
     for name in ("a", "b"):
         shutil.copytree(run, tree / name)
         bare.write_csv(tree / name / "Image.csv")
-    with pytest.raises(SchemaError, match="4 cells share Metadata_ImageNumber, Metadata_ObjectNumber"):
+    with pytest.raises(SchemaError, match=r"4 cells share Metadata_ImageNumber, Metadata_ObjectNumber"):
         read_cellprofiler(tree)
     (tree / "a").rename(tree / "BR01-A01-1")
     (tree / "b").rename(tree / "BR01-A01-2")
@@ -188,12 +188,12 @@ def test_cells_of_two_images_must_be_told_apart(run, tmp_path):
 
 
 def test_folders_without_tables_are_told(tmp_path, run):
-    with pytest.raises(SchemaError, match="no Image.csv"):
+    with pytest.raises(SchemaError, match=r"no Image.csv"):
         read_profiles(tmp_path / "run" / "..").height if (run / "Image.csv").unlink() is None else None
     pl.DataFrame({"ImageNumber": [1]}).write_csv(run / "Image.csv")
     for name in ("Cells", "Nuclei", "Cytoplasm"):
         (run / f"{name}.csv").unlink()
-    with pytest.raises(SchemaError, match="no object tables"):
+    with pytest.raises(SchemaError, match=r"no object tables"):
         read_profiles(run)
 
 
@@ -232,7 +232,7 @@ def test_exports_are_atomic_repeatable_and_free_of_nan(tmp_path):
     with pytest.raises(UsageError, match=r"end it in \.csv"):
         write_profiles(frame, tmp_path / "p.xlsx")
     (tmp_path / "file").touch()
-    with pytest.raises(ScreenError, match="cannot write"):
+    with pytest.raises(ScreenError, match=r"cannot write"):
         write_profiles(frame, tmp_path / "file" / "p.csv")
 
 
@@ -275,11 +275,11 @@ def test_published_profiles(real_data):
 @pytest.mark.real
 def test_sqlite_databases_of_the_field(real_data):
     folder = real_data / "cellprofiler_sqlite"
-    with pytest.warns(UserWarning, match="191 objects: Nuclei that belong to no cell"):
+    with pytest.warns(UserWarning, match=r"191 objects: Nuclei that belong to no cell"):
         frame = read_profiles(folder / "nf1_schwann.sqlite")
     assert frame.height == 242
     assert frame["Metadata_Plate"].unique().to_list() == ["001"]
-    with pytest.raises(LostRowsError, match="partial=True"):
+    with pytest.raises(LostRowsError, match=r"partial=True"):
         read_profiles(folder / "test_SQ00014613.sqlite")
     excerpt, ledger = read_cellprofiler(folder / "test_SQ00014613.sqlite", partial=True)
     assert excerpt.height == 2

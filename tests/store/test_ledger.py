@@ -29,12 +29,12 @@ def test_any_miscount_is_found(lost, survivors, slip):
     with pytest.raises(LostRowsError, match=r"plate 'P', well 'A01', step 'step', cells"):
         ledger_rows("step", "P", "A01", unit_of_count="cells", n_in=n_in + slip, n_out=survivors, lost=lost)
     rows = ledger_rows("step", "P", "A01", unit_of_count="cells", n_in=n_in, lost=lost)
-    with pytest.raises(LostRowsError, match="do not balance.*plate 'P', well 'A01', step 'step'"):
+    with pytest.raises(LostRowsError, match=r"do not balance.*plate 'P', well 'A01', step 'step'"):
         check_balance(rows.with_columns(pl.col("n_out") + slip))
 
 
 def test_more_cannot_be_lost_than_came_in():
-    with pytest.raises(LostRowsError, match="3 came in and 5 were lost"):
+    with pytest.raises(LostRowsError, match=r"3 came in and 5 were lost"):
         ledger_rows("s", "P", unit_of_count="wells", n_in=3, lost={"gone": 5})
     with pytest.raises(LostRowsError):
         ledger_rows("s", "P", unit_of_count="wells", n_in=3, lost={"gone": -1})
@@ -94,7 +94,7 @@ def test_lost_rows_are_named():
     cells = pl.DataFrame({"Metadata_Plate": ["P", "P"], "Metadata_Well": ["A01", "H14"], "x": [1, 2]})
     wells = pl.DataFrame({"Metadata_Plate": ["P"], "Metadata_Well": ["A01"], "dose": [5.0]})
     keys_ = ["Metadata_Plate", "Metadata_Well"]
-    with pytest.raises(LostRowsError, match="would lose 1 of the 2 left rows.*Metadata_Well 'H14'"):
+    with pytest.raises(LostRowsError, match=r"would lose 1 of the 2 left rows.*Metadata_Well 'H14'"):
         strict_join(cells, wells, keys_, how="inner", expect="m:1")
     kept = strict_join(cells, wells, keys_, how="left", expect="m:1")
     assert kept["dose"].to_list() == [5.0, None]
@@ -109,11 +109,11 @@ def test_multiplied_rows_are_named():
 
 def test_columns_on_both_sides_and_keys_of_two_types_are_refused():
     left = pl.DataFrame({"k": ["a"], "v": [1]})
-    with pytest.raises(SchemaError, match="columns v are on both sides"):
+    with pytest.raises(SchemaError, match=r"columns v are on both sides"):
         strict_join(left, pl.DataFrame({"k": ["a"], "v": [2]}), ["k"])
-    with pytest.raises(SchemaError, match="is String on the left and Int64 on the right"):
+    with pytest.raises(SchemaError, match=r"is String on the left and Int64 on the right"):
         strict_join(left, pl.DataFrame({"k": [1]}), ["k"])
-    with pytest.raises(SchemaError, match="right frame of the join has no column k"):
+    with pytest.raises(SchemaError, match=r"right frame of the join has no column k"):
         strict_join(left, pl.DataFrame({"z": [1]}), ["k"])
     with pytest.raises(UsageError):
         strict_join(left, left, ["k"], how="outer")
@@ -122,5 +122,5 @@ def test_columns_on_both_sides_and_keys_of_two_types_are_refused():
 def test_null_keys_match_nothing():
     left = pl.DataFrame({"k": ["a", None], "v": [1, 2]})
     right = pl.DataFrame({"k": ["a", None], "w": [3, 4]})
-    with pytest.raises(LostRowsError, match="find no partner, such as k None"):
+    with pytest.raises(LostRowsError, match=r"find no partner, such as k None"):
         strict_join(left, right, ["k"], how="inner")

@@ -13,6 +13,7 @@ from phenoprint.errors import LostRowsError, SchemaError, ScreenError, UsageErro
 from phenoprint.store import (
     Screen,
     StoredWell,
+    _merge,
     compact,
     create,
     drop_wells,
@@ -22,7 +23,6 @@ from phenoprint.store import (
     stored_wells,
     write_part,
 )
-from phenoprint.store import _merge
 from phenoprint.store import parquet as parquet_module
 
 from .conftest import ODD_PLATES, make_cells
@@ -126,12 +126,12 @@ def test_odd_plates(tmp_path, plate):
 
 
 def test_parts_are_checked(tmp_path):
-    with pytest.raises(SchemaError, match="plate 'P', well 'A02'.*5 rows of others.*well 'A01'"):
+    with pytest.raises(SchemaError, match=r"plate 'P', well 'A02'.*5 rows of others.*well 'A01'"):
         write_part(tmp_path, "cell", make_cells("P", "A01"), plate="P", well="A02")
-    with pytest.raises(SchemaError, match="NaN"):
-        bad = make_cells("P", "A01").with_columns(Cells_F0=pl.lit(float("nan"), dtype=pl.Float32))
+    bad = make_cells("P", "A01").with_columns(Cells_F0=pl.lit(float("nan"), dtype=pl.Float32))
+    with pytest.raises(SchemaError, match=r"NaN"):
         write_part(tmp_path, "cell", bad, plate="P", well="A01")
-    with pytest.raises(UsageError, match="'feature' is not written well by well"):
+    with pytest.raises(UsageError, match=r"'feature' is not written well by well"):
         write_part(tmp_path, "feature", pl.DataFrame(), plate="P", well="A01")
     with pytest.raises(UsageError):
         compact(tmp_path, "activity", "P")
@@ -194,7 +194,7 @@ def test_rows_that_vanish_while_merging_are_an_error_and_the_earlier_file_stays(
     put(tmp_path, "A02", n=3)
     real = _merge._part_tables
     monkeypatch.setattr(_merge, "_part_tables", lambda used: ((w, i, t.slice(1)) for w, i, t in real(used)))
-    with pytest.raises(LostRowsError, match="6 rows, 5 were read; the earlier file stays"):
+    with pytest.raises(LostRowsError, match=r"6 rows, 5 were read; the earlier file stays"):
         compact(tmp_path, "cell", "P")
     monkeypatch.undo()
     assert rows(tmp_path).height == 3
@@ -261,8 +261,8 @@ def test_killed_anywhere_compacts_to_the_same(tmp_path, monkeypatch):
 def test_a_full_disk_keeps_the_parts(tmp_path, monkeypatch):
     put(tmp_path, "A01")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        with pytest.raises(ScreenError, match="no room to write .*cell.parquet"):
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(ScreenError, match=r"no room to write .*cell.parquet"):
             compact(tmp_path, "cell", "P")
     assert set(pending_wells(tmp_path, "cell", "P")) == {"A01"}
     compact(tmp_path, "cell", "P")

@@ -36,7 +36,7 @@ def test_every_table_of_the_contract_is_declared_with_described_columns():
 
 
 def test_unknown_table_offers_the_closest():
-    with pytest.raises(UnknownNameError, match="did you mean 'profile_well'"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'profile_well'"):
         get_table("profile_wel")
 
 
@@ -58,7 +58,7 @@ def test_missing_and_wrong_columns_are_named_together():
 
 def test_nan_is_refused_and_nan_to_null_mends_it():
     bad = cells(Cells_A=pl.Series([1.0, float("nan")], dtype=pl.Float32))
-    with pytest.raises(SchemaError, match="Cells_A: NaN found"):
+    with pytest.raises(SchemaError, match=r"Cells_A: NaN found"):
         validate(bad, "cell")
     good = nan_to_null(bad)
     validate(good, "cell")
@@ -78,7 +78,7 @@ def test_a_key_may_occur_once():
 
 
 def test_required_values_may_not_be_null():
-    with pytest.raises(SchemaError, match="Metadata_Well is NULL in 1 of 2"):
+    with pytest.raises(SchemaError, match=r"Metadata_Well is NULL in 1 of 2"):
         validate(cells(Metadata_Well=["A01", None]), "cell")
 
 
@@ -106,14 +106,14 @@ def test_conform_casts_orders_and_fills_without_touching_the_input():
 
 
 def test_conform_never_turns_numbers_into_identifiers_or_fractions_into_counts():
-    with pytest.raises(SchemaError, match="Metadata_Plate is Int64"):
+    with pytest.raises(SchemaError, match=r"Metadata_Plate is Int64"):
         conform(cells(Metadata_Plate=[1, 1]), "cell")
-    with pytest.raises(SchemaError, match="Metadata_ObjectNumber is Float64"):
+    with pytest.raises(SchemaError, match=r"Metadata_ObjectNumber is Float64"):
         conform(cells(Metadata_ObjectNumber=[1.5, 2.0]), "cell")
-    with pytest.raises(SchemaError, match="does not fit"):
+    with pytest.raises(SchemaError, match=r"does not fit"):
         conform(cells(Metadata_ObjectNumber=[2**40, 1]), "cell")
 
 
 def test_text_cannot_be_a_feature():
-    with pytest.raises(SchemaError, match="Cells_B: features are Float32, found String"):
+    with pytest.raises(SchemaError, match=r"Cells_B: features are Float32, found String"):
         conform(cells(Cells_B=["a", "b"]), "cell")

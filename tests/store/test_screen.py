@@ -8,7 +8,7 @@ import time
 import polars as pl
 import pytest
 
-import phenoprint.store as store
+from phenoprint import store
 from phenoprint.errors import (
     SchemaError,
     ScreenError,
@@ -19,7 +19,7 @@ from phenoprint.errors import (
 )
 from phenoprint.store import Receipt, Screen, create, lock, write_receipt
 
-from .conftest import make_cells, make_wells
+from .conftest import make_cells
 
 
 def test_create_and_open(tmp_path):
@@ -41,7 +41,7 @@ def test_what_is_not_a_screen_is_described(tmp_path):
     create(tmp_path / "real")
     with pytest.raises(ScreenNotFoundError, match=r"does not exist; screens beside it: real.*phenoprint run"):
         store.open(tmp_path / "rael")
-    with pytest.raises(ScreenNotFoundError, match="holds screens of its own \\(real\\)"):
+    with pytest.raises(ScreenNotFoundError, match=r"holds screens of its own \(real\)"):
         store.open(tmp_path)
     images = tmp_path / "images"
     images.mkdir()
@@ -53,7 +53,7 @@ def test_what_is_not_a_screen_is_described(tmp_path):
         store.open(images)
     with pytest.raises(ScreenNotFoundError, match="that is a file"):
         store.open(images / "0.tif")
-    with pytest.raises(ScreenError, match="a file is in the way"):
+    with pytest.raises(ScreenError, match=r"a file is in the way"):
         create(images / "0.tif")
 
 
@@ -64,11 +64,11 @@ def test_writing_splits_plates_and_replaces_only_them(screen):
     screen.write("cell", make_cells("P2", "A01", n=1), "P2")
     assert dict(screen.table("cell").collect().group_by("Metadata_Plate").len().rows()) == {"P1": 5, "P2": 1}
     assert screen.tables() == ["cell"]
-    with pytest.raises(SchemaError, match="plate 'P1': the frame holds rows of plates \\['P2'\\]"):
+    with pytest.raises(SchemaError, match=r"plate 'P1': the frame holds rows of plates \['P2'\]"):
         screen.write("cell", make_cells("P2", "A01"), "P1")
-    with pytest.raises(UsageError, match="one for the whole screen"):
+    with pytest.raises(UsageError, match=r"one for the whole screen"):
         screen.write("feature", pl.DataFrame({"feature": ["Cells_F0"]}), "P1")
-    with pytest.raises(UnknownNameError, match="did you mean 'cell'"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'cell'"):
         screen.write("cells", both)
 
 
@@ -106,19 +106,19 @@ def test_status_counts_everything(filled):
 
 
 def test_unknown_tables_and_columns_offer_the_closest(filled):
-    with pytest.raises(UnknownNameError, match="unknown table 'cel'; did you mean 'cell'"):
+    with pytest.raises(UnknownNameError, match=r"unknown table 'cel'; did you mean 'cell'"):
         filled.sql("SELECT * FROM cel")
-    with pytest.raises(UnknownNameError, match="unknown column 'Metadata_Wel'; did you mean 'Metadata_Well'"):
+    with pytest.raises(UnknownNameError, match=r"unknown column 'Metadata_Wel'; did you mean 'Metadata_Well'"):
         filled.sql("SELECT Metadata_Wel FROM cell")
-    with pytest.raises(UnknownNameError, match="unknown column 'Cells_F9'; did you mean 'Cells_F"):
+    with pytest.raises(UnknownNameError, match=r"unknown column 'Cells_F9'; did you mean 'Cells_F"):
         filled.sql("SELECT c.Cells_F9 FROM cell c")
-    with pytest.raises(UnknownNameError, match="did you mean 'well_summary'"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'well_summary'"):
         filled.table("well_sumary")
 
 
 def test_thousands_of_columns_are_not_listed(screen):
     screen.write("cell", make_cells("P", "A01", features=500))
-    with pytest.raises(UnknownNameError, match="did you mean 'Cells_F49") as caught:
+    with pytest.raises(UnknownNameError, match=r"did you mean 'Cells_F49") as caught:
         screen.sql("SELECT Cells_F49x FROM cell")
     assert len(str(caught.value)) < 400
     assert "more (DESCRIBE" in str(caught.value)
@@ -127,7 +127,7 @@ def test_thousands_of_columns_are_not_listed(screen):
 @pytest.mark.parametrize("query", ["SELEC 1", "SELECT 'a'::INTEGER", "SELECT sum('x')", ""])
 def test_queries_that_are_no_queries(filled, query):
     if query:
-        with pytest.raises(UsageError, match="not valid"):
+        with pytest.raises(UsageError, match=r"not valid"):
             filled.sql(query)
     else:
         assert filled.sql(query).height == 0
@@ -137,7 +137,7 @@ def test_queries_that_are_no_queries(filled, query):
     "query", ["DROP TABLE well", "CREATE TABLE x (a INT)", "DELETE FROM well", "UPDATE well SET Metadata_moa = 'x'"]
 )
 def test_a_query_cannot_change_the_catalog(filled, query):
-    with pytest.raises(UsageError, match="only reads"):
+    with pytest.raises(UsageError, match=r"only reads"):
         filled.sql(query)
     assert filled.sql("SELECT count(*) AS n FROM well")["n"][0] == 4
 
@@ -151,7 +151,7 @@ def test_tables_and_views_are_frames(filled):
 
 HOLD = """
 import sys, time
-import phenoprint.store as store
+from phenoprint import store
 with store.open(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

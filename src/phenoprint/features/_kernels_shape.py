@@ -13,8 +13,8 @@ __all__ = ["euler_numbers", "moments", "perimeters", "radius_statistics", "squar
 
 
 @njit(cache=True)
-def _power_table(pixels, start, stop, width, origin_y, origin_x, out):
-    """Sums of y**p * x**q for p, q up to 3 about an origin; the powers of y join once a row."""
+def _power_table(pixels, start, stop, width, corner_y, corner_x, mean_y, mean_x, out):
+    """Sums of y**p * x**q for p, q up to 3 about a point given from the box corner; y joins once a row."""
     row = np.zeros(4)
     k = start
     while k < stop:
@@ -22,13 +22,13 @@ def _power_table(pixels, start, stop, width, origin_y, origin_x, out):
         for q in range(4):
             row[q] = 0.0
         while k < stop and pixels[k] // width == line:
-            x = pixels[k] - line * width - origin_x
+            x = (pixels[k] - line * width - corner_x) - mean_x
             row[0] += 1.0
             row[1] += x
             row[2] += x * x
             row[3] += x * x * x
             k += 1
-        y = line - origin_y
+        y = (line - corner_y) - mean_y
         power = 1.0
         for p in range(4):
             for q in range(4):
@@ -46,12 +46,10 @@ def moments(pixels, offsets, box, width):
         start, stop = offsets[i], offsets[i + 1]
         if start == stop:
             continue
-        corner_y = float(box[i, 0])
-        corner_x = float(box[i, 1])
-        _power_table(pixels, start, stop, width, corner_y, corner_x, spatial[i])
+        _power_table(pixels, start, stop, width, box[i, 0], box[i, 1], 0.0, 0.0, spatial[i])
         mean_y = spatial[i, 1, 0] / spatial[i, 0, 0]
         mean_x = spatial[i, 0, 1] / spatial[i, 0, 0]
-        _power_table(pixels, start, stop, width, corner_y + mean_y, corner_x + mean_x, central[i])
+        _power_table(pixels, start, stop, width, box[i, 0], box[i, 1], mean_y, mean_x, central[i])
     return spatial, central
 
 

@@ -81,6 +81,7 @@ def feature_dictionary(
         for family in chosen
         for name in family.measure(objects)
     ]
+    field.close()
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 

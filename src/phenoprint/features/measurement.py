@@ -77,6 +77,7 @@ def measure(
             for name, values in family.measure(objects).items():
                 names.append(f"{objects.compartment}_{name}")
                 columns.append(np.where(absent, np.nan, values) if absent.any() else values)
+    field.close()
     with np.errstate(over="ignore"):
         table = np.array(columns, np.float32).reshape(len(names), field.n)
     table[~np.isfinite(table)] = np.nan

@@ -1,13 +1,20 @@
-"""Steps, planner, receipts and executors: from a configuration to a finished screen."""
+"""Steps, planner, receipts and executors: from a configuration to a finished screen.
+
+Names load when they are first used: the command line reads events and configurations without the weight of the rest.
+"""
 
 from __future__ import annotations
 
-from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
-from phenoprint.pipeline.runner import RunResult, run_screen
-from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
-from phenoprint.pipeline.simulation import SimulatedScreen, simulate_screen
-from phenoprint.pipeline.status import ScreenState, screen_state, screen_summary
-from phenoprint.pipeline.verify import Verification, verify_screen
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
+    from phenoprint.pipeline.runner import RunResult, run_screen
+    from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
+    from phenoprint.pipeline.simulation import SimulatedScreen, simulate_screen
+    from phenoprint.pipeline.status import ScreenState, screen_state, screen_summary
+    from phenoprint.pipeline.verify import Verification, verify_screen
 
 __all__ = [
     "Proposal",
@@ -27,3 +34,22 @@ __all__ = [
     "verify_screen",
     "write_proposal",
 ]
+
+_HOMES = {
+    "config": ("ScreenConfig", "load_config", "parse_config"),
+    "runner": ("RunResult", "run_screen"),
+    "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
+    "simulation": ("SimulatedScreen", "simulate_screen"),
+    "status": ("ScreenState", "screen_state", "screen_summary"),
+    "verify": ("Verification", "verify_screen"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from its module the first time it is asked for."""
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"phenoprint.pipeline.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'phenoprint.pipeline' has no attribute {name!r}")

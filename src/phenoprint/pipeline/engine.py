@@ -56,7 +56,7 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class _State:
-    """The key of a unit and whether its result can be read."""
+    """What later steps depend on of a unit (its key, or the hash of its result), and whether it can be read."""
 
     key: str
     is_done: bool
@@ -166,7 +166,7 @@ class Engine:
                 remove_receipt(self.context.path, step.name, unit.plate or None, unit.well or step.scope.value)
                 count.blocked += 1
             elif receipt is not None and self._holds(step, unit, key, receipt, stored):
-                self._remember(step.name, unit, _State(key, True))
+                self._remember(step.name, unit, _State(receipt.digest or key, True))
                 count.fresh += 1
                 count.unusable += receipt.n_unusable
             elif receipt is not None and receipt.key == key and failed_on_data(receipt) and not self.retry_failed:
@@ -208,7 +208,7 @@ class Engine:
     def _count(self, step: Step, receipt: Receipt, count: StepCount) -> None:
         is_done = receipt.status == "done"
         unit = Unit(receipt.plate or "", receipt.unit if step.scope is Scope.WELL else "")
-        self._remember(step.name, unit, _State(receipt.key, is_done))
+        self._remember(step.name, unit, _State(receipt.digest or receipt.key, is_done))
         count.done += is_done
         count.failed += not is_done
         count.unusable += receipt.n_unusable

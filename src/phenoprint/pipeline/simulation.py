@@ -70,7 +70,7 @@ def _draw_well(
     for site in design.sites:
         field = draw_field(design, plate, well, site)
         for channel, pixels in zip(CHANNELS, field.pixels, strict=True):
-            write_tiff(images / plate / f"{well}_s{site}_{channel}.tif", pixels)
+            write_tiff(images / plate / f"{well}_s{site}_{channel}.tif", pixels, compression=None)
         if masks is not None:
             write_tiff(masks / plate / f"{well}_s{site}.tif", np.stack([field.nuclei, field.cells]).astype(np.uint16))
         keys = {"Metadata_Plate": plate, "Metadata_Well": well, "Metadata_Site": site}

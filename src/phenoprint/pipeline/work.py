@@ -98,6 +98,7 @@ def run_job(job: Job) -> Receipt:
             status="done",
             outputs=outputs,
             ledger=ledger,
+            digest=outcome.digest,
             n_unusable=outcome.unusable,
         )
     except Exception as error:  # noqa: BLE001 - a unit's failure is recorded, not raised

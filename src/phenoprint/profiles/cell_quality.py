@@ -209,7 +209,7 @@ def _beyond(
 ) -> NDArray[np.bool_]:
     """Whether cells are beyond every number of a limit; a missing value is not (it has its own flag)."""
     sign = 1.0 if limit.side == "above" else -1.0
-    beyond = ~np.isnan(x)
+    beyond = np.ones(len(x), dtype=bool)  # comparisons with NaN are false
     # Compared as products, so that a spread of zero needs no division.
     if limit.z is not None:
         beyond &= sign * (x - center) > sign * limit.z * spread

@@ -146,7 +146,7 @@ def _normalize(
         for n, size, key in zip(found, groups.sizes, _key_rows(groups), strict=True)
         if n < min_reference
     ]
-    status = _status_table(features, groups, fits, how, min_reference)
+    status = _status_table(features, groups, fits, how, found=found, min_reference=min_reference)
     return WithStatus(with_features(data, features, values), status), few
 
 
@@ -187,7 +187,13 @@ def _key_rows(groups: Groups) -> list[dict[str, object]]:
 
 
 def _status_table(
-    features: Sequence[str], groups: Groups, fits: Sequence[Fit], how: Normalizer, min_reference: int
+    features: Sequence[str],
+    groups: Groups,
+    fits: Sequence[Fit],
+    how: Normalizer,
+    *,
+    found: Sequence[int],
+    min_reference: int,
 ) -> pl.DataFrame:
     """One row a group and feature; columnar, since a screen has millions of them."""
     plates: list[str | None] = []
@@ -202,47 +208,50 @@ def _status_table(
             "Metadata_Plate": pl.Series(plates, dtype=pl.String).gather(np.repeat(np.arange(len(plates)), width)),
             "where": pl.Series(others, dtype=pl.String).gather(np.repeat(np.arange(len(plates)), width)),
             "feature": pl.Series(list(features) * len(plates), dtype=pl.String),
+            "found": np.repeat(np.array(found, dtype=np.int64), width),
             "n": np.concatenate([np.empty(0), *(fit.n for fit in fits)]),
             "spread": np.concatenate([np.empty(0), *(fit.spread for fit in fits)]),
             "scale": np.concatenate([np.empty(0), *(fit.scale for fit in fits)]),
         }
     ).with_columns(pl.col("n").cast(pl.Int64), pl.col("spread", "scale").fill_nan(None))
-    own = how.spread_name
-    n, scale = pl.col("n"), pl.col("scale")
-    cases = [
-        (n == 0, "all_null", "no reference row has a value", None),
+    own, n, found_rows = how.spread_name, pl.col("n"), pl.col("found")
+    scale = pl.col("scale")
+    nothing = pl.lit(None, dtype=pl.Float64)
+    needed = f"at least {min_reference} needed"
+    # The first case that holds decides: condition, status, reason, value.
+    cases: list[tuple[pl.Expr, str, pl.Expr, pl.Expr]] = [
         (
-            n < min_reference,
+            found_rows < min_reference,
             "too_few_reference",
-            f"{{}} reference values, at least {min_reference} needed",
-            n,
+            pl.format(f"{{}} reference rows, {needed}", found_rows),
+            found_rows,
         ),
-        (scale.is_null() | (scale <= 0), f"zero_{own}", f"the {own} of {{}} reference values is zero", scale),
+        (n == 0, "all_null", pl.lit("no reference row has a value"), nothing),
+        (n < min_reference, "too_few_reference", pl.format(f"{{}} reference values, {needed}", n), n),
+        (
+            scale.is_null() | (scale <= 0),
+            f"zero_{own}",
+            pl.format(f"the {own} of {{}} reference values is zero", n),
+            scale,
+        ),
         (
             pl.col("spread") == 0,
             "pooled",
-            f"the {own} of {{}} reference values is zero, the pooled one stands in",
+            pl.format(f"the {own} of {{}} reference values is zero, the pooled one stands in", n),
             scale,
         ),
-        (pl.lit(value=True), "ok", f"scaled by the {own} of {{}} reference values", scale),
     ]
+    status, value = pl.lit("ok"), scale
+    reason = pl.format(f"scaled by the {own} of {{}} reference values", n)
+    for condition, word, sentence, number in reversed(cases):
+        status = pl.when(condition).then(pl.lit(word)).otherwise(status)
+        reason = pl.when(condition).then(sentence).otherwise(reason)
+        value = pl.when(condition).then(number.cast(pl.Float64)).otherwise(value)
     return table.select(
         "Metadata_Plate",
         "feature",
         step=pl.lit("normalize"),
-        status=pl.coalesce(pl.when(case).then(pl.lit(word)) for case, word, _, _ in cases),
-        reason=pl.coalesce(
-            pl.when(case).then(pl.format(text, n) if "{}" in text else pl.lit(text)) for case, _, text, _ in cases
-        )
-        + pl.col("where"),
-        value=_first_case(cases),
+        status=status,
+        reason=reason + pl.col("where"),
+        value=value,
     )
-
-
-def _first_case(cases: Sequence[tuple[pl.Expr, str, str, pl.Expr | None]]) -> pl.Expr:
-    """Take the value of the first case that holds, NULL values included."""
-    value = pl.lit(None, dtype=pl.Float64)
-    for case, _, _, number in reversed(cases):
-        then = pl.lit(None, dtype=pl.Float64) if number is None else number.cast(pl.Float64)
-        value = pl.when(case).then(then).otherwise(value)
-    return value

@@ -119,9 +119,9 @@ def select_features(
 
     Examples
     --------
-    >>> wells = pl.DataFrame({"Metadata_Well": ["A1", "A2", "A3"], "a": [1.0, 2, 4], "b": [-1, -2, -4.1]})
+    >>> wells = pl.DataFrame({"Metadata_W": ["A1", "A2", "A3"], "a": [1.0, 2, 4], "b": [-1.0, -2, -4.1]})
     >>> select_features(wells, ["correlation_threshold"]).columns
-    ['Metadata_Well', 'a']
+    ['Metadata_W', 'a']
     """
     return select_features_with_status(frame, operations, rows=rows, **options).frame
 

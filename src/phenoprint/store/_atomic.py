@@ -83,7 +83,7 @@ def replace(source: Path, target: Path, *, patience: float = 2.0) -> None:
 
 
 def explain(error: OSError, path: Path) -> ScreenError:
-    """The screen error that says which path, what is wrong with it and what to do."""
+    """Return the screen error that says which path, what is wrong with it and what to do."""
     if error.errno in _FULL:
         return ScreenError(
             f"no room to write {path}: {_free(path)}. Free some space (or move the screen to a larger disk) "

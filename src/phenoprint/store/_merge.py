@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 
 from phenoprint.errors import LostRowsError, SchemaError
 from phenoprint.store.parquet import group_rows, parquet_writer, to_arrow
-from phenoprint.store.schemas import WELL
+from phenoprint.store.schemas import PLATE, WELL
 
 __all__ = ["Source", "StoredWell", "merge", "read_source", "wells_metadata"]
 
 _FOOTER = "phenoprint.wells"
+_JOIN_EVERY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,19 @@ class Source:
 
 
 def wells_metadata(wells: Mapping[str, StoredWell]) -> dict[str, str]:
-    """The footer entry that says which wells a file holds."""
+    """Make the footer entry that says which wells a file holds."""
     return {_FOOTER: json.dumps({w: [s.rows, s.key, list(s.absent)] for w, s in wells.items()})}
 
 
-def read_source(path: Path) -> Source:
-    """Columns and wells of a file, from its footer; the wells are counted where another program wrote it.
+def read_source(path: Path, *, like: pa.Schema | None = None) -> Source:
+    """Read the columns and wells of a file from its footer; wells are counted where another program wrote it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    like
+        A schema to share if it is the same: hundreds of copies of thousands of columns take much memory.
 
     Raises
     ------
@@ -75,6 +83,11 @@ def read_source(path: Path) -> Source:
         raise SchemaError(
             f"{path} is not a readable Parquet file ({error}); delete it and run its plate again"
         ) from error
+    absent = [name for name in (PLATE, WELL) if name not in schema.names]
+    if absent:
+        raise SchemaError(f"{path} has no column {', '.join(absent)}; delete it and run its plate again")
+    if like is not None and schema.equals(like):
+        return Source(path, like, wells)
     plain = [f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in schema]
     return Source(path, pa.schema(plain), wells)
 
@@ -113,19 +126,10 @@ def merge(target: Path, earlier: Source | None, parts: Mapping[str, Source], *, 
         streams.append(_kept_tables(earlier.path, set(kept), batch=max(rows // 8, 1)))
     written = 0
     with parquet_writer(target, schema) as writer:
-        waiting: list[pa.Table] = []
-        n_waiting = 0
-        for _, _, table in heapq.merge(*streams, key=lambda item: item[:2]):
-            waiting.append(_align(table, schema))
-            n_waiting += table.num_rows
-            while n_waiting >= rows:
-                joined = pa.concat_tables(waiting)
-                writer.write_table(joined.slice(0, rows), row_group_size=rows)
-                waiting, n_waiting = [joined.slice(rows)], n_waiting - rows
-                written += rows
-        if n_waiting:
-            writer.write_table(pa.concat_tables(waiting), row_group_size=rows)
-            written += n_waiting
+        tables = (_align(table, schema) for _, _, table in heapq.merge(*streams, key=lambda item: item[:2]))
+        for group in _groups(tables, rows):
+            writer.write_table(group, row_group_size=rows)
+            written += group.num_rows
         expected = sum(well.rows for well in wells.values())
         if written != expected:
             raise LostRowsError(
@@ -153,7 +157,7 @@ def _columns(earlier: Source | None, kept: Mapping[str, StoredWell], used: Mappi
 def _stored(
     schema: pa.Schema, earlier: Source | None, kept: Mapping[str, StoredWell], used: Mapping[str, Source]
 ) -> dict[str, StoredWell]:
-    """What the merged file's footer says of its wells."""
+    """Say what the merged file's footer says of its wells."""
     wells: dict[str, StoredWell] = {}
     before = set(earlier.schema.names) if earlier else set()
     for well, stored in kept.items():
@@ -171,13 +175,13 @@ def _part_tables(parts: Mapping[str, Source]) -> Iterator[tuple[str, int, pa.Tab
     """Wells in order, each with its part."""
     for well, source in parts.items():
         # Polars reads small files with many columns several times faster than Arrow does.
-        frame = pl.read_parquet(source.path, glob=False, hive_partitioning=False, rechunk=False)
+        frame = pl.read_parquet(source.path, glob=False, hive_partitioning=False)
         yield well, 0, to_arrow(frame)
 
 
 def _kept_tables(path: Path, kept: set[str], *, batch: int) -> Iterator[tuple[str, int, pa.Table]]:
-    """Runs of kept wells of the earlier file, in its order, a batch of rows in memory at a time."""
-    with pq.ParquetFile(path) as file:
+    """Yield runs of kept wells of the earlier file, in its order, a batch of rows in memory at a time."""
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**14) as file:
         for number, records in enumerate(file.iter_batches(batch_size=batch), start=1):
             table = pa.Table.from_batches([records])
             runs = pl.Series(table[WELL]).cast(pl.String).rle().struct.unnest()
@@ -188,8 +192,28 @@ def _kept_tables(path: Path, kept: set[str], *, batch: int) -> Iterator[tuple[st
                 start += length
 
 
+def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Cut a stream of tables into row groups of `rows` rows, the last one shorter."""
+    waiting: list[pa.Table] = []
+    small: list[pa.Table] = []
+    n_waiting = 0
+    for table in tables:
+        small.append(table)
+        n_waiting += table.num_rows
+        # Thousands of columns of a hundred rows cost more in bookkeeping than in values: join them now and then.
+        if len(small) >= _JOIN_EVERY or n_waiting >= rows:
+            waiting.append(pa.concat_tables(small).combine_chunks())
+            small.clear()
+        while n_waiting >= rows:
+            joined = pa.concat_tables(waiting)
+            yield joined.slice(0, rows)
+            waiting, n_waiting = [joined.slice(rows)], n_waiting - rows
+    if n_waiting:
+        yield pa.concat_tables([*waiting, *small])
+
+
 def _align(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the schema's columns, NULL where it has none."""
+    """Give the table the schema's columns, NULL where it has none."""
     if table.schema.equals(schema):
         return table
     held = set(table.schema.names)

@@ -23,7 +23,7 @@ _SHOWN = 8
 
 
 def translate(error: duckdb.Error, connection: duckdb.DuckDBPyConnection, query: str) -> PhenoprintError:
-    """The error of a query as one of ours: unknown names with the closest known ones, else DuckDB's words.
+    """Turn the error of a query into one of ours: unknown names with the closest known ones, else DuckDB's words.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
 
 
 def _near(name: str, known: list[str]) -> list[str]:
-    """The closest names first where there are too many to list, and how to see the rest."""
+    """Name the closest where there are too many to list, and how to see the rest."""
     if len(known) <= 4 * _SHOWN:
         return known
     near = difflib.get_close_matches(name, known, n=_SHOWN, cutoff=0.4) or known[:_SHOWN]

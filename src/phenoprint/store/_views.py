@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - every name and text that enters SQL here is quoted
 """The saved views of the catalog, in the order they are made: each may use the ones before it."""
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class SavedView:
 
 
 def quote(name: str) -> str:
-    """A name as SQL writes it, whatever characters it has."""
+    """Write a name as SQL does, whatever characters it has."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -49,7 +50,7 @@ SELECT DISTINCT Metadata_Plate, Metadata_Well, 'image',
 FROM image WHERE status <> 'ok'
 UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'quality',
-    rule || ' (' || count(DISTINCT Metadata_Site) || CASE count(DISTINCT Metadata_Site) WHEN 1 THEN ' site)' ELSE ' sites)' END
+    rule || ' (' || count(DISTINCT Metadata_Site) || if(count(DISTINCT Metadata_Site) = 1, ' site)', ' sites)')
 FROM (
     SELECT Metadata_Plate, Metadata_Well, Metadata_Site,
         trim(unnest(string_split(coalesce(nullif(reasons, ''), 'flagged'), ';'))) AS rule
@@ -64,7 +65,7 @@ SELECT Metadata_Plate, Metadata_Well, 'excluded', 'excluded: ' || reason FROM ({
 
 
 def saved_views(columns: Mapping[str, Sequence[str]], filled: frozenset[str]) -> list[SavedView]:
-    """The saved views over what the catalog holds.
+    """Make the saved views over what the catalog holds.
 
     Parameters
     ----------

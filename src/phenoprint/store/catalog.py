@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - every name and text that enters SQL here is quoted
 """The catalog, ``screen.duckdb``: tables with keys, views over Parquet, comments, saved views.
 
 Parquet is the truth and the catalog can be made again from it at any time: it is built in a temporary file and
@@ -53,7 +54,7 @@ _FIRST = ("plate", "well", "site", "perturbation", "feature")
 
 
 def fingerprint(folder: Path) -> str:
-    """The state of a screen's Parquet: which files there are, their sizes and times, and what software reads them."""
+    """Hash the state of a screen's Parquet: files, sizes, times, and the software that reads them."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{_version()} {duckdb.__version__} {_prefix(folder)}".encode())
     for table in tables_on_disk(folder):
@@ -177,7 +178,7 @@ def build(folder: Path, target: Path) -> None:
 
 
 def _source(folder: Path, name: str, files: Sequence[Path]) -> tuple[str, list[str]]:
-    """The query that reads a table's Parquet with every column named, and those columns."""
+    """Make the query that reads a table's Parquet with every column named; return it with those columns."""
     declared = dict(get_table(name).schema) if name in table_names() else {}
     schemas = [file_schema(file) for file in files]
     found = union_schema(files)
@@ -193,7 +194,7 @@ def _source(folder: Path, name: str, files: Sequence[Path]) -> tuple[str, list[s
     globs += [f"{_prefix(folder)}tables/{name}/{PARTITION}*/*.parquet"] if partitioned else []
     options = f", hive_partitioning = true, hive_types = {{'{PLATE}': VARCHAR}}" if partitioned else ""
     # Footers of all plates are read to unite columns: only where plates differ.
-    options += ", union_by_name = true" if any(set(schema) != set(found) for schema in schemas) else ""
+    options += ", union_by_name = true" if any({PLATE, *schema} != {PLATE, *found} for schema in schemas) else ""
     paths = ", ".join(_text(pattern) for pattern in globs)
     return f"SELECT {selected} FROM read_parquet([{paths}]{options})", held
 
@@ -225,7 +226,7 @@ def _key_holds(connection: duckdb.DuckDBPyConnection, key: Sequence[str]) -> boo
     """Whether the incoming rows are few enough, complete and unique in the key."""
     complete = " AND ".join(f"{quote(column)} IS NOT NULL" for column in key)
     row = connection.execute(
-        f"SELECT count(*), count(*) FILTER ({complete}), "  # noqa: S608 - names are quoted
+        f"SELECT count(*), count(*) FILTER ({complete}), "
         f"(SELECT count(*) FROM (SELECT DISTINCT {_list(key)} FROM incoming)) FROM incoming"
     ).fetchone()
     return row is not None and row[0] == row[1] == row[2] and row[0] <= _KEYED_ROWS
@@ -238,7 +239,7 @@ def _reference_holds(connection: duckdb.DuckDBPyConnection, columns: Sequence[st
     ).fetchone()
     match = " AND ".join(f"i.{quote(column)} = t.{quote(column)}" for column in columns)
     lost = connection.execute(
-        f"SELECT count(*) FROM incoming i WHERE NOT EXISTS (SELECT 1 FROM {quote(target)} t WHERE {match}) "  # noqa: S608
+        f"SELECT count(*) FROM incoming i WHERE NOT EXISTS (SELECT 1 FROM {quote(target)} t WHERE {match}) "
         f"AND {' AND '.join(f'i.{quote(column)} IS NOT NULL' for column in columns)}"
     ).fetchone()
     return keyed is not None and lost is not None and keyed[0] > 0 and lost[0] == 0
@@ -268,7 +269,7 @@ def _settle(connection: duckdb.DuckDBPyConnection, folder: Path, *, spill: str |
 
 
 def _prefix(folder: Path) -> str:
-    """What paths in views begin with: nothing, or the folder where the search path cannot hold its name.
+    """Say what paths in views begin with: nothing, or the folder where the search path cannot hold its name.
 
     DuckDB splits the search path at commas and has no way to escape one.
     """

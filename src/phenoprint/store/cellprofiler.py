@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ def _csv(folder: Path, name: str) -> pl.DataFrame | None:
 
 
 def _database(path: Path) -> Iterator[_Run]:
-    """The one run of a SQLite file: tables called Per_Image, Per_Cells ... or Image, Cells ...."""
+    """Read the one run of a SQLite file: tables called Per_Image, Per_Cells ... or Image, Cells ...."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
@@ -137,7 +137,7 @@ def _database(path: Path) -> Iterator[_Run]:
 
 
 def _sqlite_table(connection: sqlite3.Connection, name: str) -> pl.DataFrame:
-    """A table with numbers as numbers and missing values NULL, though SQLite holds the text 'nan' for them."""
+    """Read a table with numbers as numbers and missing values NULL, though SQLite holds the text 'nan' for them."""
     cursor = connection.execute(f'SELECT * FROM "{name}"')  # noqa: S608 - one of our own names
     names = [column[0] for column in cursor.description]
     values = [[None if v == "nan" else v for v in column] for column in zip(*cursor.fetchall(), strict=True)]
@@ -190,7 +190,9 @@ def _cells(run: _Run, *, partial: bool) -> pl.DataFrame:
     )
 
 
-def _attach(run: _Run, frame: pl.DataFrame, name: str, image_key: list[str], *, own: str, theirs: str) -> pl.DataFrame:
+def _attach(
+    run: _Run, frame: pl.DataFrame, name: str, image_key: Sequence[str], *, own: str, theirs: str
+) -> pl.DataFrame:
     """Join the table of another compartment to the cells; every cell must find exactly one partner."""
     table = run.objects[name]
     for column, held, where in ((own, frame, "Cells"), (theirs, table, name)):
@@ -222,12 +224,13 @@ def _check_counts(run: _Run) -> None:
             raise LostRowsError(
                 f"{run.source}: image {first['ImageNumber']} counts {first[counted]} {name}, their table holds "
                 f"{first['found'] or 0}; {wrong.height} images disagree. The table may be truncated: "
-                "export it again, or take it as the excerpt it is: phenoprint.store.read_cellprofiler(path, partial=True)"
+                "export it again, or take it as the excerpt it is with "
+                "phenoprint.store.read_cellprofiler(path, partial=True)"
             )
 
 
 def _ledger(run: _Run) -> pl.DataFrame:
-    """What came in of each image and what was lost: plate, well, step, unit_of_count, n_in, n_lost, reason."""
+    """Count what came in of each image and what was lost: plate, well, step, unit_of_count, n_in, n_lost, reason."""
     key = [k for k in ("TableNumber", "ImageNumber") if k in run.image.columns]
     here = run.image.select(
         *key,
@@ -278,11 +281,11 @@ def _ledger(run: _Run) -> pl.DataFrame:
 
 
 def _balanced(losses: pl.DataFrame) -> pl.DataFrame:
-    """The ledger of all runs: images of a well summed, one row a reason."""
+    """Make the ledger of all runs: images of a well summed, one row a reason."""
     entry = [*_PLACE, "step", "unit_of_count"]
     total = losses.group_by(entry).agg(n_in=pl.col("n_in").sum())
     by_reason = losses.filter(pl.col("n_lost") > 0).group_by(*entry, "reason").agg(pl.col("n_lost").sum())
-    lost = {row[:4]: {} for row in total.select(entry).iter_rows()}
+    lost: dict[tuple[str | None, ...], dict[str, int]] = {row[:4]: {} for row in total.select(entry).iter_rows()}
     for *place, reason, n in by_reason.select(*entry, "reason", "n_lost").iter_rows():
         lost[tuple(place)][reason] = n
     return concat_ledgers(

@@ -103,11 +103,10 @@ def read_csv(path: Path) -> pl.DataFrame:
     doubled = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if doubled:
         raise SchemaError(f"{path} has several columns called {', '.join(doubled[:5])}; rename or drop all but one")
-    numbers = {name: pl.Float32() for name in names if not is_metadata(name)}
-    texts = {name: pl.String() for name in names if is_metadata(name)}
+    types = {name: pl.String() if is_metadata(name) else pl.Float32() for name in names}
     try:
         try:
-            return pl.read_csv(content, separator=separator, schema_overrides=numbers | texts)
+            return pl.read_csv(content, separator=separator, schema_overrides=types)
         except pl.exceptions.ComputeError:  # some column is not numbers only: read text, then see which
             return _numbers(pl.read_csv(content, separator=separator, infer_schema=False))
     except pl.exceptions.PolarsError as error:
@@ -163,7 +162,7 @@ def is_metadata(name: str) -> bool:
 
 
 def _typed(column: pl.Series) -> pl.Series:
-    """The column in the type its name asks for."""
+    """Give the column the type its name asks for."""
     if not is_metadata(column.name):
         return column.cast(pl.Float32)
     if column.dtype.is_float() and bool((column.is_null() | column.is_nan() | (column == column.round())).all()):
@@ -178,7 +177,7 @@ def _typed(column: pl.Series) -> pl.Series:
 
 
 def _numbers(frame: pl.DataFrame) -> pl.DataFrame:
-    """A frame of text with those columns as Float32 that hold numbers and missing values only."""
+    """Turn those columns of a frame of text into Float32 that hold numbers and missing values only."""
     columns = []
     for column in frame:
         if is_metadata(column.name):

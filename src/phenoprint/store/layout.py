@@ -45,7 +45,7 @@ def encode_name(name: str) -> str:
 
 
 def decode_name(name: str) -> str:
-    """The identifier that `encode_name` made a name of.
+    """Return the identifier that `encode_name` made a name of.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def table_folder(folder: Path, table: str) -> Path:
 
 
 def partition(folder: Path, table: str, plate: str | None, *, root: str = "tables") -> Path:
-    """The folder of one plate's rows; `plate` None for rows that belong to no plate."""
+    """Return the folder of one plate's rows; `plate` None for rows that belong to no plate."""
     return folder / root / table / (PARTITION + (NO_PLATE if plate is None else encode_name(plate)))
 
 
 def plate_of(path: Path) -> str | None:
-    """The plate whose partition holds `path`; None outside a partition or for no plate."""
+    """Return the plate whose partition holds `path`; None outside a partition or for no plate."""
     for part in path.parts:
         if part.startswith(PARTITION):
             name = part.removeprefix(PARTITION)

@@ -33,7 +33,7 @@ def ledger_rows(
     n_out: int | None = None,
     lost: Mapping[str, int] | None = None,
 ) -> pl.DataFrame:
-    """The ledger's rows of one step and well: one a reason, or a single one where nothing was lost.
+    """Make the ledger's rows of one step and well: one a reason, or a single one where nothing was lost.
 
     Parameters
     ----------
@@ -80,7 +80,9 @@ def ledger_rows(
             f"{where}: {n_in} came in and {sum(reasons.values())} were lost ({_listed(reasons)}); "
             "none of these can be negative and no more can be lost than came in"
         )
-    rows = [(plate, well, step, unit_of_count, int(n_in), left, n, why) for why, n in reasons.items()]
+    rows: list[tuple[str | int | None, ...]] = [
+        (plate, well, step, unit_of_count, int(n_in), left, n, why) for why, n in reasons.items()
+    ]
     rows = rows or [(plate, well, step, unit_of_count, int(n_in), left, 0, None)]
     return pl.DataFrame(rows, schema=get_table("ledger").schema, orient="row")
 
@@ -198,7 +200,7 @@ def strict_join(
 
 
 def concat_ledgers(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """One ledger out of many, checked and sorted."""
+    """Join many ledgers into one, checked and sorted."""
     whole = pl.concat(frames) if frames else empty("ledger")
     check_balance(whole)
     return whole.sort(get_table("ledger").sort_by, nulls_last=True)
@@ -219,7 +221,8 @@ def _check_columns(left: pl.DataFrame, right: pl.DataFrame, keys: list[str]) -> 
     if shared:
         raise SchemaError(
             f"columns {', '.join(shared)} are on both sides of the join; drop or rename them on one, "
-            f"or join on them too (left {left[shared[0]].head(1).to_list()}, right {right[shared[0]].head(1).to_list()})"
+            f"or join on them too ({shared[0]} begins with {left[shared[0]].head(1).to_list()} on the left, "
+            f"with {right[shared[0]].head(1).to_list()} on the right)"
         )
 
 

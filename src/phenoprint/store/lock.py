@@ -87,7 +87,7 @@ def holder(folder: Path) -> LockHolder | None:
 
 
 def _note(folder: Path) -> Path:
-    """The file that names the holder: the locked one itself cannot be read on Windows."""
+    """Return the file that names the holder: the locked one itself cannot be read on Windows."""
     return folder / f"{_RUN}.json"
 
 

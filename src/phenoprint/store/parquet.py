@@ -19,20 +19,20 @@ import pyarrow.parquet as pq
 
 from phenoprint.errors import SchemaError
 from phenoprint.store._atomic import atomic_file
-from phenoprint.store.layout import table_files
+from phenoprint.store.layout import PARTITION, table_files
 from phenoprint.store.schemas import PLATE, empty, get_table, table_names
 
 __all__ = ["read_table", "write_parquet"]
 
 # A group is what a reader takes at once: DuckDB's own size, or less where thousands of features make it heavy.
 GROUP_ROWS = 122_880
-GROUP_BYTES = 256 * 2**20
+GROUP_BYTES = 128 * 2**20
 
 _KEYS = ("Metadata_", "feature", "step")
 
 
 def group_rows(schema: pa.Schema) -> int:
-    """Rows of a row group: a plate's worth, at most 256 MiB of values."""
+    """Rows of a row group: a plate's worth, at most 128 MiB of values."""
     width = sum(4 if pa.types.is_float32(field.type) or pa.types.is_int32(field.type) else 8 for field in schema)
     return max(1024, min(GROUP_ROWS, GROUP_BYTES // max(width, 1)))
 
@@ -120,7 +120,7 @@ def write_parquet(
 
 
 def read_table(folder: Path, table: str) -> pl.LazyFrame:
-    """One table of a screen, over all its plates, read only as far as the query asks.
+    """Scan one table of a screen, over all its plates, read only as far as the query asks.
 
     Plates may differ in their features: a column that a plate lacks is NULL there. Row order is not promised.
 
@@ -147,7 +147,7 @@ def read_table(folder: Path, table: str) -> pl.LazyFrame:
     if not files:
         return empty(table).lazy()
     schema = union_schema(files)
-    partitioned = any(file.parent.name.startswith(f"{PLATE}=") for file in files)
+    partitioned = any(plate_folder(file) for file in files)
     return pl.scan_parquet(
         files,
         schema=schema,
@@ -166,18 +166,24 @@ def union_schema(files: Sequence[Path]) -> dict[str, pl.DataType]:
     SchemaError
         If a file is not Parquet, or two files hold a column as different types.
     """
-    schema: dict[str, pl.DataType] = {}
+    partitioned = any(plate_folder(file) for file in files)
+    schema: dict[str, pl.DataType] = {PLATE: pl.String()} if partitioned else {}
     origin: dict[str, Path] = {}
     for file in files:
         for name, dtype in file_schema(file).items():
             known = schema.setdefault(name, dtype)
             origin.setdefault(name, file)
-            if known != dtype:
+            if known != dtype and not (partitioned and name == PLATE):  # the folder's name says it
                 raise SchemaError(
                     f"column {name!r} is {known} in {origin[name]} and {dtype} in {file}; "
                     "write one of the two again so that they agree"
                 )
     return schema
+
+
+def plate_folder(file: Path) -> bool:
+    """Whether a file lies in the folder of one plate."""
+    return file.parent.name.startswith(PARTITION)
 
 
 def file_schema(file: Path) -> dict[str, Any]:
@@ -191,6 +197,6 @@ def file_schema(file: Path) -> dict[str, Any]:
 
 
 def ordered_names(table: str, schema: Mapping[str, pl.DataType]) -> list[str]:
-    """Declared columns first, as declared, then the others as found."""
+    """Put declared columns first, as declared, then the others as found."""
     declared = list(get_table(table).schema) if table in table_names() else [PLATE]
     return [name for name in declared if name in schema] + [name for name in schema if name not in declared]

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.store._merge import StoredWell, merge, read_source, wells_metadata
+from phenoprint.store._merge import Source, StoredWell, merge, read_source, wells_metadata
 from phenoprint.store.layout import decode_name, encode_name, partition
 from phenoprint.store.parquet import write_parquet
 from phenoprint.store.schemas import PLATE, WELL, Table, conform, get_table
@@ -129,7 +129,12 @@ def compact(folder: Path, table: str, plate: str, *, drop: Collection[str] = ())
     earlier = read_source(merged) if merged.exists() else None
     if not parts and not (earlier and set(drop) & set(earlier.wells)):
         return merged if earlier else None
-    merge(merged, earlier, {well: read_source(path) for well, path in parts.items()}, drop=drop)
+    sources: dict[str, Source] = {}
+    schema = None
+    for well, path in parts.items():
+        sources[well] = read_source(path, like=schema)
+        schema = sources[well].schema
+    merge(merged, earlier, sources, drop=drop)
     for path, stamp in stamps.items():
         if _stamp(path) == stamp:  # written anew since: keep it for the next time
             path.unlink(missing_ok=True)
@@ -146,7 +151,7 @@ def drop_wells(folder: Path, table: str, plate: str, wells: Iterable[str]) -> Pa
 
 
 def wells_footer(frame: pl.DataFrame) -> dict[str, str]:
-    """The footer that says which wells a file holds, for a frame of a whole plate."""
+    """Make the footer that says which wells a file holds, for a frame of a whole plate."""
     counts = frame.group_by(WELL).len().drop_nulls().sort(WELL)
     return wells_metadata({well: StoredWell(rows) for well, rows in counts.iter_rows()})
 

@@ -56,6 +56,8 @@ class Receipt:
         Size in bytes of each output, by path relative to the screen, forward slashes.
     ledger
         The ledger rows of the unit, as records.
+    digest
+        Hash of what came out, where that is what later steps depend on; empty where it is the key.
     n_unusable
         Fields of the unit that could not be used because of their files.
     error
@@ -76,12 +78,13 @@ class Receipt:
     inputs: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, int] = field(default_factory=dict)
     ledger: Sequence[Mapping[str, Any]] = ()
+    digest: str = ""
     n_unusable: int = 0
     error: tuple[str, str] | None = None
     software: str = ""
 
     def missing_outputs(self, folder: Path) -> list[str]:
-        """Outputs that are gone from the screen folder or have another size now, sorted.
+        """List outputs that are gone from the screen folder or have another size now, sorted.
 
         Parts that were compacted into the plate's file are gone by right; ask `stored_wells` for those.
         """
@@ -111,7 +114,7 @@ def write_receipt(folder: Path, receipt: Receipt) -> Path:
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """The receipt in a file; None if there is none or it cannot be understood, so that the unit runs again."""
+    """Read the receipt in a file; None if there is none or it cannot be understood, so that the unit runs again."""
     try:
         record = json.loads(path.read_bytes())
         names = {item.name for item in dataclasses.fields(Receipt)}
@@ -139,7 +142,7 @@ def load_receipts(folder: Path, step: str) -> dict[tuple[str | None, str], Recei
 
 
 def receipt_steps(folder: Path) -> list[str]:
-    """Steps that have receipts, sorted."""
+    """List the steps that have receipts, sorted."""
     base = folder / "receipts"
     return sorted(decode_name(path.name) for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
 
@@ -150,7 +153,7 @@ def remove_receipt(folder: Path, step: str, plate: str | None, unit: str) -> Non
 
 
 def hash_key(*parts: object) -> str:
-    """A hash of values: the same for the same values on every machine and in every process.
+    """Hash values: the same for the same values on every machine and in every process.
 
     Mappings count without their order, records by their fields, paths by their forward-slash text, arrays by
     type, shape and bytes. ``1``, ``1.0``, ``True`` and ``"1"`` are four different things.
@@ -183,7 +186,7 @@ def hash_key(*parts: object) -> str:
 
 
 def _plain(value: object) -> Any:  # noqa: PLR0911 - one return a kind is the clearest here
-    """The value as JSON has it, or an error."""
+    """Turn a value into what JSON has for it, or raise."""
     if isinstance(value, Enum):
         return _plain(value.value)
     if value is None or isinstance(value, str | bool | int | float):

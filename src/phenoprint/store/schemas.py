@@ -113,7 +113,7 @@ class Table:
 
 
 def table_names() -> list[str]:
-    """Names of every declared table, sorted.
+    """List every declared table, sorted.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def table_names() -> list[str]:
 
 
 def get_table(name: str) -> Table:
-    """The declaration of one table.
+    """Return the declaration of one table.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def get_table(name: str) -> Table:
 
 
 def empty(table: str) -> pl.DataFrame:
-    """A frame of the declared columns without rows.
+    """Make a frame of the declared columns without rows.
 
     Examples
     --------
@@ -210,7 +210,7 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
             if dtype.is_numeric() and dtype != pl.Float32:
                 casts[name] = pl.Float32()
     try:
-        cast = full.cast(dict(casts)) if casts else full
+        cast = full.cast(pl.Schema({**schema, **casts})) if casts else full
     except pl.exceptions.PolarsError as error:
         raise SchemaError(f"table {table!r}: a value does not fit its declared column: {error}") from error
     held = set(cast.columns)
@@ -257,8 +257,8 @@ def validate(frame: pl.DataFrame, table: str, *, keys: bool = True) -> None:
     if declared.holds_features:
         wrong = {name: dtype for name, dtype in _features(frame, declared).items() if dtype != pl.Float32}
         if wrong:
-            found = ", ".join(sorted({str(dtype) for dtype in wrong.values()}))
-            faults.append(f"{_some(list(wrong))}: features are Float32, found {found}")
+            types = ", ".join(sorted({str(dtype) for dtype in wrong.values()}))
+            faults.append(f"{_some(list(wrong))}: features are Float32, found {types}")
     nans = _nan_columns(frame)
     if nans:
         faults.append(f"{_some(nans)}: NaN found; a missing measurement is NULL (store.nan_to_null)")
@@ -306,6 +306,6 @@ def _may_cast(found: pl.DataType, wanted: pl.DataType) -> bool:
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:
-    """The first few of many names."""
+    """Name the first few of many."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -110,12 +110,13 @@ class Screen:
         with catalog.connect(self.path) as connection:
             try:
                 result = connection.sql(query)
-                return result.pl() if result is not None else pl.DataFrame()
+                frame: pl.DataFrame = result.pl() if result is not None else pl.DataFrame()
             except duckdb.Error as error:
                 raise translate(error, connection, query) from error
+        return frame
 
     def table(self, name: str) -> pl.LazyFrame:
-        """One table or saved view as a lazy frame; tables are read only as far as they are asked for.
+        """Give one table or saved view as a lazy frame; tables are read only as far as they are asked for.
 
         Raises
         ------
@@ -128,10 +129,10 @@ class Screen:
             known = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_columns()").fetchall()]
         if name not in known:
             raise UnknownNameError("table", name, set(known) | set(table_names()))
-        return self.sql(f'SELECT * FROM "{name}"').lazy()
+        return self.sql(f'SELECT * FROM "{name}"').lazy()  # noqa: S608 - one of the catalog's own names
 
     def tables(self) -> list[str]:
-        """Tables that hold Parquet, sorted."""
+        """List the tables that hold Parquet, sorted."""
         return tables_on_disk(self.path)
 
     def write(
@@ -181,7 +182,7 @@ class Screen:
             groups: dict[str | None, pl.DataFrame] = {plate: rows}
         else:
             split = rows.partition_by(PLATE, as_dict=True, maintain_order=True)
-            groups = {key[0]: group for key, group in split.items()}  # type: ignore[misc]
+            groups = {key[0]: group for key, group in split.items()}
         written = []
         for found, group in groups.items():
             path = partition(self.path, table, found) / name
@@ -217,7 +218,7 @@ class Screen:
         return catalog.rebuild(self.path)
 
     def status(self) -> ScreenStatus:
-        """What the screen holds, how far its steps are, what failed, and who holds it now."""
+        """Say what the screen holds, how far its steps are, what failed, and who holds it now."""
         held = sorted(set(self.tables()) | set(_names(self.path / "parts")))
         tables = pl.DataFrame(
             [_table_state(self.path, name) for name in held],
@@ -300,7 +301,7 @@ def is_screen(folder: Path) -> bool:
 
 
 def _found(folder: Path) -> str:
-    """What lies where a screen was expected, and what to do about it."""
+    """Say what lies where a screen was expected, and what to do about it."""
     if folder.is_file():
         return "that is a file; give the screen's folder"
     if not folder.exists():

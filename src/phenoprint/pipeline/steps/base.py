@@ -54,6 +54,9 @@ class Outcome:
         Rows of the ledger that this unit answers for, or None.
     files
         Files written, relative to the screen folder.
+    digest
+        Hash of what came out. Later steps then depend on it instead of on what went in, so that the same result from
+        changed inputs re-runs nothing.
     unusable
         How many fields could not be used because of their files; makes the run partial.
     """
@@ -61,6 +64,7 @@ class Outcome:
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     ledger: pl.DataFrame | None = None
     files: tuple[str, ...] = ()
+    digest: str = ""
     unusable: int = 0
 
 

@@ -23,7 +23,7 @@ from phenoprint.pipeline.artefacts import (
 from phenoprint.pipeline.context import site_order
 from phenoprint.pipeline.events import Message, OnEvent
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import ledger_rows
+from phenoprint.store import hash_key, ledger_rows
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -84,9 +84,10 @@ class Illuminate(Step):
         for channel in context.channels:  # a function of an earlier method must not outlive it
             (context.path / illumination_name(unit.plate, channel)).unlink(missing_ok=True)
         if section.method == "none":
-            return Outcome()
+            return Outcome(digest="none")
         files: list[str] = []
         sampled, lost = 0, Counter[str]()
+        contents: list[tuple[str, np.ndarray, np.ndarray | None]] = []
         for channel in context.channels:
             sample = _sample_fields(context.images(unit.plate), channel, section.max_fields)
             sampled += len(sample)
@@ -104,8 +105,9 @@ class Illuminate(Step):
             name = illumination_name(unit.plate, channel)
             write_illumination(context.path / name, function)
             files.append(name)
+            contents.append((channel, function.flat, function.dark))
         ledger = ledger_rows(self.name, unit.plate, unit_of_count="images", n_in=sampled, lost=lost)
-        return Outcome(ledger=ledger, files=tuple(files))
+        return Outcome(ledger=ledger, files=tuple(files), digest=hash_key(contents))
 
 
 def _peek(fields: Iterator[np.ndarray]) -> tuple[np.ndarray | None, Iterator[np.ndarray]]:
@@ -115,8 +117,10 @@ def _peek(fields: Iterator[np.ndarray]) -> tuple[np.ndarray | None, Iterator[np.
 
 
 def _sample_fields(rows: pl.DataFrame, channel: str, limit: int) -> list[pl.DataFrame]:
-    """Pick up to ``limit`` readable fields of a channel, spread evenly over the plate's wells and sites."""
+    """Pick up to ``limit`` readable fields of a channel and of its usual size, spread evenly over the plate."""
     fields = rows.filter((pl.col("status") == "ok") & (pl.col("Metadata_Channel") == channel))
+    kinds = fields.group_by("height", "width", "dtype").len().sort("len", "height", descending=True)
+    fields = fields.join(kinds.head(1).drop("len"), on=["height", "width", "dtype"], how="semi")
     groups = [
         group
         for _, group in fields.sort("Metadata_Site", "Metadata_Well").group_by(
@@ -199,7 +203,7 @@ class Calibrate(Step):
         schema = {"Metadata_Plate": pl.String, "nucleus_diameter_px": pl.Float64, "n_fields": pl.Int32}
         section = context.config.segmentation
         if section.nucleus_diameter_um is not None or section.nucleus_diameter_px is not None:
-            return Outcome({"calibration": pl.DataFrame(schema=schema)})
+            return Outcome({"calibration": pl.DataFrame(schema=schema)}, digest="given")
         channel = context.channels[nucleus_channel(context.channels, section.parameters.get("nucleus_channel"))]
         groups = _sample_fields(context.images(unit.plate), channel, 16)
         images = list(_single_channel(groups, context, channel, Counter()))
@@ -208,7 +212,7 @@ class Calibrate(Step):
         except DataError:  # a plate without a single nucleus: each field is left to itself
             diameter = None
         row = [(unit.plate, diameter, len(images))]
-        return Outcome({"calibration": pl.DataFrame(row, schema=schema, orient="row")})
+        return Outcome({"calibration": pl.DataFrame(row, schema=schema, orient="row")}, digest=hash_key(diameter))
 
 
 def _compile_segmentation() -> None:

@@ -20,6 +20,8 @@ __all__ = ["Aggregate", "Consensus", "FlagCells", "FlagImages", "Normalize", "Se
 SITE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 CELL = [*SITE, "Metadata_ObjectNumber"]
 WELL = ["Metadata_Plate", "Metadata_Well"]
+# A spread that was pooled over plates is a note on a feature, not its loss.
+_IS_LOST = ~pl.col("status").is_in(["ok", "pooled"])
 
 
 class FlagImages(Step):
@@ -266,7 +268,7 @@ class Normalize(Step):
         rows = []
         n_features = len(feature_columns(profiles))
         for (plate,), status in result.status.group_by("Metadata_Plate", maintain_order=True):
-            lost = dict(status.filter(pl.col("status") != "ok").group_by("status").len().sort("status").iter_rows())
+            lost = dict(status.filter(_IS_LOST).group_by("status").len().sort("status").iter_rows())
             rows.append(ledger_rows(self.name, str(plate), unit_of_count="features", n_in=n_features, lost=lost))
         wells = profiles.group_by("Metadata_Plate").len().sort("Metadata_Plate")
         rows += [ledger_rows(self.name, plate, unit_of_count="wells", n_in=count) for plate, count in wells.iter_rows()]
@@ -295,7 +297,7 @@ class Select(Step):
 
         profiles = context.table("profile_normalized").collect()
         result = select_features_with_status(profiles, operations=list(context.config.profiles.select))
-        lost = dict(result.status.filter(pl.col("status") != "ok").group_by("status").len().sort("status").iter_rows())
+        lost = dict(result.status.filter(_IS_LOST).group_by("status").len().sort("status").iter_rows())
         ledger = ledger_rows(self.name, None, unit_of_count="features", n_in=len(feature_columns(profiles)), lost=lost)
         return Outcome({"profile_selected": result.frame.sort(WELL), "feature_status": result.status}, ledger)
 

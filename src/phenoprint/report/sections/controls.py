@@ -6,6 +6,7 @@ import polars as pl
 
 from phenoprint.report.context import Context, Section
 from phenoprint.report.figures import control_separation, separation_matrix
+from phenoprint.report.figures.theme import plain
 from phenoprint.report.html import Html, join, number, sql_hint, table, term
 from phenoprint.report.sections.terms import ROBUST_Z_PRIME, Z_PRIME
 from phenoprint.report.source import AbsentError
@@ -55,7 +56,7 @@ def controls(context: Context) -> Section:
     panels: list[tuple[str, object]] = [
         (
             _short(name),
-            context.figure(control_separation(frame, name), f"Controls by plate: {name}", caption=name),
+            _readout(context, frame, name),
         )
         for name, frame in list(sources.items())[:5]
     ]
@@ -78,8 +79,13 @@ def controls(context: Context) -> Section:
     return Section("controls", "Do the controls stand apart?", lead, join(body), nav="Controls")
 
 
+def _readout(context: Context, frame: pl.DataFrame, name: str) -> Html:
+    figure = control_separation(frame, name).update_yaxes(title_text=plain(_short(name)))
+    return context.figure(figure, f"Controls by plate: {name}", caption=name)
+
+
 def _short(name: str) -> str:
-    """Name of a readout for a tab: without its compartment, cut in the middle where it is long."""
+    """Name of a readout for a tab or an axis, cut in the middle where it is long."""
     return name if len(name) <= 34 else f"{name[:16]}…{name[-16:]}"
 
 

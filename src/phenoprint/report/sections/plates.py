@@ -12,6 +12,7 @@ from phenoprint.errors import ImageError
 from phenoprint.plates import PlateFormat, Well
 from phenoprint.report.context import THUMBNAIL_BYTES, Context, Section, coded
 from phenoprint.report.figures import plate_heatmap
+from phenoprint.report.figures.theme import ROLE_NAMES
 from phenoprint.report.html import Html, join, number, sql_hint, tag
 from phenoprint.report.pictures import read_bytes, shrink
 from phenoprint.report.source import AbsentError
@@ -140,7 +141,7 @@ def _wells(context: Context, layouts: list[dict[str, Any]]) -> dict[str, Any]:
     fields = [
         ("Treatment", wells["treatment"]),
         ("Mechanism", wells["Metadata_moa"]),
-        ("Kind", wells["Metadata_pert_type"]),
+        ("Kind", wells["Metadata_pert_type"].replace(ROLE_NAMES)),
         ("Batch", wells["Metadata_Batch"]),
     ]
     ledger = context.tables.find("ledger")
