@@ -103,7 +103,9 @@ def test_changed_parameter_runs_only_what_depends_on_it(own_screen: Path) -> Non
 
 def test_changed_annotation_leaves_pixels_alone(own_images: Callable[[], Path], tmp_path: Path) -> None:
     config = own_images()
-    config.write_text(config.read_text().replace('pattern = "generic"', 'pattern = "generic"\nchannels = { DNA = "DNA" }'))
+    config.write_text(
+        config.read_text().replace('pattern = "generic"', 'pattern = "generic"\nchannels = { DNA = "DNA" }')
+    )
     config.write_text(config.read_text().replace("[features]", '[illumination]\nmethod = "none"\n[features]'))
     run_screen(config, output=tmp_path / "s", workers=1)
     plate_map = config.parent / "platemap.csv"

@@ -38,7 +38,7 @@ def wells(*, plates: int = 3, n: int = 24, controls: int = 6, seed: int = 0) -> 
     [
         ("standardize", "standardize", {}),
         ("robust", "robustize", {}),
-        ("mad_robust", "mad_robustize", {"pooling": 0}),
+        ("mad_robust", "mad_robustize", {"pooling": 0, "floor": 0}),
     ],
 )
 @pytest.mark.parametrize("on_controls", [False, True])
@@ -220,7 +220,7 @@ def golden(root: Path, name: str) -> pl.DataFrame:
 def test_published_plate(real_data: Path, published: str, reference: pl.Expr | None) -> None:
     """Level 4a of a published plate to its five printed digits; where the MAD is zero we say so instead."""
     level3, expected = golden(real_data, "_augmented"), golden(real_data, published)
-    ours, status = normalize_with_status(level3, pooling=0, reference=reference)
+    ours, status = normalize_with_status(level3, pooling=0, floor=0, reference=reference)
     features = [name for name in feature_columns(level3) if name in expected.columns]
     assert len(features) == 2979
     theirs = expected.sort("Metadata_Well").select(pl.col(features).cast(pl.Float64, strict=False)).to_numpy()
@@ -233,3 +233,36 @@ def test_published_plate(real_data: Path, published: str, reference: pl.Expr | N
     assert np.isfinite(theirs[defined]).all()
     np.testing.assert_allclose(mine[defined], theirs[defined], rtol=5e-5, atol=1e-12)
     assert defined.mean() > 0.97
+
+
+def test_floor_tames_a_feature_that_hardly_varies_in_most_controls() -> None:
+    """Nine controls within a hair, one far off: the MAD alone would send a treated well to hundreds of spreads."""
+    controls = [0.0, 0.001, -0.001, 0.002, -0.002, 0.001, -0.001, 0.0015, -0.0015, 1.0]
+    frame = pl.DataFrame(
+        {
+            "Metadata_Plate": ["p"] * 11,
+            "Metadata_pert_type": ["negcon"] * 10 + ["trt"],
+            "x": [*controls, 1.0],
+        }
+    )
+    raw = normalize(frame, reference=NEGCON, floor=0)["x"][-1]
+    safe = normalize(frame, reference=NEGCON)["x"][-1]
+    assert raw > 400
+    assert safe == pytest.approx((1.0 - np.median(controls)) / (0.25 * np.std(controls, ddof=1)), rel=1e-6)
+
+
+def test_floor_leaves_ordinary_features_alone() -> None:
+    rng = np.random.default_rng(3)
+    frame = pl.DataFrame({"Metadata_Plate": ["p"] * 200, "x": rng.normal(size=200)})
+    np.testing.assert_array_equal(normalize(frame)["x"], normalize(frame, floor=0)["x"])
+
+
+def test_floor_does_not_define_a_feature_without_spread() -> None:
+    frame = pl.DataFrame({"Metadata_Plate": ["p"] * 6, "x": [1.0, 1.0, 1.0, 1.0, 1.0, 5.0]})
+    assert normalize(frame)["x"].null_count() == 6
+
+
+@pytest.mark.parametrize("floor", [-0.1, 1.5])
+def test_impossible_floor_is_refused(floor: float) -> None:
+    with pytest.raises(UsageError, match="floor"):
+        MadRobust(floor=floor)

@@ -27,7 +27,7 @@ def test_every_plate_format_can_be_laid_out(n: int) -> None:
 
 
 def test_presets_fill_their_plates() -> None:
-    assert sim.demo_design().wells_needed == 384
+    assert sim.demo_design().wells_needed == 382
     assert sim.tiny_design().wells_needed == 24
     assert sim.demo_design(n_plates=2).n_batches == 2
     assert len(sim.mechanism_names()) >= 12

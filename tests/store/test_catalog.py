@@ -22,7 +22,8 @@ def dump(screen: Screen) -> dict[str, object]:
     """Everything a catalog holds, as values."""
     with catalog.connect(screen.path) as connection:
         names = [row[0] for row in connection.execute("SHOW TABLES").fetchall()]
-        rows = {name: connection.sql(f'SELECT * FROM "{name}"').fetchall() for name in names}
+        # Without ORDER BY no order is promised.
+        rows = {name: sorted(connection.sql(f'SELECT * FROM "{name}"').fetchall(), key=repr) for name in names}
         comments = connection.execute(
             "SELECT table_name, column_name, comment FROM duckdb_columns() ORDER BY ALL"
         ).fetchall()

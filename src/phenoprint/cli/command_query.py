@@ -12,6 +12,12 @@ from phenoprint.cli.render import console, errors, frame_json, print_frame, prin
 
 __all__ = ["query"]
 
+_LISTING = """
+SELECT table_name, comment FROM duckdb_tables() WHERE table_name <> 'catalog_state'
+UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal
+ORDER BY table_name
+"""
+
 
 def query(
     screen: Annotated[Path, typer.Argument(metavar="SCREEN", help="A screen folder.")],
@@ -31,9 +37,7 @@ def query(
     if csv + as_json + (parquet is not None) > 1:
         raise UsageError("give one of --csv, --json and --parquet")
     opened = open_screen(screen)
-    listing = "SELECT table_name, comment FROM duckdb_tables() WHERE table_name <> 'catalog_state' UNION ALL SELECT view_name, comment FROM duckdb_views() "
-    listing += "WHERE NOT internal ORDER BY table_name"
-    frame = opened.sql(listing if sql is None else sys.stdin.read() if sql == "-" else sql)
+    frame = opened.sql(_LISTING if sql is None else sys.stdin.read() if sql == "-" else sql)
     if csv:
         sys.stdout.write(frame.write_csv())
     elif as_json:

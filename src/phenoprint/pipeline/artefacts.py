@@ -124,4 +124,4 @@ def write_thumbnail(path: Path, pixels: Array, *, channels: list[str], size: int
     blocks = pixels[:, :height, :width].reshape(len(pixels), height // step, step, width // step, step)
     small = blocks.mean(axis=(2, 4), dtype=np.float32)
     picture = to_rgb(small, channels=channels, limits=channel_limits(small))
-    write_bytes(path, imagecodecs.jpeg8_encode(np.ascontiguousarray(picture), level=82))
+    write_bytes(path, bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(picture), level=82)))

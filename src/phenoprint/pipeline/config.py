@@ -122,7 +122,8 @@ class CellQualitySection(_Section):
 class ProfilesSection(_Section):
     """From cells to profiles.
 
-    ``readouts`` are named SQL expressions over the columns of a cell, such as
+    ``limit`` holds normalized values within so many spreads of the reference. ``readouts`` are named SQL expressions
+    over the columns of a cell, such as
     ``"ln(Nuclei_Intensity_MeanIntensity_GFP / Cytoplasm_Intensity_MeanIntensity_GFP)"``; the median of a well is kept.
     """
 
@@ -130,6 +131,7 @@ class ProfilesSection(_Section):
     min_cells: int = Field(default=1, ge=1)
     normalize: str = "mad_robust"
     reference: Literal["negcon", "all"] = "negcon"
+    limit: float | None = Field(default=20.0, gt=0)
     select: list[str] = Field(
         default_factory=lambda: [
             "drop_na_columns",

@@ -4,6 +4,7 @@ from phenoprint.profiles.aggregation import aggregate, aggregate_with_status, co
 from phenoprint.profiles.batch import correct_batch
 from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality
 from phenoprint.profiles.frames import feature_columns
+from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.normalization import normalize, normalize_with_status
 from phenoprint.profiles.normalizers import NORMALIZERS, MadRobust, Normalizer, Robust, Standardize
 from phenoprint.profiles.selection import (
@@ -35,6 +36,7 @@ __all__ = [
     "consensus",
     "correct_batch",
     "feature_columns",
+    "limit_values_with_status",
     "normalize",
     "normalize_with_status",
     "select_features",

@@ -74,7 +74,7 @@ def normalize(
 
     Notes
     -----
-    Agrees with ``pycytominer.normalize``: standardize, robustize, and mad_robustize (with ``pooling=0``),
+    Agrees with ``pycytominer.normalize``: standardize, robustize, and mad_robustize (with ``pooling=0, floor=0``),
     except where the spread is zero: there pycytominer gives the unscaled difference, or 1e13, and we give
     NULL.
 

@@ -201,8 +201,26 @@ class ScreenDesign:
         return replace(self, **changes)  # type: ignore[arg-type]
 
 
+_DEMO_MECHANISMS = (
+    "topoisomerase inhibitor",
+    "BCL-2 inhibitor",
+    "Aurora kinase inhibitor",
+    "tubulin polymerization inhibitor",
+    "actin polymerization inhibitor",
+    "mitochondrial uncoupler",
+    "SERCA inhibitor",
+    "RNA polymerase I inhibitor",
+    "mTOR inhibitor",
+    "Na+/K+-ATPase inhibitor",
+    "ARF1 GEF inhibitor",
+    "PPAR agonist",
+)
+
+
 def demo_design(*, n_plates: int = 1, seed: int = 0) -> ScreenDesign:
-    """Full 384-well plates: 16 mechanisms x 3 compounds and 8 inert ones at 3 doses, 2 wells each a plate.
+    """Full 384-well plates: 12 mechanisms x 3 compounds and 2 inert ones at 3 doses, 3 wells each a plate.
+
+    Three replicates among 40 controls are enough for a treatment to reach significance on one plate.
 
     Parameters
     ----------
@@ -215,14 +233,17 @@ def demo_design(*, n_plates: int = 1, seed: int = 0) -> ScreenDesign:
     --------
     >>> design = demo_design()
     >>> design.wells_needed, design.field_shape
-    (384, (360, 360))
+    (382, (360, 360))
     """
     return ScreenDesign(
         plate_format=384,
         n_plates=n_plates,
         n_batches=min(n_plates, 2),
+        mechanisms=_DEMO_MECHANISMS,
+        n_inert=2,
         doses_um=(0.8, 4.0, 20.0),
-        replicates=2,
+        replicates=3,
+        n_poscon=8,
         seed=seed,
     )
 

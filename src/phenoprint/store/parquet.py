@@ -38,21 +38,18 @@ def group_rows(schema: pa.Schema) -> int:
 
 
 @contextmanager
-def parquet_writer(path: Path, schema: pa.Schema, *, passing: bool = False) -> Iterator[pq.ParquetWriter]:
-    """Open a Parquet file for writing that takes its name only when the block ends well.
-
-    A `passing` file will be merged into another one soon: it is neither compressed nor encoded, which is twice as fast.
-    """
+def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Open a Parquet file for writing that takes its name only when the block ends well."""
     plain = [field.name for field in schema if not pa.types.is_floating(field.type)]
     with (
         atomic_file(path) as handle,
         pq.ParquetWriter(
             handle,
             schema,
-            compression="none" if passing else "zstd",
-            compression_level=None if passing else 1,
-            use_dictionary=False if passing else plain or False,
-            write_statistics=False if passing else [n for n in plain if n.startswith(_KEYS)] or False,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=plain or False,
+            write_statistics=[n for n in plain if n.startswith(_KEYS)] or False,
             store_schema=False,
         ) as writer,
     ):
@@ -75,7 +72,6 @@ def write_parquet(
     *,
     sort_by: Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
-    passing: bool = False,
 ) -> int:
     """Write a frame as one Parquet file, atomically.
 
@@ -89,8 +85,6 @@ def write_parquet(
         Columns to sort rows by, those of them that the frame has.
     metadata
         Texts kept in the footer.
-    passing
-        Whether the file will soon be merged into another one, so that writing fast matters more than its size.
 
     Returns
     -------
@@ -112,7 +106,7 @@ def write_parquet(
     """
     by = [name for name in sort_by if name in frame.columns]
     table = to_arrow(frame.sort(by, maintain_order=True) if by else frame)
-    with parquet_writer(path, table.schema, passing=passing) as writer:
+    with parquet_writer(path, table.schema) as writer:
         writer.write_table(table, row_group_size=group_rows(table.schema))
         if metadata:
             writer.add_key_value_metadata(dict(metadata))

@@ -1,6 +1,6 @@
 """Parts of a plate, written well by well while it is computed, and their merging into one file.
 
-A unit of work writes ``parts/<table>/Metadata_Plate=<p>/<well>.parquet``. `compact` merges them with the rows
+A unit of work writes ``parts/<table>/Metadata_Plate=<p>/<well>.arrow``. `compact` merges them with the rows
 that are already in ``tables``: a well that has a part, be it an empty one, is replaced by it. The merged file
 takes its name in one step and the parts are removed after that, so that a run killed anywhere can compact
 again and gets the same table. Memory is bounded by one row group, whatever the plate holds.
@@ -15,9 +15,16 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.store._merge import Source, StoredWell, merge, read_source, wells_metadata
+from phenoprint.store._merge import (
+    PART_SUFFIX,
+    Source,
+    StoredWell,
+    merge,
+    read_source,
+    wells_metadata,
+    write_source,
+)
 from phenoprint.store.layout import decode_name, encode_name, partition
-from phenoprint.store.parquet import write_parquet
 from phenoprint.store.schemas import PLATE, WELL, Table, conform, get_table
 
 __all__ = ["compact", "drop_wells", "pending_wells", "stored_wells", "wells_footer", "write_part"]
@@ -66,13 +73,7 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame, *, plate: str, wel
             f"others, such as plate {found[PLATE]!r}, well {found[WELL]!r}"
         )
     path = _part(folder, table, plate, well)
-    write_parquet(
-        rows,
-        path,
-        sort_by=declared.sort_by,
-        metadata=wells_metadata({well: StoredWell(rows.height, key)}),
-        passing=True,
-    )
+    write_source(rows.sort(declared.sort_by), path, {well: StoredWell(rows.height, key)})
     return path
 
 
@@ -168,11 +169,11 @@ def _merged(folder: Path, table: str, plate: str) -> Path:
 
 
 def _part(folder: Path, table: str, plate: str, well: str) -> Path:
-    return partition(folder, table, plate, root="parts") / f"{encode_name(well)}.parquet"
+    return partition(folder, table, plate, root="parts") / f"{encode_name(well)}{PART_SUFFIX}"
 
 
 def _parts(folder: Path, table: str, plate: str) -> dict[str, Path]:
-    files = partition(folder, table, plate, root="parts").glob("*.parquet")
+    files = partition(folder, table, plate, root="parts").glob(f"*{PART_SUFFIX}")
     return {decode_name(path.stem): path for path in sorted(files)}
 
 

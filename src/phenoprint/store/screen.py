@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from phenoprint.errors import SchemaError, ScreenError, ScreenNotFoundError, UnknownNameError, UsageError
 from phenoprint.store import catalog, lock, parts, receipts
 from phenoprint.store._atomic import write_bytes
-from phenoprint.store._merge import StoredWell
+from phenoprint.store._merge import PART_SUFFIX, StoredWell
 from phenoprint.store._sql import translate
 from phenoprint.store.layout import CONFIG, partition, plate_of, table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import read_table, write_parquet
@@ -340,6 +340,6 @@ def _names(folder: Path) -> list[str]:
 def _table_state(folder: Path, table: str) -> tuple[str, int, int, int, int, int]:
     files = table_files(folder, table)
     plates = {plate_of(file.relative_to(folder)) for file in files if file.parent.name != table}
-    waiting = len(list((folder / "parts" / table).glob("*/*.parquet")))
+    waiting = len(list((folder / "parts" / table).glob(f"*/*{PART_SUFFIX}")))
     rows = sum(pq.read_metadata(file).num_rows for file in files)
     return table, rows, len(plates), len(files), sum(file.stat().st_size for file in files), waiting

@@ -21,7 +21,7 @@ SITE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 CELL = [*SITE, "Metadata_ObjectNumber"]
 WELL = ["Metadata_Plate", "Metadata_Well"]
 # A spread that was pooled over plates is a note on a feature, not its loss.
-_IS_LOST = ~pl.col("status").is_in(["ok", "pooled"])
+_IS_LOST = ~pl.col("status").is_in(["ok", "pooled", "limited"])
 
 
 class FlagImages(Step):
@@ -248,12 +248,13 @@ class Normalize(Step):
         return {
             "method": config.profiles.normalize,
             "reference": config.profiles.reference,
+            "limit": config.profiles.limit,
             "min_cells": config.profiles.min_cells,
         }
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Normalize all plates; features without spread become rows of ``feature_status``."""
-        from phenoprint.profiles import feature_columns, normalize_with_status
+        from phenoprint.profiles import feature_columns, limit_values_with_status, normalize_with_status
 
         section = context.config.profiles
         profiles = context.table("profile_well").collect()
@@ -265,6 +266,10 @@ class Normalize(Step):
                 '(set Metadata_pert_type in the plate map, or profiles.reference = "all")'
             )
         result = normalize_with_status(profiles, method=section.normalize, by=["Metadata_Plate"], reference=reference)
+        frame, status_rows = result.frame, [result.status]
+        if section.limit is not None:
+            limited = limit_values_with_status(frame, section.limit)
+            frame, status_rows = limited.frame, [result.status, limited.status]
         rows = []
         n_features = len(feature_columns(profiles))
         for (plate,), status in result.status.group_by("Metadata_Plate", maintain_order=True):
@@ -273,7 +278,7 @@ class Normalize(Step):
         wells = profiles.group_by("Metadata_Plate").len().sort("Metadata_Plate")
         rows += [ledger_rows(self.name, plate, unit_of_count="wells", n_in=count) for plate, count in wells.iter_rows()]
         return Outcome(
-            {"profile_normalized": result.frame.sort(WELL), "feature_status": result.status}, pl.concat(rows)
+            {"profile_normalized": frame.sort(WELL), "feature_status": pl.concat(status_rows)}, pl.concat(rows)
         )
 
 

@@ -1,0 +1,62 @@
+"""Hold normalized values within limits, so that no single feature outweighs all others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from phenoprint.errors import UsageError
+from phenoprint.profiles.frames import feature_columns, to_polars
+from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
+
+if TYPE_CHECKING:
+    from phenoprint.profiles.frames import FrameLike
+
+__all__ = ["limit_values_with_status"]
+
+
+def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
+    """Bring values beyond ``limit`` spreads back to it, and tell how many there were.
+
+    A cosine or correlation over thousands of features is ruled by the few that lie hundreds of spreads from the
+    controls; beyond some tens of spreads how far a value lies says nothing more.
+
+    Parameters
+    ----------
+    frame
+        Normalized profiles, in units of the controls' spread.
+    limit
+        Largest absolute value that stays.
+
+    Returns
+    -------
+    WithStatus
+        The profiles, and a row of ``feature_status`` (step ``limit``, status ``limited``, value: how many) for each
+        feature with a value beyond the limit.
+
+    Raises
+    ------
+    UsageError
+        If the limit is not above 0.
+
+    Examples
+    --------
+    >>> limited = limit_values_with_status(pl.DataFrame({"x": [1.0, -300.0, None]}), 20.0)
+    >>> limited.frame["x"].to_list(), limited.status["value"].to_list()
+    ([1.0, -20.0, None], [1.0])
+    """
+    if not limit > 0:
+        raise UsageError(f"limit must be above 0, found {limit}")
+    data = to_polars(frame)
+    features = feature_columns(data)
+    if not features or data.is_empty():
+        return WithStatus(data, status_frame("limit", []))
+    beyond = data.select(pl.col(features).abs() > limit).sum().row(0)
+    rows = [
+        StatusRow(None, name, "limited", f"{n} values beyond {limit:g} spreads were brought back to it", float(n))
+        for name, n in zip(features, beyond, strict=True)
+        if n
+    ]
+    limited = data.with_columns(pl.col(features).clip(-limit, limit))
+    return WithStatus(limited, status_frame("limit", rows))
