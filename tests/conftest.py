@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from phenoprint.pipeline import RunResult, SimulatedScreen
+
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
+
+# The lean preset keeps the runs quick; the full one is tested with the features.
+LEAN = """
+[features]
+preset = "minimal"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +45,42 @@ def reference_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"CellProfiler reference absent: no folder {root}; set PHENOPRINT_REFERENCE to its parent")
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> SimulatedScreen:
+    """One simulated 24-well plate of images with its plate map and truth; read only."""
+    from phenoprint.pipeline import simulate_screen
+    from phenoprint.simulate import tiny_design
+
+    simulated = simulate_screen(
+        tmp_path_factory.mktemp("tiny") / "tiny", design=tiny_design(seed=1), workers=1, masks=True
+    )
+    simulated.config.write_text(simulated.config.read_text() + LEAN)
+    return simulated
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_images: SimulatedScreen, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """The tiny plate, run with one worker; read only."""
+    from phenoprint.pipeline import run_screen
+
+    return run_screen(tiny_images.config, output=tmp_path_factory.mktemp("screens") / "tiny", workers=1)
+
+
+@pytest.fixture
+def own_images(tiny_images: SimulatedScreen, tmp_path: Path) -> Callable[[], Path]:
+    """Return a function that copies the tiny plate's images; it returns the copy's configuration."""
+
+    def copy() -> Path:
+        target = tmp_path / "own"
+        shutil.copytree(tiny_images.folder, target, ignore=shutil.ignore_patterns("truth"))
+        return target / tiny_images.config.name
+
+    return copy
+
+
+@pytest.fixture
+def own_screen(tiny_run: RunResult, tmp_path: Path) -> Path:
+    """A copy of the finished tiny screen that a test may change."""
+    return Path(shutil.copytree(tiny_run.screen.path, tmp_path / "screen"))

@@ -35,7 +35,7 @@ def readouts(wells: pl.DataFrame) -> pl.DataFrame:
 
 
 def verdicts(table: pl.DataFrame, name: str = "p1") -> dict[str, str]:
-    return dict(table.filter(Metadata_Plate=name).select("check", "verdict").iter_rows())
+    return dict(table.filter(Metadata_Plate=name).select("criterion", "verdict").iter_rows())
 
 
 def fields(share: float, name: str = "p1") -> pl.DataFrame:
@@ -63,7 +63,7 @@ def test_good_plate_passes_everything() -> None:
         "poscon_retrieval",
         "flagged_fields",
     } <= set(verdicts(table))
-    assert table.filter(check="flagged_fields")["value"].item() == pytest.approx(0.02)
+    assert table.filter(criterion="flagged_fields")["value"].item() == pytest.approx(0.02)
 
 
 def test_each_vice_is_named_and_only_it() -> None:
@@ -76,12 +76,12 @@ def test_each_vice_is_named_and_only_it() -> None:
     assert bad["edge_cell_count"] == "fail"
     assert bad["flagged_fields"] == "fail"
     assert bad["cell_count"] == "pass" or bad["cell_count"] == "warn"
-    assert "Cliff's delta -" in table.filter(Metadata_Plate="p2", check="edge_cell_count")["reason"].item()
+    assert "Cliff's delta -" in table.filter(Metadata_Plate="p2", criterion="edge_cell_count")["reason"].item()
 
 
 def test_z_prime_value_and_limits() -> None:
     wells = plate(effect=10.0)
-    row = plate_acceptance(wells, readouts=readouts(wells)).filter(check="z_prime:ratio").to_dicts()[0]
+    row = plate_acceptance(wells, readouts=readouts(wells)).filter(criterion="z_prime:ratio").to_dicts()[0]
     pos = readouts(wells).filter(Metadata_pert_type="poscon")["ratio"]
     neg = readouts(wells).filter(Metadata_pert_type="negcon")["ratio"]
     expected = 1 - 3 * (pos.std() + neg.std()) / abs(pos.mean() - neg.mean())  # type: ignore[operator, arg-type]
@@ -109,7 +109,7 @@ def test_what_cannot_be_judged_says_so() -> None:
     assert found["negative_controls"] == "fail"
     assert found["z_prime:ratio"] is None
     assert found["cell_count"] is None
-    assert table.filter(check="z_prime:ratio")["reason"].item().startswith("not judged: 0 positive and 0 negative")
+    assert table.filter(criterion="z_prime:ratio")["reason"].item().startswith("not judged: 0 positive and 0 negative")
     unannotated = plate().with_columns(Metadata_pert_type=pl.lit(None, dtype=pl.String))
     assert verdicts(plate_acceptance(unannotated))["poscon_retrieval"] is None
     with pytest.raises(UnknownNameError, match="Metadata_pert_type"):

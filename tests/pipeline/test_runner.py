@@ -31,7 +31,7 @@ KEYS = {
     "profile_selected": ["Metadata_Well"],
     "profile_consensus": ["Metadata_perturbation"],
     "activity": ["Metadata_perturbation"],
-    "plate_acceptance": ["Metadata_Plate", "check"],
+    "plate_acceptance": ["Metadata_Plate", "criterion"],
     "feature_status": ["step", "feature", "status"],
     "ledger": ["step", "Metadata_Well", "unit_of_count", "reason"],
     "gallery": ["Metadata_perturbation", "rank"],

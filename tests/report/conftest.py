@@ -307,7 +307,7 @@ def _answers(
         "dose_response": fits,
         "plate_acceptance": pl.DataFrame(
             checks,
-            schema=["Metadata_Plate", "check", "value", "threshold", "verdict", "reason"],
+            schema=["Metadata_Plate", "criterion", "value", "threshold", "verdict", "reason"],
             orient="row",
             infer_schema_length=None,
         ),

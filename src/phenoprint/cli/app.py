@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     except PhenoprintError as error:
         if os.environ.get("PHENOPRINT_DEBUG"):
             raise
-        errors.print(f"[bold red]error[/]  {escape(str(error))}")
+        errors.print(f"[bold red]error[/]  {escape(str(error))}", soft_wrap=True)
         code = USAGE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
         errors.print("stopped; what is done is kept, the same command goes on from here")

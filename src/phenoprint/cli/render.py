@@ -86,7 +86,7 @@ class ProgressDisplay:
             case StepFinished():
                 self._finish(event)
             case Message(text=text, level="warning"):
-                errors.print(f"[yellow]note[/]  {escape(text)}")
+                errors.print(f"[yellow]note[/]  {escape(text)}", soft_wrap=True)
             case Message(text=text):
                 errors.print(f"[dim]{escape(text)}[/]")
 
@@ -100,7 +100,9 @@ class ProgressDisplay:
         if event.error is not None:
             self._failures += 1
             if self._failures <= 5:
-                errors.print(f"[red]failed[/] {escape(event.step)} {escape(event.unit)}: {escape(event.error)}")
+                errors.print(
+                    f"[red]failed[/] {escape(event.step)} {escape(event.unit)}: {escape(event.error)}", soft_wrap=True
+                )
             elif self._failures == 6:
                 errors.print("[red]failed[/] ... and more: see 'phenoprint status'")
         if event.step in self._tasks:

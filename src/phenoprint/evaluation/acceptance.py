@@ -23,7 +23,7 @@ __all__ = ["PLATE_ACCEPTANCE_SCHEMA", "AcceptanceLimits", "plate_acceptance"]
 
 PLATE_ACCEPTANCE_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_Plate": pl.String,
-    "check": pl.String,
+    "criterion": pl.String,
     "value": pl.Float64,
     "threshold": pl.Float64,
     "verdict": pl.String,
@@ -99,7 +99,7 @@ def plate_acceptance(
     Returns
     -------
     polars.DataFrame
-        ``Metadata_Plate``, ``check``, ``value``, ``threshold`` (the limit that was broken, else the one that
+        ``Metadata_Plate``, ``criterion``, ``value``, ``threshold`` (the limit that was broken, else the one that
         warns), ``verdict`` (``pass``, ``warn`` or ``fail``; NULL where the plate lacks what the check needs),
         ``reason``. Checks: ``negative_controls``, ``cell_count``, ``edge_cell_count``, ``row_cell_count``,
         ``column_cell_count``, ``z_prime:<readout>``, ``edge:<readout>``, ``poscon_retrieval``,

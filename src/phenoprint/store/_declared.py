@@ -351,13 +351,13 @@ _ALL: tuple[Table, ...] = (
         "One row a plate and check: may the plate be used",
         (
             _PLATE,
-            Column("check", TEXT, "What is checked", nullable=False),
+            Column("criterion", TEXT, "What is checked", nullable=False),
             Column("value", REAL, "What was found"),
             Column("threshold", REAL, "What is asked"),
             Column("verdict", TEXT, "pass, warn or fail; NULL where the check could not be made"),
             _REASON,
         ),
-        key=("Metadata_Plate", "check"),
+        key=("Metadata_Plate", "criterion"),
         references=(_TO_PLATE,),
     ),
     Table(

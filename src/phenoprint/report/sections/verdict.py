@@ -19,14 +19,14 @@ SYMBOL = {"pass": "✓", "warn": "!", "fail": "✕", "none": "–"}
 def verdict(context: Context) -> Section:
     """Judge each plate by the rows of ``plate_acceptance``; without them, show the plate's numbers unjudged."""
     frame = context.tables.find("plate_acceptance")
-    judged = frame is not None and {"Metadata_Plate", "check", "verdict"} <= set(frame.columns)
+    judged = frame is not None and {"Metadata_Plate", "criterion", "verdict"} <= set(frame.columns)
     rows: dict[str, list[dict[str, object]]] = {}
     if judged and frame is not None:
-        for row in frame.sort("Metadata_Plate", "check").iter_rows(named=True):
+        for row in frame.sort("Metadata_Plate", "criterion").iter_rows(named=True):
             rows.setdefault(str(row["Metadata_Plate"]), []).append(row)
     cards, verdicts = [], []
     for plate in context.plates:
-        checks = sorted(rows.get(plate, []), key=lambda row: (ORDER.get(str(row["verdict"]), 3), str(row["check"])))
+        checks = sorted(rows.get(plate, []), key=lambda row: (ORDER.get(str(row["verdict"]), 3), str(row["criterion"])))
         worst = str(checks[0]["verdict"]) if checks and str(checks[0]["verdict"]) in ORDER else "none"
         verdicts.append(worst)
         cards.append(_card(context, plate, worst, checks))
@@ -81,7 +81,7 @@ def _card(context: Context, plate: str, worst: str, checks: list[dict[str, objec
 
 def _check(row: dict[str, object]) -> Html:
     kind = str(row["verdict"]) if str(row["verdict"]) in ORDER else "none"
-    name = str(row["check"])
+    name = str(row["criterion"])
     plain = name.replace("z_prime", "Z'").replace("_", " ").replace(":", ": ")
     meaning = meaning_of_check(name)
     value, threshold = row.get("value"), row.get("threshold")

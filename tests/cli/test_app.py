@@ -1,0 +1,191 @@
+"""The command line: what it prints, in which form, and with which exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from phenoprint.cli.app import main
+from phenoprint.pipeline import RunResult, SimulatedScreen
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    """Return a function that runs the command line and gives exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_query_prints_a_table_csv_json_and_parquet(call: Call, tiny_run: RunResult, tmp_path: Path) -> None:
+    screen, sql = tiny_run.screen.path, "SELECT Metadata_Well, has_images FROM well ORDER BY 1 LIMIT 2"
+    code, out, _ = call("query", screen, sql)
+    assert code == 0
+    assert "A01" in out
+    assert "2 rows" in out
+    code, out, _ = call("query", screen, sql, "--csv")
+    assert pl.read_csv(io.StringIO(out)).columns == ["Metadata_Well", "has_images"]
+    code, out, _ = call("query", screen, sql, "--json")
+    assert json.loads(out) == [
+        {"Metadata_Well": "A01", "has_images": True},
+        {"Metadata_Well": "A02", "has_images": True},
+    ]
+    code, out, err = call("query", screen, sql, "--parquet", tmp_path / "x.parquet")
+    assert pl.read_parquet(tmp_path / "x.parquet").height == 2
+    assert "2 rows" in err
+    assert not out
+
+
+def test_query_without_sql_lists_what_there_is(call: Call, tiny_run: RunResult) -> None:
+    code, out, _ = call("query", tiny_run.screen.path, "--json")
+    names = {row["table_name"] for row in json.loads(out)}
+    assert {"well", "cell", "ledger", "wells_flagged"} <= names
+    assert not any(name.startswith(("pg_", "duckdb_", "catalog")) for name in names)
+
+
+def test_query_from_standard_input(call: Call, tiny_run: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 1 AS one"))
+    assert json.loads(call("query", tiny_run.screen.path, "-", "--json")[1]) == [{"one": 1}]
+
+
+def test_misspelt_names_are_corrected_in_the_message(call: Call, tiny_run: RunResult) -> None:
+    code, out, err = call("query", tiny_run.screen.path, "SELECT Metadata_Wel FROM well")
+    assert code == 2
+    assert "Metadata_Well" in err
+    assert not out
+    code, _, err = call("query", tiny_run.screen.path, "SELECT * FROM wel")
+    assert code == 2
+    assert "'well'" in err
+
+
+def test_two_output_forms_are_wrong_usage(call: Call, tiny_run: RunResult) -> None:
+    code, _, err = call("query", tiny_run.screen.path, "SELECT 1", "--csv", "--json")
+    assert code == 2
+    assert "one of" in err
+
+
+def test_query_cannot_change_a_screen(call: Call, tiny_run: RunResult) -> None:
+    code, _, _ = call("query", tiny_run.screen.path, "DROP TABLE well")
+    assert code != 0
+    assert call("query", tiny_run.screen.path, "SELECT count(*) AS n FROM well", "--json")[1].count("24") == 1
+
+
+def test_no_screen_there_fails_with_advice(call: Call, tmp_path: Path) -> None:
+    code, _, err = call("query", tmp_path / "nothing", "SELECT 1")
+    assert code == 1
+    assert "phenoprint run" in err
+
+
+def test_unknown_command_and_option_are_wrong_usage(call: Call, tiny_run: RunResult) -> None:
+    assert call("qerry")[0] == 2
+    assert call("query", tiny_run.screen.path, "SELECT 1", "--jsn")[0] == 2
+
+
+def test_wrong_configuration_is_wrong_usage(call: Call, tmp_path: Path) -> None:
+    config = tmp_path / "screen.toml"
+    config.write_text('[screen]\nname = "x"\n[images]\nrot = "y"\n')
+    code, _, err = call("run", config)
+    assert code == 2
+    assert "did you mean 'root'" in err
+
+
+def test_status_tells_steps_and_losses(call: Call, tiny_run: RunResult) -> None:
+    code, out, _ = call("status", tiny_run.screen.path, "--json")
+    state = json.loads(out)
+    assert code == 0
+    assert {row["step"] for row in state["steps"]} >= {"segment", "measure", "aggregate"}
+    assert state["failures"] == []
+    assert sum(row["n_lost"] for row in state["lost"]) > 0
+    code, out, _ = call("status", tiny_run.screen.path)
+    assert "segment" in out
+
+
+def test_run_again_reports_and_writes_the_report(call: Call, own_screen: Path) -> None:
+    code, out, err = call("run", own_screen, "-j", 1, "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert Path(record["report"]).is_file()
+    assert record["summary"]["wells"] == 24
+    assert all(step["done"] == 0 for step in record["steps"].values())
+    assert not err
+
+
+def test_report_goes_where_it_is_told(call: Call, tiny_run: RunResult, tmp_path: Path) -> None:
+    code, out, _ = call("report", tiny_run.screen.path, "-o", tmp_path / "r.html", "--json")
+    assert code == 0
+    assert Path(json.loads(out)["report"]) == tmp_path / "r.html"
+    assert "<html" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_bad_image_makes_the_run_partial(call: Call, own_images: Callable[[], Path], tmp_path: Path) -> None:
+    config = own_images()
+    next((config.parent / "images").rglob("A01_s1_DNA.tif")).write_bytes(b"")
+    code, out, _ = call("run", config, "-o", tmp_path / "s", "-j", 1, "--no-report")
+    assert code == 3
+    assert "partial" in out
+    code, out, _ = call("status", tmp_path / "s")
+    assert "A01_s1_DNA" in out.replace("\n", "") or "empty" in out
+
+
+def test_init_proposes_a_configuration_that_runs(call: Call, tiny_images: SimulatedScreen, tmp_path: Path) -> None:
+    code, out, _ = call("init", tiny_images.images, "--plate-map", tiny_images.plate_map, "-o", tmp_path / "mine")
+    assert code == 0
+    assert "plate map" in out
+    code, out, err = call("init", tiny_images.images, "-o", tmp_path / "mine")
+    assert code == 2
+    assert "--force" in err
+    config = tmp_path / "mine" / "screen.toml"
+    config.write_text(config.read_text().replace('# preset = "cell-painting-full"', 'preset = "minimal"'))
+    code, out, _ = call("run", tmp_path / "mine", "-j", 1, "--json", "--no-report")
+    assert code == 0, out
+    assert json.loads(out)["summary"]["wells"] == 24
+
+
+def test_init_without_images_says_what_is_there(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    code, _, err = call("init", tmp_path, "-o", tmp_path / "s")
+    assert code == 1
+    assert "no TIFF file" in err
+
+
+def test_data_list_show_and_missing_fetch(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PHENOPRINT_HOME", str(tmp_path))
+    rows = json.loads(call("data", "list", "--json")[1])
+    assert {"name": "bbbc013", "fetched": False}.items() <= rows[0].items()
+    assert json.loads(call("data", "show", "bbbc013", "--json")[1])["files"] == 192
+    code, _, err = call("data", "fetch", "bbbc013")
+    assert code == 2
+    assert "--mirror" in err
+    code, _, err = call("data", "fetch", "bbbc31")
+    assert code == 2
+    assert "did you mean 'bbbc013'" in err
+
+
+def test_verify_holds_and_then_does_not(call: Call, own_images: Callable[[], Path], tmp_path: Path) -> None:
+    config = own_images()
+    assert call("run", config, "-o", tmp_path / "s", "-j", 1, "--no-report")[0] == 0
+    code, out, _ = call("verify", tmp_path / "s", "--sample", 0.1, "--json")
+    found = json.loads(out)
+    assert (code, found["holds"], found["wells_replayed"], found["files_checked"]) == (0, True, 2, 120)
+    image = next((config.parent / "images").rglob("B02_s1_ER.tif"))
+    image.write_bytes(image.read_bytes()[:-10] + b"0123456789")
+    code, out, _ = call("verify", tmp_path / "s", "--json")
+    assert code == 1
+    assert [row["path"] for row in json.loads(out)["changed"]] == ["SIM-P01/B02_s1_ER.tif"]
+
+
+def test_version_and_help(call: Call) -> None:
+    assert call("--version")[1].startswith("phenoprint ")
+    assert "demo" in call("--help")[1]
