@@ -1,0 +1,96 @@
+"""From profiles to calls, on profiles whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from phenoprint.pipeline.calls import activity, dose_curves, moa_calls, replicate_score
+from phenoprint.profiles import consensus
+
+
+def profiles(*, replicates: int = 4, controls: int = 12, seed: int = 0) -> pl.DataFrame:
+    """Three mechanisms of two compounds each, one inert compound, controls; 30 features."""
+    rng = np.random.default_rng(seed)
+    axes = {moa: rng.normal(size=30) * 3 for moa in ("alpha", "beta", "gamma")}
+    rows, values = [], []
+    for compound, moa in [(f"{m}-{i}", m) for m in axes for i in (1, 2)] + [("inert", None)]:
+        for _ in range(replicates):
+            rows.append((compound, moa, "trt"))
+            values.append((axes[moa] if moa else 0.0) + rng.normal(size=30) * 0.5)
+    for _ in range(controls):
+        rows.append(("DMSO", None, "negcon"))
+        values.append(rng.normal(size=30) * 0.5)
+    frame = pl.DataFrame(rows, schema=["Metadata_compound", "Metadata_moa", "Metadata_pert_type"], orient="row")
+    features = pl.DataFrame(np.array(values), schema=[f"Cells_F_{i}" for i in range(30)])
+    described = frame.with_columns(
+        pl.lit("P").alias("Metadata_Plate"),
+        pl.Series("Metadata_Well", [f"{chr(65 + i // 24)}{i % 24 + 1:02d}" for i in range(frame.height)]),
+        (pl.col("Metadata_compound") + "@1 uM").alias("Metadata_perturbation"),
+        pl.lit(1.0).alias("Metadata_Concentration"),
+        pl.lit("uM").alias("Metadata_Concentration_Unit"),
+        pl.lit(100).cast(pl.Int64).alias("Metadata_Object_Count"),
+    )
+    return pl.concat([described, features], how="horizontal")
+
+
+def test_active_compounds_are_told_from_the_inert() -> None:
+    result = activity(profiles(), null_size=2000)
+    called = dict(result.select("Metadata_compound", "below_corrected_p").iter_rows())
+    assert called.pop("inert") is False
+    assert all(called.values())
+    assert set(result["n_replicates"]) == {4}
+
+
+def test_smallest_p_says_when_nothing_could_be_significant() -> None:
+    result = activity(profiles(replicates=2, controls=4), null_size=2000)
+    assert result["smallest_p"].min() > 0.01
+    assert not result["below_corrected_p"].any()
+
+
+def test_without_controls_or_replicates_there_is_no_activity() -> None:
+    frame = profiles()
+    assert activity(frame.filter(pl.col("Metadata_pert_type") == "trt")).is_empty()
+    assert activity(frame.unique("Metadata_perturbation")).is_empty()
+
+
+def test_mechanisms_are_called_beside_their_baselines() -> None:
+    frame = profiles()
+    treatments = consensus(frame, by=["Metadata_perturbation"])
+    predictions, scores = moa_calls(treatments, activity(frame, null_size=2000))
+    value = dict(scores.select("score", "value").iter_rows())
+    assert value["moa_accuracy"] == 1.0
+    assert value["moa_accuracy_shuffled_labels"] < 0.7
+    assert predictions.height == 6
+    assert predictions["is_correct"].all()
+    neighbours = predictions.select("Metadata_compound", "nearest").rows()
+    assert all(compound != nearest and compound[:-1] == nearest[:-1] for compound, nearest in neighbours)
+
+
+def test_replicates_are_scored() -> None:
+    score = replicate_score(profiles())
+    assert score["score"].to_list() == ["replicates_reproducible"]
+    assert 0.8 < score["value"][0] <= 1.0
+
+
+def test_dose_curve_finds_its_middle_and_leaves_controls_out() -> None:
+    doses = np.repeat([0.1, 0.3, 1.0, 3.0, 10.0, 30.0], 3)
+    wells = pl.DataFrame(
+        {
+            "Metadata_Plate": "P",
+            "Metadata_Well": [f"A{i + 1:02d}" for i in range(18)] + ["B01"],
+            "Metadata_compound": "drug",
+            "Metadata_Concentration": [*doses, 500.0],
+            "Metadata_Concentration_Unit": "uM",
+            "Metadata_pert_type": ["trt"] * 18 + ["poscon"],
+        }
+    )
+    response = [*(2 * doses / (doses + 2.0)), 50.0] + np.random.default_rng(0).normal(0, 0.01, 19)
+    values = wells.select("Metadata_Plate", "Metadata_Well").with_columns(
+        pl.lit("ratio").alias("readout"), pl.Series("value", response)
+    )
+    curve = dose_curves(values, wells, ["ratio"]).row(0, named=True)
+    assert curve["ec50"] == pytest.approx(2.0, rel=0.1)
+    assert (curve["n_wells"], curve["n_doses"], curve["status"]) == (18, 6, "ok")
+    assert dose_curves(values, wells, []).is_empty()
