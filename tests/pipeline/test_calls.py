@@ -86,7 +86,7 @@ def test_dose_curve_finds_its_middle_and_leaves_controls_out() -> None:
             "Metadata_pert_type": ["trt"] * 18 + ["poscon"],
         }
     )
-    response = [*(2 * doses / (doses + 2.0)), 50.0] + np.random.default_rng(0).normal(0, 0.01, 19)
+    response = np.append(2 * doses / (doses + 2.0), 50.0) + np.random.default_rng(0).normal(0, 0.01, 19)
     values = wells.select("Metadata_Plate", "Metadata_Well").with_columns(
         pl.lit("ratio").alias("readout"), pl.Series("value", response)
     )

@@ -21,6 +21,8 @@ GALLERY_SCHEMA = {
 }
 CELL = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
 _DEFAULT_CROP_PX = 64
+# What makes a cell look typical: its size and shape, and how bright it is in each stain.
+_LOOKS = ("AreaShape_Area", "AreaShape_Eccentricity", "AreaShape_FormFactor", "AreaShape_Solidity", "_Intensity_")
 # A crop shows a cell with some surroundings: this many nucleus diameters across.
 _NUCLEI_ACROSS = 4.0
 
@@ -60,8 +62,7 @@ def typical_cells(cells: pl.DataFrame, count: int) -> pl.DataFrame:
     the treatment's own MAD.
     """
     complete = [name for name, n in zip(cells.columns, cells.null_count().row(0), strict=True) if n == 0]
-    placed = ("Location", "BoundingBox", "AreaShape_Center")
-    features = [name for name in feature_columns(cells.select(complete)) if not any(word in name for word in placed)]
+    features = feature_columns(cells.select(complete))
     matrix = cells.select(features).to_numpy().astype(np.float64)
     middle = np.median(matrix, axis=0)
     spread = np.median(np.abs(matrix - middle), axis=0)
@@ -125,10 +126,18 @@ def make_gallery(context: Context) -> pl.DataFrame:
 def _choose_cells(context: Context, wells: pl.DataFrame, treatments: list[str], count: int) -> pl.DataFrame:
     """Return the typical cells of each treatment with their centres, plate by plate to bound the memory."""
     parts = []
+    names = context.table("cell").collect_schema().names()
+    looks = [name for name in names if any(word in name for word in _LOOKS) and "Center" not in name]
     for (plate,), group in wells.sort("Metadata_Plate").group_by("Metadata_Plate", maintain_order=True):
         here = (pl.col("Metadata_Plate") == plate) & pl.col("Metadata_Well").is_in(group["Metadata_Well"].implode())
         flagged = context.table("cell_quality").filter(here & (pl.col("is_outlier") | pl.col("touches_border")))
-        cells = context.table("cell").filter(here).collect().join(flagged.select(CELL).collect(), on=CELL, how="anti")
+        cells = (
+            context.table("cell")
+            .filter(here)
+            .select(*CELL, *looks)
+            .collect()
+            .join(flagged.select(CELL).collect(), on=CELL, how="anti")
+        )
         centres = context.table("object").filter(here).select(*CELL, "Location_Center_Y", "Location_Center_X").collect()
         cells = cells.join(group.select("Metadata_Well", "Metadata_perturbation"), on="Metadata_Well", how="left")
         for (treatment,), rows in cells.group_by("Metadata_perturbation", maintain_order=True):

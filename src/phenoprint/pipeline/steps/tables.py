@@ -20,6 +20,8 @@ __all__ = ["Aggregate", "Consensus", "FlagCells", "FlagImages", "Normalize", "Se
 SITE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 CELL = [*SITE, "Metadata_ObjectNumber"]
 WELL = ["Metadata_Plate", "Metadata_Well"]
+# Cells with all their features that are in memory at a time: about 400 MB of the full preset.
+_CELLS_AT_ONCE = 20_000
 # A spread that was pooled over plates is a note on a feature, not its loss.
 _IS_LOST = ~pl.col("status").is_in(["ok", "pooled", "limited"])
 
@@ -133,27 +135,19 @@ class Aggregate(Step):
 
         config = context.config
         here = pl.col("Metadata_Plate") == unit.plate
-        cells = context.table("cell").filter(here).collect()
-        flags = context.table("cell_quality").filter(here).collect()
-        sites = (
-            context.table("image_quality")
-            .filter(here)
-            .group_by(SITE)
-            .agg(pl.col("is_flagged").any().alias("_site"))
-            .collect()
-        )
-        reason = _exclusion_reason(config)
-        kept = strict_join(cells, flags, on=CELL).join(sites, on=SITE, how="left").with_columns(reason.alias("_reason"))
-        ledger = self._ledger(unit, context, kept)
-        kept = kept.filter(pl.col("_reason").is_null()).drop(
-            "_reason", "_site", "is_outlier", "reasons", "touches_border"
-        )
-        kept = kept.with_columns(*_readouts(config, kept))
-        profiles = aggregate(kept.drop(list(config.profiles.readouts)), by=WELL, statistic=config.profiles.statistic)
-        wells = context.wells(unit.plate)
-        annotated = _annotate(profiles, wells)
-        readout = _well_readouts(kept, list(config.profiles.readouts))
-        return Outcome({"profile_well": annotated, "readout": readout}, ledger)
+        names = list(config.profiles.readouts)
+        fates = _fates(unit, context)
+        profiles, readouts = [], []
+        for wells in _batches(fates):
+            chosen = pl.col("Metadata_Well").is_in(wells)
+            cells = context.table("cell").filter(here & chosen).collect()
+            kept = strict_join(cells, fates.filter(chosen), on=CELL).filter(pl.col("_reason").is_null()).drop("_reason")
+            kept = kept.with_columns(*_readouts(config, kept))
+            profiles.append(aggregate(kept.drop(names), by=WELL, statistic=config.profiles.statistic))
+            readouts.append(_well_readouts(kept, names))
+        annotated = _annotate(pl.concat(profiles), context.wells(unit.plate))
+        tables = {"profile_well": annotated, "readout": pl.concat(readouts).sort("readout", *WELL)}
+        return Outcome(tables, self._ledger(unit, context, fates))
 
     def _ledger(self, unit: Unit, context: Context, cells: pl.DataFrame) -> pl.DataFrame:
         """Balance cells by well, and wells by whether a cell is left."""
@@ -172,6 +166,29 @@ class Aggregate(Step):
             lost = {empty[well]: 1} if well in empty else {}
             rows.append(ledger_rows(self.name, unit.plate, well, unit_of_count="wells", n_in=1, lost=lost))
         return pl.concat(rows)
+
+
+def _fates(unit: Unit, context: Context) -> pl.DataFrame:
+    """Return every cell of a plate with why it does not count; NULL if it does."""
+    here = pl.col("Metadata_Plate") == unit.plate
+    flags = context.table("cell_quality").filter(here).collect()
+    flagged = pl.col("is_flagged").any().alias("_site")
+    sites = context.table("image_quality").filter(here).group_by(SITE).agg(flagged).collect()
+    joined = flags.join(sites, on=SITE, how="left")
+    return joined.select(*CELL, _exclusion_reason(context.config).alias("_reason")).sort(CELL)
+
+
+def _batches(cells: pl.DataFrame) -> list[list[str]]:
+    """Split the wells of a plate so that a batch holds a bounded number of cells; at least one batch."""
+    batches: list[list[str]] = [[]]
+    held = 0
+    for well, count in cells.group_by("Metadata_Well").len().sort("Metadata_Well").iter_rows():
+        if held and held + count > _CELLS_AT_ONCE:
+            batches.append([])
+            held = 0
+        batches[-1].append(well)
+        held += count
+    return batches
 
 
 def _exclusion_reason(config: ScreenConfig) -> pl.Expr:
@@ -219,7 +236,7 @@ def _well_readouts(cells: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         )
         for name in names
     ]
-    return pl.concat([pl.DataFrame(schema=schema), *frames]).sort("readout", *WELL)
+    return pl.concat([pl.DataFrame(schema=schema), *frames])
 
 
 def _annotate(profiles: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
