@@ -28,6 +28,7 @@ FAULTS = {
     "B02": "saturated",
     "B03": "no cell",
     "B04": "not a TIFF",
+    "B05": "one cell",
 }
 UNREADABLE = ["A01", "A02", "A03", "A04", "A05", "A06", "B04"]
 
@@ -54,6 +55,9 @@ def _break(images: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 15, background.shape)
     tifffile.imwrite(path("B03"), (background + noise).clip(0, 65535).astype(np.uint16))
     path("B04").write_text("not an image")
+    y, x = np.ogrid[:160, :160]
+    cell = 12000 * np.exp(-((y - 80) ** 2 + (x - 80) ** 2) / (2 * 9.0**2))
+    tifffile.imwrite(path("B05"), (background + noise + cell).clip(0, 65535).astype(np.uint16))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +111,13 @@ def test_field_without_cells_is_said_so(broken_run: RunResult) -> None:
     row = broken_run.screen.sql("SELECT * FROM ledger WHERE Metadata_Well = 'B03' AND unit_of_count = 'wells'")
     assert row["n_out"].to_list() == [0]
     assert row["reason"].to_list() == ["no cell found"]
+
+
+def test_field_with_one_cell_is_flagged_with_its_count(broken_run: RunResult) -> None:
+    rows = broken_run.screen.sql("SELECT n_cells, is_flagged, reasons FROM image_quality WHERE Metadata_Well = 'B05'")
+    assert rows["n_cells"].unique().to_list() == [1]
+    assert rows["is_flagged"].all()
+    assert "cell" in rows["reasons"][0]
 
 
 def test_flagged_wells_are_listed_by_query(broken_run: RunResult) -> None:

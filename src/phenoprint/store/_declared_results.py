@@ -42,6 +42,21 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
         in_catalog="view",
     ),
     Table(
+        "quality_threshold",
+        "One row a plate, channel and measure: what is usual there, and where flags and notes begin",
+        (
+            _PLATE,
+            _CHANNEL,
+            Column("measure", TEXT, "focus_slope, background or n_cells", nullable=False),
+            Column("n_fields", LONG, "Fields it was learned from"),
+            Column("median", REAL, "Median over those fields"),
+            Column("spread", REAL, "1.4826 MAD, no less than can be told apart"),
+            Column("lower", REAL, "Below this a field is unusual"),
+            Column("upper", REAL, "Above this a field is unusual"),
+        ),
+        key=("Metadata_Plate", "Metadata_Channel", "measure"),
+    ),
+    Table(
         "calibration",
         "One row a plate whose nuclei were measured because no diameter was given",
         (

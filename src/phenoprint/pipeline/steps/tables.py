@@ -33,11 +33,11 @@ class FlagImages(Step):
     title = "Image flags"
     scope = Scope.PLATE
     needs = ("quality", "segment")
-    tables = ("image_quality",)
+    tables = ("image_quality", "quality_threshold")
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Join the metrics of each image with what was found in it, and flag."""
-        from phenoprint.images import flag_image_quality
+        from phenoprint.images import flag_image_quality, quality_thresholds
 
         here = pl.col("Metadata_Plate") == unit.plate
         metrics = context.table("image_metric").filter(here).collect()
@@ -60,7 +60,8 @@ class FlagImages(Step):
             )
             .drop("_area", "_pixels")
         )
-        flagged = _flag_unread(flag_image_quality(joined))
+        thresholds = quality_thresholds(joined)
+        flagged = _flag_unread(flag_image_quality(joined, thresholds=thresholds))
         bad = flagged.filter("is_flagged").select(SITE).unique()
         sites = flagged.select(SITE).unique()
         ledger = [
@@ -74,7 +75,8 @@ class FlagImages(Step):
             )
             for (well,), rows in sites.sort(SITE).group_by("Metadata_Well", maintain_order=True)
         ]
-        return Outcome({"image_quality": flagged.sort(*SITE, "Metadata_Channel")}, pl.concat(ledger))
+        tables = {"image_quality": flagged.sort(*SITE, "Metadata_Channel"), "quality_threshold": thresholds}
+        return Outcome(tables, pl.concat(ledger))
 
 
 def _flag_unread(flagged: pl.DataFrame) -> pl.DataFrame:
