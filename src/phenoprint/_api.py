@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,11 @@ def run(
     ScreenLockedError
         If another run holds the screen.
 
+    Warns
+    -----
+    UserWarning
+        If something of the screen could not be used.
+
     Examples
     --------
     >>> screen = phenoprint.run("workflows/screens/bbbc013.toml")  # doctest: +SKIP
@@ -76,7 +82,14 @@ def run(
     from phenoprint.pipeline import run_screen
 
     where = None if output is None else Path(output)
-    return run_screen(Path(config_path), output=where, workers=workers, retry_failed=retry_failed).screen
+    result = run_screen(Path(config_path), output=where, workers=workers, retry_failed=retry_failed)
+    if result.is_partial:
+        warnings.warn(
+            f"not everything of {result.screen.path} could be used; what and why: "
+            'screen.table("lost"), screen.status().failures',
+            stacklevel=2,
+        )
+    return result.screen
 
 
 def simulate(

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partial (something of the screen 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -17,6 +18,7 @@ from phenoprint.cli.render import console, errors
 __all__ = ["app", "main"]
 
 DONE, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
+_INTERRUPTED = 130  # what typer makes of an interrupt
 
 app = typer.Typer(
     name="phenoprint",
@@ -64,8 +66,13 @@ def main(arguments: list[str] | None = None) -> None:
 
     from phenoprint.errors import PhenoprintError, UsageError
 
+    for stream in (sys.stdout, sys.stderr):  # a Windows console may not speak the compounds' language
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         code = app(args=arguments, standalone_mode=False)
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt  # noqa: TRY301 - one place says what an interrupt means
     except PhenoprintError as error:
         if os.environ.get("PHENOPRINT_DEBUG"):
             raise

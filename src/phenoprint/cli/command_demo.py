@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from phenoprint.cli.command_run import print_summary, summarise
+from phenoprint.cli.command_run import exit_code, print_summary, summarise
 from phenoprint.cli.render import ProgressDisplay, console, print_json
 
 __all__ = ["demo"]
@@ -55,4 +55,4 @@ def demo(
         console.print(f"report  {report}")
         example = "SELECT * FROM activity ORDER BY mean_average_precision DESC LIMIT 5"
         console.print(f'ask     phenoprint query {result.screen.path} "{example}"')
-    return 0
+    return exit_code(result)

@@ -28,7 +28,7 @@ def init(
     proposal = propose(folder, name=name, plate_map=plate_map)
     target = output or Path.cwd() / (name or f"{folder.resolve().name}_screen")
     path = write_proposal(proposal, target, force=force)
-    problems = proposal.ingested.reconciliation.problems
+    problems = proposal.ingested.problems
     tables = proposal.ingested.tables
     if as_json:
         print_json(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from phenoprint.cli.render import console, errors, frame_json, print_frame, print_json
@@ -17,6 +19,18 @@ SELECT table_name, comment FROM duckdb_tables() WHERE table_name <> 'catalog_sta
 UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal
 ORDER BY table_name
 """
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame as CSV can hold it: pictures as their size, lists as JSON."""
+    casts: list[pl.Expr | pl.Series] = []
+    for name, dtype in frame.schema.items():
+        if dtype == pl.Binary:
+            casts.append(pl.format("<{} bytes>", pl.col(name).bin.size()).alias(name))
+        elif dtype.is_nested():
+            texts = [None if value is None else json.dumps(value, default=str) for value in frame[name].to_list()]
+            casts.append(pl.Series(name, texts, dtype=pl.String))
+    return frame.with_columns(casts)
 
 
 def query(
@@ -39,7 +53,7 @@ def query(
     opened = open_screen(screen)
     frame = opened.sql(_LISTING if sql is None else sys.stdin.read() if sql == "-" else sql)
     if csv:
-        sys.stdout.write(frame.write_csv())
+        sys.stdout.write(flat(frame).write_csv())
     elif as_json:
         print_json(frame_json(frame))
     elif parquet is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phenoprint.cli.render import ProgressDisplay, console, print_frame, print_json
 
-__all__ = ["report", "run", "status"]
+if TYPE_CHECKING:
+    from phenoprint.pipeline import RunResult
+
+__all__ = ["exit_code", "report", "run", "status"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ScreenPath = Annotated[Path, typer.Argument(metavar="SCREEN", help="A screen folder.")]
@@ -58,9 +61,19 @@ def run(
         console.print(f"screen  {result.screen.path}")
         if path is not None:
             console.print(f"report  {path}")
+        blocked = [name for name, count in result.summary.steps.items() if count.blocked]
+        if blocked:
+            console.print(f"[yellow]not done[/] because an earlier step failed: {', '.join(blocked)}")
         if result.is_partial:
             console.print("[yellow]partial[/]: some input could not be used; 'phenoprint status' says what and why")
-    return 3 if result.is_partial else 0
+    return exit_code(result)
+
+
+def exit_code(result: RunResult) -> int:
+    """Return 0 if all was done, 3 if some input could not be used, 1 if no profile came out."""
+    if not result.is_partial:
+        return 0
+    return 3 if "profile_well" in result.screen.tables() else 1
 
 
 def summarise(screen: object) -> dict[str, object]:
@@ -110,7 +123,7 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
                 print_frame(frame, limit=20, title=title)
         if state.lost.height:
             print_frame(state.lost, limit=20, title="lost, by step and reason")
-    return 3 if state.failures.height else 0
+    return 3 if state.is_partial else 0
 
 
 def report(

@@ -32,8 +32,8 @@ __all__ = ["ProgressDisplay", "console", "errors", "frame_json", "print_frame", 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
-# Where no terminal watches, a line now and then is enough to see that the run lives.
-_QUIET_SECONDS = 15.0
+# More columns than this do not fit a terminal side by side.
+_WIDEST = 16
 
 
 class _Rate(ProgressColumn):
@@ -132,6 +132,9 @@ def _cell(value: Any) -> str:
 
 def print_frame(frame: pl.DataFrame, *, limit: int | None = 100, title: str | None = None) -> None:
     """Print a frame as a table; says how many rows were left out."""
+    if frame.width > _WIDEST:
+        _print_wide(frame, limit=limit, title=title)
+        return
     table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
     numeric = {name for name, dtype in frame.schema.items() if dtype.is_numeric()}
     for name in frame.columns:
@@ -144,6 +147,23 @@ def print_frame(frame: pl.DataFrame, *, limit: int | None = 100, title: str | No
         console.print(f"[dim]{frame.height - shown.height:,} more of {frame.height:,} rows; --limit 0 shows all[/]")
 
 
+def _print_wide(frame: pl.DataFrame, *, limit: int | None, title: str | None) -> None:
+    """Print a frame of many columns turned on its side: a line a column, the first rows beside each other."""
+    shown = frame.head(min(limit or frame.height, 5))
+    names = frame.columns if frame.width <= 200 else [*frame.columns[:60], "..."]
+    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    table.add_column("column", overflow="fold")
+    for number in range(shown.height):
+        table.add_column(f"row {number + 1}", justify="right", overflow="fold")
+    for name in names:
+        values = ["..."] * shown.height if name == "..." else [_cell(value) for value in shown[name].to_list()]
+        table.add_row(escape(name), *values)
+    console.print(table)
+    console.print(
+        f"[dim]{frame.width:,} columns, {frame.height:,} rows; name fewer, or see all with --csv or --parquet[/]"
+    )
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
@@ -153,8 +173,10 @@ def _plain(value: Any) -> Any:
 
 
 def frame_json(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame as a list of records."""
-    return frame.to_dicts()
+    """Return a frame as a list of records; NaN and infinities, which JSON has not, become null."""
+    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    finite = frame.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in floats)
+    return finite.to_dicts()
 
 
 def print_json(data: Any) -> None:

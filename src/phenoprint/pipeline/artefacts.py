@@ -12,8 +12,10 @@ import numpy as np
 
 from phenoprint.images import Illumination, channel_limits, to_rgb
 from phenoprint.store import encode_name, write_bytes
+from phenoprint.store.layout import plate_of, table_files
 
 __all__ = [
+    "drop_table",
     "illumination_name",
     "mask_name",
     "read_illumination",
@@ -25,6 +27,16 @@ __all__ = [
 ]
 
 Array = np.ndarray[Any, Any]
+
+
+def drop_table(
+    root: Path, table: str, *, part: str | None = None, plate: str | None = None, keep: set[Path] | None = None
+) -> None:
+    """Remove the files of a table that a step wrote: of one plate, or of all but those to ``keep``."""
+    name = f"{part or table}.parquet"
+    for path in table_files(root, table):
+        if path.name == name and (plate is None or plate_of(path) == plate) and path not in (keep or set()):
+            path.unlink()
 
 
 def illumination_name(plate: str, channel: str) -> str:

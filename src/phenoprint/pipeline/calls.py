@@ -15,6 +15,7 @@ from phenoprint.profiles import feature_columns
 
 __all__ = ["activity", "dose_curves", "moa_calls", "replicate_score"]
 
+_IS_NEGCON = "Metadata_is_negcon"
 _DESCRIBE = [
     "Metadata_perturbation",
     "Metadata_compound",
@@ -106,11 +107,11 @@ def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) 
         )
     )
     scored = average_precision(
-        pl.concat([queries, singles]),
+        pl.concat([queries, singles]).with_columns((pl.col("Metadata_pert_type") == "negcon").alias(_IS_NEGCON)),
         pos_sameby=["Metadata_perturbation"],
         pos_diffby=[],
         neg_sameby=["Metadata_Plate"],
-        neg_diffby=["Metadata_pert_type", "Metadata_perturbation"],
+        neg_diffby=[_IS_NEGCON],  # by role, or positive controls would be negatives of treatments
     )
     scored = scored.filter((pl.col("Metadata_pert_type") != "negcon") & pl.col("average_precision").is_not_null())
     result = mean_average_precision(scored, sameby=["Metadata_perturbation"], null_size=null_size, seed=seed)
@@ -154,6 +155,8 @@ def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -
     tuple
         Predictions, one row a treatment, and scores, one row a score.
     """
+    if not {"Metadata_moa", "Metadata_compound", "Metadata_pert_type"} <= set(consensus.columns):
+        return pl.DataFrame(schema=PREDICTION_SCHEMA), pl.DataFrame(schema=SCORE_SCHEMA)
     found = active.filter(pl.col("below_corrected_p").fill_null(False))["Metadata_perturbation"]
     called = consensus.filter(
         pl.col("Metadata_perturbation").is_in(found.implode())

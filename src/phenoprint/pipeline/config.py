@@ -122,7 +122,8 @@ class CellQualitySection(_Section):
 class ProfilesSection(_Section):
     """From cells to profiles.
 
-    ``limit`` holds normalized values within so many spreads of the reference. ``readouts`` are named SQL expressions
+    ``min_cells`` is how many cells a well needs to serve as reference. ``limit`` holds the values of selected
+    features within so many spreads of the reference. ``readouts`` are named SQL expressions
     over the columns of a cell, such as
     ``"ln(Nuclei_Intensity_MeanIntensity_GFP / Cytoplasm_Intensity_MeanIntensity_GFP)"``; the median of a well is kept.
     """

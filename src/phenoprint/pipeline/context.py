@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +31,12 @@ def site_order(sites: pl.Series) -> list[str]:
     )
 
 
-@cache
+@lru_cache(maxsize=4)
 def _plate_images(root: Path, plate: str, stamp: int) -> pl.DataFrame:  # noqa: ARG001 - the stamp ages the cache
     return read_table(root, "image").filter(pl.col("Metadata_Plate") == plate).collect()
 
 
-@cache
+@lru_cache(maxsize=2)
 def _plate_illumination(
     root: Path,
     plate: str,

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
-from phenoprint.pipeline.events import OnEvent, StepFinished, StepStarted, UnitFinished, ignore
+from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
 from phenoprint.pipeline.executors import Executor
 from phenoprint.pipeline.steps.base import Scope, Step, Unit
-from phenoprint.pipeline.work import Job, failed_on_data, record_death, run_job
+from phenoprint.pipeline.work import Job, failed_on_data, record_death, run_job, unit_name
 from phenoprint.store import Receipt, StoredWell, hash_key, load_receipts, remove_receipt
 
 __all__ = ["Engine", "RunSummary", "StepCount"]
@@ -75,6 +76,11 @@ class Engine:
         Receives progress events.
     retry_failed
         Run again what failed on bad data, too; other failures are always tried again.
+
+    Attributes
+    ----------
+    failures
+        After a run: step, unit and reason of everything that was not done.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class Engine:
         self.executor = executor
         self.on_event = on_event
         self.retry_failed = retry_failed
+        self.failures: list[tuple[str, Unit, str]] = []
         self._wells: dict[str, list[str]] = {}
         # step -> plate ("" for the screen) -> unit -> state
         self._states: dict[str, dict[str, dict[Unit, _State]]] = defaultdict(lambda: defaultdict(dict))
@@ -154,16 +161,17 @@ class Engine:
 
     def _run_step(self, step: Step, count: StepCount) -> None:
         begun = time.perf_counter()
-        receipts = load_receipts(self.context.path, step.name)
+        units = self.units(step.scope)
+        receipts = self._receipts(step, units)
         stored = self._stored(step)
         todo: list[tuple[Unit, str]] = []
-        units = self.units(step.scope)
         for unit in units:
             key = self._key(step, unit)
-            receipt = receipts.get((unit.plate or None, unit.well or step.scope.value))
+            receipt = receipts.get((unit.plate or None, unit_name(step, unit)))
             if self._is_blocked(step, unit):
                 self._remember(step.name, unit, _State(key, False))
-                remove_receipt(self.context.path, step.name, unit.plate or None, unit.well or step.scope.value)
+                remove_receipt(self.context.path, step.name, unit.plate or None, unit_name(step, unit))
+                self.failures.append((step.name, unit, "not done: an earlier step failed"))
                 count.blocked += 1
             elif receipt is not None and self._holds(step, unit, key, receipt, stored):
                 self._remember(step.name, unit, _State(receipt.digest or key, True))
@@ -171,16 +179,28 @@ class Engine:
                 count.unusable += receipt.n_unusable
             elif receipt is not None and receipt.key == key and failed_on_data(receipt) and not self.retry_failed:
                 self._remember(step.name, unit, _State(key, False))
+                self.failures.append((step.name, unit, f"failed: {receipt.error[1] if receipt.error else ''}"))
                 count.failed += 1
             else:
                 todo.append((unit, key))
         self.on_event(StepStarted(step.name, step.title, len(units), len(units) - len(todo)))
         if todo:
-            step.warm_up(self.context, self.executor, self.on_event)
+            self._warm_up(step)
             for receipt in self._execute(step, todo):
                 self._count(step, receipt, count)
         self._settle(step)
         self.on_event(StepFinished(step.name, count.done, count.failed, time.perf_counter() - begun))
+
+    def _receipts(self, step: Step, units: list[Unit]) -> dict[tuple[str | None, str], Receipt]:
+        """Read the receipts of a step; those of units that are no longer part of the screen go, with their files."""
+        known = {(unit.plate or None, unit_name(step, unit)) for unit in units}
+        receipts = load_receipts(self.context.path, step.name)
+        for (plate, unit), receipt in receipts.items():
+            if (plate, unit) not in known:
+                for name in receipt.outputs:
+                    (self.context.path / name).unlink(missing_ok=True)
+                remove_receipt(self.context.path, step.name, plate, unit)
+        return {name: receipt for name, receipt in receipts.items() if name in known}
 
     def _stored(self, step: Step) -> dict[tuple[str, str], dict[str, StoredWell]]:
         """Return which wells each table of a step holds, and under which key."""
@@ -200,10 +220,21 @@ class Engine:
         """Whether a receipt answers for the unit as it is now, with its results in place."""
         if receipt.key != key or receipt.status != "done" or receipt.missing_outputs(self.context.path):
             return False
+        if self.retry_failed and receipt.n_unusable:
+            return False
         if step.scope is not Scope.WELL:
             return True
         held = (stored[table, unit.plate].get(unit.well) for table in step.tables)
         return all(well is not None and well.key == key for well in held)
+
+    def _warm_up(self, step: Step) -> None:
+        """Prepare a step; what goes wrong there will go wrong in its units, and is recorded with them."""
+        try:
+            step.warm_up(self.context, self.executor, self.on_event)
+        except BrokenProcessPool:
+            self.executor.restart()
+        except Exception as error:  # noqa: BLE001
+            self.on_event(Message(f"{step.title}: could not be prepared ({error}); going on", level="warning"))
 
     def _count(self, step: Step, receipt: Receipt, count: StepCount) -> None:
         is_done = receipt.status == "done"
@@ -213,6 +244,8 @@ class Engine:
         count.failed += not is_done
         count.unusable += receipt.n_unusable
         message = None if receipt.error is None else receipt.error[1]
+        if message is not None:
+            self.failures.append((step.name, unit, f"failed: {message}"))
         self.on_event(UnitFinished(step.name, str(unit), receipt.seconds, message))
 
     def _execute(self, step: Step, todo: list[tuple[Unit, str]]) -> Iterable[Receipt]:
@@ -247,8 +280,12 @@ class Engine:
                 yield record_death(job)
 
     def _settle(self, step: Step) -> None:
-        """Merge the parts of wells into the plate's tables and drop what no longer answers for a well."""
+        """Merge the parts of wells into the plate's tables; drop rows that no result answers for."""
         if step.scope is not Scope.WELL:
+            states = (item for units in self._states[step.name].values() for item in units.items())
+            for unit, state in states:
+                for table in step.tables if not state.is_done else ():
+                    drop_table(self.context.path, table, part=step.parts.get(table), plate=unit.plate or None)
             return
         screen = self.context.screen
         for plate, wells in self._wells.items():

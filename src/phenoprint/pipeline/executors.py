@@ -7,13 +7,19 @@ back-end is one class with :meth:`Executor.submit`.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Self
+
+from phenoprint.errors import UsageError
 
 __all__ = ["Executor", "ProcessExecutor", "SerialExecutor", "available_cores", "make_executor"]
 
@@ -35,6 +41,19 @@ def available_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # Windows and macOS have no affinity call
         return os.cpu_count() or 1
+
+
+def _begin_worker() -> None:
+    """Leave interrupts to the parent, and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 class Executor(ABC):
@@ -73,14 +92,29 @@ class SerialExecutor(Executor):
 
 
 class ProcessExecutor(Executor):
-    """A pool of spawned processes, the same on Linux, macOS and Windows."""
+    """A pool of spawned processes, the same on Linux, macOS and Windows.
+
+    Raises
+    ------
+    UsageError
+        If no worker can start, as in a script without a main guard.
+    """
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
+        # Windows can wait for no more than 61 processes at once.
+        self.workers = min(workers, 61) if sys.platform == "win32" else workers
         self._pool = self._start()
+        try:
+            self.submit(os.getpid).result()
+        except BrokenProcessPool as error:
+            raise UsageError(
+                "no worker process could start. A script that runs a screen must call it under "
+                "if __name__ == '__main__':, because workers import the script anew; or run with workers=1"
+            ) from error
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin_worker)
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Queue ``function(*arguments)`` for a worker process."""

@@ -39,6 +39,8 @@ def choose_treatments(consensus: pl.DataFrame, activity: pl.DataFrame, limit: in
     limit
         How many treatments at most.
     """
+    if not {"Metadata_pert_type", "Metadata_compound", "Metadata_Concentration"} <= set(consensus.columns):
+        return []  # a consensus over wells without annotation has no treatments
     controls = consensus.filter(pl.col("Metadata_pert_type").is_in(["negcon", "poscon"]))["Metadata_perturbation"]
     scored = consensus.filter(pl.col("Metadata_pert_type") == "trt").join(
         activity.select("Metadata_perturbation", "mean_average_precision"), on="Metadata_perturbation", how="left"

@@ -11,11 +11,11 @@ import polars as pl
 from phenoprint.errors import ConfigError, DataError, PlateMapError
 from phenoprint.features import feature_dictionary
 from phenoprint.images import get_reader, inspect_files
+from phenoprint.images.readers.pattern import list_files
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.datasets import dataset_folder
 from phenoprint.plates import (
     PlateFormat,
-    Reconciliation,
     parse_barcode_platemap,
     parse_plate_map,
     perturbation_id,
@@ -37,8 +37,8 @@ class Ingested:
     tables
         Frames by table name: ``image``, ``site``, ``well``, ``plate``, ``perturbation``, ``problem``,
         ``feature``.
-    reconciliation
-        Where images and plate map disagree.
+    problems
+        Where images and plate map disagree, and files that were not understood: ``kind``, place and ``detail``.
     channels
         The stains, in the order used for pixel arrays.
     ledger
@@ -46,7 +46,7 @@ class Ingested:
     """
 
     tables: dict[str, pl.DataFrame]
-    reconciliation: Reconciliation
+    problems: pl.DataFrame
     channels: tuple[str, ...]
     ledger: pl.DataFrame
 
@@ -238,17 +238,39 @@ def _plate_table(images: pl.DataFrame, wells: pl.DataFrame, given: int | None) -
     )
 
 
-def _image_ledger(images: pl.DataFrame) -> pl.DataFrame:
-    """Balance the images of each well: found, readable, lost by reason."""
+def _image_ledger(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame:
+    """Balance the images of each well: found, used, and why the others are not."""
+    first = pl.col("Metadata_T") == pl.col("Metadata_T").min().over(
+        "Metadata_Plate", "Metadata_Well", "Metadata_Channel"
+    )
+    reason = (
+        pl.when(~pl.col("Metadata_Channel").is_in(channels))
+        .then(pl.lit("channel ") + pl.col("Metadata_Channel") + pl.lit(" is not named in images.channels"))
+        .when(pl.col("status") != "ok")
+        .then(pl.col("reason"))
+        .when(~first)
+        .then(pl.lit("a later time point; the first is used"))
+    )
+    fated = images.with_columns(reason.alias("_fate")).sort("Metadata_Plate", "Metadata_Well")
     rows = []
-    for (plate, well), group in images.group_by("Metadata_Plate", "Metadata_Well", maintain_order=True):
-        bad = group.filter(pl.col("status") != "ok").group_by("reason").len()
-        rows.append(
-            ledger_rows(
-                "ingest", str(plate), str(well), unit_of_count="images", n_in=group.height, lost=dict(bad.iter_rows())
-            )
-        )
+    for (plate, well), group in fated.group_by("Metadata_Plate", "Metadata_Well", maintain_order=True):
+        lost = dict(group.drop_nulls("_fate").group_by("_fate").len().sort("_fate").iter_rows())
+        rows.append(ledger_rows("ingest", str(plate), str(well), unit_of_count="images", n_in=group.height, lost=lost))
     return pl.concat(rows)
+
+
+def _unmatched(config: ScreenConfig, root: Path, index: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Return one problem for the TIFF files below the root that the reader did not understand."""
+    if config.images.reader != "pattern":
+        return pl.DataFrame(schema=schema)
+    paths = list_files(root)
+    left = paths.filter(~paths.is_in(index["path"].unique().implode()))
+    if left.is_empty():
+        return pl.DataFrame(schema=schema)
+    detail = (
+        f"{len(left)} TIFF files do not fit the pattern and are not used, such as {', '.join(left.head(3).to_list())}"
+    )
+    return pl.DataFrame([{"kind": "unmatched_files", "detail": detail}], schema=schema)
 
 
 def ingest(
@@ -279,7 +301,8 @@ def ingest(
     """
     root = image_root(config, base)
     plate_map = read_plate_maps(config, base, root)
-    images = inspect_files(index_images(config, root), root, known=known, on_file=on_file)
+    index = index_images(config, root)
+    images = inspect_files(index, root, known=known, on_file=on_file)
     named = list(config.images.channels.values())
     seen = images["Metadata_Channel"].unique().sort().to_list()
     order = ["DNA", "ER", "RNA", "AGP", "Mito"]
@@ -289,10 +312,12 @@ def ingest(
         raise DataError(
             f"images.channels names {', '.join(absent)}, but no file shows it; the files show {', '.join(seen)}"
         )
+    ledger = _image_ledger(images, channels)
     images = images.filter(pl.col("Metadata_Channel").is_in(channels))
     wells = well_table(images, plate_map, batches=dict(config.plate_map.batches))
     wells = wells.with_columns(perturbation_id(wells))
     reconciliation = reconcile(images, plate_map, channels=list(channels))
+    problems = pl.concat([reconciliation.problems, _unmatched(config, root, index, reconciliation.problems.schema)])
     return Ingested(
         tables={
             "image": images,
@@ -300,10 +325,10 @@ def ingest(
             "well": wells,
             "plate": _plate_table(images, wells, config.plate_map.format),
             "perturbation": perturbation_table(wells),
-            "problem": reconciliation.problems,
+            "problem": problems,
             "feature": feature_dictionary(list(channels), preset=config.features.preset),
         },
-        reconciliation=reconciliation,
+        problems=problems,
         channels=channels,
-        ledger=_image_ledger(images),
+        ledger=ledger,
     )

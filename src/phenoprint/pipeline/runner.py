@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import ConfigError
+from phenoprint.pipeline.checks import check_against_screen
 from phenoprint.pipeline.config import ScreenConfig, load_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine, RunSummary
@@ -25,11 +26,12 @@ from phenoprint.store import (
     concat_ledgers,
     create,
     decode_name,
+    ledger_rows,
     load_receipts,
     write_bytes,
 )
 
-__all__ = ["RunResult", "prepare_screen", "read_base", "run_screen"]
+__all__ = ["RunResult", "read_base", "run_screen"]
 
 _PARTITION = "Metadata_Plate="
 
@@ -58,7 +60,23 @@ class RunResult:
         return self.summary.is_partial
 
 
-def prepare_screen(path: Path, output: Path | None = None) -> tuple[Screen, ScreenConfig, Path]:
+@dataclass(frozen=True)
+class _Prepared:
+    """A screen folder, its configuration, and what has to be copied into it once it is held."""
+
+    screen: Screen
+    config: ScreenConfig
+    base: Path
+    text: str | None
+
+    def settle(self) -> None:
+        """Copy the configuration into the screen; call it while the screen is held."""
+        if self.text is not None:
+            create(self.screen.path, config_text=self.text)
+            write_bytes(_base_record(self.screen.path), json.dumps({"base": str(self.base)}).encode())
+
+
+def _prepare(path: Path, output: Path | None = None) -> _Prepared:
     """Make or find the screen folder of a configuration.
 
     Parameters
@@ -67,11 +85,6 @@ def prepare_screen(path: Path, output: Path | None = None) -> tuple[Screen, Scre
         A ``screen.toml`` or any other configuration file, or a screen folder that holds one.
     output
         Where the screen folder shall be; default: a folder of the screen's name below the current directory.
-
-    Returns
-    -------
-    tuple
-        The screen, its configuration, and the folder that its relative paths start from.
 
     Raises
     ------
@@ -85,17 +98,18 @@ def prepare_screen(path: Path, output: Path | None = None) -> tuple[Screen, Scre
     base = read_base(config_path.parent) if is_own else config_path.resolve().parent
     own = folder / "screen.toml"
     is_copy = own.resolve() != config_path.resolve()
-    if is_copy and own.is_file():
+    if is_copy and own.is_file() and own.stat().st_size:
         earlier = load_config(own).screen.name
         if earlier != config.screen.name:
             raise ConfigError(
                 f"{folder} holds the screen {earlier!r}, not {config.screen.name!r}: choose another --output"
             )
-    text = config_path.read_text(encoding="utf-8-sig") if is_copy else None
-    screen = create(folder, config_text=text)
-    if is_copy:
-        write_bytes(_base_record(folder), json.dumps({"base": str(base)}).encode())
-    return screen, config, base
+    return _Prepared(
+        screen=create(folder),
+        config=config,
+        base=base,
+        text=config_path.read_text(encoding="utf-8-sig") if is_copy else None,
+    )
 
 
 def _base_record(folder: Path) -> Path:
@@ -110,11 +124,14 @@ def read_base(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _forget_plates(screen: Screen, keep: set[str]) -> None:
-    """Remove the tables of plates that are no longer part of the screen."""
+def _forget_plates(screen: Screen, ingested: Ingested) -> None:
+    """Remove the rows of plates that are no longer part of the screen."""
+    imaged = set(ingested.tables["image"]["Metadata_Plate"].unique())
     for root in ("tables", "parts"):
         for folder in (screen.path / root).glob(f"*/{_PARTITION}*"):
             name = folder.name.removeprefix(_PARTITION)
+            frame = ingested.tables.get(folder.parent.name)
+            keep = imaged if frame is None else set(frame["Metadata_Plate"].unique())
             if not name.startswith("__") and decode_name(name) not in keep:
                 shutil.rmtree(folder)
 
@@ -130,22 +147,35 @@ def _ingest(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent)
         on_event(UnitFinished("ingest", str(done), 0.0))
 
     ingested = ingest(config, base, known=known, on_file=report)
-    _forget_plates(screen, set(ingested.tables["well"]["Metadata_Plate"].unique()))
+    check_against_screen(config, ingested.channels, ingested.tables["feature"])
+    _forget_plates(screen, ingested)
     for name, frame in ingested.tables.items():
         screen.write(name, frame)
     on_event(StepFinished("ingest", ingested.tables["image"].height, 0, time.perf_counter() - begun))
-    for kind, count in ingested.reconciliation.problems.group_by("kind").len().sort("kind").iter_rows():
+    for kind, count in ingested.problems.group_by("kind").len().sort("kind").iter_rows():
         on_event(Message(f"{count} x {kind}; all are in the table 'problem'", level="warning"))
     return ingested
 
 
-def _write_ledger(screen: Screen, first: pl.DataFrame, plates: set[str]) -> None:
-    """Bring the ledger of all steps together; it must balance."""
+def _write_ledger(screen: Screen, first: pl.DataFrame, engine: Engine) -> None:
+    """Bring the ledger of all steps together, with a row for every unit that was not done; it must balance."""
     rows = [first]
     for step in STEPS:
-        for (plate, _), receipt in sorted(load_receipts(screen.path, step.name).items(), key=str):
-            if receipt.ledger and (plate is None or plate in plates):
+        for _, receipt in sorted(load_receipts(screen.path, step.name).items(), key=str):
+            if receipt.ledger:
                 rows.append(pl.DataFrame(list(receipt.ledger), schema=first.schema))
+    for name, unit, reason in engine.failures:
+        kind = "wells" if unit.well else "plates" if unit.plate else "screens"
+        rows.append(
+            ledger_rows(
+                name,
+                unit.plate or None,
+                unit.well or None,
+                unit_of_count=kind,
+                n_in=1,
+                lost={reason.splitlines()[0]: 1},
+            )
+        )
     ledger = concat_ledgers(rows)
     check_balance(ledger)
     screen.write("ledger", ledger)
@@ -181,8 +211,10 @@ def run_screen(
     ScreenLockedError
         If another run holds the screen.
     """
-    screen, config, base = prepare_screen(path, output)
+    prepared = _prepare(path, output)
+    screen, config, base = prepared.screen, prepared.config, prepared.base
     with screen.lock():
+        prepared.settle()
         ingested = _ingest(screen, config, base, on_event)
         context = Context(
             path=screen.path,
@@ -194,12 +226,11 @@ def run_screen(
         with make_executor(workers) as executor:
             engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed)
             summary = engine.run(STEPS)
-        plates = set(ingested.tables["image"]["Metadata_Plate"].unique())
-        _write_ledger(screen, ingested.ledger, plates)
+        _write_ledger(screen, ingested.ledger, engine)
         screen.rebuild_catalog()
         summary.steps["ingest"].unusable = int((ingested.tables["site"]["status"] != "ok").sum())
         _write_record(screen, summary)
-    return RunResult(screen=screen, summary=summary, problems=ingested.reconciliation.problems)
+    return RunResult(screen=screen, summary=summary, problems=ingested.problems)
 
 
 def _write_record(screen: Screen, summary: RunSummary) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +64,21 @@ def find_plate_maps(root: Path) -> tuple[list[Path], Path | None]:
     return found, barcode
 
 
+def has_negcon(maps: list[Path], barcode: Path | None) -> bool:
+    """Return whether a plate map names negative controls; maps behind a barcode table are taken to."""
+    if barcode is not None:
+        return True
+    wells = (parse_plate_map(read_text(path), source=str(path)) for path in maps)
+    return any((frame["Metadata_pert_type"] == "negcon").any() for frame in wells)
+
+
 def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _clean(name: str) -> str:
+    """Turn a folder's name into one that a screen may have."""
+    return re.sub(r"[^\w .-]+", "_", name).strip() or "screen"
 
 
 def _quote(text: str) -> str:
@@ -93,7 +107,7 @@ def propose(root: Path, *, name: str | None = None, plate_map: Path | None = Non
     root = root.resolve()
     layout = detect_layout(root).best
     maps, barcode = ([plate_map.resolve()], None) if plate_map is not None else find_plate_maps(root)
-    text = _write(root, name or root.name, layout, maps, barcode)
+    text = _write(root, _clean(name or root.name), layout, maps, barcode)
     return Proposal(text, layout, ingest(parse_config(text, source="the proposed configuration"), root))
 
 
@@ -105,6 +119,7 @@ def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], bar
         if layout.reader == "load_data"
         else f'reader = "pattern"\npattern = {_quote(layout.options["pattern"])}   # or a regular expression'
     )
+    has_controls = has_negcon(maps, barcode)
     lines = [
         "# What to run and how. Lines with a # are optional; the values shown are the defaults.",
         "",
@@ -136,7 +151,9 @@ def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], bar
         "",
         "[profiles]",
         '# normalize = "mad_robust"',
-        '# reference = "negcon"     # or "all", for plates without negative controls',
+        '# reference = "negcon"     # or "all", for plates without negative controls'
+        if has_controls
+        else 'reference = "all"          # the plate map names no negative control; "negcon" once it does',
         "",
     ]
     return "\n".join(lines)
@@ -147,7 +164,7 @@ def plate_drawings(ingested: Ingested) -> list[str]:
     wells = ingested.tables["well"]
     formats = dict(ingested.tables["plate"].select("Metadata_Plate", "plate_format").iter_rows())
     return [
-        draw_plate(rows, plate=str(plate), plate_format=formats[str(plate)], problems=ingested.reconciliation.problems)
+        draw_plate(rows, plate=str(plate), plate_format=formats[str(plate)], problems=ingested.problems)
         for (plate,), rows in wells.sort("Metadata_Plate").group_by("Metadata_Plate", maintain_order=True)
     ]
 

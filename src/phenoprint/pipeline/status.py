@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class ScreenState:
         What was lost, by step and reason.
     problems
         Where images and plate map disagree.
+    is_partial
+        Whether something of the screen could not be used in the last run.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class ScreenState:
     failures: pl.DataFrame
     lost: pl.DataFrame
     problems: pl.DataFrame
+    is_partial: bool
 
 
 def screen_state(screen: Screen) -> ScreenState:
@@ -60,7 +64,13 @@ def screen_state(screen: Screen) -> ScreenState:
         failures=status.failures,
         lost=_lost(screen),
         problems=screen.table("problem").collect(),
+        is_partial=bool(status.failures.height) or _last_was_partial(screen),
     )
+
+
+def _last_was_partial(screen: Screen) -> bool:
+    record = screen.path / "receipts" / "run.json"
+    return record.is_file() and bool(json.loads(record.read_text(encoding="utf-8"))["is_partial"])
 
 
 def _lost(screen: Screen) -> pl.DataFrame:
@@ -69,7 +79,7 @@ def _lost(screen: Screen) -> pl.DataFrame:
         screen.table("ledger")
         .filter(pl.col("n_lost") > 0)
         .group_by("step", "unit_of_count", "reason")
-        .agg(pl.col("n_lost").sum(), pl.col("Metadata_Well").n_unique().alias("wells"))
+        .agg(pl.col("n_lost").sum(), pl.col("Metadata_Well").drop_nulls().n_unique().alias("wells"))
         .sort("n_lost", "step", "reason", descending=[True, False, False])
         .collect()
     )
@@ -85,10 +95,17 @@ def _count(screen: Screen, table: str, *columns: str) -> int | None:
     return int(frame.select(pl.len()).collect().item())
 
 
+def _measured(screen: Screen) -> int | None:
+    """Count the features of the single cells; None where none was measured."""
+    if "cell" not in screen.tables():
+        return None
+    return sum(not name.startswith("Metadata_") for name in screen.table("cell").collect_schema().names())
+
+
 def screen_summary(screen: Screen) -> dict[str, Any]:
     """Return the numbers that a user looks at first.
 
-    Scores stand beside what needs no morphology: shuffled labels, cell count alone, well position alone.
+    Scores stand beside what needs no morphology: shuffled labels, cell count alone.
     """
     tables = set(screen.tables())
     summary: dict[str, Any] = {
@@ -97,7 +114,7 @@ def screen_summary(screen: Screen) -> dict[str, Any]:
         "fields": _count(screen, "site"),
         "images": _count(screen, "image"),
         "cells": _count(screen, "cell"),
-        "features_measured": _count(screen, "feature"),
+        "features_measured": _measured(screen),
         "treatments": _count(screen, "profile_consensus"),
     }
     if "image_quality" in tables:

@@ -76,7 +76,8 @@ def _replay(context: Context, wells: list[Unit], folder: Path) -> dict[Unit, pl.
         scratch.write(name, context.table(name).filter(here).collect())
     again = Context(folder, context.config, context.image_root, context.channels, context.stamp + 1)
     # The illumination functions and the calibration need the whole plate: they are taken as recorded.
-    shutil.copytree(context.path / "illumination", folder / "illumination", dirs_exist_ok=True)
+    if (context.path / "illumination").is_dir():
+        shutil.copytree(context.path / "illumination", folder / "illumination", dirs_exist_ok=True)
     for unit in {Unit(unit.plate) for unit in wells}:
         recorded = context.table("calibration").filter(pl.col("Metadata_Plate") == unit.plate).collect()
         scratch.write("calibration", recorded, plate=unit.plate)

@@ -10,11 +10,12 @@ from importlib.metadata import version
 from typing import Any
 
 from phenoprint.errors import DataError, PhenoprintError
+from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.steps.base import Outcome, Step, Unit
-from phenoprint.store import Receipt, write_receipt
+from phenoprint.store import Receipt, remove_receipt, write_receipt
 
-__all__ = ["Job", "failed_on_data", "peak_memory_mb", "record_death", "run_job"]
+__all__ = ["Job", "failed_on_data", "peak_memory_mb", "record_death", "run_job", "unit_name"]
 
 # Errors of the input start with this in a receipt: trying again is of no use before the input changes.
 _DATA = "data:"
@@ -28,6 +29,18 @@ class Job:
     unit: Unit
     key: str
     context: Context
+
+
+def unit_name(step: Step, unit: Unit) -> str:
+    """Return what a receipt calls a unit: its well, or the scope of its step.
+
+    Examples
+    --------
+    >>> from phenoprint.pipeline.steps import STEPS
+    >>> unit_name(STEPS[0], Unit("P1"))
+    'plate'
+    """
+    return unit.well or step.scope.value
 
 
 def peak_memory_mb() -> float:
@@ -61,7 +74,11 @@ def _write(job: Job, outcome: Outcome) -> dict[str, int]:
         if unit.well:
             screen.write_part(table, frame, plate=unit.plate, well=unit.well, key=job.key)
         else:
-            written += screen.write(table, frame, plate=unit.plate or None, part=job.step.parts.get(table))
+            part = job.step.parts.get(table)
+            paths = screen.write(table, frame, plate=unit.plate or None, part=part)
+            if not unit.plate:  # what is written now is all there is
+                drop_table(screen.path, table, part=part, keep=set(paths))
+            written += paths
     outputs = {path.relative_to(screen.path).as_posix(): path.stat().st_size for path in written}
     return outputs | {name: (screen.path / name).stat().st_size for name in outcome.files}
 
@@ -70,7 +87,7 @@ def _receipt(job: Job, begun: datetime, seconds: float, **fields: Any) -> Receip
     return Receipt(
         step=job.step.name,
         plate=job.unit.plate or None,
-        unit=job.unit.well or job.step.scope.value,
+        unit=unit_name(job.step, job.unit),
         key=job.key,
         started=begun.isoformat(timespec="milliseconds"),
         seconds=round(seconds, 4),
@@ -87,6 +104,8 @@ def run_job(job: Job) -> Receipt:
     Errors of the unit become a failed receipt: the rest of the screen goes on.
     """
     begun, clock = datetime.now(UTC), time.perf_counter()
+    # While results are being replaced no receipt may vouch for them.
+    remove_receipt(job.context.path, job.step.name, job.unit.plate or None, unit_name(job.step, job.unit))
     try:
         outcome = job.step.run(job.unit, job.context)
         outputs = _write(job, outcome)
@@ -116,7 +135,8 @@ def _where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     place = "" if last is None else f" [{last.filename.rsplit('phenoprint', 1)[-1]}:{last.lineno}]"
-    return f"{error}{place}"
+    text = str(error)
+    return f"{text[:600]}{' ...' if len(text) > 600 else ''}{place}"
 
 
 def record_death(job: Job) -> Receipt:

@@ -42,9 +42,10 @@ def _keyed(frame: pl.DataFrame, unit: Unit, site: str | None = None) -> pl.DataF
 
 
 class _Fields:
-    """The fields of a well, one after another; those that cannot be read are counted by reason."""
+    """The fields of a well, one after another, raw or corrected; those that cannot be used are counted by reason."""
 
-    def __init__(self, unit: Unit, context: Context) -> None:
+    def __init__(self, unit: Unit, context: Context, *, corrected: bool = True) -> None:
+        self._plate = unit.plate if corrected else None
         self.rows = context.images(unit.plate, unit.well)
         self.sites = site_order(self.rows["Metadata_Site"])
         self.lost: Counter[str] = Counter()
@@ -54,14 +55,16 @@ class _Fields:
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         for site in self.sites:
             try:
-                yield site, self._context.read_raw(self.rows.filter(pl.col("Metadata_Site") == site))
+                pixels = self._context.read_raw(self.rows.filter(pl.col("Metadata_Site") == site))
+                if self._plate is not None:
+                    pixels = self._context.correct(self._plate, pixels)
             except ImageError as error:
-                self.lose(site, str(error))
-
-    def lose(self, site: str, reason: str) -> None:
-        """Count a field as lost."""
-        self.errors[site] = reason
-        self.lost[f"site {site}: {reason}"] += 1
+                if isinstance(error.__cause__, (OSError, MemoryError)):
+                    raise error.__cause__ from error  # the machine's fault, not the file's: worth another try
+                self.errors[site] = str(error)
+                self.lost[f"site {site}: {error}"] += 1
+            else:
+                yield site, pixels
 
 
 class Illuminate(Step):
@@ -158,7 +161,7 @@ class MeasureQuality(Step):
         """Measure the raw fields of a well; fields that cannot be read get a row of NULLs."""
         from phenoprint.images import image_quality
 
-        fields = _Fields(unit, context)
+        fields = _Fields(unit, context, corrected=False)
         measured = [
             _keyed(image_quality(pixels, channels=list(context.channels)), unit, site) for site, pixels in fields
         ]
@@ -184,7 +187,7 @@ class Calibrate(Step):
     name = "calibrate"
     title = "Calibration"
     scope = Scope.PLATE
-    needs = ("image", "illumination")
+    needs = ("image",)
     tables = ("calibration",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -252,10 +255,10 @@ class Segment(Step):
         if diameter is not None:
             parameters.setdefault("nucleus_diameter_px", diameter)
         fields = _Fields(unit, context)
-        tables, files, areas = [], [], {}
+        tables, files = [], []
         for site, pixels in fields:
             labels = segment(
-                context.correct(unit.plate, pixels),
+                pixels,
                 channels=list(context.channels),
                 pixel_size_um=context.pixel_size_um(),
                 segmenter=section.segmenter,
@@ -264,19 +267,16 @@ class Segment(Step):
             name = mask_name(unit.plate, unit.well, site)
             write_masks(context.path / name, labels)
             files.append(name)
-            areas[site] = float((labels["Cells"] > 0).mean())
             tables.append(_keyed(_objects(labels), unit, site))
+        for site in fields.errors:  # a mask of an earlier run must not stand for a field that is lost now
+            (context.path / mask_name(unit.plate, unit.well, site)).unlink(missing_ok=True)
         objects = pl.concat(tables) if tables else _keyed(_objects(_no_labels()), unit, "")
-        counts = {site: frame.height for site, frame in zip(areas, tables, strict=True)}
-        no_cells = Counter({f"site {site}: no cell found": 0 for site, count in counts.items() if count == 0})
         ledger = pl.concat(
             [
                 ledger_rows(
                     self.name, unit.plate, unit.well, unit_of_count="sites", n_in=len(fields.sites), lost=fields.lost
                 ),
-                ledger_rows(
-                    self.name, unit.plate, unit.well, unit_of_count="cells", n_in=objects.height, lost=no_cells
-                ),
+                ledger_rows(self.name, unit.plate, unit.well, unit_of_count="cells", n_in=objects.height),
             ]
         )
         return Outcome({"object": objects}, ledger, tuple(files), unusable=len(fields.errors))
@@ -335,7 +335,7 @@ class Measure(Step):
             frames.append(
                 _keyed(
                     measure(
-                        context.correct(unit.plate, pixels),
+                        pixels,
                         labels,
                         channels=list(context.channels),
                         preset=context.config.features.preset,
@@ -344,6 +344,9 @@ class Measure(Step):
                     site,
                 )
             )
+        for site, reason in fields.errors.items():
+            if (context.path / mask_name(unit.plate, unit.well, site)).exists():
+                raise ImageError(f"site {site} was segmented, but cannot be read any more: {reason}")
         if not frames:
             empty = np.zeros((len(context.channels), 1, 1), np.float32)
             frames.append(
@@ -373,6 +376,6 @@ class Thumbnail(Step):
         """Render the first readable field; nothing where there is none."""
         for _site, pixels in _Fields(unit, context):
             name = thumbnail_name(unit.plate, unit.well)
-            write_thumbnail(context.path / name, context.correct(unit.plate, pixels), channels=list(context.channels))
+            write_thumbnail(context.path / name, pixels, channels=list(context.channels))
             return Outcome(files=(name,))
         return Outcome()

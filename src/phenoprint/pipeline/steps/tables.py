@@ -107,7 +107,11 @@ class FlagCells(Step):
         ]
         cells = context.table("cell").filter(here).select(*CELL, *columns).collect()
         border = context.table("object").filter(here).select(*CELL, "touches_border").collect()
-        flagged = strict_join(cell_quality(cells), border, on=CELL)
+        # Wells that were segmented but could not be measured have objects and no cells: they are no loss here.
+        flagged = strict_join(cell_quality(cells), border, on=CELL, expect="m:1")
+        strangers = flagged["touches_border"].null_count()
+        if strangers:
+            raise DataError(f"{strangers} measured cells of plate {unit.plate} are not in the table object")
         return Outcome({"cell_quality": flagged.sort(CELL)})
 
 
@@ -126,7 +130,6 @@ class Aggregate(Step):
         return {
             "statistic": profiles.statistic,
             "readouts": profiles.readouts,
-            "min_cells": profiles.min_cells,
             "cells": config.section("cell_quality"),
             "sites": config.section("quality"),
         }
@@ -155,6 +158,7 @@ class Aggregate(Step):
         """Balance cells by well, and wells by whether a cell is left."""
         rows = []
         wells = context.images(unit.plate)["Metadata_Well"].unique().sort().to_list()
+        held = {table: context.screen.stored_wells(table, unit.plate) for table in ("object", "cell")}
         by_well = {well: group for (well,), group in cells.group_by("Metadata_Well")}
         empty = {}
         for well in wells:
@@ -163,7 +167,15 @@ class Aggregate(Step):
             rows.append(ledger_rows(self.name, unit.plate, well, unit_of_count="cells", n_in=group.height, lost=lost))
             left = group.height - sum(lost.values())
             if left == 0:
-                empty[well] = "no cell found" if group.is_empty() else "every cell excluded"
+                empty[well] = (
+                    "segmentation failed, see status"
+                    if well not in held["object"]
+                    else "measurement failed, see status"
+                    if well not in held["cell"]
+                    else "no cell found"
+                    if group.is_empty()
+                    else "every cell excluded"
+                )
         for well in wells:
             lost = {empty[well]: 1} if well in empty else {}
             rows.append(ledger_rows(self.name, unit.plate, well, unit_of_count="wells", n_in=1, lost=lost))
@@ -267,13 +279,12 @@ class Normalize(Step):
         return {
             "method": config.profiles.normalize,
             "reference": config.profiles.reference,
-            "limit": config.profiles.limit,
             "min_cells": config.profiles.min_cells,
         }
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Normalize all plates; features without spread become rows of ``feature_status``."""
-        from phenoprint.profiles import feature_columns, limit_values_with_status, normalize_with_status
+        from phenoprint.profiles import feature_columns, normalize_with_status
 
         section = context.config.profiles
         profiles = context.table("profile_well").collect()
@@ -285,10 +296,6 @@ class Normalize(Step):
                 '(set Metadata_pert_type in the plate map, or profiles.reference = "all")'
             )
         result = normalize_with_status(profiles, method=section.normalize, by=["Metadata_Plate"], reference=reference)
-        frame, status_rows = result.frame, [result.status]
-        if section.limit is not None:
-            limited = limit_values_with_status(frame, section.limit)
-            frame, status_rows = limited.frame, [result.status, limited.status]
         rows = []
         n_features = len(feature_columns(profiles))
         for (plate,), status in result.status.group_by("Metadata_Plate", maintain_order=True):
@@ -297,7 +304,7 @@ class Normalize(Step):
         wells = profiles.group_by("Metadata_Plate").len().sort("Metadata_Plate")
         rows += [ledger_rows(self.name, plate, unit_of_count="wells", n_in=count) for plate, count in wells.iter_rows()]
         return Outcome(
-            {"profile_normalized": frame.sort(WELL), "feature_status": pl.concat(status_rows)}, pl.concat(rows)
+            {"profile_normalized": result.frame.sort(WELL), "feature_status": result.status}, pl.concat(rows)
         )
 
 
@@ -312,18 +319,23 @@ class Select(Step):
     parts: ClassVar = {"feature_status": "select"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the operations."""
-        return {"operations": config.profiles.select}
+        """Return the operations and the limit."""
+        return {"operations": config.profiles.select, "limit": config.profiles.limit}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Select over all plates at once, so that every plate keeps the same features."""
-        from phenoprint.profiles import feature_columns, select_features_with_status
+        from phenoprint.profiles import feature_columns, limit_values_with_status, select_features_with_status
 
         profiles = context.table("profile_normalized").collect()
         result = select_features_with_status(profiles, operations=list(context.config.profiles.select))
         lost = dict(result.status.filter(_IS_LOST).group_by("status").len().sort("status").iter_rows())
         ledger = ledger_rows(self.name, None, unit_of_count="features", n_in=len(feature_columns(profiles)), lost=lost)
-        return Outcome({"profile_selected": result.frame.sort(WELL), "feature_status": result.status}, ledger)
+        frame, status = result
+        limit = context.config.profiles.limit
+        if limit is not None:
+            frame, limited = limit_values_with_status(frame, limit)
+            status = pl.concat([status, limited])
+        return Outcome({"profile_selected": frame.sort(WELL), "feature_status": status}, ledger)
 
 
 class Consensus(Step):
@@ -346,6 +358,6 @@ class Consensus(Step):
         profiles = context.table("profile_selected").collect()
         known = profiles.filter(pl.col("Metadata_perturbation").is_not_null())
         frame = consensus(known, by=["Metadata_perturbation"], statistic=context.config.profiles.consensus)
-        lost = {"not annotated": profiles.height - known.height}
+        lost = {"not annotated, or annotated as empty": profiles.height - known.height}
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
         return Outcome({"profile_consensus": frame.sort("Metadata_perturbation")}, ledger)

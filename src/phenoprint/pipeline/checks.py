@@ -1,0 +1,104 @@
+"""Check a configuration against what it is about, before any pixel is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import polars as pl
+
+from phenoprint.errors import ConfigError, PhenoprintError, UnknownNameError
+from phenoprint.pipeline.config import ScreenConfig
+
+__all__ = ["check_against_screen"]
+
+
+def check_against_screen(config: ScreenConfig, channels: tuple[str, ...], features: pl.DataFrame) -> None:
+    """Raise for names in a configuration that do not exist: channels, methods, options, columns.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    channels
+        The stains that the images show.
+    features
+        The feature dictionary.
+
+    Raises
+    ------
+    ConfigError
+        The first name that does not exist, with the section it stands in and the closest name there is.
+    """
+    checks: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("segmentation", lambda: _check_segmentation(config, channels)),
+        ("profiles", lambda: _check_profiles(config)),
+        ("profiles.readouts", lambda: _check_readouts(config, features)),
+        ("evaluation.dose_response", lambda: _check_curves(config, features)),
+    )
+    for section, check in checks:
+        try:
+            check()
+        except ConfigError:
+            raise
+        except PhenoprintError as error:
+            raise ConfigError(f"[{section}] {error}") from error
+
+
+def _check_segmentation(config: ScreenConfig, channels: tuple[str, ...]) -> None:
+    from phenoprint.segmentation import get_segmenter
+    from phenoprint.segmentation.pixels import cell_channels, nucleus_channel
+
+    section = config.segmentation
+    get_segmenter(section.segmenter, **section.parameters)
+    wanted = section.parameters.get("nucleus_channel")
+    try:
+        nucleus = nucleus_channel(channels, wanted)
+    except UnknownNameError:
+        raise
+    except PhenoprintError as error:
+        raise ConfigError(
+            f"no channel is known to show nuclei; the images show {', '.join(channels)}. Name the nuclear stain "
+            f'under [images], such as channels = {{ {channels[0]} = "DNA" }}, or name it under [segmentation]: '
+            f'parameters = {{ nucleus_channel = "{channels[0]}" }}'
+        ) from error
+    cell_channels(channels, nucleus=nucleus, wanted=section.parameters.get("cell_channels"))
+
+
+def _check_profiles(config: ScreenConfig) -> None:
+    from phenoprint.profiles import NORMALIZERS, OPERATIONS, STATISTICS
+
+    section = config.profiles
+    for kind, names, known in (
+        ("statistic", [section.statistic, section.consensus], STATISTICS),
+        ("normalization", [section.normalize], NORMALIZERS),
+        ("selection", section.select, OPERATIONS),
+    ):
+        for name in names:
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
+
+
+def _columns(features: pl.DataFrame) -> list[str]:
+    return features["feature"].to_list()
+
+
+def _check_readouts(config: ScreenConfig, features: pl.DataFrame) -> None:
+    frame = pl.DataFrame(schema=dict.fromkeys(_columns(features), pl.Float32))
+    for name, text in config.profiles.readouts.items():
+        try:
+            frame.select(pl.sql_expr(text).cast(pl.Float64))
+        except pl.exceptions.ColumnNotFoundError as error:
+            missing = str(error).split('"')[1] if '"' in str(error) else str(error)
+            hint = UnknownNameError("feature", missing, _columns(features))
+            raise ConfigError(f"profiles.readouts.{name} = {text!r}: {str(hint).split(' Known:')[0]}") from error
+        except (pl.exceptions.PolarsError, ValueError) as error:
+            raise ConfigError(
+                f"profiles.readouts.{name} = {text!r} is not an expression over features: {error}"
+            ) from error
+
+
+def _check_curves(config: ScreenConfig, features: pl.DataFrame) -> None:
+    known = [*config.profiles.readouts, *_columns(features)]
+    for name in config.evaluation.dose_response:
+        if name not in known:
+            raise UnknownNameError("readout or feature", name, known if len(known) < 50 else config.profiles.readouts)
