@@ -35,7 +35,7 @@ def test_query_prints_a_table_csv_json_and_parquet(call: Call, tiny_run: RunResu
     assert code == 0
     assert "A01" in out
     assert "2 rows" in out
-    code, out, _ = call("query", screen, sql, "--csv")
+    _, out, _ = call("query", screen, sql, "--csv")
     assert pl.read_csv(io.StringIO(out)).columns == ["Metadata_Well", "has_images"]
     code, out, _ = call("query", screen, sql, "--json")
     assert json.loads(out) == [
@@ -49,7 +49,7 @@ def test_query_prints_a_table_csv_json_and_parquet(call: Call, tiny_run: RunResu
 
 
 def test_query_without_sql_lists_what_there_is(call: Call, tiny_run: RunResult) -> None:
-    code, out, _ = call("query", tiny_run.screen.path, "--json")
+    _, out, _ = call("query", tiny_run.screen.path, "--json")
     names = {row["table_name"] for row in json.loads(out)}
     assert {"well", "cell", "ledger", "wells_flagged"} <= names
     assert not any(name.startswith(("pg_", "duckdb_", "catalog")) for name in names)
@@ -189,3 +189,31 @@ def test_verify_holds_and_then_does_not(call: Call, own_images: Callable[[], Pat
 def test_version_and_help(call: Call) -> None:
     assert call("--version")[1].startswith("phenoprint ")
     assert "demo" in call("--help")[1]
+
+
+def test_numbers_that_json_lacks_become_null(call: Call, tiny_run: RunResult) -> None:
+    sql = "SELECT 'inf'::DOUBLE AS a, 'nan'::DOUBLE AS b, 1.5 AS c"
+    assert json.loads(call("query", tiny_run.screen.path, sql, "--json")[1]) == [{"a": None, "b": None, "c": 1.5}]
+
+
+def test_pictures_and_lists_fit_into_csv(call: Call, tiny_run: RunResult) -> None:
+    code, out, _ = call("query", tiny_run.screen.path, "SELECT crop, [1, 2] AS l FROM gallery LIMIT 1", "--csv")
+    assert code == 0
+    row = pl.read_csv(io.StringIO(out)).row(0)
+    assert row[0].endswith("bytes>")
+    assert row[1] == "[1, 2]"
+
+
+def test_wide_tables_are_turned_on_their_side(call: Call, tiny_run: RunResult) -> None:
+    code, out, _ = call("query", tiny_run.screen.path, "SELECT * FROM cell")
+    assert code == 0
+    assert "row 1" in out
+    assert "columns, 205 rows" in out
+
+
+def test_status_says_partial_when_the_run_was(call: Call, own_images: Callable[[], Path], tmp_path: Path) -> None:
+    config = own_images()
+    image = next((config.parent / "images").rglob("A01_s1_DNA.tif"))
+    image.write_bytes(image.read_bytes()[:2000])
+    assert call("run", config, "-o", tmp_path / "s", "-j", 1, "--no-report")[0] == 3
+    assert call("status", tmp_path / "s")[0] == 3

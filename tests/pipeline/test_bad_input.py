@@ -14,6 +14,8 @@ import tifffile
 
 from phenoprint.errors import ConfigError, DataError, PlateMapError, ScreenError
 from phenoprint.pipeline import RunResult, SimulatedScreen, run_screen
+from phenoprint.pipeline.context import Context
+from phenoprint.pipeline.steps.base import Outcome, Unit
 from phenoprint.store import check_balance
 
 # well -> what is done to it and what must be said of it
@@ -247,3 +249,101 @@ def test_full_disk_fails_units_with_advice_and_a_later_run_goes_on(
     assert not healed.is_partial
     assert healed.summary.steps["quality"].done == 14
     assert pl.DataFrame(healed.screen.status().failures).is_empty()
+
+
+def test_well_that_cannot_be_measured_costs_the_plate_nothing(
+    own_images: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from phenoprint.pipeline.steps.pixels import Measure
+
+    config = own_images()
+    original = Measure.run
+
+    def fail(self: Measure, unit: Unit, context: Context) -> Outcome:
+        if unit.well == "B02":
+            raise MemoryError("too large")
+        return original(self, unit, context)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Measure, "run", fail)
+        result = run_screen(config, output=tmp_path / "s", workers=1)
+    assert result.is_partial
+    assert result.summary.steps["aggregate"].done == 1
+    ledger = result.screen.sql("SELECT step, reason FROM lost WHERE Metadata_Well = 'B02' AND unit_of_count = 'wells'")
+    reasons = dict(ledger.iter_rows())
+    assert reasons["aggregate"] == "measurement failed, see status"
+    assert reasons["measure"].startswith("failed: too large")
+    healed = run_screen(config, output=tmp_path / "s", workers=1)
+    assert not healed.is_partial
+
+
+def test_channels_left_out_and_foreign_files_are_told(own_images: Callable[[], Path], tmp_path: Path) -> None:
+    config = own_images()
+    text = config.read_text().replace(
+        'pattern = "generic"', 'pattern = "generic"\nchannels = { DNA = "DNA", AGP = "AGP" }'
+    )
+    config.write_text(text)
+    (config.parent / "images" / "holiday.tif").write_bytes(b"x")
+    result = run_screen(config, output=tmp_path / "s", workers=1)
+    lost = result.screen.sql(
+        "SELECT reason, sum(n_lost) AS n FROM lost WHERE step = 'ingest' GROUP BY ALL ORDER BY ALL"
+    )
+    assert lost.rows() == [(f"channel {name} is not named in images.channels", 24) for name in ("ER", "Mito", "RNA")]
+    problems = result.screen.table("problem").collect()
+    foreign = problems.filter(pl.col("kind") == "unmatched_files")
+    assert "holiday.tif" in foreign["detail"][0]
+
+
+def test_renamed_plate_leaves_no_rows_behind(own_images: Callable[[], Path], tmp_path: Path) -> None:
+    config = own_images()
+    config.write_text(config.read_text() + '\n[illumination]\nmethod = "none"\n')
+    run_screen(config, output=tmp_path / "s", workers=1)
+    (config.parent / "images" / "SIM-P01").rename(config.parent / "images" / "P2")
+    result = run_screen(config, output=tmp_path / "s", workers=1)
+    for table in ("image", "object", "cell", "profile_well"):
+        plates = result.screen.table(table).select("Metadata_Plate").unique().collect()["Metadata_Plate"].to_list()
+        assert plates == ["P2"], table
+    # The plate map still speaks of SIM-P01, so P2 has no controls: nothing old may stand in for its profiles.
+    assert result.screen.table("profile_selected").collect().is_empty()
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ('[segmentation]\nparameters = { thresold = "otsu" }', "did you mean 'threshold'"),
+        ('[segmentation]\nsegmenter = "clasical"', "did you mean 'classical'"),
+        ('[profiles]\nnormalize = "mad_robst"', "did you mean 'mad_robust'"),
+        ('[profiles]\nstatistic = "medain"', "did you mean 'median'"),
+        ('[profiles]\nselect = ["drop_na_colums"]', "did you mean 'drop_na_columns'"),
+        ('[profiles]\nreadouts = { area = "Nuclei_AreaShape_Arae * 2" }', "did you mean 'Nuclei_AreaShape_Area'"),
+        ('[profiles]\nreadouts = { area = "Nuclei_AreaShape_Area *" }', "not an expression"),
+        ('[evaluation]\ndose_response = ["ratio"]', "ratio"),
+    ],
+)
+def test_misspelt_names_stop_the_run_before_pixels_are_read(
+    own_images: Callable[[], Path], tmp_path: Path, section: str, message: str
+) -> None:
+    config = own_images()
+    config.write_text(config.read_text() + "\n" + section + "\n")
+    with pytest.raises(ConfigError, match=message):
+        run_screen(config, output=tmp_path / "s", workers=1)
+    assert not (tmp_path / "s" / "tables").exists()
+
+
+def test_channels_without_nuclei_are_asked_for(own_images: Callable[[], Path], tmp_path: Path) -> None:
+    config = own_images()
+    text = config.read_text().replace(
+        'pattern = "generic"', 'pattern = "generic"\nchannels = { ER = "ER", AGP = "AGP" }'
+    )
+    config.write_text(text)
+    with pytest.raises(ConfigError, match="nuclear stain"):
+        run_screen(config, output=tmp_path / "s", workers=1)
+
+
+def test_plate_without_any_control_runs_against_all_wells(own_images: Callable[[], Path], tmp_path: Path) -> None:
+    config = own_images()
+    text = config.read_text().replace('files = ["platemap.csv"]', "files = []")
+    config.write_text(text + '\n[profiles]\nreference = "all"\n')
+    result = run_screen(config, output=tmp_path / "s", workers=1)
+    assert not result.is_partial, result.screen.status().failures.to_dicts()
+    assert result.screen.table("profile_selected").collect().height == 24

@@ -55,6 +55,29 @@ def test_without_controls_or_replicates_there_is_no_activity() -> None:
     assert activity(frame.unique("Metadata_perturbation")).is_empty()
 
 
+def test_positive_controls_are_no_negatives() -> None:
+    """A positive control that looks like a treatment must not count against it."""
+    frame = profiles()
+    alone = activity(frame, null_size=2000)
+    twin = frame.filter(pl.col("Metadata_compound") == "alpha-1").with_columns(
+        pl.lit("poscon").alias("Metadata_pert_type"),
+        pl.lit("reference@1 uM").alias("Metadata_perturbation"),
+        pl.Series("Metadata_Well", ["P21", "P22", "P23", "P24"]),
+    )
+    beside = activity(pl.concat([frame, twin]), null_size=2000)
+    score = [
+        table.filter(pl.col("Metadata_compound") == "alpha-1")["mean_average_precision"][0] for table in (alone, beside)
+    ]
+    assert score[0] == pytest.approx(score[1])
+
+
+def test_profiles_without_annotation_have_no_calls() -> None:
+    bare = profiles().drop("Metadata_moa", "Metadata_compound")
+    predictions, scores = moa_calls(bare, activity(profiles(), null_size=500))
+    assert predictions.is_empty()
+    assert scores.is_empty()
+
+
 def test_mechanisms_are_called_beside_their_baselines() -> None:
     frame = profiles()
     treatments = consensus(frame, by=["Metadata_perturbation"])

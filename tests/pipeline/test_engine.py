@@ -186,3 +186,42 @@ def test_unit_that_kills_its_worker_is_recorded_and_the_rest_is_done(folder: Pat
     failure = open_screen(folder).status().failures.row(0, named=True)
     assert failure["error"] == "WorkerDied"
     assert "memory" in failure["message"]
+
+
+def test_receipt_is_withdrawn_while_results_are_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run killed between table and receipt must not leave the old receipt vouching for the new table."""
+    from phenoprint.pipeline import work
+
+    run(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "write_receipt", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, preset="other")
+    assert done(run(folder))[0] >= 1
+
+
+def test_plate_results_go_with_the_plate_that_fails(folder: Path) -> None:
+    run(folder)
+    assert open_screen(folder).table("calibration").collect().height == 1
+    for well in WELLS:
+        (folder / f"order_{well}").write_text("data")
+    run(folder, preset="other")
+    assert open_screen(folder).table("calibration").collect().is_empty()
+
+
+def test_vanished_well_takes_its_receipts_along(folder: Path) -> None:
+    run(folder)
+    open_screen(folder).write("image", image_table({"A01": "h", "A03": "h"}))
+    run(folder)
+    assert sorted(path.stem for path in (folder / "receipts" / "make").rglob("*.json")) == ["A01", "A03"]
+
+
+def test_failures_are_told_with_their_reasons(folder: Path) -> None:
+    (folder / "order_A02").write_text("data")
+    config = parse_config('screen.name = "s"\nimages.root = "."\nfeatures.preset = "minimal"\n')
+    with SerialExecutor() as executor:
+        engine = Engine(Context(folder, config, folder, ("DNA",)), executor)
+        engine.run([Make(), Sum(), Tell()])
+    assert [(step, unit.well, reason) for step, unit, reason in engine.failures] == [
+        ("make", "A02", "failed: the file is bad")
+    ]

@@ -173,7 +173,10 @@ def _plain(value: Any) -> Any:
 
 
 def frame_json(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame as a list of records; NaN and infinities, which JSON has not, become null."""
+    """Return a frame as a list of records; NaN and infinities, which JSON has not, become null, decimals floats."""
+    frame = frame.with_columns(
+        pl.col(name).cast(pl.Float64) for name, kind in frame.schema.items() if kind.is_decimal()
+    )
     floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
     finite = frame.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in floats)
     return finite.to_dicts()
