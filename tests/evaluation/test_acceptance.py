@@ -123,3 +123,22 @@ def test_constant_counts_and_missing_features() -> None:
     assert found["edge_cell_count"] == "pass"
     assert found["column_cell_count"] is None
     assert found["poscon_retrieval"] == "pass"
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_wells_without_cells_do_not_spoil_the_controls(counted: bool) -> None:
+    wells = plate(effect=10.0)
+    controls = wells.with_row_index().filter(pl.col("Metadata_pert_type").is_in(["negcon", "poscon"]))["index"]
+    lost = pl.int_range(pl.len()).is_in([controls[0], controls[1], controls[5]])
+    emptied = wells.with_columns(pl.when(~lost).then(pl.col(f"F{i}")).alias(f"F{i}") for i in range(6)).with_columns(
+        pl.when(lost).then(0).otherwise("Metadata_Object_Count").alias("Metadata_Object_Count")
+    )
+    if not counted:
+        emptied = emptied.drop("Metadata_Object_Count")
+    row = plate_acceptance(emptied).filter(criterion="poscon_retrieval").row(0, named=True)
+    assert row["verdict"] == "pass"
+    assert row["reason"].endswith("negative controls, 3 more without cells")
+    uncounted = wells.with_columns(Metadata_Object_Count=pl.lit(None, dtype=pl.Int64))
+    assert verdicts(plate_acceptance(uncounted))["poscon_retrieval"] == "pass", "an unknown count is not none"
+    untouched = plate_acceptance(wells).filter(criterion="poscon_retrieval")["reason"].item()
+    assert "without cells" not in untouched

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from phenoprint.errors import UsageError
 from phenoprint.plates import PlateFormat
 from phenoprint.report import figures
+from phenoprint.report.figures.doses import dose_ticks
 from phenoprint.report.figures.plates import robust_limits
 from phenoprint.report.figures.theme import CATEGORICAL, category_styles, plain
 
@@ -195,6 +196,27 @@ def test_doses_are_logarithmic_and_controls_are_a_level() -> None:
     assert list(dots.x) == [1.0, 1.0, 10.0]
     curves = pl.DataFrame({"Metadata_compound": ["c", "c"], "Metadata_Concentration": [1.0, 9.0], "v": [1.0, 2.0]})
     assert list(figures.dose_response(frame, "v", curves=curves).data[0].x) == [1.0, 9.0]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.3, 80), (0.001, 100), (1, 1), (1e-9, 1e-3), (2, 5), (0.02, 0.9)])
+def test_dose_marks_are_written_one_way_and_hold_the_doses(low: float, high: float) -> None:
+    ticks = dose_ticks(pl.Series([low, high, 0.0, None], dtype=pl.Float64))
+    values, texts = ticks["tickvals"], [str(text) for text in ticks["ticktext"]]
+    assert values[0] <= low <= high <= values[-1]  # type: ignore[operator]
+    assert len({"<sup>" in text for text in texts}) == 1
+    assert not any("e" in text for text in texts)
+    assert len(values) >= 2 or low == high
+    assert dose_ticks(pl.Series([0.0])) == {}
+
+
+def test_positive_controls_get_a_box_a_compound() -> None:
+    frame = wells().with_columns(
+        compound=pl.Series(["DMSO", "DMSO", "<b>", None, "DMSO", "DMSO", "z", None], dtype=pl.String)
+    )
+    traces = figures.control_separation(frame, "v", split="compound").data
+    assert [trace.name for trace in traces] == ["negative control", "&lt;b>", "z"]
+    assert [list(trace.y) for trace in traces[1:]] == [[5.0], [6.0]]
+    assert len({trace.offsetgroup for trace in traces}) == 3
 
 
 def test_the_waterfall_is_in_percent_of_what_came_in_and_in_the_order_asked() -> None:

@@ -339,3 +339,149 @@ def test_fitted_curves_are_hill_curves_between_the_given_doses() -> None:
     assert curve["Metadata_compound"].unique().to_list() == ["c"]
     np.testing.assert_allclose(curve["Metadata_Concentration"], [0.01, 1, 100])
     np.testing.assert_allclose(curve["r"], [4e-4, 2, 4], atol=1e-3)
+
+
+def with_frames(source: Any, **frames: pl.DataFrame) -> Any:
+    return type(source)(source.path, frames=source.frames | frames)
+
+
+def test_doses_in_two_molar_units_share_an_axis_and_others_get_their_own(small_source: Any) -> None:
+    compound, dose, unit = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
+    doses = small_source.frames["well"].filter(Metadata_pert_type="trt").group_by(compound).agg(pl.col(dose).n_unique())
+    names = sorted(name for name, n in doses.iter_rows() if n == 4 and "<" not in name)[:3]
+    in_nm, by_weight = pl.col(compound) == names[0], pl.col(compound) == names[1]
+    rewritten = {
+        name: frame.with_columns(
+            pl.when(in_nm).then(pl.col(dose) * 1000).otherwise(dose).alias(dose),
+            pl.when(in_nm).then(pl.lit("nM")).when(by_weight).then(pl.lit("mg/mL")).otherwise(unit).alias(unit),
+        )
+        for name, frame in small_source.frames.items()
+        if {compound, dose, unit} <= set(frame.columns)
+    }
+    page = Page(render_report(with_frames(small_source, **rewritten)))
+    assert "Doses given in nM are drawn in µM." in page.sections["doses"]
+    drawn: dict[str, dict[str, list[float]]] = {}
+    for figure in page.data["figures"].values():
+        title = figure["layout"].get("xaxis", {}).get("title", {}).get("text", "")
+        if title.startswith("dose ("):
+            for trace in figure["data"]:
+                drawn.setdefault(title, {})[trace["name"]] = trace["x"]
+    assert set(drawn) == {"dose (µM)", "dose (mg/mL)"}
+    assert set(drawn["dose (mg/mL)"]) == {names[1]}
+    assert names[1] not in drawn["dose (µM)"]
+    assert max(drawn["dose (µM)"][names[0]]) == max(drawn["dose (µM)"][names[2]]) == 10.0
+    colours = [figure for figure in page.data["figures"].values() if figure.get("pool") == "projection"]
+    bars = [trace["marker"].get("colorbar", {}).get("title", {}) for figure in colours for trace in figure["data"]]
+    assert {"text": "dose, µM"} in bars
+
+
+def test_curves_are_drawn_in_the_unit_of_the_axis() -> None:
+    fit = {"readout": "r", "Metadata_compound": "c", "ec50": 1.0, "slope": 1.0, "bottom": 0.0, "top": 1.0}
+    treated = pl.DataFrame({"Metadata_compound": ["c", "c"], "d": [0.1, 10.0]})
+    assert hill_points(pl.DataFrame([fit]), treated, "r", dose="d", n=3)["d"].to_list() == pytest.approx([0.1, 1, 10])
+    assert hill_points(pl.DataFrame([fit, fit | {"ec50": 2.0}]), treated, "r", dose="d").is_empty()
+
+
+def test_fits_are_told_and_drawn_in_the_unit_of_the_axis(small_source: Any) -> None:
+    doses = small_source.frames["well"].filter(Metadata_pert_type="trt").group_by("Metadata_compound")
+    four = doses.agg(pl.col("Metadata_Concentration").n_unique()).filter(Metadata_Concentration=4)
+    name = four["Metadata_compound"].sort()[1]
+    fit = small_source.frames["dose_response"].head(1)
+    fit = fit.with_columns(Metadata_compound=pl.lit(name), Metadata_Concentration_Unit=pl.lit("nM"), ec50=pl.lit(340.0))
+    page = Page(render_report(with_frames(small_source, dose_response=fit)))
+    assert "0.34 µM" in page.sections["doses"]
+    lines = [trace for f in page.data["figures"].values() for trace in f["data"] if len(trace.get("x", [])) == 60]
+    curve = next(trace for trace in lines if trace["name"] == name)
+    steepest = max(range(59), key=lambda i: curve["y"][i + 1] - curve["y"][i])
+    assert curve["x"][steepest] == pytest.approx(0.34, rel=0.2)
+
+
+def test_readouts_are_named_on_their_tabs(page: Page) -> None:
+    assert "Feature 1" not in page.sections["doses"]
+
+
+def test_positive_controls_are_told_apart(small_source: Any) -> None:
+    two = pl.col("Metadata_Well").str.slice(0, 1).is_in(["A", "E"]) & (pl.col("Metadata_pert_type") == "poscon")
+    named = pl.when(two).then(pl.lit("taxol")).otherwise("Metadata_compound").alias("Metadata_compound")
+    frames = {n: small_source.frames[n].with_columns(named) for n in ("well", "profile_well", "profile_normalized")}
+    page = Page(render_report(with_frames(small_source, **frames)))
+    text = page.sections["controls"]
+    assert "2 compounds are positive controls, each judged by itself." in text
+    assert "stands apart most" in text
+    boxes = [figure["data"] for figure in page.data["figures"].values() if figure["data"][0].get("type") == "box"]
+    assert {tuple(trace["name"] for trace in data) for data in boxes} == {("negative control", "nocodazole", "taxol")}
+
+
+def test_the_page_shows_the_score_that_is_stored(small_source: Any, page: Page) -> None:
+    scores = pl.DataFrame({"score": ["replicates_reproducible"], "value": [0.5], "n": [20]})
+    text = Page(render_report(with_frames(small_source, score=scores))).sections["replicates"]
+    assert text.startswith("Do replicates agree?50 % of treatments replicate")
+    assert ": 10 of 20, over" in text
+    assert "The table 'score' says 10 of 20; judged anew for this page" in text
+    assert "judged anew" not in page.sections["replicates"]
+
+
+def test_replicates_are_judged_as_the_score_is(small_source: Any, tmp_path: Path) -> None:
+    from phenoprint.pipeline.calls import replicate_score
+
+    # the names for reading of these treatments sort unlike their keys, which once dealt other random groups
+    keys = small_source.frames["profile_selected"]["Metadata_perturbation"].unique().sort()
+    renamed = pl.col("Metadata_perturbation").replace(dict(zip(keys, reversed(keys), strict=True)))
+    selected = small_source.frames["profile_selected"].with_columns(renamed)
+    (tmp_path / "screen.toml").write_text("[evaluation]\nseed = 7\n", encoding="utf-8")
+    stored = replicate_score(selected, seed=7)
+    source = type(small_source)(tmp_path, frames=small_source.frames | {"profile_selected": selected, "score": stored})
+    text = Page(render_report(source)).sections["replicates"]
+    value, n = stored["value"][0], stored["n"][0]
+    assert 0 < value < 1, "the test needs a number between"
+    assert f": {round(value * n)} of {n}, over" in text
+    assert "judged anew" not in text
+
+
+def test_hits_name_both_precisions_and_what_cannot_pass(small_source: Any) -> None:
+    activity = small_source.frames["activity"]
+    stuck = activity["Metadata_perturbation"][0]
+    smallest = pl.when(pl.col("Metadata_perturbation") == stuck).then(0.2).otherwise(1e-4)
+    source = with_frames(small_source, activity=activity.with_columns(smallest_p=smallest))
+    text = Page(render_report(source)).sections["hits"]
+    for words in ("mAP", "norm. mAP", "smallest p", "1 treatments, marked 'cannot pass'"):
+        assert words in text
+    assert text.count("cannot pass") == 2
+    plain = with_frames(small_source, activity=activity.drop("mean_normalized_average_precision", "smallest_p"))
+    text = Page(render_report(plain)).sections["hits"]
+    assert "norm. mAP" not in text
+    assert "smallest p" not in text
+
+
+def test_a_pass_beyond_its_bar_says_why(small_source: Any) -> None:
+    reason = "rank correlation -0.53 with the row, p = 0.075, over negative controls"
+    row = {"criterion": "row_cell_count", "value": 0.53, "threshold": 0.3, "verdict": "pass", "reason": reason}
+    checks = pl.DataFrame([{"Metadata_Plate": "SIM-01"} | row, {"Metadata_Plate": "SIM-02"} | row | {"value": 0.1}])
+    text = Page(render_report(with_frames(small_source, plate_acceptance=checks))).sections["verdict"]
+    assert text.count(f"not significant: {reason}") == 1
+
+
+def test_controls_on_the_map_are_called_so(small_source: Any) -> None:
+    wells = small_source.frames["well"]
+    kind = pl.when(pl.col("Metadata_Well") == "B03").then(pl.lit("empty")).otherwise("Metadata_pert_type")
+    moa = pl.when(pl.col("Metadata_pert_type") == "trt").then("Metadata_moa")
+    frame = wells.with_columns(kind.alias("Metadata_pert_type"), moa.alias("Metadata_moa"))
+    page = Page(render_report(with_frames(small_source, well=frame)))
+    colourings = [figure for figure in page.data["figures"].values() if figure.get("pool") == "projection"]
+    sizes = {trace["name"]: len(trace["rows"]) for trace in colourings[0]["data"]}
+    assert sizes["negative control"] == wells.filter(Metadata_pert_type="negcon").height
+    assert sizes["positive control"] == wells.filter(Metadata_pert_type="poscon").height
+    assert sizes["empty"] == 2
+    assert "not annotated" not in sizes
+
+
+def test_cells_found_and_cells_used_are_both_told(small_source: Any, text: str) -> None:
+    used = small_source.frames["profile_well"]["Metadata_Object_Count"].sum()
+    found = pl.DataFrame({"Metadata_Plate": ["SIM-01"] * (used + 11)})
+    header = render_report(with_frames(small_source, object=found)).partition("<nav")[0]
+    tiles = re.findall(r'class="tile"><b>([\d,]+)</b><span[^>]*>([a-z ]+)<', header)
+    assert {name: int(n.replace(",", "")) for n, name in tiles if "cells" in name} == {
+        "cells found": used + 11,
+        "cells in profiles": used,
+    }
+    assert "cells found" not in text.partition("<nav")[0]

@@ -21,6 +21,8 @@ from phenoprint.report.summaries import (
     well_annotations,
     well_measures,
 )
+from phenoprint.report.summaries.controls import ranked_readouts
+from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, molar_factor, with_axis_doses
 from phenoprint.report.summaries.features import features_by_family
 from phenoprint.report.summaries.flags import flagged_wells
 
@@ -131,9 +133,66 @@ def test_a_plate_without_a_kind_of_control_has_no_z_prime() -> None:
     assert control_statistics(frame.filter(Metadata_pert_type="trt"), ["Nuclei_Intensity_Mean_DNA"]).is_empty()
 
 
+def test_positive_controls_of_several_compounds_are_never_pooled() -> None:
+    rng = np.random.default_rng(0)
+    kinds = ["negcon"] * 10 + ["poscon"] * 8
+    compounds = ["DMSO"] * 10 + ["up"] * 4 + ["down"] * 4
+    shift = np.array([0.0] * 10 + [20.0] * 4 + [-20.0] * 4)
+    frame = pl.DataFrame({"Metadata_Plate": "P", "Metadata_pert_type": kinds, "Metadata_compound": compounds})
+    frame = frame.with_columns(Cells_AreaShape_Area=pl.Series(rng.normal(size=18) + shift))
+    found = control_statistics(frame, ["Cells_AreaShape_Area"])
+    assert found["poscon"].to_list() == ["down", "up"]
+    assert found["n_poscon"].to_list() == [4, 4]
+    assert found["robust_z_prime"].min() > 0.5  # type: ignore[operator]
+    pooled = control_statistics(frame.drop("Metadata_compound"), ["Cells_AreaShape_Area"])
+    assert pooled["poscon"].to_list() == ["positive control"]
+    assert pooled["z_prime"][0] < 0
+
+
+def test_each_positive_control_chooses_a_readout_in_turn() -> None:
+    rows = [("a", f"F_x{i}_m_C{i}", 0.9 - i / 100) for i in range(6)] + [("b", "G_y_m_D", 0.3), ("b", "G_z_m_D", 0.2)]
+    statistics = pl.DataFrame(rows, schema=["poscon", "feature", "robust_z_prime"], orient="row").with_columns(
+        z_prime=pl.lit(0.95), n_poscon=pl.lit(4), difference=pl.lit(5.0)
+    )
+    assert best_readouts(statistics, n=4) == ["F_x0_m_C0", "G_y_m_D", "F_x1_m_C1", "G_z_m_D"]
+
+
+def test_constants_and_controls_in_two_heaps_are_no_best_readout() -> None:
+    rng = np.random.default_rng(1)
+    kinds = ["negcon"] * 20 + ["poscon"] * 6
+    heaps = [0.0] * 11 + [1.0] * 9 + [0.5] * 6
+    frame = pl.DataFrame({"Metadata_Plate": "P", "Metadata_pert_type": kinds}).with_columns(
+        Cells_AreaShape_Constant=pl.Series([1.57] * 20 + [-1.57] * 6),
+        Cells_Correlation_Heaps_DNA=pl.Series(np.array(heaps) + rng.normal(size=26) / 1000),
+        Nuclei_Texture_Honest_ER=pl.Series(rng.normal(size=26) + 9.0 * (np.arange(26) >= 20)),
+    )
+    found = control_statistics(frame, [name for name in frame.columns if "_pert" not in name and "Plate" not in name])
+    robust = dict(found.select("feature", "robust_z_prime").iter_rows())
+    assert robust["Cells_AreaShape_Constant"] is None
+    assert robust["Cells_Correlation_Heaps_DNA"] > robust["Nuclei_Texture_Honest_ER"], "the trap must be there"
+    assert best_readouts(found, n=1) == ["Nuclei_Texture_Honest_ER"]
+    assert "Cells_AreaShape_Constant" not in ranked_readouts(found)["feature"].to_list()
+
+
+def test_z_prime_is_of_what_was_measured_not_of_clipped_values(
+    source_factory: Callable[..., object], tmp_path: Path
+) -> None:
+    source = source_factory(tmp_path, plates=1, features=30, pictures=False)
+    frames = source.frames  # type: ignore[attr-defined]
+    names = [name for name in frames["profile_well"].columns if "_AreaShape_" in name or "_Intensity_" in name]
+    before = well_measures(Tables(source))[3]  # type: ignore[arg-type]
+    clipped = frames["profile_normalized"].with_columns(pl.col(names).clip(-0.5, 0.5))
+    frames["profile_normalized"] = clipped
+    assert well_measures(Tables(source))[3].equals(before)  # type: ignore[arg-type]
+    frames.pop("profile_well")
+    assert not well_measures(Tables(source))[3].equals(before)  # type: ignore[arg-type]
+
+
 def test_best_readouts_are_not_all_twins() -> None:
     names = [f"Nuclei_Texture_Entropy_DNA_{i}_00_256" for i in range(9)] + ["Cells_AreaShape_Area"]
-    statistics = pl.DataFrame({"feature": names, "robust_z_prime": [0.9] * 9 + [0.1], "z_prime": [0.5] * 10})
+    statistics = pl.DataFrame({"feature": names, "robust_z_prime": [0.9] * 9 + [0.1]}).with_columns(
+        poscon=pl.lit("c"), z_prime=pl.lit(0.5), n_poscon=pl.lit(4), difference=pl.lit(5.0)
+    )
     assert best_readouts(statistics, n=5) == [*names[:2], "Cells_AreaShape_Area"]
 
 
@@ -216,3 +275,32 @@ def test_features_are_counted_by_family_with_pairs_together() -> None:
     found = features_by_family(names, {names[1]}, dictionary).sort("family")
     assert found.rows() == [("AreaShape", "–", 1, 0), ("Correlation", "pairs", 2, 1)]
     assert features_by_family(names, set(), None)["family"].unique().sort().to_list() == ["AreaShape", "Correlation"]
+
+
+def test_units_of_amount_are_read_however_they_are_written() -> None:
+    assert [molar_factor(unit) for unit in ("µM", "μM", "uM", "UM", "umol/L", "micromolar", "µmol / l")] == [1e-6] * 7
+    assert [molar_factor(unit) for unit in ("nM", "pM", "mM", "M", "fM")] == [1e-9, 1e-12, 1e-3, 1.0, 1e-15]
+    assert [molar_factor(unit) for unit in ("ng/mL", "%", "m", "", None, "MOI", "min")] == [None] * 7
+
+
+def test_doses_of_two_molar_units_share_an_axis_and_others_do_not() -> None:
+    frame = pl.DataFrame(
+        {
+            "Metadata_Concentration": [10.0, 10.0, 10_000.0, 3.0, 1.0],
+            "Metadata_Concentration_Unit": ["uM", "nM", "nM", "mg/mL", None],
+        }
+    )
+    found = with_axis_doses(frame, axis_units(frame["Metadata_Concentration_Unit"].to_list()))
+    assert found[AXIS_DOSE].to_list() == [10.0, 0.01, 10.0, 3.0, 1.0]
+    assert found[AXIS_UNIT].to_list() == ["µM", "µM", "µM", "mg/mL", ""]
+    assert axis_units(["nM"]) == {"nM": ("nM", 1.0)}, "one unit stays as it was written"
+    alone = with_axis_doses(frame.drop("Metadata_Concentration_Unit"), {})
+    assert alone[AXIS_DOSE].to_list() == frame["Metadata_Concentration"].to_list()
+
+
+@given(st.sampled_from(["M", "mM", "uM", "nM", "pM"]), st.sampled_from(["M", "mM", "uM", "nM"]), st.floats(0.01, 999))
+def test_the_same_amount_lands_in_the_same_place(one: str, other: str, dose: float) -> None:
+    same = dose * molar_factor(one) / molar_factor(other)  # type: ignore[operator]
+    frame = pl.DataFrame({"Metadata_Concentration": [dose, same], "Metadata_Concentration_Unit": [one, other]})
+    left, right = with_axis_doses(frame, axis_units([one, other]))[AXIS_DOSE]
+    assert left == pytest.approx(right, rel=1e-7)

@@ -233,6 +233,9 @@ def _retrieval_check(wells: pl.DataFrame, limits: AcceptanceLimits) -> _Row:
     """Whether positive controls find each other before the negative ones."""
     check = "poscon_retrieval"
     controls = wells.filter(pl.col("Metadata_pert_type").is_in(["negcon", "poscon"]))
+    every = controls.height
+    controls = controls.filter(_has_profile(controls))
+    empty = f", {every - controls.height} more without cells" if controls.height < every else ""
     named = next(
         (
             name
@@ -247,7 +250,7 @@ def _retrieval_check(wells: pl.DataFrame, limits: AcceptanceLimits) -> _Row:
     repeated = controls.filter(pl.col("Metadata_pert_type") == "poscon").select(pl.col(named).is_duplicated().any())
     if n_neg < 1 or n_pos < 2 or not repeated.item() or not features:
         return _unjudged(
-            check, f"{n_pos} positive and {n_neg} negative controls with {len(features)} complete features"
+            check, f"{n_pos} positive and {n_neg} negative controls with {len(features)} complete features{empty}"
         )
     scored = average_precision(
         controls.select("Metadata_pert_type", *({named} - {"Metadata_pert_type"}), *features),
@@ -255,8 +258,16 @@ def _retrieval_check(wells: pl.DataFrame, limits: AcceptanceLimits) -> _Row:
         neg_diffby=["Metadata_pert_type"],
     ).filter((pl.col("Metadata_pert_type") == "poscon") & (pl.col("n_pos_pairs") > 0))
     value = float(scored.get_column("normalized_average_precision").to_numpy().mean())
-    reason = f"mean normalized average precision of {scored.height} positive among {n_neg} negative controls"
+    reason = f"mean normalized average precision of {scored.height} positive among {n_neg} negative controls{empty}"
     return _judge(check, value, limits.retrieval, reason, at_least=True)
+
+
+def _has_profile(wells: pl.DataFrame) -> pl.Expr:
+    """Whether a well has cells and any feature: a well without would leave no feature complete."""
+    names = feature_columns(wells)
+    known = pl.any_horizontal(pl.col(names).is_not_null()) if names else pl.lit(value=True)
+    count = "Metadata_Object_Count"
+    return known & (pl.col(count).fill_null(1) > 0) if count in wells.columns else known
 
 
 def _field_check(fields: pl.DataFrame, limits: AcceptanceLimits) -> _Row:

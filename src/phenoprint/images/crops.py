@@ -26,6 +26,15 @@ CHANNEL_COLORS: Mapping[str, Color] = {
     "Mito": (1.0, 0.1, 0.2),
     "GFP": (0.1, 1.0, 0.1),
 }
+# Four or five bright colours add up to white: these sum to about one in each of red, green and blue.
+CROWDED_COLORS: dict[str, Color] = {
+    "DNA": (0.0, 0.25, 1.0),
+    "ER": (0.0, 0.55, 0.25),
+    "RNA": (0.35, 0.35, 0.0),
+    "AGP": (0.75, 0.25, 0.0),
+    "Mito": (0.65, 0.0, 0.35),
+}
+_CROWD = 4
 _SPARE_COLORS: tuple[Color, ...] = (
     (0.8, 0.8, 0.8),
     (0.9, 0.1, 0.9),
@@ -148,7 +157,8 @@ def to_rgb(
     limits = channel_limits(stack) if limits is None else np.asarray(limits, dtype=np.float64)
     if limits.shape != (len(channels), 2):
         raise UsageError(f"expected limits of shape ({len(channels)}, 2), got {limits.shape}")
-    known = {**CHANNEL_COLORS, **(colors or {})}
+    usual = CROWDED_COLORS if len(channels) >= _CROWD else CHANNEL_COLORS
+    known = {**usual, **(colors or {})}
     spare = [name for name in channels if name not in known]
     known |= {name: _SPARE_COLORS[place % len(_SPARE_COLORS)] for place, name in enumerate(spare)}
     low = limits[:, 0].astype(np.float32)

@@ -130,7 +130,7 @@ def _header(context: Context, now: datetime) -> Html:
         ("plates", number(len(context.plates)), "Plates with images or in the plate map."),
         ("wells", number(context.wells.height), "Wells with images or in the plate map."),
         ("sites", number(_sites(context)), "Fields of view: places imaged in a well."),
-        ("cells", number(_cells(context)), "Cells that entered the well profiles."),
+        *_cells(context),
         ("features", number(_features(context)), "Measurements of each cell."),
     ]
     tiles = (tag("div", tag("b", value), term(label, meaning), class_="tile") for label, value, meaning in facts)
@@ -157,11 +157,18 @@ def _sites(context: Context) -> int | None:
     return None
 
 
-def _cells(context: Context) -> int | None:
+def _cells(context: Context) -> list[tuple[str, str, str]]:
+    """Tell how many cells were found and how many entered the profiles, where tables tell."""
+    found = context.tables.height("cell") or context.tables.height("object")
     counts = context.tables.columns("profile_well", ["Metadata_Object_Count"])
-    if counts is not None:
-        return int(counts["Metadata_Object_Count"].sum())
-    return context.tables.height("object") or context.tables.height("cell")
+    used = None if counts is None else int(counts["Metadata_Object_Count"].sum())
+    facts = []
+    if found is not None or used is None:
+        facts.append(("cells found", number(found), "Cells that segmentation found and that were measured."))
+    if used is not None:
+        about = "Cells that entered the well profiles: without those cut by the border of a field or flagged."
+        facts.append(("cells in profiles", number(used), about))
+    return facts
 
 
 def _features(context: Context) -> int | None:

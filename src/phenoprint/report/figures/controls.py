@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from phenoprint.report.figures.theme import NEUTRAL, ROLE_COLOURS, ROLE_NAMES, blank_figure, finish, plain
+from phenoprint.report.figures.theme import (
+    NEUTRAL,
+    ROLE_COLOURS,
+    ROLE_NAMES,
+    blank_figure,
+    category_styles,
+    finish,
+    plain,
+)
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -23,6 +31,7 @@ def control_separation(
     role: str = "Metadata_pert_type",
     roles: tuple[str, ...] = ("negcon", "poscon"),
     well: str = "Metadata_Well",
+    split: str | None = None,
     title: str | None = None,
 ) -> go.Figure:
     """Draw the wells of the controls plate by plate for one readout.
@@ -37,6 +46,8 @@ def control_separation(
         Columns of the plate, of the kind of well and of its name.
     roles
         Kinds of wells shown, side by side in a plate.
+    split
+        Column whose levels get a box each among the positive controls, such as their compound.
     title
         Title of the figure.
 
@@ -48,23 +59,22 @@ def control_separation(
     import plotly.graph_objects as go
 
     figure = blank_figure()
-    for kind in roles:
-        part = frame.filter((pl.col(role) == kind) & pl.col(value).is_not_null()).sort(plate, well)
-        colour = ROLE_COLOURS.get(kind, NEUTRAL)
+    for kind, label, keep, colour in _boxes(frame, roles, role=role, split=split):
+        part = frame.filter(keep & pl.col(value).is_not_null()).sort(plate, well)
         figure.add_trace(
             go.Box(
                 x=[plain(name) for name in part[plate].to_list()],
                 y=part[value].cast(pl.Float64).to_list(),
                 text=[plain(name) for name in part[well].to_list()] if well in part.columns else None,
-                name=ROLE_NAMES.get(kind, kind),
-                offsetgroup=kind,
+                name=plain(label),
+                offsetgroup=f"{kind} {label}",
                 marker={"color": colour, "size": 5, "opacity": 0.75},
                 line={"color": colour, "width": 1.4},
                 fillcolor="rgba(0,0,0,0)",
                 boxpoints="all",
                 jitter=0.55,
                 pointpos=0,
-                hovertemplate="<b>%{text}</b> %{x}<br>%{y:.4g}<extra>" + ROLE_NAMES.get(kind, kind) + "</extra>",
+                hovertemplate="<b>%{text}</b> %{x}<br>%{y:.4g}<extra>%{fullData.name}</extra>",
             )
         )
     return finish(
@@ -75,6 +85,25 @@ def control_separation(
         yaxis={"title": {"text": plain(value)}},
         xaxis={"type": "category", "showgrid": False},
     )
+
+
+def _boxes(
+    frame: pl.DataFrame, roles: tuple[str, ...], *, role: str, split: str | None
+) -> list[tuple[str, str, pl.Expr, str]]:
+    """Kind, name, condition and colour of each row of boxes."""
+    boxes: list[tuple[str, str, pl.Expr, str]] = []
+    for kind in roles:
+        label, colour, own = ROLE_NAMES.get(kind, kind), ROLE_COLOURS.get(kind, NEUTRAL), pl.col(role) == kind
+        levels = frame.filter(own)[split].cast(pl.String).unique().sort().to_list() if split is not None else []
+        if kind != "poscon" or split is None or not levels:
+            boxes.append((kind, label, own, colour))
+            continue
+        hues = [colour] if len(levels) == 1 else [hue for hue, _ in category_styles(levels)]
+        boxes += [
+            (kind, level or label, own & pl.col(split).cast(pl.String).eq_missing(pl.lit(level, dtype=pl.String)), hue)
+            for level, hue in zip(levels, hues, strict=True)
+        ]
+    return boxes
 
 
 def separation_matrix(
@@ -143,6 +172,7 @@ def activity_scatter(
     p: str,
     name: str,
     threshold: float = 0.05,
+    label: str = "mean average precision against negative controls",
     title: str | None = None,
 ) -> go.Figure:
     """Draw activity against its corrected p-value, a point a treatment.
@@ -155,6 +185,8 @@ def activity_scatter(
         Columns of the (normalized) mean average precision, of the corrected p-value and of the treatment.
     threshold
         Corrected p below which a treatment counts as active; drawn as a line.
+    label
+        Name of the score for the axis.
     title
         Title of the figure.
     """
@@ -162,7 +194,7 @@ def activity_scatter(
 
     figure = blank_figure()
     known = frame.drop_nulls([score, p]).sort(name)
-    for label, keep, colour, symbol in (
+    for group, keep, colour, symbol in (
         ("not told apart from controls", pl.col(p) > threshold, NEUTRAL, "circle-open"),
         ("active", pl.col(p) <= threshold, "#009e73", "circle"),
     ):
@@ -174,7 +206,7 @@ def activity_scatter(
                 text=[plain(text) for text in part[name].to_list()],
                 customdata=part[p].to_list(),
                 mode="markers",
-                name=f"{label} ({part.height})",
+                name=f"{group} ({part.height})",
                 marker={"color": colour, "symbol": symbol, "size": 8, "opacity": 0.8},
                 hovertemplate="<b>%{text}</b><br>score %{x:.3f}<br>corrected p %{customdata:.2g}<extra></extra>",
             )
@@ -184,6 +216,6 @@ def activity_scatter(
         figure,
         title=title,
         height=470,
-        xaxis={"title": {"text": "mean average precision against negative controls"}},
+        xaxis={"title": {"text": plain(label)}},
         yaxis={"title": {"text": "-log10 corrected p"}, "rangemode": "tozero"},
     )

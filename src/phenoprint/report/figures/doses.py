@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,7 +12,7 @@ from phenoprint.report.figures.theme import NEUTRAL, blank_figure, category_styl
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["dose_response"]
+__all__ = ["dose_response", "dose_ticks"]
 
 
 def dose_response(
@@ -98,8 +99,45 @@ def dose_response(
         xaxis={
             "type": "log",
             "title": {"text": f"dose ({plain(unit)})" if unit else "dose"},
-            "dtick": 1,
-            "exponentformat": "power",
+            **dose_ticks(known[dose]),
         },
         yaxis={"title": {"text": plain(label or value)}},
     )
+
+
+def dose_ticks(doses: pl.Series) -> dict[str, list[float] | list[str]]:
+    """Choose the marks of a logarithmic dose axis, all written one way: as decimals, or as powers of ten.
+
+    Parameters
+    ----------
+    doses
+        Positive doses.
+
+    Returns
+    -------
+    dict
+        ``tickvals`` and ``ticktext`` for plotly: every decade, and 2 and 5 between where the doses span few.
+
+    Examples
+    --------
+    >>> dose_ticks(pl.Series([0.5, 80.0]))["ticktext"]
+    ['0.5', '1', '2', '5', '10', '20', '50', '100']
+    >>> dose_ticks(pl.Series([0.001, 100.0]))["ticktext"]
+    ['0.001', '0.01', '0.1', '1', '10', '100']
+    >>> dose_ticks(pl.Series([1e-6, 1.0]))["ticktext"][:2]
+    ['10<sup>-6</sup>', '10<sup>-5</sup>']
+    """
+    positive = doses.filter(doses > 0).drop_nulls()
+    if positive.is_empty():
+        return {}
+    low, high = math.log10(float(positive.min())), math.log10(float(positive.max()))  # type: ignore[arg-type]
+    first, last = math.floor(low), math.ceil(high)
+    decades = range(first, last + 1)
+    if first < -4 or last > 4:
+        return {"tickvals": [10.0**k for k in decades], "ticktext": [f"10<sup>{k}</sup>" for k in decades]}
+    between = (1, 2, 5) if high - low < 3 else (1,)
+    # written and read again, for the last digit of a product with a power of ten is seldom right
+    marks = [float(f"{step * 10.0**k:.6g}") for k in decades for step in between]
+    nearest = max((mark for mark in marks if mark <= 10**low), default=marks[0])
+    shown = [mark for mark in marks if nearest <= mark <= 10.0**last]
+    return {"tickvals": shown, "ticktext": [f"{mark:g}" for mark in shown]}

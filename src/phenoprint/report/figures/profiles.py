@@ -39,6 +39,7 @@ def umap_scatter(
     quiet: Sequence[str] = (),
     most: int = 24,
     logarithmic: bool = False,
+    missing: str = MISSING,
     title: str | None = None,
 ) -> go.Figure:
     """Draw wells in a two-dimensional projection, coloured by one column.
@@ -59,6 +60,8 @@ def umap_scatter(
         How many levels get a colour of their own, the most frequent first; the rest is grey and named "other".
     logarithmic
         Colour by the decimal logarithm of the numbers (doses).
+    missing
+        Name of the points without a value.
     title
         Title of the figure.
 
@@ -97,7 +100,7 @@ def umap_scatter(
     if frame[colour].dtype.is_numeric():
         value = pl.col(colour).cast(pl.Float64)
         known = value.is_not_null() & (value > 0) if logarithmic else value.is_not_null()
-        add(rows.filter(known.not_()), MISSING, {"color": NEUTRAL, "opacity": 0.35})
+        add(rows.filter(known.not_().fill_null(value=True)), missing, {"color": NEUTRAL, "opacity": 0.35})
         part = rows.filter(known)
         shown = part[colour].cast(pl.Float64)
         bar: dict[str, object] = {
@@ -125,18 +128,22 @@ def umap_scatter(
         )
         legend = False
     else:
-        labels = rows[colour].cast(pl.String).fill_null(MISSING)
+        labels = rows[colour].cast(pl.String).fill_null(missing)
         rows = rows.with_columns(labels.alias("__level"))
-        background = {MISSING, *quiet}
+        background = {missing, *quiet}
         counts = labels.value_counts(name="n").sort(["n", labels.name], descending=[True, False])
         ranked = [level for level in counts[labels.name].to_list() if level not in background]
         chosen = sorted(ranked[:most])
         rest = ranked[most:]
+        hollow = {
+            level: {"symbol": symbol, "line": {"width": 1.3}}
+            for level, symbol in ((missing, "diamond-open"), (ROLE_NAMES["empty"], "circle-open"))
+        }
         for level in sorted(background & set(labels.to_list())):
             add(
                 rows.filter(pl.col("__level") == level),
                 level,
-                {"color": NEUTRAL, "opacity": 0.5, "symbol": "circle"},
+                {"color": NEUTRAL, "opacity": 0.5} | hollow.get(level, {"symbol": "circle"}),
             )
         if rest:
             part = rows.filter(pl.col("__level").is_in(rest))

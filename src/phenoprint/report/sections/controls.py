@@ -8,11 +8,13 @@ from phenoprint.report.context import Context, Section
 from phenoprint.report.figures import control_separation, separation_matrix
 from phenoprint.report.figures.theme import plain
 from phenoprint.report.html import Html, join, number, sql_hint, table, term
-from phenoprint.report.sections.terms import ROBUST_Z_PRIME, Z_PRIME
+from phenoprint.report.sections.terms import ROBUST_Z_PRIME, Z_PRIME, short_name
 from phenoprint.report.source import AbsentError
-from phenoprint.report.summaries.controls import best_readouts, control_statistics
+from phenoprint.report.summaries.controls import best_readouts, control_statistics, ranked_readouts
 
 __all__ = ["controls"]
+
+MOST_COMPOUNDS = 8
 
 
 def controls(context: Context) -> Section:
@@ -27,14 +29,16 @@ def controls(context: Context) -> Section:
                 "'negcon' and 'poscon' in the plate map."
             )
         raise AbsentError("No profiles with both kinds of control on one plate are in this screen yet.")
-    best = best_readouts(statistics, n=12)
-    if not best:
+    ranked = ranked_readouts(statistics)
+    if ranked.is_empty():
         raise AbsentError(
-            "No readout has two wells of each control and a spread on any plate, so no Z' can be computed."
+            "No readout has two wells of each control and a spread on any plate, so no Z' can be computed. "
+            "Positive controls count compound by compound."
         )
     n_features = statistics["feature"].n_unique()
+    best = best_readouts(statistics, n=12)
     profile = context.tables.find("profile_well")
-    if profile is None or not set(best) <= set(profile.columns):
+    if profile is None or not {*best, "Metadata_pert_type"} <= set(profile.columns):
         profile = context.tables.need("profile_normalized", why="It holds the wells after normalization.")
     sources = dict.fromkeys(best, profile)
     readouts = context.readouts
@@ -42,59 +46,99 @@ def controls(context: Context) -> Section:
         named = sorted(set(readouts.columns) - set(context.wells.columns))
         statistics = pl.concat([control_statistics(readouts, named), statistics])
         sources = dict.fromkeys(named, readouts) | sources
+    compounds = ranked["poscon"].unique(maintain_order=True).to_list()
     chosen_names = list(sources)
-    chosen = statistics.filter(pl.col("feature").is_in(chosen_names))
     rank = {name: i for i, name in enumerate(chosen_names)}
-    chosen = chosen.with_columns(pl.col("feature").replace_strict(rank, return_dtype=pl.Int64).alias("rank")).sort(
-        "rank", "Metadata_Plate"
+    place = pl.lit("") if len(compounds) == 1 else pl.format(" · {}", "poscon")
+    chosen = (
+        statistics.filter(pl.col("feature").is_in(chosen_names))
+        .with_columns(
+            pl.col("feature").replace_strict(rank, return_dtype=pl.Int64).alias("rank"),
+            pl.concat_str("Metadata_Plate", place).alias("place"),
+        )
+        .sort("rank", "Metadata_Plate", "poscon")
     )
+    shown = chosen.filter(pl.col("poscon").is_in(compounds[:MOST_COMPOUNDS]))
     matrix = context.figure(
-        separation_matrix(chosen),
+        separation_matrix(shown, plate="place"),
         "Robust Z' of the best readouts on each plate",
-        caption="Robust Z' by readout and plate.",
+        caption="Robust Z' by readout and plate."
+        if len(compounds) == 1
+        else "Robust Z' by readout, plate and positive control, each against the negative controls of its plate.",
     )
     panels: list[tuple[str, object]] = [
-        (
-            _short(name),
-            _readout(context, frame, name),
-        )
-        for name, frame in list(sources.items())[:5]
+        (short_name(name), _readout(context, frame, name, compounds)) for name, frame in list(sources.items())[:5]
     ]
     panels.append(("Table", _table(chosen)))
-    top = chosen.filter(pl.col("feature") == best[0])
-    typical = top["robust_z_prime"].median()
-    shown = number(float(typical) if isinstance(typical, int | float) else None)
+    body: list[Html | None] = [
+        _by_compound(ranked) if len(compounds) > 1 else None,
+        matrix,
+        context.tabs("Readouts", panels),
+        sql_hint(
+            f'SELECT Metadata_Plate, Metadata_pert_type, Metadata_compound, median("{best[0]}")\n'
+            "FROM profile_well WHERE Metadata_pert_type IN ('negcon', 'poscon') GROUP BY ALL ORDER BY ALL"
+        ),
+    ]
+    return Section("controls", "Do the controls stand apart?", _lead(ranked, n_features), join(body), nav="Controls")
+
+
+def _lead(ranked: pl.DataFrame, n_features: int) -> Html:
+    """Say which positive control stands apart most and by what, and what such a best of many is worth."""
+    tops = ranked.filter(pl.col("place") == 1)
+    top = tops.row(0, named=True)
+    form, meaning = ("robust Z'", ROBUST_Z_PRIME) if top["robust_z_prime"] is not None else ("Z'", Z_PRIME)
+    value = top["robust_z_prime"] if top["robust_z_prime"] is not None else top["z_prime"]
+    several = tops.height > 1
+    start = (
+        f"{tops.height} compounds are positive controls, each judged by itself. {top['poscon']} stands apart most: "
+        if several
+        else f"{top['poscon'][:1].upper()}{top['poscon'][1:]} against the negative controls: "
+    )
     caution = (
-        f" of {shown} on the typical plate. It is the best of {number(n_features)} features on these same wells, "
+        f" of {number(value)} on the typical plate, from {number(top['n_poscon'])} wells a plate. "
+        f"It is the best of {number(n_features)} features on these same wells, "
         "so take it as the most the assay can do, not as what to expect."
     )
-    lead = join([f"The best single feature, {best[0]}, reaches a ", term("robust Z'", ROBUST_Z_PRIME), caution])
-    body: list[Html] = [matrix, context.tabs("Readouts", panels)]
-    body.append(
-        sql_hint(
-            f'SELECT Metadata_Plate, Metadata_pert_type, median("{best[0]}")\n'
-            "FROM profile_well GROUP BY ALL ORDER BY ALL"
-        )
+    return join(
+        [
+            f"{start}the best single feature, {top['feature']}, reaches a ",
+            term(form, meaning),
+            caution,
+        ]
     )
-    return Section("controls", "Do the controls stand apart?", lead, join(body), nav="Controls")
 
 
-def _readout(context: Context, frame: pl.DataFrame, name: str) -> Html:
-    figure = control_separation(frame, name).update_yaxes(title_text=plain(_short(name)))
+def _by_compound(ranked: pl.DataFrame) -> Html:
+    """List the best readout of each positive control."""
+    tops = ranked.filter(pl.col("place") == 1)
+    header = (
+        "Positive control",
+        "Best readout",
+        term("Z'", Z_PRIME),
+        term("robust Z'", ROBUST_Z_PRIME),
+        "wells a plate",
+    )
+    rows = tops.select("poscon", "feature", "z_prime", "robust_z_prime", "n_poscon").rows()
+    caption = "Best readout of each positive control, medians over plates"
+    return table(header, rows, numeric=(2, 3, 4), class_="sortable", caption=caption)
+
+
+def _readout(context: Context, frame: pl.DataFrame, name: str, compounds: list[str]) -> Html:
+    split = "Metadata_compound" if len(compounds) > 1 and "Metadata_compound" in frame.columns else None
+    if split is not None:
+        shown = pl.col(split).is_in(compounds[:MOST_COMPOUNDS])
+        frame = frame.filter((pl.col("Metadata_pert_type") != "poscon") | shown)
+    figure = control_separation(frame, name, split=split).update_yaxes(title_text=plain(short_name(name)))
     return context.figure(figure, f"Controls by plate: {name}", caption=name)
-
-
-def _short(name: str) -> str:
-    """Name of a readout for a tab or an axis, cut in the middle where it is long."""
-    return name if len(name) <= 34 else f"{name[:16]}…{name[-16:]}"
 
 
 def _table(chosen: pl.DataFrame) -> Html:
     rows = chosen.select(
-        "feature", "Metadata_Plate", "z_prime", "robust_z_prime", "difference", "n_negcon", "n_poscon"
+        "feature", "poscon", "Metadata_Plate", "z_prime", "robust_z_prime", "difference", "n_negcon", "n_poscon"
     ).rows()
     header = (
         "Readout",
+        "Positive control",
         "Plate",
         term("Z'", Z_PRIME),
         term("robust Z'", ROBUST_Z_PRIME),
@@ -105,4 +149,4 @@ def _table(chosen: pl.DataFrame) -> Html:
         "negcon wells",
         "poscon wells",
     )
-    return table(header, rows, numeric=(2, 3, 4, 5, 6), class_="sortable", caption="Separation of controls")
+    return table(header, rows, numeric=(3, 4, 5, 6, 7), class_="sortable", caption="Separation of controls")

@@ -8,14 +8,17 @@ import polars as pl
 from phenoprint.report.context import Context, Section
 from phenoprint.report.figures import dose_response
 from phenoprint.report.html import Html, join, number, sql_hint, table, tag, term
+from phenoprint.report.sections.terms import short_name
 from phenoprint.report.source import AbsentError, feature_names
 from phenoprint.report.summaries.controls import best_readouts
+from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
 
 __all__ = ["doses", "hill_points"]
 
 LEAST_DOSES = 4
 MOST_COMPOUNDS = 12
 COMPOUND, DOSE, UNIT = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
+COUNT = "Metadata_Object_Count"
 FIT = ["readout", COMPOUND, "ec50", "slope", "bottom", "top"]
 
 
@@ -23,72 +26,117 @@ def doses(context: Context) -> Section:
     """Draw each compound with four doses or more, and list the fitted curves where there are any."""
     name = "profile_normalized" if context.tables.find("profile_normalized") is not None else "profile_well"
     frame = context.tables.need(name, [COMPOUND, DOSE], why="It holds the wells' profiles with their doses.")
-    chosen = _readouts(context, frame, name)
-    series = _series(frame)
-    if series.is_empty():
-        raise AbsentError(f"No compound was given in {LEAST_DOSES} doses or more, so there is no curve to draw.")
     fits = context.tables.find("dose_response")
     if fits is not None and not set(FIT) <= set(fits.columns):
         fits = None
+    units = axis_units(_units(_treated(frame)) | (_units(fits) if fits is not None else set()))
+    series = _series(with_axis_doses(_treated(frame), units))
+    if series.is_empty():
+        raise AbsentError(f"No compound was given in {LEAST_DOSES} doses or more, so there is no curve to draw.")
+    chosen = _readouts(context, frame, name)
+    if fits is not None:
+        fits = with_axis_doses(
+            fits, units, doses={n: n for n in ("ec50", "ec50_low", "ec50_high") if n in fits.columns}
+        )
     panels: list[tuple[str, object]] = []
     for label, column, source, origin in chosen:
-        treated = source.filter(
-            pl.col(COMPOUND).is_in(series[COMPOUND].implode()) & (pl.col(DOSE) > 0) & _is_treatment(source)
-        )
-        units = treated[UNIT].drop_nulls().unique().to_list() if UNIT in treated.columns else []
-        curves = hill_points(fits.filter(pl.col("readout") == column), treated, column) if fits is not None else None
-        fitted = curves is not None and not curves.is_empty()
-        figure = dose_response(
-            treated.filter(pl.col(COMPOUND).is_in(_strongest(treated, column))),
-            column,
-            unit=units[0] if len(units) == 1 else None,
-            label="cells a well" if column == "Metadata_Object_Count" else column,
-            reference=_reference(source, column),
-            curves=curves if fitted else None,
-        )
-        lines = "solid lines are fitted Hill curves, dotted ones join medians" if fitted else "lines join medians"
-        caption = f"{column} in '{origin}'. Dots are wells, {lines}; the level line is the negative controls' median."
-        panels.append((label, context.figure(figure, f"{column} over dose", caption=caption)))
+        treated = with_axis_doses(_treated(source), units).join(series, on=[COMPOUND, AXIS_UNIT], how="semi")
+        # what is not molar cannot share an axis with what is
+        drawn = [
+            _panel(
+                context,
+                treated.filter(pl.col(AXIS_UNIT) == unit),
+                column,
+                origin=origin,
+                unit=unit,
+                fits=fits,
+                reference=_reference(source, column),
+            )
+            for unit in treated[AXIS_UNIT].unique().sort().to_list()
+        ]
+        panels.append((label, join(drawn)))
     body: list[Html] = [context.tabs("Readout", panels)]
     if fits is not None:
         body += [tag("h3", "Fitted curves"), _fits(fits)]
         body.append(
-            sql_hint("SELECT readout, Metadata_compound, ec50, ec50_low, ec50_high FROM dose_response ORDER BY ec50")
+            sql_hint(
+                "SELECT readout, Metadata_compound, Metadata_Concentration_Unit, ec50, ec50_low, ec50_high\n"
+                "FROM dose_response ORDER BY Metadata_Concentration_Unit, ec50"
+            )
         )
-    more = f" Each panel shows the {MOST_COMPOUNDS} that move most." if series.height > MOST_COMPOUNDS else ""
-    s = "s were" if series.height != 1 else " was"
-    lead = f"{number(series.height)} compound{s} given in {LEAST_DOSES} doses or more.{more}"
+    n = series[COMPOUND].n_unique()
+    more = f" Each panel shows the {MOST_COMPOUNDS} that move most." if n > MOST_COMPOUNDS else ""
+    joined = sorted(unit for unit, (target, factor) in units.items() if factor != 1)
+    to = units[joined[0]][0] if joined else ""
+    scale = f" Doses given in {', '.join(joined)} are drawn in {to}." if joined else ""
+    lead = f"{number(n)} compound{'s were' if n != 1 else ' was'} given in {LEAST_DOSES} doses or more.{more}{scale}"
     return Section("doses", "Response over dose", lead, join(body), nav="Doses")
 
 
-def hill_points(fits: pl.DataFrame, treated: pl.DataFrame, column: str, *, n: int = 60) -> pl.DataFrame:
+def _panel(
+    context: Context,
+    treated: pl.DataFrame,
+    column: str,
+    *,
+    origin: str,
+    unit: str,
+    fits: pl.DataFrame | None,
+    reference: float | None,
+) -> Html:
+    """One readout over the doses of one unit."""
+    curves = None
+    if fits is not None:
+        own = fits.filter((pl.col("readout") == column) & (pl.col(AXIS_UNIT) == unit))
+        curves = hill_points(own, treated, column, dose=AXIS_DOSE)
+    fitted = curves is not None and not curves.is_empty()
+    name = "Cell count" if column == COUNT else column
+    figure = dose_response(
+        treated.filter(pl.col(COMPOUND).is_in(_strongest(treated, column))),
+        column,
+        dose=AXIS_DOSE,
+        unit=unit or "no unit given",
+        label="cells a well" if column == COUNT else column,
+        reference=reference,
+        curves=curves if fitted else None,
+    )
+    lines = "solid lines are fitted Hill curves, dotted ones join medians" if fitted else "lines join medians"
+    caption = f"{name} in '{origin}'. Dots are wells, {lines}; the level line is the negative controls' median."
+    return context.figure(figure, f"{name} over dose in {unit or 'no unit'}", caption=caption)
+
+
+def hill_points(
+    fits: pl.DataFrame, treated: pl.DataFrame, column: str, *, dose: str = DOSE, n: int = 60
+) -> pl.DataFrame:
     """Points along fitted Hill curves over the doses that were given.
 
     Parameters
     ----------
     fits
         Rows of ``dose_response`` of one readout: ``bottom`` and ``top`` are the levels at no and at endless dose,
-        ``ec50`` the dose half way, ``slope`` the steepness. Rows without an EC50 give no curve.
+        ``ec50`` the dose half way in the unit of `dose`, ``slope`` the steepness. Rows without an EC50 give no curve,
+        nor do compounds with two fits, one for each unit their doses were written in.
     treated
         The wells, for the range of doses of each compound.
     column
         Name of the column of values to write.
+    dose
+        Column of the dose.
     n
         Points a curve.
 
     Returns
     -------
     pl.DataFrame
-        Metadata_compound, Metadata_Concentration, `column`.
+        Metadata_compound, `dose`, `column`.
     """
-    ranges = treated.group_by(COMPOUND).agg(pl.col(DOSE).min().alias("low"), pl.col(DOSE).max().alias("high"))
-    parts = [pl.DataFrame(schema={COMPOUND: pl.String, DOSE: pl.Float64, column: pl.Float64})]
-    known = fits.select(FIT[1:]).drop_nulls().join(ranges, on=COMPOUND)
+    ranges = treated.group_by(COMPOUND).agg(pl.col(dose).min().alias("low"), pl.col(dose).max().alias("high"))
+    parts = [pl.DataFrame(schema={COMPOUND: pl.String, dose: pl.Float64, column: pl.Float64})]
+    known = fits.select(FIT[1:]).drop_nulls().unique(COMPOUND, keep="none").join(ranges, on=COMPOUND)
     for compound, ec50, slope, bottom, top, low, high in known.sort(COMPOUND).iter_rows():
         x = np.geomspace(low, high, n)
         with np.errstate(over="ignore"):
             y = bottom + (top - bottom) / (1.0 + (ec50 / x) ** slope)
-        parts.append(pl.DataFrame({COMPOUND: [compound] * n, DOSE: x, column: y}))
+        parts.append(pl.DataFrame({COMPOUND: [compound] * n, dose: x, column: y}))
     return pl.concat(parts)
 
 
@@ -99,13 +147,18 @@ def _is_treatment(frame: pl.DataFrame) -> pl.Expr:
     return kind.is_null() | (kind == "trt")
 
 
-def _series(frame: pl.DataFrame) -> pl.DataFrame:
-    return (
-        frame.filter((pl.col(DOSE) > 0) & _is_treatment(frame))
-        .group_by(COMPOUND)
-        .agg(pl.col(DOSE).n_unique().alias("n"))
-        .filter((pl.col("n") >= LEAST_DOSES) & pl.col(COMPOUND).is_not_null())
-    )
+def _treated(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter((pl.col(DOSE) > 0) & pl.col(COMPOUND).is_not_null() & _is_treatment(frame))
+
+
+def _units(frame: pl.DataFrame) -> set[str | None]:
+    return set(frame[UNIT].cast(pl.String).unique().to_list()) if UNIT in frame.columns else set()
+
+
+def _series(treated: pl.DataFrame) -> pl.DataFrame:
+    """Compounds with doses enough, by the unit of their axis."""
+    counts = treated.group_by(COMPOUND, AXIS_UNIT).agg(pl.col(AXIS_DOSE).n_unique().alias("n"))
+    return counts.filter(pl.col("n") >= LEAST_DOSES)
 
 
 def _readouts(context: Context, frame: pl.DataFrame, name: str) -> list[tuple[str, str, pl.DataFrame, str]]:
@@ -114,7 +167,7 @@ def _readouts(context: Context, frame: pl.DataFrame, name: str) -> list[tuple[st
     wide = context.readouts
     if wide is not None:
         named = sorted(set(wide.columns) - set(context.wells.columns))
-        found += [(column, column, wide, "readout") for column in named[:6]]
+        found += [(short_name(column), column, wide, "readout") for column in named[:6]]
     _, _, _, statistics = context.measured
     best = [column for column in best_readouts(statistics, n=3, each=1) if column in frame.columns]
     if not best and not found:
@@ -125,15 +178,15 @@ def _readouts(context: Context, frame: pl.DataFrame, name: str) -> list[tuple[st
         spread = frame.select(values.quantile(0.95) - values.quantile(0.05)).row(0)
         ranked = sorted(((v, column) for column, v in zip(names, spread, strict=True) if v is not None), reverse=True)
         best = [column for _, column in ranked[:3]]
-    found += [(f"Feature {i + 1}", column, frame, name) for i, column in enumerate(best)]
-    if "Metadata_Object_Count" in frame.columns:
-        found.append(("Cell count", "Metadata_Object_Count", frame, name))
+    found += [(short_name(column), column, frame, name) for column in best]
+    if COUNT in frame.columns:
+        found.append(("Cell count", COUNT, frame, name))
     return found
 
 
 def _strongest(treated: pl.DataFrame, column: str) -> list[str]:
     """Compounds whose median moves most between doses."""
-    medians = treated.group_by(COMPOUND, DOSE).agg(pl.col(column).median())
+    medians = treated.group_by(COMPOUND, AXIS_DOSE).agg(pl.col(column).median())
     span = medians.group_by(COMPOUND).agg((pl.col(column).max() - pl.col(column).min()).alias("span"))
     return (
         span.sort(["span", COMPOUND], descending=[True, False], nulls_last=True)[COMPOUND]
@@ -152,7 +205,7 @@ def _reference(frame: pl.DataFrame, column: str) -> float | None:
 def _fits(fits: pl.DataFrame) -> Html:
     rows = []
     for row in fits.sort("readout", COMPOUND).head(300).iter_rows(named=True):
-        unit = row.get(UNIT) or ""
+        unit = row[AXIS_UNIT]
         ec50 = None if row["ec50"] is None else f"{number(row['ec50'])} {unit}".strip()
         low, high = row.get("ec50_low"), row.get("ec50_high")
         interval = f"{number(low)} to {number(high)}" if low is not None and high is not None else None

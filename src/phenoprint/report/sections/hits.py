@@ -7,12 +7,13 @@ import polars as pl
 from phenoprint.report.context import Context, Section
 from phenoprint.report.figures import activity_scatter
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
-from phenoprint.report.sections.terms import MAP
+from phenoprint.report.sections.terms import MAP, NORMALIZED_MAP, SMALLEST_P
 from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.wells import treatment_label
 
 __all__ = ["hits", "treatment_names"]
 
+MAP_COLUMN, NORMALIZED = "mean_average_precision", "mean_normalized_average_precision"
 THRESHOLD = 0.05
 SHOWN = 200
 WHY = (
@@ -42,12 +43,8 @@ def treatment_names(frame: pl.DataFrame) -> pl.Series:
 
 def hits(context: Context) -> Section:
     """List active treatments with their score, corrected p and effect on the cell count."""
-    frame = context.tables.need("activity", ["mean_average_precision", "corrected_p_value"], why=WHY)
-    score = (
-        "mean_normalized_average_precision"
-        if "mean_normalized_average_precision" in frame.columns
-        else "mean_average_precision"
-    )
+    frame = context.tables.need("activity", [MAP_COLUMN, "corrected_p_value"], why=WHY)
+    score = NORMALIZED if NORMALIZED in frame.columns else MAP_COLUMN
     frame = _described(context, frame)
     frame = frame.with_columns(treatment_names(frame))
     if "Metadata_pert_type" in frame.columns:
@@ -57,7 +54,14 @@ def hits(context: Context) -> Section:
     active = tested.filter(pl.col("corrected_p_value") <= THRESHOLD).height
     ranked = tested.sort(["corrected_p_value", score, "treatment"], descending=[False, True, False])
     plot = context.figure(
-        activity_scatter(tested, score=score, p="corrected_p_value", name="treatment", threshold=THRESHOLD),
+        activity_scatter(
+            tested,
+            score=score,
+            p="corrected_p_value",
+            name="treatment",
+            threshold=THRESHOLD,
+            label=f"{'normalized ' if score != MAP_COLUMN else ''}mean average precision",
+        ),
         "Activity of each treatment against its corrected p-value",
     )
     filterable = tag(
@@ -67,7 +71,7 @@ def hits(context: Context) -> Section:
         class_="filter",
     )
     listed = tag("div", filterable, _table(ranked.head(SHOWN), score), id="hits-table")
-    body: list[Html] = [tag("div", plot, listed, class_="split")]
+    body: list[Html] = [tag("div", plot, listed, class_="split wide")]
     unreachable = _unreachable(tested)
     if unreachable is not None:
         body.insert(0, unreachable)
@@ -115,7 +119,8 @@ def _unreachable(tested: pl.DataFrame) -> Html | None:
         return None
     smallest = float(stuck["smallest_p"].min())  # type: ignore[arg-type]
     return notice(
-        f"{stuck.height} treatments cannot become significant whatever their effect: with their replicates and "
+        f"{stuck.height} treatments, marked 'cannot pass', cannot become significant whatever their effect: "
+        "with their replicates and "
         f"controls the smallest p attainable is {number(smallest)}. "
         "More replicates or negative controls would change that."
     )
@@ -148,35 +153,44 @@ def _with_moa_and_count(context: Context, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _table(frame: pl.DataFrame, score: str) -> Html:
+    both, has_smallest = score != MAP_COLUMN, "smallest_p" in frame.columns
     rows = []
     for row in frame.iter_rows(named=True):
         value = float(row[score]) if row[score] is not None else 0.0
-        p = row["corrected_p_value"]
-        count = row["count"]
+        p, count, smallest = row["corrected_p_value"], row["count"], row.get("smallest_p")
+        stuck = smallest is not None and smallest > THRESHOLD
+        bar = tag("i", style=f"width:{100 * min(max(value, 0), 1):.0f}%")
+        plain = row[MAP_COLUMN]
         rows.append(
             (
-                tag("span", row["treatment"], class_="hit" if p <= THRESHOLD else "miss"),
-                row.get("Metadata_moa"),
-                tag(
-                    "span",
-                    f"{value:.3f}",
-                    tag("i", style=f"width:{100 * min(max(value, 0), 1):.0f}%"),
-                    class_="bar",
+                join(
+                    [
+                        tag("span", row["treatment"], class_="hit" if p <= THRESHOLD else "miss"),
+                        tag("span", "cannot pass", class_="chip") if stuck else None,
+                    ],
+                    " ",
                 ),
-                tag("span", f"{p:.2g}", title=f"smallest p attainable {number(row.get('smallest_p'))}"),
+                row.get("Metadata_moa"),
+                *([None if plain is None else f"{plain:.3f}"] if both else []),
+                tag("span", f"{value:.3f}", bar, class_="bar"),
+                f"{p:.2g}",
+                *([None if smallest is None else f"{smallest:.2g}"] if has_smallest else []),
                 None if count is None else tag("span", f"{count:.0f} %", class_="low" if count < 60 else None),
                 row.get("n_replicates"),
             )
         )
-    header = (
+    header = [
         "Treatment",
         "Mechanism",
         term("mAP", MAP),
+        *([term("norm. mAP", NORMALIZED_MAP)] if both else []),
         term("q", "p-value corrected for the number of treatments tested (Benjamini and Hochberg)."),
+        *([term("smallest p", SMALLEST_P)] if has_smallest else []),
         term(
             "Cells",
             "Cell count relative to the negative controls of the same plate. Low counts mean toxicity.",
         ),
         "n",
-    )
-    return table(header, rows, numeric=(3, 4, 5), class_="sortable", caption="Treatments by activity")
+    ]
+    numeric = [i for i in range(2, len(header)) if i != 2 + both]
+    return table(header, rows, numeric=numeric, class_="sortable", caption="Treatments by activity")

@@ -59,7 +59,7 @@ def mechanisms(context: Context) -> Section:
     best_baseline = max((s for s in scores[1:]), key=lambda s: s[1], default=None)
     lead = join(
         [
-            f"{number(100 * accuracy)} % of {scored.height} treatments are called right (",
+            f"{number(100 * scores[0][1])} % of {scored.height} treatments are called right (",
             term("not same compound", NSC),
             f"); the best baseline, {best_baseline[0]}, gets {number(100 * best_baseline[1])} %."
             if best_baseline

@@ -12,6 +12,7 @@ from phenoprint.report.figures import umap_scatter
 from phenoprint.report.figures.theme import ROLE_NAMES
 from phenoprint.report.html import join, sql_hint, term
 from phenoprint.report.sections.terms import UMAP
+from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
 
 __all__ = ["projection"]
 
@@ -41,19 +42,15 @@ def projection(context: Context) -> Section:
             .with_columns(pl.col("cluster").cast(pl.String))
             .sort(key)
         )
-    kinds = pl.col("Metadata_pert_type").replace(ROLE_NAMES)
-    points = points.with_columns(kinds.alias("kind"))
-    quiet = points.filter(pl.col("Metadata_pert_type") == "negcon")
+    points, dose = _described(points)
+    negative = ROLE_NAMES["negcon"]
+    compounds = points.filter(pl.col("Metadata_pert_type") == "negcon")["compound"].unique().to_list()
     # negative controls are the background of every colouring
     colourings: list[tuple[str, str, dict[str, Any]]] = [
-        ("Mechanism", "Metadata_moa", {"quiet": quiet["Metadata_moa"].drop_nulls().unique().to_list()}),
-        (
-            "Treatment",
-            "Metadata_compound",
-            {"quiet": quiet["Metadata_compound"].drop_nulls().unique().to_list(), "most": 32},
-        ),
+        ("Mechanism", "mechanism", {"quiet": [negative, ROLE_NAMES["empty"]]}),
+        ("Treatment", "compound", {"quiet": compounds, "most": 32}),
         ("Kind of well", "kind", {}),
-        ("Dose", "Metadata_Concentration", {"logarithmic": True}),
+        ("Dose", dose, {"logarithmic": True, "missing": "no dose"}),
         ("Plate", "Metadata_Plate", {}),
         ("Batch", "Metadata_Batch", {}),
         ("Cluster", "cluster", {}),
@@ -95,6 +92,26 @@ def projection(context: Context) -> Section:
         ]
     )
     return Section("projection", "Where treatments lie", lead, body, nav="Map")
+
+
+def _described(points: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """Add kind, mechanism and compound with controls named as such, and the dose in one unit, whose column is told."""
+    kind = pl.col("Metadata_pert_type").replace(ROLE_NAMES)
+    named = pl.when(pl.col("Metadata_pert_type").is_in(["negcon", "poscon", "empty"])).then(kind)
+    is_background = pl.col("Metadata_pert_type").is_in(["negcon", "empty"])
+    points = points.with_columns(
+        kind.alias("kind"),
+        # "none", "DMSO" and the like are no mechanism
+        pl.when(is_background).then(kind).otherwise(pl.coalesce("Metadata_moa", named)).alias("mechanism"),
+        pl.coalesce("Metadata_compound", named).alias("compound"),
+    )
+    units = axis_units(points.filter(pl.col("Metadata_Concentration") > 0)["Metadata_Concentration_Unit"].to_list())
+    points = with_axis_doses(points, units)
+    given = points.filter(pl.col(AXIS_DOSE) > 0)[AXIS_UNIT]
+    unit = str(given.mode().sort()[0]) if given.len() else ""
+    column = f"dose, {unit}" if unit else "dose"
+    # one scale of colours holds one unit; doses in others stay without colour
+    return points.with_columns(pl.when(pl.col(AXIS_UNIT) == unit).then(AXIS_DOSE).alias(column)), column
 
 
 def _pool(drawn: Any, n: int) -> dict[str, Any]:

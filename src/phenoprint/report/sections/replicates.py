@@ -14,7 +14,8 @@ from phenoprint.report.summaries.replicates import replicate_agreement as summar
 
 __all__ = ["replicates"]
 
-TREATMENT = "Metadata_treatment"
+KEY, TREATMENT = "Metadata_perturbation", "Metadata_treatment"
+SCORE = "replicates_reproducible"
 WHY = "It is written when features are selected from the normalized profiles."
 
 
@@ -26,10 +27,16 @@ def replicates(context: Context) -> Section:
         frame = frame.filter(pl.col("Metadata_pert_type").is_in(["trt", "poscon"]))
     names = treatment_names(frame)
     frame = frame.with_columns(names.set(names == "–", None).alias(TREATMENT))
-    agreement = summarise(frame, by=TREATMENT)
+    # the key that the score is computed by: names for reading sort differently, which changes the random groups
+    by = KEY if KEY in frame.columns and frame[KEY].null_count() < frame.height else TREATMENT
+    agreement = summarise(frame, by=by, seed=context.seed)
     record = agreement.record
-    groups = record.groups.sort(["median_similarity", TREATMENT], descending=[True, False])
+    groups = record.groups
+    if by == KEY:
+        groups = groups.join(frame.select(KEY, TREATMENT).unique(KEY), on=KEY, how="left", maintain_order="left")
+    groups = groups.sort(["median_similarity", TREATMENT], descending=[True, False])
     passing = int(groups["is_reproducible"].sum())
+    fraction, n, note = _scored(context, record.fraction, record.n_groups)
     bar = float(np.median(groups["threshold"].to_numpy()))
     figure = context.figure(
         replicate_agreement(groups["median_similarity"].to_list(), agreement.null, threshold=bar),
@@ -52,9 +59,9 @@ def replicates(context: Context) -> Section:
     )
     lead = join(
         [
-            f"{number(100 * record.fraction)} % of treatments replicate (",
+            f"{number(100 * fraction)} % of treatments replicate (",
             term("percent replicating", PERCENT_REPLICATING),
-            f": {passing} of {record.n_groups}, over {number(record.n_features)} features of '{name}').",
+            f": {round(fraction * n)} of {n}, over {number(record.n_features)} features of '{name}').",
         ]
     )
     same = _same_position(frame)
@@ -69,11 +76,34 @@ def replicates(context: Context) -> Section:
     body = join(
         [
             caution,
+            note and notice(note.format(passing)),
             tag("div", figure, listed, class_="split"),
-            sql_hint("SELECT * FROM activity ORDER BY mean_average_precision DESC"),
+            sql_hint("SELECT * FROM score WHERE score = 'replicates_reproducible'"),
         ]
     )
     return Section("replicates", "Do replicates agree?", lead, body, nav="Replicates")
+
+
+def _scored(context: Context, fraction: float, n: int) -> tuple[float, int, str]:
+    """Share and number of treatments as the table ``score`` has them, and a note where the list is not of that run."""
+    stored = context.tables.find("score")
+    if stored is None or not {"score", "value"} <= set(stored.columns):
+        return fraction, n, ""
+    row = stored.filter(pl.col("score") == SCORE).drop_nulls("value")
+    if row.is_empty():
+        return fraction, n, ""
+    value = float(row["value"][0])
+    judged = int(row["n"][0]) if "n" in row.columns and row["n"][0] is not None else n
+    if abs(value - fraction) < 1e-9 and judged == n:
+        return value, judged, ""
+    return (
+        value,
+        judged,
+        (
+            f"The table 'score' says {round(value * judged)} of {judged}; judged anew for this page, {{}} of {n} pass. "
+            "The profiles, the seed or the version have changed since: run the step 'calls' again."
+        ),
+    )
 
 
 def _same_position(frame: pl.DataFrame) -> bool:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["LEDGER", "MAP", "NSC", "PERCENT_REPLICATING", "ROBUST_Z_PRIME", "UMAP", "Z_PRIME", "meaning_of_check"]
+__all__ = [
+    "LEDGER",
+    "MAP",
+    "NORMALIZED_MAP",
+    "NSC",
+    "PERCENT_REPLICATING",
+    "ROBUST_Z_PRIME",
+    "SMALLEST_P",
+    "UMAP",
+    "Z_PRIME",
+    "meaning_of_check",
+    "short_name",
+]
 
 Z_PRIME = (
     "Z': 1 - 3 (sd of positives + sd of negatives) / distance of their means. "
@@ -13,7 +25,14 @@ ROBUST_Z_PRIME = (
 )
 MAP = (
     "Mean average precision: from each replicate, rank the other replicates and the negative controls by similarity. "
-    "1 means that replicates always come first. The normalized form is 0 at chance, whatever the number of replicates."
+    "1 means that replicates always come first."
+)
+NORMALIZED_MAP = (
+    "Mean average precision on a scale where 0 is chance and 1 the best, whatever the number of replicates."
+)
+SMALLEST_P = (
+    "The smallest p-value that a treatment with so many replicates and negative controls can reach, before correction. "
+    "Above 0.05 it is no hit, whatever its effect."
 )
 UMAP = (
     "UMAP places wells with similar profiles near each other. Neighbourhoods mean something; "
@@ -53,3 +72,15 @@ def meaning_of_check(name: str) -> str | None:
     'Difference between the outer ring of wells and the inside.'
     """
     return next((text for part, text in _CHECKS.items() if part in f"_{name.lower()}"), None)
+
+
+def short_name(name: str, *, most: int = 34) -> str:
+    """Name of a readout for a tab or an axis, cut in the middle where it is long.
+
+    Examples
+    --------
+    >>> short_name("Cells_AreaShape_Area"), short_name("Cytoplasm_Texture_InfoMeas2_Mito_3_00_256")
+    ('Cells_AreaShape_Area', 'Cytoplasm_Textur…s2_Mito_3_00_256')
+    """
+    half = (most - 2) // 2
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"

@@ -39,7 +39,7 @@ def replicate_agreement(frame: pl.DataFrame, *, by: str, draws: int = 1000, seed
     Parameters
     ----------
     frame
-        One row a well, treatments only: metadata and features.
+        One row a well in the order of the table, treatments only: metadata and features.
     by
         Column that makes a treatment.
     draws
@@ -54,7 +54,8 @@ def replicate_agreement(frame: pl.DataFrame, *, by: str, draws: int = 1000, seed
     """
     from phenoprint.evaluation import replicate_reproducibility
 
-    known = frame.filter(pl.col(by).is_not_null()).sort(by, "Metadata_Plate", "Metadata_Well")
+    # in the order of the table: the random groups are drawn by row, and another order would give another bar
+    known = frame.filter(pl.col(by).is_not_null())
     repeated = known.group_by(by).len().filter(pl.col("len") > 1)
     if repeated.height < 2:
         raise DataError(

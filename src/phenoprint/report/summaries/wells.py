@@ -158,18 +158,15 @@ def well_measures(
     level3, level4 = tables.find("profile_well"), tables.find("profile_normalized")
     profile = level4 if level4 is not None else level3
     if profile is None or not set(KEY) <= set(profile.columns):
-        return (
-            measures,
-            raw,
-            raw.select(KEY),
-            control_statistics(pl.DataFrame(schema={"Metadata_pert_type": pl.String}), []),
-        )
+        return measures, raw, raw.select(KEY), control_statistics(raw, [])
     names = feature_names(profile)
-    has_roles = "Metadata_pert_type" in profile.columns
-    statistics = control_statistics(
-        profile if has_roles else pl.DataFrame(schema={"Metadata_pert_type": pl.String}),
-        names if has_roles else [],
-    )
+    # normalization may clip, which would shrink the spread of strong controls: Z' takes what was measured
+    known = [frame for frame in (level3, level4) if frame is not None and _has_controls(frame)]
+    source = known[0] if known else profile
+    # features that normalization gave up, for want of a spread, are no readouts
+    empty = profile.select(pl.col(names).is_null().all()).row(0) if names else ()
+    usable = [name for name, gone in zip(names, empty, strict=True) if not gone and name in source.columns]
+    statistics = control_statistics(source, usable if known else [])
     best = best_readouts(statistics, n=min(14, most_features))
     varied = [name for name in _one_a_family(profile, names) if name not in best][: max(0, most_features - len(best))]
     in_raw = set(level3.columns) if level3 is not None else set()
@@ -202,6 +199,11 @@ def well_readouts(tables: Tables) -> pl.DataFrame | None:
         return None
     names = frame["readout"].drop_nulls().unique().sort()
     return frame.pivot("readout", on_columns=names, index=KEY, values="value", aggregate_function="first")
+
+
+def _has_controls(frame: pl.DataFrame) -> bool:
+    needed = {*KEY, "Metadata_pert_type"}
+    return needed <= set(frame.columns) and {"negcon", "poscon"} <= set(frame["Metadata_pert_type"].to_list())
 
 
 def _join(left: pl.DataFrame, right: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
