@@ -200,7 +200,7 @@ def test_a_reader_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     class Mine(Reader):
         word: str = "x"
 
-        def index(self, root: Path) -> pl.DataFrame:  # noqa: ARG002
+        def index(self, root: Path) -> pl.DataFrame:
             return pl.DataFrame(schema=INDEX_SCHEMA)
 
     monkeypatch.setattr(base, "_REGISTRY", dict(REGISTRY))
@@ -211,7 +211,7 @@ def test_a_reader_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         register_reader("pattern", Mine)
 
     class Bare(Reader):
-        def index(self, root: Path) -> pl.DataFrame:  # noqa: ARG002
+        def index(self, root: Path) -> pl.DataFrame:
             return pl.DataFrame()
 
     with pytest.raises(UsageError, match="not a dataclass"):

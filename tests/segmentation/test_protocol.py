@@ -24,7 +24,7 @@ class Everything(Segmenter):
 
     number: int = 1
 
-    def segment(self, pixels, *, channels: Sequence[str], pixel_size_um: float | None = None):  # noqa: ARG002
+    def segment(self, pixels, *, channels: Sequence[str], pixel_size_um: float | None = None):
         whole = np.full(pixels.shape[1:], self.number, np.int32)
         return {"Nuclei": whole, "Cells": whole}
 
