@@ -187,3 +187,27 @@ def test_bbbc021(real_data: Path) -> None:
     assert naive < 0.7
     assert default > 0.83
     assert nsc("mad_robust", "median") > 0.83
+
+
+@pytest.mark.real
+def test_recipes_on_bbbc021(real_data: Path) -> None:
+    """The presets on one published screen: ours stay out of the hole of raw MADs with six controls a plate."""
+    from phenoprint.profiles import RECIPES, apply_recipe
+
+    control = pl.col("Metadata_compound") == "DMSO"
+    wells = bbbc021(real_data).with_columns(
+        Metadata_pert_type=pl.when(control).then(pl.lit("negcon")).otherwise(pl.lit("trt")),
+        Metadata_Batch=pl.col("Metadata_Plate").str.split("_").list.first(),
+    )
+
+    def nsc(name: str) -> float:
+        recipe = RECIPES[name].without("harmony") if name.startswith("jump") else RECIPES[name]
+        profiles = apply_recipe(wells, recipe)[-1].frame.filter(~control & pl.col("Metadata_moa").is_not_null())
+        result = moa_accuracy(consensus(profiles, ["Metadata_compound", "Metadata_Concentration"]), n_shuffles=0)
+        assert result.n == 103
+        return result.accuracy
+
+    assert nsc("phenoprint") > 0.85
+    assert nsc("phenoprint-sphering") > 0.92
+    assert nsc("jump-production") > 0.8
+    assert nsc("profiling-recipe") < 0.75  # what raw MADs of all wells of a sparse plate cost

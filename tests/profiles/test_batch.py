@@ -97,8 +97,8 @@ def test_missing_values() -> None:
 
 def test_wrong_use() -> None:
     data = batches()
-    with pytest.raises(UnknownNameError, match="combat"):
-        correct_batch(data, "combat")
+    with pytest.raises(UnknownNameError, match="combar"):
+        correct_batch(data, "combar")
     with pytest.raises(UsageError, match="at least two batches"):
         correct_batch(data.filter(Metadata_Batch="b0"), "center")
     with pytest.raises(UsageError, match="no row of Metadata_Batch=b2"):

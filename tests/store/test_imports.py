@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.errors import DataError, LostRowsError, SchemaError, ScreenError, UnknownNameError, UsageError
-from phenoprint.store import gallery_name, read_cellprofiler, read_profiles, validate, write_profiles
+from phenoprint.errors import DataError, LostRowsError, SchemaError
+from phenoprint.store import read_cellprofiler, read_profiles, validate, write_profiles
+from phenoprint.store.imports import load_profiles
 
 HEADER = "Metadata_Plate,Metadata_Well,Metadata_Object_Count,Metadata_Row,Cells_A,Nuclei_B\n"
 
@@ -69,8 +70,27 @@ def test_missing_words_of_other_tools_and_text_columns(tmp_path):
 def test_image_metadata_takes_its_plain_name(tmp_path):
     frame = read_profiles(write(tmp_path / "p.csv", "Image_Metadata_Plate,Metadata_Plate,Cells_A\n01,01,1\n"))
     assert frame.columns == ["Metadata_Plate", "Cells_A"]
-    with pytest.raises(SchemaError, match=r"differ from the columns they repeat|would be called"):
-        read_profiles(write(tmp_path / "q.csv", "plate,Metadata_plate,Cells_A\na,b,1\n"))
+    with pytest.raises(SchemaError, match=r"would both be called Metadata_Plate and differ"):
+        read_profiles(write(tmp_path / "q.csv", "Image_Metadata_Plate,Metadata_Plate,Cells_A\na,b,1\n"))
+
+
+def test_plain_names_of_the_field_become_keys(tmp_path):
+    text = "plate,WELL LABEL,FOV,OBJECT ID,replicate,Primary Target Area wv1\n007,C - 3,2,1,2,32.5\n"
+    loaded = load_profiles(write(tmp_path / "p.csv", text))
+    assert loaded.level == "2"
+    assert loaded.frame.row(0, named=True) == {
+        "Metadata_Plate": "007",
+        "Metadata_Well": "C03",
+        "Metadata_Site": "2",
+        "Metadata_ObjectNumber": 1,
+        "Metadata_replicate": "2",
+        "Primary_Target_Area_wv1": 32.5,
+    }
+    kinds = dict(loaded.notes.group_by("kind").len().iter_rows())
+    assert kinds == {"renamed_column": 5, "renamed_feature": 1, "well_renamed": 1, "unknown_column": 1}
+    # a key that is there already keeps its column; SQL would not tell the two names apart
+    frame = read_profiles(write(tmp_path / "q.csv", "Metadata_Plate,plate,Metadata_Well,Cells_A\nA,B,A01,1\n"))
+    assert frame.columns == ["Metadata_Plate", "Metadata_plate_source", "Metadata_Well", "Cells_A"]
 
 
 def test_parquet_and_csv_of_one_table_read_the_same(tmp_path):
@@ -176,7 +196,7 @@ def test_cells_of_two_images_must_be_told_apart(run, tmp_path):
     for name in ("a", "b"):
         shutil.copytree(run, tree / name)
         bare.write_csv(tree / name / "Image.csv")
-    with pytest.raises(SchemaError, match=r"4 cells share Metadata_ImageNumber, Metadata_ObjectNumber"):
+    with pytest.raises(SchemaError, match=r"cells of several folders share Metadata_Site, Metadata_ImageNumber"):
         read_cellprofiler(tree)
     (tree / "a").rename(tree / "BR01-A01-1")
     (tree / "b").rename(tree / "BR01-A01-2")
@@ -210,30 +230,6 @@ def test_sqlite_with_text_nan(tmp_path, run):
     assert frame["Metadata_Plate"].to_list() == ["007", "007"]
     assert frame["Cells_A"].to_list() == [1.0, 2.5]
     assert frame["Cells_B"].to_list() == [None, 4.0]
-
-
-def test_gallery_names():
-    assert gallery_name("P", "3") == "P.csv.gz"
-    assert gallery_name("P", "3_augmented") == "P_augmented.csv.gz"
-    assert gallery_name("P", "4a_negcon", extension=".parquet") == "P_normalized_negcon.parquet"
-    assert gallery_name("P", "4b", scope="all") == "P_normalized_feature_select_all.csv.gz"
-    with pytest.raises(UnknownNameError):
-        gallery_name("P", "4c")
-    with pytest.raises(UsageError):
-        gallery_name("P", "3", scope="all")
-
-
-def test_exports_are_atomic_repeatable_and_free_of_nan(tmp_path):
-    frame = pl.DataFrame({"Cells_A": [1.0, float("nan")], "Metadata_Well": ["A01", "é,"]})
-    path = write_profiles(frame, tmp_path / "p.csv.gz")
-    first = path.read_bytes()
-    assert gzip.decompress(first).decode() == 'Metadata_Well,Cells_A\nA01,1.0\n"é,",\n'
-    assert write_profiles(frame, path).read_bytes() == first
-    with pytest.raises(UsageError, match=r"end it in \.csv"):
-        write_profiles(frame, tmp_path / "p.xlsx")
-    (tmp_path / "file").touch()
-    with pytest.raises(ScreenError, match=r"cannot write"):
-        write_profiles(frame, tmp_path / "file" / "p.csv")
 
 
 @pytest.mark.real

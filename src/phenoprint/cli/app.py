@@ -1,4 +1,4 @@
-"""The command line: ``phenoprint init run status query report data verify demo``.
+"""The command line: ``phenoprint init run status query report import export data verify demo``.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partial (something of the screen could not be used).
 """
@@ -12,7 +12,15 @@ from typing import Annotated
 
 import typer
 
-from phenoprint.cli import command_data, command_demo, command_init, command_query, command_run, command_verify
+from phenoprint.cli import (
+    command_data,
+    command_demo,
+    command_exchange,
+    command_init,
+    command_query,
+    command_run,
+    command_verify,
+)
 from phenoprint.cli.render import console, errors
 
 __all__ = ["app", "main"]
@@ -52,6 +60,8 @@ app.command("run")(command_run.run)
 app.command("status")(command_run.status)
 app.command("query")(command_query.query)
 app.command("report")(command_run.report)
+app.command("import")(command_exchange.import_)
+app.command("export")(command_exchange.export)
 app.command("demo")(command_demo.demo)
 app.command("verify")(command_verify.verify)
 app.add_typer(command_data.app, name="data")

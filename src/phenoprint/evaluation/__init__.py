@@ -2,7 +2,9 @@
 
 from phenoprint.evaluation.acceptance import PLATE_ACCEPTANCE_SCHEMA, AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.assay import cliffs_delta, ssmd, z_prime
+from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
+from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.significance import adjust_p_values, mean_average_precision
@@ -11,15 +13,21 @@ from phenoprint.evaluation.similarities import METRICS
 __all__ = [
     "METRICS",
     "PLATE_ACCEPTANCE_SCHEMA",
+    "SCORES",
     "AcceptanceLimits",
+    "BatchMixing",
+    "Comparison",
     "MoaAccuracy",
     "ReplicateReproducibility",
     "adjust_p_values",
     "average_precision",
+    "batch_mixing",
     "cliffs_delta",
+    "compare",
     "mean_average_precision",
     "moa_accuracy",
     "plate_acceptance",
+    "position_leakage",
     "replicate_reproducibility",
     "ssmd",
     "z_prime",

@@ -3,42 +3,76 @@
 from phenoprint.profiles.aggregation import aggregate, aggregate_with_status, consensus
 from phenoprint.profiles.batch import correct_batch
 from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality
+from phenoprint.profiles.cell_states import CellStates, learn_cell_states
+from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
+from phenoprint.profiles.fitted import FittedNormalization, fit_normalization
 from phenoprint.profiles.frames import feature_columns
 from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.normalization import normalize, normalize_with_status
-from phenoprint.profiles.normalizers import NORMALIZERS, MadRobust, Normalizer, Robust, Standardize
+from phenoprint.profiles.normalizers import MadRobust, Normalizer, Robust, Standardize
+from phenoprint.profiles.position import POSITION_METHODS, Corrected, correct_count, correct_position
+from phenoprint.profiles.ranks import Percentile, Rank
+from phenoprint.profiles.recipes import RECIPES, Recipe, RecipeStep, StepResult, apply_recipe, recipe_named
+from phenoprint.profiles.registry import NORMALIZERS
 from phenoprint.profiles.selection import (
     DEFAULT_OPERATIONS,
     OPERATIONS,
     select_features,
     select_features_with_status,
 )
+from phenoprint.profiles.sphering import Sphering, Tvn
 from phenoprint.profiles.statistics import STATISTICS
 from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, WithStatus
+from phenoprint.profiles.streaming import FeatureChoice, consensus_plates, count_rows, fit_plates, select_plates
 
 __all__ = [
     "DEFAULT_CELL_RULES",
     "DEFAULT_OPERATIONS",
+    "DISTRIBUTION_MEASURES",
     "FEATURE_STATUS_SCHEMA",
     "NORMALIZERS",
     "OPERATIONS",
+    "POSITION_METHODS",
+    "RECIPES",
     "STATISTICS",
     "CellRule",
+    "CellStates",
+    "Corrected",
+    "FeatureChoice",
+    "FittedNormalization",
     "Limit",
     "MadRobust",
     "Normalizer",
+    "Percentile",
+    "Rank",
+    "Recipe",
+    "RecipeStep",
     "Robust",
+    "Sphering",
     "Standardize",
+    "StepResult",
+    "Tvn",
     "WithStatus",
     "aggregate",
     "aggregate_with_status",
+    "apply_recipe",
     "cell_quality",
     "consensus",
+    "consensus_plates",
     "correct_batch",
+    "correct_count",
+    "correct_position",
+    "count_rows",
+    "distribution_profiles",
     "feature_columns",
+    "fit_normalization",
+    "fit_plates",
+    "learn_cell_states",
     "limit_values_with_status",
     "normalize",
     "normalize_with_status",
+    "recipe_named",
     "select_features",
     "select_features_with_status",
+    "select_plates",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,8 @@ from phenoprint.profiles.frames import (
     metadata_columns,
     to_polars,
 )
-from phenoprint.profiles.statistics import STATISTICS
+from phenoprint.profiles.modz import modz
+from phenoprint.profiles.statistics import statistic_named
 from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def aggregate(
     by
         Key columns.
     statistic
-        ``"median"``, ``"mean"``, ``"sd"`` (n - 1), ``"mad"`` (times 1.4826) or ``"count"`` (values that are
-        there, Int64), for each feature on its own, leaving out what is missing.
+        ``"median"``, ``"mean"``, ``"trimmed_mean"`` (a tenth cut at either end), ``"sd"`` (n - 1), ``"mad"`` (times
+        1.4826), a quantile in percent such as ``"q25"``, or ``"count"`` (values that are there, Int64), for each
+        feature on its own, leaving out what is missing.
     null_keys
         ``"error"``: a NULL key is an error; ``"group"``: NULL is a value of its own, as in pycytominer.
 
@@ -107,8 +109,7 @@ def aggregate_with_status(
         on a plate (``all_null``).
     """
     data = to_polars(frame)
-    if statistic not in STATISTICS:
-        raise UnknownNameError("statistic", statistic, STATISTICS)
+    statistic_named(statistic)  # an unknown one is told before any work
     features = feature_columns(data)
     groups = Groups.of(data, by, null_keys=null_keys)
     result = _metadata_of(data, groups, by)
@@ -129,6 +130,7 @@ def consensus(
     statistic: str = "median",
     *,
     null_keys: str = "error",
+    **options: Any,
 ) -> pl.DataFrame:
     """Reduce replicate wells to one profile a treatment (level 5).
 
@@ -139,9 +141,12 @@ def consensus(
     by
         Columns that make a treatment, such as compound and concentration.
     statistic
-        ``"median"`` or ``"mean"``, for each feature over the replicates that have a value.
+        ``"median"``, ``"mean"`` or ``"trimmed_mean"``, for each feature over the replicates that have a value;
+        ``"modz"``: replicates weighted by their correlation with the others.
     null_keys
         As in `aggregate`; wells without a treatment should be filtered out or kept on purpose.
+    **options
+        Of modz: ``correlation`` (``"spearman"``), ``min_weight`` (0.01), ``precision`` (4); see `modz`.
 
     Returns
     -------
@@ -159,7 +164,7 @@ def consensus(
 
     Notes
     -----
-    Agrees with ``pycytominer.consensus`` for median and mean.
+    Agrees with ``pycytominer.consensus`` for median and mean, and for modz on complete profiles.
 
     Examples
     --------
@@ -167,11 +172,20 @@ def consensus(
     >>> consensus(wells).rows()
     [('a', 2, 1.5)]
     """
-    if statistic not in ("median", "mean"):
-        raise UnknownNameError("consensus statistic", statistic, ["mean", "median"])
+    known = ("mean", "median", "modz", "trimmed_mean")
+    if statistic not in known:
+        raise UnknownNameError("consensus statistic", statistic, known)
+    for name in options:
+        if statistic != "modz" or name not in ("correlation", "min_weight", "precision"):
+            raise UnknownNameError(f"option of {statistic!r}", name, ["correlation", "min_weight", "precision"])
     data = to_polars(frame)
     groups = Groups.of(data, by, null_keys=null_keys)
-    reduced = aggregate(data, by, statistic, null_keys=null_keys)
+    if statistic == "modz":
+        features = feature_columns(data)
+        profiles = modz(feature_matrix(data, features), groups, **options).astype(matrix_dtype(data, features))
+        reduced = _metadata_of(data, groups, by).with_columns(feature_series(features, profiles))
+    else:
+        reduced = aggregate(data, by, statistic, null_keys=null_keys)
     if OBJECT_COUNT not in data.columns:
         reduced = reduced.drop(OBJECT_COUNT)
     replicates = pl.Series(REPLICATE_COUNT, groups.sizes, dtype=pl.Int64)
@@ -224,7 +238,7 @@ def _sum_or(
 
 def _reduce(data: pl.DataFrame, features: Sequence[str], groups: Groups, statistic: str) -> FloatArray:
     """Reduce every feature by group: shape (features, groups), a block of features at a time."""
-    function = STATISTICS[statistic]
+    function = statistic_named(statistic)
     dtype = np.dtype(np.float64) if statistic == "count" else matrix_dtype(data, features)
     out = np.empty((len(features), len(groups)), dtype=dtype)
     step = max(1, _BLOCK_BYTES // max(1, dtype.itemsize * data.height))

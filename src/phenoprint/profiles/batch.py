@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from phenoprint.errors import MissingExtraError, SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, to_polars, with_features
+from phenoprint.profiles.combat import fit_combat
+from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.frames import (
+    Groups,
+    feature_columns,
+    feature_matrix,
+    require_columns,
+    to_polars,
+    with_features,
+)
+from phenoprint.profiles.normalization import normalize
 from phenoprint.profiles.statistics import mean, sd
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from phenoprint.profiles.frames import FloatArray, FrameLike
 
 __all__ = ["BATCH_METHODS", "correct_batch"]
 
-BATCH_METHODS = ("center", "harmony", "standardize")
+BATCH_METHODS = ("center", "combat", "harmony", "sphering", "standardize", "tvn")
 """Methods that `correct_batch` knows by name."""
+
+_PARAMETERS = {
+    "center": (),
+    "combat": ("covariates", "mean_only", "shrink"),
+    "harmony": ("max_iterations", "seed"),
+    "sphering": ("kind", "regularization", "outside"),
+    "standardize": (),
+    "tvn": ("regularization", "alignment"),
+}
 
 
 def correct_batch(
@@ -26,8 +48,7 @@ def correct_batch(
     batch: str = "Metadata_Batch",
     *,
     reference: pl.Expr | None = None,
-    max_iterations: int = 20,
-    seed: int = 0,
+    **parameters: Any,
 ) -> pl.DataFrame:
     """Remove what batches differ in.
 
@@ -36,19 +57,21 @@ def correct_batch(
     frame
         Normalized profiles of several batches.
     method
-        ``"center"``: each batch's mean is moved to the mean of all; ``"standardize"``: mean and standard
-        deviation are; ``"harmony"``: Harmony (Korsunsky et al., Nat Methods 16:1289, 2019) on the features,
-        through the package harmonypy, which is GPL and comes with the extra ``harmony``.
+        - ``"center"``: each batch's mean is moved to the mean of all; ``"standardize"``: mean and standard deviation
+          are;
+        - ``"combat"``: the same, location and scale shrunk over features (Johnson et al., Biostatistics 8:118, 2007);
+        - ``"tvn"``, ``"sphering"``: typical variation normalization over all batches, or a sphering of each; see
+          `Tvn` and `Sphering`;
+        - ``"harmony"``: Harmony (Korsunsky et al., Nat Methods 16:1289, 2019) on the features, through the package
+          harmonypy, which is GPL and comes with the extra ``harmony``.
     batch
         The column that names the batch.
     reference
-        For center and standardize: a polars expression for the rows that mean and deviation are taken from,
-        such as the controls; None: all. Use it where batches hold different treatments, or the correction
-        removes biology.
-    max_iterations
-        Of Harmony.
-    seed
-        Of Harmony's clustering.
+        A polars expression for the rows that are fitted on, such as the controls; None: all. Use it where batches
+        hold different treatments, or the correction removes biology. Not with harmony.
+    **parameters
+        ``covariates`` (columns whose differences must stay), ``mean_only``, ``shrink`` of combat;
+        ``max_iterations`` (20) and ``seed`` (0) of harmony; the fields of `Tvn` and `Sphering`.
 
     Returns
     -------
@@ -62,7 +85,7 @@ def correct_batch(
     SchemaError
         Where a batch is NULL, or, for harmony, a feature has missing values.
     UnknownNameError
-        For an unknown method or column.
+        For an unknown method, parameter or column.
     UsageError
         For fewer than two batches, or a reference that Harmony cannot use or that leaves a batch without
         rows.
@@ -70,37 +93,39 @@ def correct_batch(
     data = to_polars(frame)
     if method not in BATCH_METHODS:
         raise UnknownNameError("batch correction method", method, BATCH_METHODS)
+    for name in parameters:
+        if name not in _PARAMETERS[method]:
+            raise UnknownNameError(f"parameter of {method!r}", name, _PARAMETERS[method])
     groups = Groups.of(data, [batch])
     if len(groups) < 2:
         raise UsageError(f"batch correction needs at least two batches in {batch}; found {len(groups)}")
+    if method in ("sphering", "tvn"):
+        return normalize(data, method, by=[batch], reference=reference, **parameters)
     features = feature_columns(data)
     values = feature_matrix(data, features)
     if method == "harmony":
         if reference is not None:
-            raise UsageError("harmony takes no reference rows; leave reference out, or use 'center' or 'standardize'")
-        corrected = _harmony(values, features, data.get_column(batch), max_iterations, seed)
+            raise UsageError(
+                "harmony takes no reference rows; leave reference out, or use 'center', 'standardize' or 'combat'"
+            )
+        corrected = _harmony(values, features, data.get_column(batch), **parameters)
     else:
-        chosen = np.ones(data.height, dtype=bool)
-        if reference is not None:
-            chosen = data.select(reference.alias("r")).get_column("r").fill_null(value=False).to_numpy()
-        corrected = _align(values, groups, chosen, scale=method == "standardize", batch=batch)
+        chosen = reference_rows(data, reference)
+        picked = np.bincount(groups.codes[chosen], minlength=len(groups))
+        if not picked.all():
+            raise UsageError(f"the reference picks no row of {batch}={groups.keys.item(int(picked.argmin()), 0)}")
+        if method == "combat":
+            corrected = _combat(data, values, groups, chosen, **parameters)
+        else:
+            corrected = _align(values, groups, chosen, scale=method == "standardize")
     return with_features(data, features, corrected.astype(values.dtype))
 
 
-def _align(
-    values: FloatArray,
-    groups: Groups,
-    chosen: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    *,
-    scale: bool,
-    batch: str,
-) -> FloatArray:
+def _align(values: FloatArray, groups: Groups, chosen: NDArray[np.bool_], *, scale: bool) -> FloatArray:
     out = np.empty(values.shape, dtype=np.float64)
     centers, spreads, counts = [], [], []
-    for number, rows in enumerate(groups.rows()):
+    for rows in groups.rows():
         picked = values[:, rows[chosen[rows]]]
-        if not picked.shape[1]:
-            raise UsageError(f"the reference picks no row of {batch}={groups.keys.item(number, 0)}")
         centers.append(mean(picked))
         spreads.append(sd(picked, ddof=0))
         counts.append(picked.shape[1])
@@ -113,7 +138,41 @@ def _align(
     return out
 
 
-def _harmony(values: FloatArray, features: list[str], batch: pl.Series, max_iterations: int, seed: int) -> FloatArray:
+def _combat(
+    data: pl.DataFrame,
+    values: FloatArray,
+    groups: Groups,
+    chosen: NDArray[np.bool_],
+    *,
+    covariates: Sequence[str] = (),
+    mean_only: bool = False,
+    shrink: bool = True,
+) -> FloatArray:
+    require_columns(data, covariates, purpose="covariates of ComBat")
+    rows = np.ascontiguousarray(values.T, dtype=np.float64)
+    indicators = _indicators(data, covariates) if covariates else None
+    fitted = fit_combat(
+        rows[chosen],
+        groups.codes[chosen],
+        covariates=None if indicators is None else indicators[chosen],
+        mean_only=mean_only,
+        shrink=shrink,
+    )
+    return fitted.apply(rows, groups.codes, indicators).T
+
+
+def _indicators(data: pl.DataFrame, covariates: Sequence[str]) -> NDArray[np.float64]:
+    """One column a value of each covariate but the first, 1 where a row has it."""
+    columns = []
+    for name in covariates:
+        codes = Groups.of(data, [name]).codes
+        columns.append(np.eye(int(codes.max(initial=0)) + 1)[codes][:, 1:])
+    return np.column_stack(columns)
+
+
+def _harmony(
+    values: FloatArray, features: list[str], batch: pl.Series, *, max_iterations: int = 20, seed: int = 0
+) -> FloatArray:
     try:
         import harmonypy
     except ImportError as error:

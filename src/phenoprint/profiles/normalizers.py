@@ -8,22 +8,21 @@ once, which is where few controls a plate can borrow strength from the other pla
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.profiles.statistics import count, mad, mean, median, quantile, sd
+from phenoprint.errors import UsageError
+from phenoprint.profiles.statistics import MAD_SCALE, count, mad, mean, median, quantile, sd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray
+    from phenoprint.profiles.frames import FloatArray, IntArray
 
-__all__ = ["NORMALIZERS", "Fit", "MadRobust", "Normalizer", "Robust", "Standardize", "normalizer"]
+__all__ = ["Fit", "MadRobust", "Normalizer", "Robust", "Standardize", "learned"]
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,27 @@ class Normalizer(ABC):
     """What `normalize` calls it."""
     spread_name: ClassVar[str]
     """What its spread is called in `feature_status`: ``zero_<spread_name>``."""
+    done: ClassVar[str] = "scaled by the {spread} of {{}} reference values"
+    """What the status says of a feature that went well."""
+    is_joint: ClassVar[bool] = False
+    """Whether features are transformed together, so that a profile must have all of them."""
 
     @abstractmethod
-    def fit(self, reference: FloatArray) -> Fit:
-        """Learn centre and scale from reference wells, shape (features, wells), NaN where missing."""
+    def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> Fit:
+        """Learn centre and scale from reference wells.
+
+        Parameters
+        ----------
+        reference
+            Shape (features, wells), NaN where missing.
+        blocks
+            Plate of each well, shape (wells,), for methods that try themselves on plates left out.
+        """
+
+    def outputs(self, features: Sequence[str], fits: Sequence[Fit]) -> list[str]:
+        """Name the features that `apply` returns; here: the same."""
+        del fits
+        return list(features)
 
     def pool(self, fits: Sequence[Fit]) -> list[Fit]:
         """Adjust the fits of all groups together; here: leave them as they are."""
@@ -76,7 +92,7 @@ class Normalizer(ABC):
         return shifted
 
 
-def _fit(reference: FloatArray, center: NDArray[np.float64], spread: NDArray[np.float64]) -> Fit:
+def learned(reference: FloatArray, center: NDArray[np.float64], spread: NDArray[np.float64]) -> Fit:
     """Make a Fit whose spread is 0 where it is no more than rounding of the stored values."""
     # The median of an even number of equal float32 values, or their mean, may differ in the last bit.
     rounding = 4 * np.finfo(reference.dtype).eps * np.abs(center)
@@ -98,9 +114,10 @@ class Standardize(Normalizer):
     spread_name: ClassVar[str] = "sd"
     ddof: int = 0
 
-    def fit(self, reference: FloatArray) -> Fit:
+    def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> Fit:
         """Learn mean and standard deviation."""
-        return _fit(reference, mean(reference), sd(reference, ddof=self.ddof))
+        del blocks
+        return learned(reference, mean(reference), sd(reference, ddof=self.ddof))
 
 
 @dataclass(frozen=True)
@@ -110,9 +127,10 @@ class Robust(Normalizer):
     name: ClassVar[str] = "robust"
     spread_name: ClassVar[str] = "iqr"
 
-    def fit(self, reference: FloatArray) -> Fit:
+    def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> Fit:
         """Learn median and interquartile range."""
-        return _fit(reference, median(reference), quantile(reference, 0.75) - quantile(reference, 0.25))
+        del blocks
+        return learned(reference, median(reference), quantile(reference, 0.75) - quantile(reference, 0.25))
 
 
 @dataclass(frozen=True)
@@ -134,6 +152,9 @@ class MadRobust(Normalizer):
         most controls and far off in a few (granularity of a scale that hardly occurs) has a MAD of almost nothing
         and would outweigh all others. With ``pooling=0, floor=0`` the result is pycytominer's ``mad_robustize`` with
         epsilon 0. A MAD of zero stays undefined whatever the floor.
+    raw
+        Divide by the MAD itself, without the 1.4826, as the JUMP production recipe does; the floor is then a fraction
+        of the standard deviation as ever.
 
     Notes
     -----
@@ -147,6 +168,7 @@ class MadRobust(Normalizer):
     spread_name: ClassVar[str] = "mad"
     pooling: float = 12.0
     floor: float = 0.25
+    raw: bool = False
 
     def __post_init__(self) -> None:
         if not self.pooling >= 0:
@@ -154,9 +176,11 @@ class MadRobust(Normalizer):
         if not 0 <= self.floor <= 1:
             raise UsageError(f"floor is a fraction of the standard deviation, 0 to 1; found {self.floor}")
 
-    def fit(self, reference: FloatArray) -> Fit:
+    def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> Fit:
         """Learn median and MAD, and the least scale."""
-        fit = _fit(reference, median(reference), mad(reference))
+        del blocks
+        spread = mad(reference)
+        fit = learned(reference, median(reference), spread / MAD_SCALE if self.raw else spread)
         return replace(fit, least=self.floor * sd(reference, ddof=1)) if self.floor else fit
 
     def pool(self, fits: Sequence[Fit]) -> list[Fit]:
@@ -188,38 +212,3 @@ def _above_least(fit: Fit) -> Fit:
     if fit.least is None:
         return fit
     return replace(fit, scale=np.where(fit.scale > 0, np.fmax(fit.scale, fit.least), fit.scale))
-
-
-NORMALIZERS: Mapping[str, type[Normalizer]] = MappingProxyType(
-    {kind.name: kind for kind in (MadRobust, Robust, Standardize)}
-)
-"""Normalizers that `normalize` knows by name."""
-
-
-def normalizer(method: str | Normalizer, **parameters: object) -> Normalizer:
-    """Make a normalizer from its name and parameters, or pass one through.
-
-    Parameters
-    ----------
-    method
-        A name in `NORMALIZERS`, or a Normalizer (then without parameters).
-    **parameters
-        Fields of the normalizer.
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown name or parameter.
-    """
-    if isinstance(method, Normalizer):
-        if parameters:
-            raise UsageError("parameters go into the Normalizer itself; found both a Normalizer and parameters")
-        return method
-    if method not in NORMALIZERS:
-        raise UnknownNameError("normalization method", method, NORMALIZERS)
-    kind = NORMALIZERS[method]
-    fields = list(kind.__dataclass_fields__)
-    for name in parameters:
-        if name not in fields:
-            raise UnknownNameError(f"parameter of {method!r}", name, fields)
-    return kind(**parameters)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 import numpy as np
 import polars as pl
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
-from phenoprint.profiles.correlations import correlation_matrix, redundant
-from phenoprint.profiles.frames import feature_columns, feature_matrix, missing_as_null, to_polars
+from phenoprint.profiles import selection_rules as rules
+from phenoprint.profiles.correlations import correlation_matrix
+from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, missing_as_null, to_polars
+from phenoprint.profiles.replicate_features import intraclass_correlation, noise_within_groups
+from phenoprint.profiles.selection_rules import Options, SelectionOptions
+from phenoprint.profiles.statistics import sd
 from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FloatArray, FrameLike
+    from phenoprint.profiles.frames import FloatArray, FrameLike, IntArray
 
 __all__ = ["DEFAULT_OPERATIONS", "OPERATIONS", "select_features", "select_features_with_status"]
 
@@ -29,41 +32,6 @@ DEFAULT_OPERATIONS = (
     "correlation_threshold",
 )
 """What is missing goes first and the expensive correlation last, over what is left."""
-
-
-class SelectionOptions(TypedDict, total=False):
-    """Thresholds of `select_features`; see there."""
-
-    na_cutoff: float
-    freq_cut: float
-    unique_cut: float
-    min_variance: float
-    correlation: float
-    signed_correlation: bool
-    greedy_correlation: bool
-    outlier_cutoff: float
-    blocklist: Sequence[str]
-
-
-@dataclass(frozen=True)
-class _Options:
-    na_cutoff: float = 0.05
-    freq_cut: float = 0.05
-    unique_cut: float = 0.01
-    min_variance: float = 1e-6
-    correlation: float = 0.9
-    signed_correlation: bool = False
-    greedy_correlation: bool = True
-    outlier_cutoff: float = 500.0
-    blocklist: Sequence[str] = DEFAULT_BLOCKLIST
-
-    def __post_init__(self) -> None:
-        for name in ("na_cutoff", "freq_cut", "unique_cut", "correlation"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} must lie between 0 and 1; found {getattr(self, name)}")
-        for name in ("min_variance", "outlier_cutoff"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"{name} must be 0 or larger; found {getattr(self, name)}")
 
 
 def select_features(
@@ -92,14 +60,20 @@ def select_features(
         - ``"correlation_threshold"``: the absolute correlation with a feature that stays is above
         `correlation`;
         - ``"blocklist"``: in `blocklist`;
-        - ``"drop_outliers"``: an absolute value above `outlier_cutoff`.
+        - ``"drop_outliers"``: an absolute value above `outlier_cutoff`;
+        - ``"noise_removal"``: the standard deviation (n) within treatments, averaged over them, is above
+          `noise_cutoff`;
+        - ``"replicate_reproducibility"``: the intraclass correlation of replicates is below
+          `reproducibility_cutoff`, or cannot be told.
     rows
         A polars expression that picks the rows to judge on (None: all). Rows in which no feature has a value
         (wells without cells) are never judged on.
     **options
         ``na_cutoff`` (0.05), ``freq_cut`` (0.05), ``unique_cut`` (0.01), ``min_variance`` (1e-6),
-        ``correlation`` (0.9), ``outlier_cutoff`` (500), ``blocklist`` (Way 2019): see above; the defaults are
-        pycytominer's. ``signed_correlation`` (False) and ``greedy_correlation`` (True): |r|, and a feature
+        ``correlation`` (0.9), ``outlier_cutoff`` (500), ``blocklist`` (Way 2019), ``noise_cutoff`` (0.8),
+        ``reproducibility_cutoff`` (0.1): see above; the defaults are pycytominer's where it has them.
+        ``replicate_by``: columns that make a treatment, for the last two operations; rows with NULL there are not
+        judged on. ``signed_correlation`` (False) and ``greedy_correlation`` (True): |r|, and a feature
         goes only if one that stays represents it; True and False give pycytominer's rule (see
         `correlations.redundant`).
 
@@ -144,22 +118,22 @@ def select_features_with_status(
     -------
     WithStatus
         The frame, and one row of `feature_status` a feature (step ``select``, over all plates): ``ok``, or
-        ``missing_values``, ``constant``, ``low_variance``, ``correlated``, ``blocklisted``, ``outlier``.
+        ``missing_values``, ``constant``, ``low_variance``, ``correlated``, ``blocklisted``, ``outlier``, ``noisy``,
+        ``not_reproducible``.
     """
     data = to_polars(frame)
-    if isinstance(operations, str):
-        raise UsageError(f"operations must be a list of names; found the text {operations!r}")
-    for name in operations:
-        if name not in OPERATIONS:
-            raise UnknownNameError("feature selection operation", name, OPERATIONS)
-    for option in options:
-        if option not in _Options.__dataclass_fields__:
-            raise UnknownNameError("option of select_features", option, _Options.__dataclass_fields__)
-    chosen = _Options(**options)
+    chosen = checked_options(operations, options)
     features = feature_columns(data)
-    values = feature_matrix(data if rows is None else data.filter(rows), features)
-    if features:
-        values = values[:, ~np.isnan(values).all(axis=0)]
+    judged = data if rows is None else data.filter(rows)
+    values = feature_matrix(judged, features)
+    profiles = ~np.isnan(values).all(axis=0) if features else np.ones(values.shape[1], dtype=bool)
+    if not profiles.all():
+        values = values[:, profiles]
+    needing = [name for name in operations if name in _BY_REPLICATES]
+    if needing:
+        if not chosen.replicate_by:
+            raise UsageError(f"{needing[0]} needs replicate_by, the columns that make a treatment; found none")
+        chosen = replace(chosen, codes=_treatments(judged, chosen.replicate_by)[profiles])
     index = np.arange(len(features))
     verdicts: dict[int, StatusRow] = {}
     for name in operations:
@@ -172,104 +146,78 @@ def select_features_with_status(
     return WithStatus(frame, status_frame("select", status))
 
 
-def _drop_na_columns(values: FloatArray, names: Sequence[str], options: _Options) -> dict[int, StatusRow]:
+def checked_options(operations: Sequence[str], options: SelectionOptions) -> Options:
+    """Check names of operations and options, and thresholds."""
+    if isinstance(operations, str):
+        raise UsageError(f"operations must be a list of names; found the text {operations!r}")
+    for name in operations:
+        if name not in OPERATIONS:
+            raise UnknownNameError("feature selection operation", name, OPERATIONS)
+    for option in options:
+        if option not in SelectionOptions.__annotations__:
+            raise UnknownNameError("option of select_features", option, SelectionOptions.__annotations__)
+    return Options(**options)
+
+
+_BY_REPLICATES = ("noise_removal", "replicate_reproducibility")
+
+
+def _treatments(judged: pl.DataFrame, replicate_by: Sequence[str]) -> IntArray:
+    codes = Groups.of(judged, replicate_by, null_keys="group").codes
+    known = judged.select(pl.all_horizontal(pl.col(name).is_not_null() for name in replicate_by)).to_series()
+    return np.where(known.to_numpy(), codes, -1)
+
+
+Operation: TypeAlias = "Callable[[FloatArray, Sequence[str], Options], dict[int, StatusRow]]"
+
+
+def _drop_na_columns(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
     share = np.isnan(values).mean(axis=1) if values.shape[1] else np.zeros(len(names))
-    return {
-        i: StatusRow(
-            None,
-            names[i],
-            "missing_values",
-            f"{share[i]:.1%} of the values are missing, more than {options.na_cutoff:.1%}",
-            float(share[i]),
-        )
-        for i in np.flatnonzero(share > options.na_cutoff).tolist()
-    }
+    return rules.missing(share, names, options)
 
 
-def _frequency(values: FloatArray, names: Sequence[str], options: _Options) -> dict[int, StatusRow]:
-    verdicts: dict[int, StatusRow] = {}
-    n_rows = values.shape[1]
-    ordered = np.sort(values, axis=1)  # NaN last
-    n_there = n_rows - np.isnan(ordered).sum(axis=1)
-    for i, (row, n) in enumerate(zip(ordered, n_there.tolist(), strict=True)):
-        starts = np.flatnonzero(np.concatenate([[True], row[1:n] != row[: n - 1]])) if n else np.empty(0, np.intp)
-        runs = np.sort(np.diff(np.append(starts, n)))[::-1]
-        if len(runs) < 2:
-            verdicts[i] = StatusRow(None, names[i], "constant", "every value is the same", float(len(runs)))
-            continue
-        ratio, unique = runs[1] / runs[0], len(runs) / n_rows
-        if ratio < options.freq_cut:
-            reason = f"the second most common value is {ratio:.3g} times as common as the most common one"
-            verdicts[i] = StatusRow(None, names[i], "low_variance", reason, float(ratio))
-        elif unique < options.unique_cut:
-            reason = f"{len(runs)} distinct values in {n_rows} rows"
-            verdicts[i] = StatusRow(None, names[i], "low_variance", reason, float(unique))
-    return verdicts
+def _min_variance(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
+    return rules.low_variance(sd(values, ddof=0) ** 2, names, options)
 
 
-def _min_variance(values: FloatArray, names: Sequence[str], options: _Options) -> dict[int, StatusRow]:
-    from phenoprint.profiles.statistics import sd
-
-    variance = np.nan_to_num(sd(values, ddof=0) ** 2)
-    return {
-        i: StatusRow(
-            None,
-            names[i],
-            "constant" if variance[i] == 0 else "low_variance",
-            f"variance {variance[i]:.3g}, not above {options.min_variance:.3g}",
-            float(variance[i]),
-        )
-        for i in np.flatnonzero(variance <= options.min_variance).tolist()
-    }
+def _correlation(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
+    return rules.correlated(correlation_matrix(values), names, options)
 
 
-def _correlation(values: FloatArray, names: Sequence[str], options: _Options) -> dict[int, StatusRow]:
-    found = redundant(
-        correlation_matrix(values),
-        threshold=options.correlation,
-        signed=options.signed_correlation,
-        greedy=options.greedy_correlation,
-    )
-    return {
-        i: StatusRow(None, names[i], "correlated", f"r = {r:.3f} with {names[partner]}", r) for i, partner, r in found
-    }
-
-
-def _blocklist(values: FloatArray, names: Sequence[str], options: _Options) -> dict[int, StatusRow]:
+def _blocklist(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
     del values
-    blocked = set(options.blocklist)
-    return {
-        i: StatusRow(None, name, "blocklisted", "on the blocklist", None)
-        for i, name in enumerate(names)
-        if name in blocked
-    }
+    return rules.blocked(names, options)
 
 
-def _drop_outliers(values: FloatArray, names: Sequence[str], options: _Options) -> dict[int, StatusRow]:
+def _drop_outliers(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
     if not values.shape[1]:
         return {}
-    largest = np.fmax.reduce(np.abs(values), axis=1)
-    return {
-        i: StatusRow(
-            None,
-            names[i],
-            "outlier",
-            f"an absolute value of {largest[i]:.3g}, above {options.outlier_cutoff:g}",
-            float(largest[i]),
-        )
-        for i in np.flatnonzero(largest > options.outlier_cutoff).tolist()
-    }
+    return rules.outlying(np.fmax.reduce(np.abs(values), axis=1), names, options)
 
 
-OPERATIONS: Mapping[str, Callable[[FloatArray, Sequence[str], _Options], dict[int, StatusRow]]] = MappingProxyType(
+def _noise_removal(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
+    return rules.noisy(noise_within_groups(values, _codes(options)), names, options)
+
+
+def _replicate_reproducibility(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
+    return rules.not_reproducible(intraclass_correlation(values, _codes(options)), names, options)
+
+
+def _codes(options: Options) -> IntArray:
+    return np.empty(0, dtype=np.intp) if options.codes is None else options.codes
+
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         "blocklist": _blocklist,
         "correlation_threshold": _correlation,
         "drop_na_columns": _drop_na_columns,
         "drop_outliers": _drop_outliers,
-        "frequency_threshold": _frequency,
+        "frequency_threshold": rules.low_frequency,
         "min_variance": _min_variance,
-        "variance_threshold": _frequency,
+        "noise_removal": _noise_removal,
+        "replicate_reproducibility": _replicate_reproducibility,
+        "variance_threshold": rules.low_frequency,
     }
 )
 """Operations that `select_features` knows by name."""

@@ -7,41 +7,28 @@ nuclei without a cell, images whose object tables are absent.
 
 from __future__ import annotations
 
-import re
-import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from phenoprint.errors import LostRowsError, SchemaError
-from phenoprint.store.imports import clean_profiles, read_csv
+from phenoprint.store.import_clean import Piece, Reading, clean
+from phenoprint.store.import_findings import Findings
+from phenoprint.store.import_keys import with_site
+from phenoprint.store.import_names import COMPARTMENTS, is_link
+from phenoprint.store.import_runs import RUN, Run, gather, image_files, merge_runs, read_folder, shared_keys
+from phenoprint.store.import_sqlite import read_database
 from phenoprint.store.ledger import concat_ledgers, ledger_rows, strict_join
 
-__all__ = ["read_cellprofiler", "warn_of_losses"]
+__all__ = ["balanced_ledger", "cell_pieces", "read_cellprofiler", "warn_of_losses"]
 
 IMAGE = "Metadata_ImageNumber"
 TABLE = "Metadata_TableNumber"
 OBJECT = "Metadata_ObjectNumber"
-COMPARTMENTS = ("Cells", "Nuclei", "Cytoplasm")
 _PLACE = ("Metadata_Plate", "Metadata_Well")
-_KEYS = ("ImageNumber", "ObjectNumber", "TableNumber")
-# Columns that number objects or point at them: they describe, though they are numbers.
-_LINK = re.compile(r"[A-Z][A-Za-z0-9]*_(?:Parent_\w+|Number_Object_Number)")
-# Folder names of the field's image analysis runs, for images whose table lacks plate, well and site.
-_FOLDER = re.compile(r"(?P<Metadata_Plate>.+)-(?P<Metadata_Well>[A-Za-z]{1,2}\d{1,2})-(?P<Metadata_Site>\d+)")
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The tables of one folder or database, columns named as in a screen, keys still as CellProfiler has them."""
-
-    source: str
-    image: pl.DataFrame
-    objects: Mapping[str, pl.DataFrame]
+_SITE = "Metadata_Site"
 
 
 def read_cellprofiler(path: str | Path, *, partial: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -50,8 +37,8 @@ def read_cellprofiler(path: str | Path, *, partial: bool = False) -> tuple[pl.Da
     Parameters
     ----------
     path
-        A folder with ``Image.csv``, ``Cells.csv``, ``Nuclei.csv``, ``Cytoplasm.csv``; a tree of such folders; or a
-        SQLite file.
+        A folder with ``Image.csv``, ``Cells.csv``, ``Nuclei.csv``, ``Cytoplasm.csv`` (all with one prefix, such as
+        ``MyExpt_``, or without); a tree of such folders; or a SQLite file.
     partial
         Whether object tables may hold fewer objects than the image table counts (an excerpt); the ledger then
         says how many are not there.
@@ -69,23 +56,99 @@ def read_cellprofiler(path: str | Path, *, partial: bool = False) -> tuple[pl.Da
         If a table lacks rows that another one counts or refers to.
     """
     source = Path(path).expanduser()
-    runs = list(_folders(source) if source.is_dir() else _database(source))
-    cells = [_cells(run, partial=partial) for run in runs if run.objects]
-    if not cells:
+    pieces = list(cell_pieces(source, partial=partial, findings=Findings()))
+    frames = [piece.frame for piece in pieces if piece.frame is not None]
+    frame = pl.concat(frames, how="diagonal_relaxed")
+    described = [name for name in frame.columns if name.startswith("Metadata_")]
+    order = [key for key in (*_PLACE, _SITE, TABLE, IMAGE, OBJECT) if key in frame.columns]
+    ledger = balanced_ledger(pl.concat([piece.losses for piece in pieces if piece.losses is not None]))
+    return frame.select(*described, pl.exclude(described)).sort(order), ledger
+
+
+def cell_pieces(
+    source: Path, *, partial: bool = False, findings: Findings, reading: Reading | None = None
+) -> Iterator[Piece]:
+    """Read the cells of a folder, a tree of folders or a database, some images at a time.
+
+    Parameters
+    ----------
+    source
+        As for `read_cellprofiler`.
+    partial
+        As there.
+    findings
+        Takes notes.
+    reading
+        What the user says of columns; columns of the cells are meant, such as ``Metadata_ImageNumber``.
+
+    Yields
+    ------
+    Piece
+        Every image once.
+
+    Raises
+    ------
+    SchemaError, LostRowsError
+        As `read_cellprofiler`.
+    """
+    seen: set[tuple[object, ...]] = set()
+    n_images = n_with_cells = 0
+    for runs in gather(_runs(source, findings)):
+        run = merge_runs(runs)
+        n_images += run.image.height
+        losses = _losses(run, reading)
+        if not run.objects:
+            yield Piece(None, losses)
+            continue
+        n_with_cells += 1
+        cells = _cells_of(run, runs, partial=partial)
+        frame = clean(
+            cells.drop(RUN), source=run.source, findings=findings, reading=reading, group=str(source), among="2"
+        )
+        frame = with_site(frame, findings, source=run.source)
+        _check_images(frame, cells[RUN], seen, source)
+        yield Piece(frame, losses)
+    if not n_with_cells:
         raise SchemaError(
             f"{source}: no object tables; expected Cells.csv, Nuclei.csv or Cytoplasm.csv beside an Image.csv, "
-            f"found {len(runs)} image tables only"
+            f"found {n_images} images only"
         )
-    frame = clean_profiles(pl.concat(cells, how="diagonal_relaxed"), source=str(source))
-    keys = [k for k in ("Metadata_Plate", "Metadata_Well", "Metadata_Site", TABLE, IMAGE, OBJECT) if k in frame.columns]
-    doubled = frame.filter(pl.struct(keys).is_duplicated()).height
-    if doubled:
+
+
+def _cells_of(run: Run, parts: Sequence[Run], *, partial: bool) -> pl.DataFrame:
+    """Join the tables of several folders at once; if that fails, find out which folder it is."""
+    try:
+        return _cells(run, partial=partial)
+    except (LostRowsError, SchemaError):
+        for part in parts if len(parts) > 1 else ():
+            _cells(merge_runs([part]), partial=partial)
+        raise
+
+
+def _runs(source: Path, findings: Findings) -> Iterator[Run]:
+    if not source.is_dir():
+        yield from read_database(source, findings)
+        return
+    files = image_files(source)
+    if not files:
+        raise SchemaError(f"{source}: no Image.csv in it or below; give CellProfiler's output folder or a table")
+    for file in files:
+        yield from read_folder(file, findings)
+
+
+def _check_images(frame: pl.DataFrame, runs: pl.Series, seen: set[tuple[object, ...]], source: Path) -> None:
+    """Images of several folders must be told apart by plate, well, site or number; adds this piece's to `seen`."""
+    keys = [key for key in (*_PLACE, _SITE, TABLE, IMAGE) if key in frame.columns]
+    found = list(frame.select(keys).hstack([runs]).unique().drop(RUN).iter_rows())
+    images = set(found)
+    again = (images & seen) or {image for image in images if len(found) > len(images) and found.count(image) > 1}
+    if again:
+        example = ", ".join(f"{key} {value!r}" for key, value in zip(keys, next(iter(again)), strict=True))
         raise SchemaError(
-            f"{source}: {doubled} cells share {', '.join(keys)} with another; the images' tables must hold "
+            f"{source}: cells of several folders share {', '.join(keys)} ({example}); the images' tables must hold "
             "Metadata_Plate, Metadata_Well and Metadata_Site, or the folders be called <plate>-<well>-<site>"
         )
-    order = [key for key in keys if key in frame.columns]
-    return frame.sort(order), _balanced(pl.concat([_ledger(run) for run in runs]))
+    seen |= images
 
 
 def warn_of_losses(source: Path, ledger: pl.DataFrame) -> None:
@@ -98,77 +161,10 @@ def warn_of_losses(source: Path, ledger: pl.DataFrame) -> None:
         )
 
 
-def _folders(root: Path) -> Iterator[_Run]:
-    """One run a folder that has an image table."""
-    found = sorted(path.parent for path in [*root.rglob("Image.csv"), *root.rglob("Image.csv.gz")])
-    if not found:
-        raise SchemaError(f"{root}: no Image.csv in it or below; give CellProfiler's output folder or a table")
-    for folder in found:
-        tables = {name: _csv(folder, name) for name in COMPARTMENTS}
-        image = _csv(folder, "Image")
-        if image is None:  # pragma: no cover - found above
-            continue
-        match = _FOLDER.fullmatch(folder.name)
-        absent = {k: v for k, v in (match.groupdict() if match else {}).items() if k not in image.columns}
-        image = image.with_columns(pl.lit(value).alias(name) for name, value in absent.items())
-        yield _run(str(folder), image, {name: table for name, table in tables.items() if table is not None})
-
-
-def _csv(folder: Path, name: str) -> pl.DataFrame | None:
-    path = next((p for p in (folder / f"{name}.csv", folder / f"{name}.csv.gz") if p.exists()), None)
-    return None if path is None else read_csv(path)
-
-
-def _database(path: Path) -> Iterator[_Run]:
-    """Read the one run of a SQLite file: tables called Per_Image, Per_Cells ... or Image, Cells ...."""
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-            tables = {}
-            for name in ("Image", *COMPARTMENTS):
-                stored = next((n for n in (f"Per_{name}", name) if n in names), None)
-                if stored is not None:
-                    tables[name] = _sqlite_table(connection, stored)
-    except sqlite3.Error as error:
-        raise SchemaError(f"{path} is not a readable SQLite file: {error}") from error
-    if "Image" not in tables:
-        raise SchemaError(f"{path}: no table Per_Image or Image; found {', '.join(sorted(names)) or 'none'}")
-    yield _run(str(path), tables.pop("Image"), tables)
-
-
-def _sqlite_table(connection: sqlite3.Connection, name: str) -> pl.DataFrame:
-    """Read a table with numbers as numbers and missing values NULL, though SQLite holds the text 'nan' for them."""
-    cursor = connection.execute(f'SELECT * FROM "{name}"')  # noqa: S608 - one of our own names
-    names = [column[0] for column in cursor.description]
-    values = [[None if v == "nan" else v for v in column] for column in zip(*cursor.fetchall(), strict=True)]
-    data = values or [[] for _ in names]
-    return pl.DataFrame([pl.Series(n, v, strict=False) for n, v in zip(names, data, strict=True)])
-
-
-def _run(source: str, image: pl.DataFrame, objects: Mapping[str, pl.DataFrame]) -> _Run:
-    """Name every table's columns as a screen does and its keys as integers."""
-    named: dict[str, pl.DataFrame] = {}
-    for name, table in objects.items():
-        number = next((n for n in ("ObjectNumber", f"{name}_Number_Object_Number") if n in table.columns), None)
-        if number is None or "ImageNumber" not in table.columns:
-            raise SchemaError(f"{source}, table {name}: no ImageNumber and ObjectNumber; is it CellProfiler's?")
-        keyed = table.rename({number: "ObjectNumber"})
-        renamed = keyed.rename(
-            {c: f"{name}_{c}" for c in keyed.columns if c not in _KEYS and not c.startswith(f"{name}_")}
-        )
-        named[name] = _integer_keys(renamed)
-    return _Run(source, _integer_keys(image.rename(lambda c: c.removeprefix("Image_"))), named)
-
-
-def _integer_keys(table: pl.DataFrame) -> pl.DataFrame:
-    links = [c for c in table.columns if c in ("ImageNumber", "ObjectNumber") or "_Parent_" in c]
-    return table.with_columns(pl.col(links).cast(pl.Float64).cast(pl.Int64))
-
-
-def _cells(run: _Run, *, partial: bool) -> pl.DataFrame:
+def _cells(run: Run, *, partial: bool) -> pl.DataFrame:
     """One row a cell (or an object of the only table there is), with the metadata of its image."""
     base = next(name for name in COMPARTMENTS if name in run.objects)
-    image_key = [key for key in ("TableNumber", "ImageNumber") if key in run.objects[base].columns]
+    image_key = shared_keys(run.image, *run.objects.values())
     if not partial:
         _check_counts(run)
     frame = run.objects[base]
@@ -176,14 +172,14 @@ def _cells(run: _Run, *, partial: bool) -> pl.DataFrame:
         frame = _attach(run, frame, "Nuclei", image_key, own="Cells_Parent_Nuclei", theirs="ObjectNumber")
     if base != "Cytoplasm" and "Cytoplasm" in run.objects:
         frame = _attach(run, frame, "Cytoplasm", image_key, own="ObjectNumber", theirs=f"Cytoplasm_Parent_{base}")
-    described = [c for c in run.image.columns if c.startswith("Metadata_")]
+    described = [c for c in run.image.columns if c.startswith("Metadata_") and c != RUN]
     image = run.image.select(*image_key, *described).unique()
     try:
         frame = strict_join(frame, image, image_key, how="inner", expect="m:1")
     except LostRowsError as error:
         raise LostRowsError(f"{run.source}, {base} and Image: {error}") from error
     names = {"ImageNumber": IMAGE, "ObjectNumber": OBJECT, "TableNumber": TABLE}
-    names |= {name: f"Metadata_{name}" for name in frame.columns if _LINK.fullmatch(name)}
+    names |= {name: f"Metadata_{name}" for name in frame.columns if not name.startswith("Metadata_") and is_link(name)}
     held = set(frame.columns)
     return frame.drop(c for c in described if c in names.values()).rename(
         {old: new for old, new in names.items() if old in held}
@@ -191,7 +187,7 @@ def _cells(run: _Run, *, partial: bool) -> pl.DataFrame:
 
 
 def _attach(
-    run: _Run, frame: pl.DataFrame, name: str, image_key: Sequence[str], *, own: str, theirs: str
+    run: Run, frame: pl.DataFrame, name: str, image_key: Sequence[str], *, own: str, theirs: str
 ) -> pl.DataFrame:
     """Join the table of another compartment to the cells; every cell must find exactly one partner."""
     table = run.objects[name]
@@ -209,13 +205,13 @@ def _attach(
         raise LostRowsError(f"{run.source}, cells and {name}: {error}") from error
 
 
-def _check_counts(run: _Run) -> None:
+def _check_counts(run: Run) -> None:
     """Every table must hold as many objects of an image as the image's table counts."""
     for name, table in run.objects.items():
         counted = f"Count_{name}"
         if counted not in run.image.columns:
             continue
-        key = [k for k in ("TableNumber", "ImageNumber") if k in table.columns and k in run.image.columns]
+        key = shared_keys(run.image, table)
         found = table.group_by(key).len("found")
         both = run.image.select(*key, pl.col(counted).cast(pl.Int64)).join(found, on=key, how="left")
         wrong = both.filter(pl.col(counted) != pl.col("found").fill_null(0))
@@ -229,35 +225,33 @@ def _check_counts(run: _Run) -> None:
             )
 
 
-def _ledger(run: _Run) -> pl.DataFrame:
-    """Count what came in of each image and what was lost: plate, well, step, unit_of_count, n_in, n_lost, reason."""
-    key = [k for k in ("TableNumber", "ImageNumber") if k in run.image.columns]
-    here = run.image.select(
-        *key,
-        *(
-            (pl.col(name) if name in run.image.columns else pl.lit(None)).cast(pl.String).alias(name)
-            for name in ("Metadata_Plate", "Metadata_Well")
-        ),
-        *(
-            (
-                pl.col(f"Count_{name}").cast(pl.Int64)
-                if f"Count_{name}" in run.image.columns
-                else pl.lit(None, pl.Int64)
-            ).alias(f"counted_{name}")
-            for name in COMPARTMENTS
-        ),
-    )
+def _losses(run: Run, reading: Reading | None) -> pl.DataFrame:
+    """Count what came in of each image and what was lost of it, one row an image and kind of object."""
+    key = shared_keys(run.image, *run.objects.values())
+    renamed = {"ImageNumber": IMAGE, "TableNumber": TABLE}
+    described = [c for c in run.image.columns if c.startswith("Metadata_") and c not in (*renamed.values(), RUN)]
+    counted = [c for c in COMPARTMENTS if f"Count_{c}" in run.image.columns]
+    here = run.image.select(*key, *described, *(pl.col(f"Count_{c}").cast(pl.Int64) for c in counted))
+    here = here.with_columns(pl.lit(None, pl.Int64).alias(f"Count_{c}") for c in COMPARTMENTS if c not in counted)
     for name in COMPARTMENTS:
         table = run.objects.get(name)
         found = here.select(key).head(0) if table is None else table.select(key)
         here = here.join(found.group_by(key).len(f"found_{name}"), on=key, how="left", maintain_order="left")
     here = here.with_columns(pl.col("^found_.*$").fill_null(0).cast(pl.Int64))
+    counts = here.select("^Count_.*$", "^found_.*$")
+    place = here.select(*key, *described).rename({k: v for k, v in renamed.items() if k in key})
+    place = with_site(clean(place, source=run.source, findings=Findings(), reading=_place_of(reading)), None)
+    wanted = (*_PLACE, _SITE)
+    place = place.select(
+        (pl.col(name) if name in place.columns else pl.lit(None, pl.String)).alias(name) for name in wanted
+    )
+    here = place.hstack(counts)
     base = next((name for name in COMPARTMENTS if name in run.objects), "Cells")
-    expected = pl.max_horizontal(f"counted_{base}", f"found_{base}")
+    expected = pl.max_horizontal(f"Count_{base}", f"found_{base}")
     absent = "not in the object tables" if run.objects else "the image has no object tables"
     rows = [
         here.select(
-            *_PLACE,
+            *wanted,
             step=pl.lit("import"),
             unit_of_count=pl.lit("cells"),
             n_in=expected,
@@ -267,7 +261,7 @@ def _ledger(run: _Run) -> pl.DataFrame:
     ]
     rows += [
         here.select(
-            *_PLACE,
+            *wanted,
             step=pl.lit(f"import {name}"),
             unit_of_count=pl.lit("objects"),
             n_in=pl.col(f"found_{name}"),
@@ -280,8 +274,22 @@ def _ledger(run: _Run) -> pl.DataFrame:
     return pl.concat(rows)
 
 
-def _balanced(losses: pl.DataFrame) -> pl.DataFrame:
-    """Make the ledger of all runs: images of a well summed, one row a reason."""
+def _place_of(reading: Reading | None) -> Reading | None:
+    """Take what the user says of plate, well and site: other columns are of cells."""
+    if reading is None:
+        return None
+    kept = {name: names for name, names in reading.columns.items() if name in (*_PLACE, _SITE)}
+    return Reading(kept, {name: value for name, value in reading.fixed.items() if name in (*_PLACE, _SITE)})
+
+
+def balanced_ledger(losses: pl.DataFrame) -> pl.DataFrame:
+    """Make the ledger of all images: those of a well summed, one row a reason.
+
+    Raises
+    ------
+    LostRowsError
+        If counts do not balance.
+    """
     entry = [*_PLACE, "step", "unit_of_count"]
     total = losses.group_by(entry).agg(n_in=pl.col("n_in").sum())
     by_reason = losses.filter(pl.col("n_lost") > 0).group_by(*entry, "reason").agg(pl.col("n_lost").sum())

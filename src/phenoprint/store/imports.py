@@ -6,29 +6,50 @@ a feature and a 32-bit float. A missing value is NULL, whether it was written as
 
 from __future__ import annotations
 
-import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import DataError, SchemaError
-from phenoprint.store.schemas import nan_to_null
+from phenoprint.errors import SchemaError
+from phenoprint.store.cellprofiler import balanced_ledger, warn_of_losses
+from phenoprint.store.import_clean import Reading, clean_profiles
+from phenoprint.store.import_counts import add_up, counted
+from phenoprint.store.import_findings import Findings
+from phenoprint.store.import_levels import family
+from phenoprint.store.import_sources import Normalization, find_sources, source_pieces
 
-__all__ = ["clean_profiles", "read_csv", "read_profiles"]
+__all__ = ["Imported", "clean_profiles", "load_profiles", "make_reading", "read_profiles"]
 
-# Metadata that is a number by its meaning; everything else under Metadata_ is text.
-NUMBERS: dict[str, pl.DataType] = {
-    "Metadata_ObjectNumber": pl.Int32(),
-    "Metadata_Object_Count": pl.Int64(),
-    "Metadata_Site_Count": pl.Int64(),
-    "Metadata_Row": pl.Int32(),
-    "Metadata_Col": pl.Int32(),
-    "Metadata_Concentration": pl.Float64(),
-}
-MISSING = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A", "-1.#IND", "1.#QNAN")
-_TEXT_MISSING = ("", "nan", "NaN", "NAN", "null", "NULL", "None")
-_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".parquet", ".pq")
-_DATABASES = (".sqlite", ".sqlite3", ".db")
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A table of another tool and what there is to say of it.
+
+    Parameters
+    ----------
+    frame
+        Cells or profiles: ``Metadata_*``, then features as Float32, NULL where missing.
+    level
+        ``"2"`` cells, ``"3"`` wells, ``"4a"`` normalized, ``"4b"`` selected, ``"5"`` treatments; with ``_augmented``
+        or ``_negcon`` where the file's name says so.
+    ledger
+        Rows of table ``ledger``: how many cells or wells came in, went out, and why the others did not.
+    differences
+        Columns that not every file of a mixed import has: ``column``, ``kind``, ``n_sources``, ``n_without``,
+        ``without``, ``detail``. They are NULL in the rows of the files that lack them.
+    notes
+        What was changed or is odd: ``kind`` (``well_renamed``, ``renamed_column``, ``unknown_column``, ``infinite``,
+        ``derived_column``, ``not_a_well``, ``file_not_used``, ``table_not_used``, ``image_columns``,
+        ``nested_column``, ...), ``column``, ``n`` values or rows, ``n_sources`` files, ``detail`` of the first.
+    """
+
+    frame: pl.DataFrame
+    level: str
+    ledger: pl.DataFrame
+    differences: pl.DataFrame
+    notes: pl.DataFrame
 
 
 def read_profiles(path: str | Path) -> pl.DataFrame:
@@ -37,168 +58,132 @@ def read_profiles(path: str | Path) -> pl.DataFrame:
     Parameters
     ----------
     path
-        A Parquet, CSV or TSV file (also gzipped) with ``Metadata_`` columns and features; or CellProfiler's own
-        output: a folder with ``Image.csv``, ``Cells.csv``, ``Nuclei.csv`` and ``Cytoplasm.csv`` (or a tree of such
-        folders), or the SQLite file that it or cytominer-database wrote.
+        A CSV, TSV (also gzipped), Parquet, GCT or h5ad file with metadata and features, such as level 3 to 5 profiles
+        of the Cell Painting Gallery, CytoTable's and pycytominer's output, IN Carta's CSV; CellProfiler's own output: a
+        folder with ``Image.csv``, ``Cells.csv``, ``Nuclei.csv`` and ``Cytoplasm.csv`` (or a tree of such folders),
+        or the SQLite file that it or cytominer-database wrote; DeepProfiler's ``.npz`` files; or a folder of such
+        files of one level.
 
     Returns
     -------
     polars.DataFrame
         ``Metadata_`` columns as text (counts, row, column, object number and concentration as numbers where they
-        are), then features as Float32, NULL where missing. ``Image_Metadata_X`` becomes ``Metadata_X``; a column
-        of text without the prefix gets it.
+        are), then features as Float32, NULL where missing. Wells are spelled ``A01``. ``Image_Metadata_X`` becomes
+        ``Metadata_X``; a column of text without the prefix gets it; plain names of the field for plate, well, site and
+        object (``WELL LABEL``, ``FOV``, ``ObjectNumber``, ...) become ``Metadata_Plate`` and so on.
 
     Raises
     ------
     SchemaError
-        If the file has no feature or cannot be understood.
+        If the file has no feature or no row, cannot be understood, or a folder holds several levels.
     LostRowsError
         If CellProfiler's tables do not fit each other, so that cells would be lost or doubled.
     DataError
         If there is nothing to read at the path.
+    MissingExtraError
+        For h5ad without anndata.
 
     Warns
     -----
     UserWarning
-        If objects of CellProfiler's tables have no place in the result; `read_cellprofiler` gives their ledger.
+        If objects of CellProfiler's tables have no place in the result; `load_profiles` gives their ledger.
     """
     source = Path(path).expanduser()
-    if not source.exists():
-        raise DataError(f"no such file or folder: {source}; give a Parquet, CSV, TSV or SQLite file or a folder")
-    if source.is_dir() or source.suffix.lower() in _DATABASES:
-        from phenoprint.store.cellprofiler import read_cellprofiler, warn_of_losses
-
-        frame, ledger = read_cellprofiler(source)
-        warn_of_losses(source, ledger)
-        return frame
-    if not source.name.lower().endswith(_TABLES):
-        raise SchemaError(f"{source}: expected one of {', '.join(_TABLES + _DATABASES)} or a folder")
-    is_parquet = source.suffix.lower() in (".parquet", ".pq")
-    frame = clean_profiles(_read_parquet(source) if is_parquet else read_csv(source), source=str(source))
-    if not any(not name.startswith("Metadata_") for name in frame.columns):
-        raise SchemaError(f"{source} has no feature: none of its {frame.width} columns is a number without Metadata_")
-    return frame
+    imported = load_profiles(source)
+    warn_of_losses(source, imported.ledger)
+    return imported.frame
 
 
-def read_csv(path: Path) -> pl.DataFrame:
-    """Read a CSV or TSV file, gzipped or not: metadata as text, columns of numbers as Float32, others as text.
-
-    Raises
-    ------
-    SchemaError
-        If it is empty, has ragged rows or two columns of one name.
-    """
-    try:
-        opener = gzip.open if path.name.lower().endswith(".gz") else open
-        with opener(path, "rb") as handle:
-            first = handle.readline().decode("utf-8-sig")
-            content = first.encode() + handle.read()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path} cannot be read: {error}; it may be truncated or not be a text file") from error
-    tabs = first.count("\t")
-    separator = "\t" if tabs > first.count(",") else ","
-    names = [name.strip().strip('"') for name in first.rstrip("\r\n").split(separator)]
-    if not first.strip():
-        raise SchemaError(f"{path} is empty; expected a header and rows")
-    doubled = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if doubled:
-        raise SchemaError(f"{path} has several columns called {', '.join(doubled[:5])}; rename or drop all but one")
-    types = {name: pl.String() if is_metadata(name) else pl.Float32() for name in names}
-    try:
-        try:
-            return pl.read_csv(content, separator=separator, schema_overrides=types)
-        except pl.exceptions.ComputeError:  # some column is not numbers only: read text, then see which
-            return _numbers(pl.read_csv(content, separator=separator, infer_schema=False))
-    except pl.exceptions.PolarsError as error:
-        raise SchemaError(f"{path} is not a table: {error}") from error
-
-
-def clean_profiles(frame: pl.DataFrame, *, source: str = "the frame") -> pl.DataFrame:
-    """Give a frame the names and types of a screen's profiles; see `read_profiles`.
+def load_profiles(
+    path: str | Path | Sequence[str | Path],
+    *,
+    level: str | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    fixed: Mapping[str, str] | None = None,
+    normalization: Normalization | None = None,
+    partial: bool = False,
+) -> Imported:
+    r"""Read profiles or single cells with everything there is to say of them; see `read_profiles`.
 
     Parameters
     ----------
-    frame
-        Any table of profiles or cells.
-    source
-        What to call it in errors.
+    path
+        As for `read_profiles`, or several of them.
+    level
+        Level to read where a folder has several, or what a file is though its name does not say so: ``"2"``, ``"3"``,
+        ``"4a"``, ``"4b"``, ``"5"``.
+    columns
+        For a metadata column, the source's column that holds it, or several to be joined by ``_``:
+        ``{"Metadata_Plate": ["plate", "replicate"]}``.
+    fixed
+        Values of metadata columns for rows that have none: ``{"Metadata_Plate": "P1"}``.
+    normalization
+        Where a folder has profiles normalized to ``"all"`` wells and to the ``"negcon"`` wells: which; negcon by
+        default.
+    partial
+        Whether CellProfiler's object tables may hold fewer objects than its image table counts (an excerpt).
+
+    Returns
+    -------
+    Imported
+        The whole table, in memory; `import_profiles` writes into a screen without that.
 
     Raises
     ------
-    SchemaError
-        If a column would take the name of another one.
+    SchemaError, LostRowsError, DataError, MissingExtraError
+        As `read_profiles`.
+    UnknownNameError
+        If a level or column does not exist.
 
     Examples
     --------
-    >>> raw = pl.DataFrame({"Image_Metadata_Well": ["A01"], "Metadata_Plate": [17], "Cells_A": [float("nan")]})
-    >>> clean_profiles(raw).row(0, named=True)
-    {'Metadata_Well': 'A01', 'Metadata_Plate': '17', 'Cells_A': None}
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "P1_normalized.csv"
+    ...     _ = file.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP1,a1,nan\n")
+    ...     loaded = load_profiles(file)
+    >>> loaded.level, loaded.frame.row(0), loaded.notes["kind"].to_list()
+    ('4a', ('P1', 'A01', None), ['well_renamed'])
     """
-    renames: dict[str, str] = {}
-    for name, dtype in frame.schema.items():
-        if name.startswith("Image_Metadata_"):
-            renames[name] = name.removeprefix("Image_")
-        elif not is_metadata(name) and _is_text(dtype):
-            renames[name] = f"Metadata_{name or 'unnamed'}"
-    held = set(frame.columns)
-    renames = {old: new for old, new in renames.items() if new not in held or _same(frame, old, new)}
-    merged = [old for old, new in renames.items() if new in held]
-    clash = sorted({new for new in renames.values() if list(renames.values()).count(new) > 1})
-    if clash:
-        raise SchemaError(f"{source}: several columns would be called {', '.join(clash)}; rename or drop all but one")
-    frame = frame.drop(merged).rename({old: new for old, new in renames.items() if old not in merged})
-    left = [name for name, dtype in frame.schema.items() if not is_metadata(name) and _is_text(dtype)]
-    if left:
-        raise SchemaError(f"{source}: {', '.join(left[:5])} differ from the columns they repeat; drop one of each pair")
-    columns = [_typed(column) for column in frame]
-    described = [column for column in columns if is_metadata(column.name)]
-    features = [column for column in columns if not is_metadata(column.name)]
-    return nan_to_null(pl.DataFrame([*described, *features]))
+    paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str | Path) else path)]
+    findings = Findings()
+    sources = find_sources(paths, findings, level=level, normalization=normalization)
+    families = sorted({family(source.level) for source in sources})
+    if len(families) > 1:
+        raise SchemaError(
+            f"{', '.join(map(str, paths))} holds levels {', '.join(families)}; say which with level=..., or import all "
+            "of them into a screen"
+        )
+    reading = make_reading(columns, fixed)
+    frames, ledgers, losses = [], [], []
+    for source in sources:
+        n_rows = 0
+        for piece in source_pieces(source, findings, reading=reading, partial=partial, whole=True):
+            if piece.losses is not None:
+                losses.append(piece.losses)
+            if piece.frame is not None:
+                n_rows += piece.frame.height
+                frames.append(piece.frame)
+                if piece.losses is None:
+                    ledgers.append(counted(piece.frame, "cells" if source.level == "2" else "wells"))
+        if not n_rows:
+            raise SchemaError(f"{source.path} has column names but no rows; export it again, or leave it out")
+    frame = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
+    described = [name for name in frame.columns if name.startswith("Metadata_")]
+    frame = frame.select(*described, pl.exclude(described))
+    if losses:
+        keys = ("Plate", "Well", "Site", "TableNumber", "ImageNumber", "ObjectNumber")
+        frame = frame.sort([f"Metadata_{key}" for key in keys if f"Metadata_{key}" in described])
+        ledgers.append(balanced_ledger(pl.concat(losses)))
+    ledger = add_up(ledgers)
+    return Imported(frame, sources[0].level, ledger, findings.differences(), findings.notes())
 
 
-def is_metadata(name: str) -> bool:
-    """Whether a column describes rather than measures, by its name."""
-    return name.startswith(("Metadata_", "Image_Metadata_"))
+def make_reading(columns: Mapping[str, str | Sequence[str]] | None, fixed: Mapping[str, str] | None) -> Reading:
+    """Put what the user says of columns into one record; names get their ``Metadata_`` if they lack it."""
+    joined = {_key(k): (v,) if isinstance(v, str) else tuple(v) for k, v in (columns or {}).items()}
+    return Reading(joined, {_key(k): str(v) for k, v in (fixed or {}).items()})
 
 
-def _typed(column: pl.Series) -> pl.Series:
-    """Give the column the type its name asks for."""
-    if not is_metadata(column.name):
-        return column.cast(pl.Float32)
-    if column.dtype.is_float() and bool((column.is_null() | column.is_nan() | (column == column.round())).all()):
-        column = column.fill_nan(None).cast(pl.Int64)  # whole numbers that a missing one had turned into floats
-    text = column.cast(pl.String)
-    text = text.set(text.is_in(_TEXT_MISSING).fill_null(value=False), None)
-    wanted = NUMBERS.get(column.name) or (pl.Int64() if column.name.startswith("Metadata_Count_") else None)
-    if wanted is None:
-        return text
-    number = text.cast(wanted, strict=False)
-    return number if number.null_count() == text.null_count() else text
-
-
-def _numbers(frame: pl.DataFrame) -> pl.DataFrame:
-    """Turn those columns of a frame of text into Float32 that hold numbers and missing values only."""
-    columns = []
-    for column in frame:
-        if is_metadata(column.name):
-            columns.append(column)
-            continue
-        given = column.set(column.str.strip_chars().is_in(MISSING).fill_null(value=False), None)
-        number = given.cast(pl.Float32, strict=False)
-        columns.append(number if number.null_count() == given.null_count() else column)
-    return pl.DataFrame(columns)
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    try:
-        return pl.scan_parquet(path, glob=False, hive_partitioning=False).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SchemaError(f"{path} is not a readable Parquet file: {error}") from error
-
-
-def _is_text(dtype: pl.DataType) -> bool:
-    return not (dtype.is_numeric() or dtype in (pl.Null, pl.Boolean))
-
-
-def _same(frame: pl.DataFrame, one: str, other: str) -> bool:
-    return frame[one].cast(pl.String).equals(frame[other].cast(pl.String), check_names=False)
+def _key(name: str) -> str:
+    return name if name.startswith("Metadata_") else f"Metadata_{name}"

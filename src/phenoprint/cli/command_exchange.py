@@ -1,0 +1,142 @@
+"""``phenoprint import`` and ``phenoprint export``: tables of other tools in, tables for other tools out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phenoprint.cli.render import console, print_frame, print_json
+
+__all__ = ["export", "import_"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def _pairs(texts: list[str], option: str) -> dict[str, str]:
+    from phenoprint.errors import UsageError
+
+    pairs = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not (name and sign and value):
+            raise UsageError(f"{option} expects NAME=VALUE; found {text!r}")
+        pairs[name] = value
+    return pairs
+
+
+def import_(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="Files or folders: CellProfiler, CytoTable, Gallery profiles, ..."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="SCREEN", help="Screen folder, made if need be.")],
+    level: Annotated[
+        str | None, typer.Option("--level", help="Level to import: 2, 3, 4a, 4b, 5. Default: all there are.")
+    ] = None,
+    plate_map: Annotated[
+        Path | None, typer.Option("--plate-map", help="A plate map, or a barcode_platemap.csv beside platemap/.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", metavar="KEY=NAME", help="Column that holds a key: Plate=barcode, Plate=plate+replicate."
+        ),
+    ] = None,
+    fixed: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Value where there is none: Plate=P1.")
+    ] = None,
+    normalization: Annotated[
+        str | None, typer.Option("--normalization", help="Where a folder has both: all or negcon (the default).")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take what is there of incomplete tables; the ledger says what is not.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Import cells or profiles of other tools into a screen, so that query, report and statistics work on them."""
+    import polars as pl
+
+    from phenoprint.errors import UnknownNameError
+    from phenoprint.store.import_screen import import_profiles
+
+    if normalization not in (None, "all", "negcon"):
+        raise UnknownNameError("normalization", normalization, ("all", "negcon"))
+    columns = {name: value.split("+") for name, value in _pairs(column or [], "--column").items()}
+    summary = import_profiles(
+        sources,
+        output,
+        level=level,
+        plate_map=plate_map,
+        columns=columns,
+        fixed=_pairs(fixed or [], "--set"),
+        normalization=normalization,  # type: ignore[arg-type]
+        partial=partial,
+    )
+    lost = summary.ledger.filter(pl.col("n_lost") > 0)
+    is_partial = not lost.filter(pl.col("unit_of_count") != "objects").is_empty()
+    if as_json:
+        print_json(
+            {
+                "screen": str(summary.screen.path),
+                "levels": list(summary.levels),
+                "rows": dict(summary.rows),
+                "plates": list(summary.plates),
+                "seconds": round(summary.seconds, 2),
+                "lost": lost.to_dicts(),
+                "differences": summary.differences.to_dicts(),
+                "notes": summary.notes.to_dicts(),
+            }
+        )
+        return 3 if is_partial else 0
+    for table, n in summary.rows.items():
+        console.print(f"{table:<20} {n:>10,} rows")
+    console.print(f"{len(summary.plates)} plates, levels {', '.join(summary.levels)}, {summary.seconds:.1f} s")
+    for title, frame in (
+        ("notes", summary.notes),
+        ("columns that not every file has", summary.differences),
+        ("lost, by reason", lost.group_by("step", "unit_of_count", "reason").agg(pl.col("n_lost").sum())),
+    ):
+        if frame.height:
+            print_frame(frame, limit=12, title=title)
+    console.print(f"screen  {summary.screen.path}")
+    if is_partial:
+        console.print("[yellow]partial[/]: not everything could be taken; table 'ledger' says what and why")
+    return 3 if is_partial else 0
+
+
+def export(
+    screen: Annotated[Path, typer.Argument(metavar="SCREEN", help="A screen folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to.")],
+    level: Annotated[
+        list[str] | None, typer.Option("--level", help="Levels: 3, 4a, 4b, 5. Default: all the screen has.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="csv.gz, csv, tsv.gz, tsv, parquet, gct, gct.gz, h5ad.")
+    ] = "csv.gz",
+    float_format: Annotated[
+        str, typer.Option("--float-format", help="How numbers are written in text; 'full' for all digits.")
+    ] = "%.5g",
+    plate: Annotated[list[str] | None, typer.Option("--plate", help="Plates to write. Default: all.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Export profiles under the names of the Cell Painting Gallery."""
+    from phenoprint.store.export_screen import export_profiles
+
+    paths = export_profiles(
+        screen,
+        output,
+        levels=level,
+        form=form,  # type: ignore[arg-type]
+        float_format=None if float_format == "full" else float_format,
+        plates=plate,
+    )
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        for path in paths[:20]:
+            console.print(str(path), markup=False)
+        if len(paths) > 20:
+            console.print(f"... {len(paths)} files in all")
+    return 0

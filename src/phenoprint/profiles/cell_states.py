@@ -1,0 +1,252 @@
+"""Cell states learned on controls, and what share of a well's cells is in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
+from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, feature_series, to_polars
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FrameLike
+
+    Matrix = NDArray[np.float64]
+
+__all__ = ["CellStates", "learn_cell_states"]
+
+_BASELINE = 0.05  # share of control cells that count as responding
+
+
+@dataclass(frozen=True)
+class CellStates:
+    """States of control cells.
+
+    Attributes
+    ----------
+    features
+        Features used, in the order of `center`.
+    center, scale
+        Mean and standard deviation of the control cells, shape (features,).
+    components
+        Principal axes, shape (components, features), and `deviations` along them, shape (components,).
+    means, variances, weights
+        Of the states along the components, shapes (states, components), (states, components), (states,). For kmeans
+        every variance is 1 and every weight the same: the nearest mean decides.
+    limit
+        Distance to the controls' centre, each component in its own deviation, within which 95 % of control cells lie.
+    method, seed
+        As asked.
+    """
+
+    features: tuple[str, ...]
+    center: Matrix
+    scale: Matrix
+    components: Matrix
+    deviations: Matrix
+    means: Matrix
+    variances: Matrix
+    weights: Matrix
+    limit: float
+    method: str
+    seed: int
+
+    @property
+    def n_states(self) -> int:
+        """Number of states."""
+        return len(self.means)
+
+    def assign(self, cells: FrameLike) -> NDArray[np.int32]:
+        """Return each cell's state, from 1, shape (cells,); 0 for a cell that lacks a feature."""
+        points, complete = self._points(to_polars(cells))
+        states = np.zeros(len(complete), dtype=np.int32)
+        states[complete] = np.argmax(self._scores(points), axis=1) + 1
+        return states
+
+    def describe(self, cells: FrameLike, by: Sequence[str] = ("Metadata_Plate", "Metadata_Well")) -> pl.DataFrame:
+        """Describe wells by the states of their cells.
+
+        Parameters
+        ----------
+        cells
+            Cells with the features, normalized like those that the states were learned on.
+        by
+            Keys of a well.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a well, sorted: the keys, ``Metadata_State_Cells`` (cells that have all features), and as features
+            ``Cells_State_Fraction_1`` and so on (sum 1), ``Cells_State_Entropy`` (of the fractions, in bits) and
+            ``Cells_State_Responding``: the share of cells farther from the controls' centre than 95 % of the control
+            cells are, brought to 0 for wells like controls (negative by chance) and 1 where all are.
+        """
+        data = to_polars(cells)
+        points, complete = self._points(data)
+        groups = Groups.of(data, by)
+        state = np.zeros(data.height, dtype=np.intp)
+        state[complete] = np.argmax(self._scores(points), axis=1)
+        far = np.zeros(data.height)
+        far[complete] = _distance(points, self.deviations) > self.limit
+        codes = groups.codes[complete]
+        counts = np.zeros((len(groups), self.n_states))
+        np.add.at(counts, (codes, state[complete]), 1)
+        total = counts.sum(axis=1)
+        known = np.where(total > 0, total, np.nan)
+        fractions = counts / known[:, None]
+        logs = np.log2(np.where(fractions > 0, fractions, 1))
+        entropy = np.where(np.isnan(known), np.nan, -(fractions * logs).sum(axis=1))
+        share = np.bincount(codes, weights=far[complete], minlength=len(groups)) / known
+        names = [f"Cells_State_Fraction_{i}" for i in range(1, self.n_states + 1)]
+        values = np.vstack([fractions.T, entropy, (share - _BASELINE) / (1 - _BASELINE)]).astype(np.float32)
+        columns = feature_series([*names, "Cells_State_Entropy", "Cells_State_Responding"], values)
+        return groups.keys.with_columns(pl.Series("Metadata_State_Cells", total.astype(np.int64)), *columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain lists and values, for JSON."""
+        return {
+            name: value.tolist()
+            if isinstance(value, np.ndarray)
+            else list(value)
+            if isinstance(value, tuple)
+            else value
+            for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> CellStates:
+        """Read what `to_dict` gave."""
+        arrays = ("center", "scale", "components", "deviations", "means", "variances", "weights")
+        made = record | {name: np.array(record[name], dtype=np.float64) for name in arrays}
+        return cls(**made | {"features": tuple(record["features"])})
+
+    def _points(self, data: pl.DataFrame) -> tuple[Matrix, NDArray[np.bool_]]:
+        absent = sorted(set(self.features) - set(data.columns))
+        if absent:
+            raise SchemaError(f"{len(absent)} of {len(self.features)} features of the states are absent: {absent[:5]}")
+        values = feature_matrix(data, self.features)
+        complete = np.asarray(~np.isnan(values).any(axis=0), dtype=bool)
+        rows = (values[:, complete].T - self.center) / self.scale
+        return rows @ self.components.T, complete
+
+    def _scores(self, points: Matrix) -> Matrix:
+        """Log of each state's density times weight, up to a constant, shape (cells, states)."""
+        precision = 1 / self.variances
+        squares = (points**2) @ precision.T - 2 * points @ (self.means * precision).T
+        constant = (self.means**2 * precision + np.log(self.variances)).sum(axis=1) - 2 * np.log(self.weights)
+        scores: Matrix = -(squares + constant) / 2
+        return scores
+
+
+def learn_cell_states(
+    cells: FrameLike,
+    *,
+    reference: pl.Expr | None,
+    n_states: int = 8,
+    method: str = "kmeans",
+    n_components: int = 20,
+    max_cells: int = 50_000,
+    seed: int = 0,
+) -> CellStates:
+    """Learn the states of control cells: groups along their principal components.
+
+    Parameters
+    ----------
+    cells
+        Cells, normalized by plate (``normalize(cells, reference=...)``), so that plates agree.
+    reference
+        A polars expression for the control cells; None: all.
+    n_states
+        How many.
+    method
+        ``"kmeans"``, or ``"gmm"``: a mixture of normal distributions with diagonal covariances.
+    n_components
+        Principal components, at most.
+    max_cells
+        Control cells used, drawn at random where there are more.
+    seed
+        Of the draw and the start of the clustering.
+
+    Returns
+    -------
+    CellStates
+        States in falling order of their share of the control cells.
+
+    Raises
+    ------
+    DataError
+        Where fewer complete control cells than ten a state are there, or no feature varies.
+    UnknownNameError, UsageError
+        For an unknown method, or fewer than two states.
+    """
+    if method not in ("kmeans", "gmm"):
+        raise UnknownNameError("method of cell states", method, ["gmm", "kmeans"])
+    if n_states < 2 or n_components < 1:
+        raise UsageError(f"expected two states and one component or more; found {n_states} and {n_components}")
+    data = to_polars(cells)
+    features = feature_columns(data)
+    values = feature_matrix(data.filter(reference_rows(data, reference)), features).astype(np.float64)
+    filled = np.isnan(values).mean(axis=1) < 0.05 if values.shape[1] else np.zeros(len(features), dtype=bool)
+    values = values[filled]
+    rows = values[:, ~np.isnan(values).any(axis=0)].T
+    rng = np.random.default_rng(seed)
+    if len(rows) > max_cells:
+        rows = rows[np.sort(rng.choice(len(rows), max_cells, replace=False))]
+    if len(rows) < 10 * n_states:
+        raise DataError(f"{n_states} states need at least {10 * n_states} complete control cells; found {len(rows)}")
+    spread = rows.std(axis=0)
+    varies = spread > 1e-9 * np.maximum(np.abs(rows.mean(axis=0)), 1e-300)
+    if not varies.any():
+        raise DataError("cell states need a feature that varies among the control cells; found none")
+    names = [name for name, ok in zip(features, filled.tolist(), strict=True) if ok]
+    rows, spread = rows[:, varies], spread[varies]
+    center = rows.mean(axis=0)
+    standard = (rows - center) / spread
+    power, axes = np.linalg.eigh(standard.T @ standard / len(standard))
+    order = np.argsort(power)[::-1][: min(n_components, int((power > 1e-9 * power.max()).sum()))]
+    components = axes[:, order].T
+    # The sign of an axis is chance: its largest entry is made positive.
+    components *= np.sign(components[np.arange(len(order)), np.abs(components).argmax(axis=1)])[:, None]
+    points = standard @ components.T
+    means, variances, weights, labels = _cluster(points, n_states, method, seed)
+    by_share = np.argsort(-np.bincount(labels, minlength=n_states), kind="stable")
+    deviations = np.sqrt(power[order])
+    return CellStates(
+        features=tuple(name for name, ok in zip(names, varies.tolist(), strict=True) if ok),
+        center=center,
+        scale=spread,
+        components=components,
+        deviations=deviations,
+        means=means[by_share],
+        variances=variances[by_share],
+        weights=weights[by_share],
+        limit=float(np.quantile(_distance(points, deviations), 1 - _BASELINE)),
+        method=method,
+        seed=seed,
+    )
+
+
+def _cluster(points: Matrix, n_states: int, method: str, seed: int) -> tuple[Matrix, Matrix, Matrix, NDArray[np.intp]]:
+    if method == "gmm":
+        from sklearn.mixture import GaussianMixture
+
+        mixture = GaussianMixture(n_states, covariance_type="diag", random_state=seed, reg_covar=1e-6, n_init=1)
+        labels = mixture.fit_predict(points)
+        return mixture.means_, mixture.covariances_, mixture.weights_, np.asarray(labels, dtype=np.intp)
+    from sklearn.cluster import KMeans
+
+    clusters = KMeans(n_states, n_init=4, random_state=seed).fit(points)
+    means = np.asarray(clusters.cluster_centers_, dtype=np.float64)
+    return means, np.ones_like(means), np.full(n_states, 1 / n_states), np.asarray(clusters.labels_, dtype=np.intp)
+
+
+def _distance(points: Matrix, deviations: Matrix) -> Matrix:
+    distance: Matrix = np.sqrt(((points / deviations) ** 2).sum(axis=1))
+    return distance

@@ -1,0 +1,293 @@
+"""Correct what depends on where a well lies and on how many cells it holds, and tell how much that was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import SchemaError, UnknownNameError, UsageError
+from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.frames import (
+    Groups,
+    feature_columns,
+    feature_matrix,
+    require_columns,
+    to_polars,
+    with_features,
+)
+from phenoprint.profiles.statistics import mad, mean, median
+from phenoprint.profiles.surfaces import (
+    explained_by_columns,
+    loess_weights,
+    median_polish,
+    position_share,
+    smooth,
+    spline_weights,
+)
+from phenoprint.profiles.wellplaces import well_places
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FrameLike
+
+    Matrix = NDArray[np.float64]
+
+__all__ = ["POSITION_METHODS", "Corrected", "correct_count", "correct_position"]
+
+POSITION_METHODS = ("loess", "median_polish", "spline", "well_mean")
+"""Methods that `correct_position` knows by name."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """Corrected profiles, and what the correction did.
+
+    Attributes
+    ----------
+    frame
+        The frame's rows and columns, features corrected.
+    effects
+        One row a feature: ``feature``, ``method``, ``effect_before``, ``effect_after`` (Float64; the share of variance
+        that row and column, or the count, explain within plates, adjusted for the number of their parameters, over
+        the wells fitted on; the mean over plates; NULL where it cannot be told).
+    """
+
+    frame: pl.DataFrame
+    effects: pl.DataFrame
+
+
+def correct_position(
+    frame: FrameLike,
+    method: str = "median_polish",
+    by: Sequence[str] = ("Metadata_Plate",),
+    *,
+    reference: pl.Expr | None = None,
+    scale: bool = False,
+    span: float = 0.3,
+    smoothing: float = 10.0,
+    treatment: str | None = None,
+) -> Corrected:
+    """Remove the effect of a well's position.
+
+    Parameters
+    ----------
+    frame
+        Well profiles with ``Metadata_Row`` and ``Metadata_Col``, or ``Metadata_Well``.
+    method
+        ``"median_polish"``: row and column effects of each plate (with `scale` the B score of Brideau et al., J Biomol
+        Screen 8:634, 2003); ``"loess"`` and ``"spline"``: a smooth surface of each plate; ``"well_mean"``: the mean
+        of the same well over all plates (the JUMP recipe's correction).
+    by
+        Plates; for well_mean: within what wells are averaged over plates, such as ``[]`` or a batch. The default
+        stands for ``[]`` there.
+    reference
+        A polars expression for the wells to fit on, such as empty or control wells spread over the plate; None: all,
+        which assumes that treatments lie at random and most do little.
+    scale
+        Divide by the plate's MAD (times 1.4826) of what is left.
+    span
+        Of loess: the share of wells in each local fit.
+    smoothing
+        Of spline: 0 passes through every well.
+    treatment
+        Of well_mean: column of the treatment, to refuse plates that all hold the same treatment in the same well,
+        where position and biology cannot be told apart.
+
+    Returns
+    -------
+    Corrected
+        The level of a plate stays (its median; for well_mean the mean over everything): only differences between
+        positions go.
+
+    Raises
+    ------
+    SchemaError
+        Where a well's position is not known.
+    UnknownNameError, UsageError
+        For an unknown method, an impossible option, fewer than four wells to fit on, or confounded treatments.
+    """
+    data = to_polars(frame)
+    if method not in POSITION_METHODS:
+        raise UnknownNameError("position correction", method, POSITION_METHODS)
+    if not 0 < span <= 1 or smoothing < 0:
+        raise UsageError(f"span must lie in (0, 1] and smoothing be 0 or larger; found {span} and {smoothing}")
+    features = feature_columns(data)
+    chosen = reference_rows(data, reference)
+    place = well_places(data)
+    values = feature_matrix(data, features).astype(np.float64)
+    plates = Groups.of(data, by)
+    if method == "well_mean":
+        whole = Groups.of(data, () if tuple(by) == ("Metadata_Plate",) else by)
+        out = _well_mean(data, values, place, whole, chosen, treatment=treatment)
+        plates = Groups.of(data, ["Metadata_Plate"]) if "Metadata_Plate" in data.columns else whole
+    else:
+        out = values.copy()
+        for key, rows in zip(plates.keys.rows() or [()], plates.rows(), strict=True):
+            fitted = chosen[rows] & ~np.isnan(values[:, rows]).all(axis=0)
+            if fitted.sum() < 4:
+                raise UsageError(f"position needs at least 4 wells to fit on; found {fitted.sum()} in {key}")
+            out[:, rows] -= _effect(values[:, rows], place[rows], fitted, method, span=span, smoothing=smoothing)
+    if scale:
+        for rows in plates.rows():
+            spread = mad(out[:, rows[chosen[rows]]])
+            out[:, rows] /= np.where(spread > 0, spread, np.nan)[:, None]
+    before, after = (_share(part, place, plates, chosen) for part in (values, out))
+    kind = _dtype(data, features)
+    return Corrected(with_features(data, features, out.astype(kind)), _effects(features, method, before, after))
+
+
+def correct_count(
+    frame: FrameLike,
+    by: Sequence[str] = (),
+    *,
+    count: str = "Metadata_Object_Count",
+    reference: pl.Expr | None = None,
+    logarithm: bool = False,
+) -> Corrected:
+    """Remove what a straight line in the cell count explains of each feature.
+
+    Parameters
+    ----------
+    frame
+        Well profiles.
+    by
+        Columns within which lines are fitted; none: one line for all (the JUMP recipe).
+    count
+        Column of the count.
+    reference
+        A polars expression for the wells to fit on; None: all. A treatment that kills cells changes count and
+        features together: fit on controls where those vary enough.
+    logarithm
+        Use log2(1 + count).
+
+    Returns
+    -------
+    Corrected
+        ``value - slope * (count - mean count of the wells fitted on)``; a feature's mean stays. Wells without a count
+        become NULL.
+
+    Raises
+    ------
+    SchemaError
+        Where the count is not a number.
+    UsageError
+        Where fewer than three wells can be fitted on.
+    """
+    data = to_polars(frame)
+    require_columns(data, [count], purpose="cell count")
+    column = data.get_column(count)
+    if not column.dtype.is_numeric():
+        raise SchemaError(f"the cell count {count} must be a number; found {column.dtype}. Cast it first")
+    number = column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
+    number = np.log2(1 + number) if logarithm else number
+    features = feature_columns(data)
+    chosen = reference_rows(data, reference) & np.isfinite(number)
+    values = feature_matrix(data, features).astype(np.float64)
+    out = np.empty_like(values)
+    before, after = [], []
+    for rows in Groups.of(data, by).rows():
+        fitted = rows[chosen[rows]]
+        if len(fitted) < 3:
+            raise UsageError(f"a line in the cell count needs at least 3 wells; found {len(fitted)}")
+        there = ~np.isnan(values[:, fitted])
+        x = np.where(there, number[fitted], np.nan)
+        x_mean, y_mean = mean(x), mean(values[:, fitted])
+        dx, dy = x - x_mean[:, None], values[:, fitted] - y_mean[:, None]
+        power = np.nansum(dx * dx, axis=1)
+        slope = np.divide(np.nansum(dx * dy, axis=1), power, out=np.zeros_like(power), where=power > 0)
+        out[:, rows] = values[:, rows] - slope[:, None] * (number[rows][None, :] - x_mean[:, None])
+        design = number[fitted][:, None]
+        before.append(explained_by_columns(values[:, fitted], design))
+        after.append(explained_by_columns(out[:, fitted], design))
+    result = with_features(data, features, out.astype(_dtype(data, features)))
+    effects = _effects(features, "count", _mean_of(before, len(features)), _mean_of(after, len(features)))
+    return Corrected(result, effects)
+
+
+def _effect(
+    values: Matrix, place: NDArray[np.intp], fitted: NDArray[np.bool_], method: str, *, span: float, smoothing: float
+) -> Matrix:
+    """Return what position adds to each well of a plate, shape (features, wells)."""
+    if method == "median_polish":
+        row, col = (np.unique(axis, return_inverse=True)[1] for axis in place.T)
+        _, rows, cols = median_polish(np.where(fitted, values, np.nan), row, col)
+        return rows[:, row] + cols[:, col]
+    points = place.astype(np.float64)
+    weights = (
+        loess_weights(points, fitted, span=span)
+        if method == "loess"
+        else spline_weights(points, fitted, smoothing=smoothing)
+    )
+    surface = smooth(values, weights, fitted)
+    return surface - median(surface[:, fitted])[:, None]
+
+
+def _well_mean(
+    data: pl.DataFrame,
+    values: Matrix,
+    place: NDArray[np.intp],
+    groups: Groups,
+    chosen: NDArray[np.bool_],
+    *,
+    treatment: str | None,
+) -> Matrix:
+    code = place[:, 0] * 10_000 + place[:, 1]
+    if treatment is not None:
+        require_columns(data, [treatment], purpose="treatment")
+        per_well = (
+            data.select(pl.col(treatment).alias("t"))
+            .with_columns(pl.Series("well", code))
+            .drop_nulls()
+            .group_by("well")
+        ).agg(pl.len().alias("n"), pl.col("t").n_unique().alias("kinds"))
+        many = per_well.filter(pl.col("n") > 1)
+        same = many.filter(pl.col("kinds") == 1).height
+        if many.height and same > many.height / 2:
+            raise UsageError(
+                f"{same} of {many.height} wells hold one {treatment} on all plates: the mean of a well over plates is "
+                "then the effect of its treatment. Correct by plate instead (median_polish, loess)"
+            )
+    out = values.copy()
+    for rows in groups.rows():
+        level = mean(values[:, rows[chosen[rows]]])
+        for well in np.unique(code[rows]):
+            members = rows[code[rows] == well]
+            own = mean(values[:, members[chosen[members]]])
+            out[:, members] -= np.where(np.isnan(own), 0.0, own - level)[:, None]
+    return out
+
+
+def _share(values: Matrix, place: NDArray[np.intp], plates: Groups, chosen: NDArray[np.bool_]) -> Matrix:
+    shares = []
+    for rows in plates.rows():
+        fitted = rows[chosen[rows]]
+        if len(fitted):
+            row, col = (np.unique(axis, return_inverse=True)[1] for axis in place[fitted].T)
+            shares.append(position_share(values[:, fitted], row, col))
+    return _mean_of(shares, len(values))
+
+
+def _mean_of(shares: Sequence[Matrix], n: int) -> Matrix:
+    return mean(np.column_stack(shares)) if shares else np.full(n, np.nan)
+
+
+def _effects(features: Sequence[str], method: str, before: Matrix, after: Matrix) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "feature": pl.Series(list(features), dtype=pl.String),
+            "method": pl.Series([method] * len(features), dtype=pl.String),
+            "effect_before": pl.Series(before, dtype=pl.Float64, nan_to_null=True),
+            "effect_after": pl.Series(after, dtype=pl.Float64, nan_to_null=True),
+        }
+    )
+
+
+def _dtype(data: pl.DataFrame, features: Sequence[str]) -> np.dtype[np.floating]:
+    from phenoprint.profiles.frames import matrix_dtype
+
+    return matrix_dtype(data, features)

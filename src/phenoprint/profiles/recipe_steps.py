@@ -1,0 +1,198 @@
+"""The operations that recipes are made of: frame and plain parameters in, frame and feature status out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import SchemaError
+from phenoprint.profiles.aggregation import consensus
+from phenoprint.profiles.batch import correct_batch
+from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix
+from phenoprint.profiles.limits import limit_values_with_status
+from phenoprint.profiles.normalization import normalize_with_status
+from phenoprint.profiles.position import Corrected, correct_count, correct_position
+from phenoprint.profiles.selection import DEFAULT_OPERATIONS, select_features_with_status
+from phenoprint.profiles.selection_rules import SelectionOptions
+from phenoprint.profiles.statistics import MAD_SCALE, mad, median
+from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
+
+__all__ = ["STEP_OPERATIONS", "StepOperation", "drop_invariant", "reference_of"]
+
+
+@dataclass(frozen=True)
+class StepOperation:
+    """One operation.
+
+    Attributes
+    ----------
+    run
+        From a frame and parameters to a frame and rows of ``feature_status``.
+    parameters
+        Names that `run` takes; None: those of the method it names, checked there.
+    """
+
+    run: Callable[..., WithStatus]
+    parameters: frozenset[str] | None
+
+
+def reference_of(data: pl.DataFrame, reference: str, min_cells: int = 0) -> pl.Expr | None:
+    """Turn ``"all"`` or a value of Metadata_pert_type into an expression; wells of fewer cells never serve."""
+    parts = []
+    if reference != "all":
+        if "Metadata_pert_type" not in data.columns:
+            raise SchemaError(
+                f"the reference {reference!r} needs the column Metadata_pert_type; annotate the plate map, or use "
+                'reference = "all"'
+            )
+        parts.append((pl.col("Metadata_pert_type") == reference).fill_null(value=False))
+    if min_cells:
+        if "Metadata_Object_Count" not in data.columns:
+            raise SchemaError("min_cells needs the column Metadata_Object_Count")
+        parts.append(pl.col("Metadata_Object_Count").fill_null(0) >= min_cells)
+    return pl.all_horizontal(parts) if parts else None
+
+
+def _normalize(
+    data: pl.DataFrame,
+    *,
+    method: str = "mad_robust",
+    by: Sequence[str] = ("Metadata_Plate",),
+    reference: str = "negcon",
+    min_cells: int = 0,
+    **parameters: Any,
+) -> WithStatus:
+    return normalize_with_status(data, method, by, reference=reference_of(data, reference, min_cells), **parameters)
+
+
+def _select(data: pl.DataFrame, *, operations: Sequence[str] = DEFAULT_OPERATIONS, **options: Any) -> WithStatus:
+    return select_features_with_status(data, operations, **options)
+
+
+def _limit(data: pl.DataFrame, *, limit: float = 20.0) -> WithStatus:
+    return limit_values_with_status(data, limit)
+
+
+def _correct_batch(
+    data: pl.DataFrame,
+    *,
+    method: str = "combat",
+    batch: str = "Metadata_Batch",
+    reference: str = "all",
+    **parameters: Any,
+) -> WithStatus:
+    if batch in data.columns and data.get_column(batch).n_unique() < 2:
+        row = StatusRow(None, "", "skipped", f"all profiles are of one {batch}: there is nothing to correct", None)
+        return WithStatus(data, status_frame("correct_batch", [row]))
+    corrected = correct_batch(data, method, batch, reference=reference_of(data, reference), **parameters)
+    rows = [StatusRow(None, name, "ok", f"corrected by {method}", None) for name in feature_columns(corrected)]
+    return WithStatus(corrected, status_frame("correct_batch", rows))
+
+
+def _correct_position(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> WithStatus:
+    return _told(correct_position(data, reference=reference_of(data, reference), **parameters), "position")
+
+
+def _correct_count(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> WithStatus:
+    return _told(correct_count(data, reference=reference_of(data, reference), **parameters), "cell count")
+
+
+def _told(corrected: Corrected, what: str) -> WithStatus:
+    """Tell each feature's effect size before and after as its status."""
+    effects = corrected.effects
+    status = effects.select(
+        Metadata_Plate=pl.lit(None, dtype=pl.String),
+        feature=pl.col("feature"),
+        step=pl.lit("correct"),
+        status=pl.lit("ok"),
+        reason=pl.format(
+            f"{what} explained {{}} of the variance, {{}} after",
+            pl.col("effect_before").round(3).cast(pl.String).fill_null("an unknown share"),
+            pl.col("effect_after").round(3).cast(pl.String).fill_null("an unknown share"),
+        ),
+        value=pl.col("effect_before"),
+    )
+    return WithStatus(corrected.frame, status)
+
+
+def _consensus(
+    data: pl.DataFrame, *, by: Sequence[str] = ("Metadata_perturbation",), statistic: str = "median", **options: Any
+) -> WithStatus:
+    return WithStatus(consensus(data.drop_nulls(list(by)), by, statistic, **options), status_frame("consensus", []))
+
+
+def drop_invariant(
+    data: pl.DataFrame, *, ratio: float = 1e-3, by: Sequence[str] = ("Metadata_Plate",), reference: str = "negcon"
+) -> WithStatus:
+    """Leave out features that hardly vary among the reference wells of some plate.
+
+    Parameters
+    ----------
+    data
+        Profiles that are not normalized yet.
+    ratio
+        Smallest raw MAD, as a share of the absolute median, that counts as varying (the JUMP recipe's rule); a MAD of
+        0 never does.
+    by
+        Plates.
+    reference
+        ``"all"`` or a value of Metadata_pert_type.
+
+    Returns
+    -------
+    WithStatus
+        One row a feature: ``ok`` or ``invariant``, with the smallest ratio found as value.
+    """
+    features = feature_columns(data)
+    values = feature_matrix(data, features)
+    chosen = reference_rows(data, reference_of(data, reference))
+    least = np.full(len(features), np.inf)
+    for rows in Groups.of(data, by).rows():
+        block = values[:, rows[chosen[rows]]]
+        if block.shape[1]:
+            spread, level = mad(block) / MAD_SCALE, np.abs(median(block))
+            share = np.where(spread > 0, spread / np.maximum(level, 1e-300), 0.0)
+            least = np.fmin(least, np.where(np.isnan(level), 0.0, share))
+    gone = least <= ratio
+    rows_ = [
+        StatusRow(
+            None,
+            name,
+            "invariant" if out else "ok",
+            f"smallest MAD on a plate is {value:.3g} of the median" + (f", not above {ratio:g}" if out else ""),
+            float(value) if np.isfinite(value) else None,
+        )
+        for name, out, value in zip(features, gone.tolist(), least.tolist(), strict=True)
+    ]
+    dropped = [name for name, out in zip(features, gone.tolist(), strict=True) if out]
+    return WithStatus(data.drop(dropped), status_frame("drop_invariant", rows_))
+
+
+def _names(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+STEP_OPERATIONS: Mapping[str, StepOperation] = MappingProxyType(
+    {
+        "consensus": StepOperation(
+            _consensus, _names("by", "statistic", "null_keys", "correlation", "min_weight", "precision")
+        ),
+        "correct_batch": StepOperation(_correct_batch, None),
+        "correct_count": StepOperation(_correct_count, _names("by", "count", "reference", "logarithm")),
+        "correct_position": StepOperation(
+            _correct_position,
+            _names("method", "by", "reference", "scale", "span", "smoothing", "treatment"),
+        ),
+        "drop_invariant": StepOperation(drop_invariant, _names("ratio", "by", "reference")),
+        "limit": StepOperation(_limit, _names("limit")),
+        "normalize": StepOperation(_normalize, None),
+        "select": StepOperation(_select, _names("operations", *SelectionOptions.__annotations__)),
+    }
+)
+"""Operations that a step of a recipe can name."""

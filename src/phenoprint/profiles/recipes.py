@@ -1,0 +1,305 @@
+"""Recipes: named lists of steps from well profiles to corrected, selected ones, as `screen.toml` can hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import polars as pl
+
+from phenoprint.errors import ConfigError, UnknownNameError
+from phenoprint.profiles.frames import to_polars
+from phenoprint.profiles.recipe_steps import STEP_OPERATIONS
+
+if TYPE_CHECKING:
+    from phenoprint.profiles.frames import FrameLike
+
+__all__ = ["RECIPES", "Recipe", "RecipeLike", "RecipeStep", "StepResult", "apply_recipe", "recipe_named"]
+
+
+@dataclass(frozen=True)
+class RecipeStep:
+    """One step.
+
+    Parameters
+    ----------
+    operation
+        A name in `STEP_OPERATIONS`.
+    name
+        What the step's result is called; the operation's name where it is left out.
+    parameters
+        Of the operation, plain values as TOML holds them. ``reference`` is ``"all"`` or a value of
+        ``Metadata_pert_type`` such as ``"negcon"``.
+    """
+
+    operation: str
+    name: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.operation not in STEP_OPERATIONS:
+            raise UnknownNameError("operation of a recipe", self.operation, STEP_OPERATIONS)
+        object.__setattr__(self, "name", self.name or self.operation)
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        known = STEP_OPERATIONS[self.operation].parameters
+        for parameter in self.parameters:
+            if known is not None and parameter not in known:
+                raise UnknownNameError(f"parameter of the step {self.name!r}", parameter, known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the step as one table of a TOML array of tables."""
+        named = {} if self.name == self.operation else {"name": self.name}
+        return {"operation": self.operation, **named, **self.parameters}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named list of steps.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    steps
+        In order; their names must differ.
+    description
+        A sentence for those who choose.
+
+    Examples
+    --------
+    >>> recipe = Recipe.of("mine", [{"operation": "normalize", "method": "standardize"}, {"operation": "select"}])
+    >>> [step.name for step in recipe.steps]
+    ['normalize', 'select']
+    """
+
+    name: str
+    steps: tuple[RecipeStep, ...]
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        names = [step.name for step in self.steps]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError(f"steps of the recipe {self.name!r} need names of their own; {twice[0]!r} comes twice")
+
+    @classmethod
+    def of(cls, name: str, steps: Sequence[Mapping[str, Any]], description: str = "") -> Recipe:
+        """Make a recipe from tables as `screen.toml` holds them: ``operation``, perhaps ``name``, and parameters.
+
+        Raises
+        ------
+        ConfigError
+            Where a step has no operation, or a name comes twice.
+        UnknownNameError
+            For an unknown operation or parameter.
+        """
+        made = []
+        for number, step in enumerate(steps, start=1):
+            rest = dict(step)
+            operation = rest.pop("operation", None)
+            if not isinstance(operation, str):
+                raise ConfigError(f"step {number} of the recipe {name!r} needs an operation; found {sorted(step)}")
+            made.append(RecipeStep(operation, str(rest.pop("name", "")), rest))
+        return cls(name, tuple(made), description)
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return the steps as tables that `Recipe.of` and TOML take."""
+        return [step.to_dict() for step in self.steps]
+
+    def without(self, *names: str) -> Recipe:
+        """Leave out steps by name."""
+        for name in names:
+            if name not in [step.name for step in self.steps]:
+                raise UnknownNameError(f"step of {self.name!r}", name, [step.name for step in self.steps])
+        kept = tuple(step for step in self.steps if step.name not in names)
+        return Recipe(self.name, kept, self.description)
+
+
+class StepResult(NamedTuple):
+    """What one step of a recipe made.
+
+    Attributes
+    ----------
+    name
+        Of the step.
+    frame
+        Profiles after it.
+    status
+        Rows of ``feature_status`` whose ``step`` is that name; a step that had nothing to do says so in a row of status
+        ``skipped`` with an empty feature.
+    """
+
+    name: str
+    frame: pl.DataFrame
+    status: pl.DataFrame
+
+
+RecipeLike: TypeAlias = "str | Recipe | Sequence[Mapping[str, Any]]"
+
+_PYCYTOMINER_SELECTION = {
+    "operations": ["variance_threshold", "correlation_threshold", "drop_na_columns", "blocklist"],
+    "signed_correlation": True,
+    "greedy_correlation": False,
+}
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in (
+            Recipe.of(
+                "phenoprint",
+                [
+                    {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
+                    {"operation": "limit", "limit": 20.0},
+                    {"operation": "select"},
+                ],
+                "Ours: median and MAD of each plate's controls, made safe by what plates share; then selection.",
+            ),
+            Recipe.of(
+                "phenoprint-sphering",
+                [
+                    {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
+                    {"operation": "limit", "limit": 20.0},
+                    {"operation": "select"},
+                    {
+                        "operation": "normalize",
+                        "name": "sphering",
+                        "method": "sphering",
+                        "by": [],
+                        "reference": "negcon",
+                    },
+                ],
+                "Ours, with a shrunk sphering on all controls at the end.",
+            ),
+            Recipe.of(
+                "profiling-recipe",
+                [
+                    {"operation": "normalize", "method": "mad_robust", "pooling": 0, "floor": 0, "reference": "all"},
+                    {"operation": "select", **_PYCYTOMINER_SELECTION},
+                ],
+                "The classic profiling recipe: each plate's median and MAD (times 1.4826), pycytominer's selection.",
+            ),
+            Recipe.of(
+                "jump-production",
+                [
+                    {"operation": "drop_invariant", "ratio": 1e-3, "reference": "negcon"},
+                    {
+                        "operation": "normalize",
+                        "method": "mad_robust",
+                        "raw": True,
+                        "pooling": 0,
+                        "floor": 0,
+                        "reference": "negcon",
+                    },
+                    {
+                        "operation": "normalize",
+                        "name": "inverse_normal",
+                        "method": "rank",
+                        "by": [],
+                        "reference": "all",
+                    },
+                    {"operation": "select", **_PYCYTOMINER_SELECTION},
+                    {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
+                ],
+                "The JUMP production recipe for compounds (var_mad_int_featselect_harmony); the last step needs the "
+                "extra 'harmony'.",
+            ),
+            Recipe.of(
+                "jump-production-genetic",
+                [
+                    {"operation": "correct_position", "name": "well_mean", "method": "well_mean"},
+                    {"operation": "correct_count"},
+                    {"operation": "drop_invariant", "ratio": 1e-3, "reference": "all"},
+                    {
+                        "operation": "normalize",
+                        "method": "mad_robust",
+                        "raw": True,
+                        "pooling": 0,
+                        "floor": 0,
+                        "reference": "all",
+                    },
+                    {
+                        "operation": "select",
+                        "name": "outliers",
+                        "operations": ["drop_outliers"],
+                        "outlier_cutoff": 100.0,
+                    },
+                    {"operation": "select", **_PYCYTOMINER_SELECTION},
+                    {
+                        "operation": "normalize",
+                        "name": "sphering",
+                        "method": "sphering",
+                        "regularization": "plates",
+                        "by": [],
+                        "reference": "negcon",
+                    },
+                    {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
+                ],
+                "The JUMP production recipe for genes (wellpos_cc_var_mad_outlier_featselect_sphering_harmony).",
+            ),
+        )
+    }
+)
+"""Presets. Where the JUMP ones differ from the published code: ties of ranks are shared, not broken by chance, and the
+sphering's shrinkage is the one under which left-out plates are most likely, not that of 25 with the best retrieval."""
+
+
+def recipe_named(recipe: RecipeLike) -> Recipe:
+    """Turn a preset's name, a list of steps or a Recipe into a Recipe.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown preset, operation or parameter.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise UnknownNameError("recipe", recipe, RECIPES)
+        return RECIPES[recipe]
+    return Recipe.of("custom", recipe)
+
+
+def apply_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> list[StepResult]:
+    """Apply the steps of a recipe in order and keep what each of them made.
+
+    Parameters
+    ----------
+    frame
+        Well profiles (level 3) with ``Metadata_Plate`` and what the steps need: ``Metadata_pert_type`` for a reference,
+        ``Metadata_Batch``, ``Metadata_Object_Count``, the position of wells.
+    recipe
+        A name in `RECIPES`, a `Recipe`, or a list of steps such as ``[{"operation": "normalize"}]``.
+
+    Returns
+    -------
+    list of StepResult
+        One a step.
+
+    Raises
+    ------
+    SchemaError
+        Where a step needs metadata that the frame lacks.
+    UnknownNameError
+        For an unknown recipe, operation or parameter.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 5, "area": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    >>> steps = apply_recipe(wells, [{"operation": "normalize", "method": "standardize", "reference": "all"}])
+    >>> steps[-1].name, round(steps[-1].frame["area"].sum(), 9)
+    ('normalize', 0.0)
+    """
+    data = to_polars(frame)
+    results = []
+    for step in recipe_named(recipe).steps:
+        made = STEP_OPERATIONS[step.operation].run(data, **step.parameters)
+        data = made.frame
+        renamed = made.status.with_columns(
+            step=pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
+        )
+        results.append(StepResult(step.name, data, renamed))
+    return results

@@ -1,0 +1,197 @@
+"""The rules of feature selection: from a number a feature to who goes and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from phenoprint.errors import UsageError
+from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
+from phenoprint.profiles.correlations import redundant
+from phenoprint.profiles.status import StatusRow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FloatArray, IntArray
+
+    Vector = NDArray[np.float64]
+    Verdicts = dict[int, StatusRow]
+
+__all__ = [
+    "Options",
+    "SelectionOptions",
+    "blocked",
+    "correlated",
+    "low_frequency",
+    "low_variance",
+    "missing",
+    "noisy",
+    "not_reproducible",
+    "outlying",
+]
+
+
+class SelectionOptions(TypedDict, total=False):
+    """Thresholds of `select_features`; see there."""
+
+    na_cutoff: float
+    freq_cut: float
+    unique_cut: float
+    min_variance: float
+    correlation: float
+    signed_correlation: bool
+    greedy_correlation: bool
+    outlier_cutoff: float
+    blocklist: Sequence[str]
+    replicate_by: Sequence[str]
+    noise_cutoff: float
+    reproducibility_cutoff: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """Thresholds, checked; `codes` is the treatment of each row judged, -1 for none."""
+
+    na_cutoff: float = 0.05
+    freq_cut: float = 0.05
+    unique_cut: float = 0.01
+    min_variance: float = 1e-6
+    correlation: float = 0.9
+    signed_correlation: bool = False
+    greedy_correlation: bool = True
+    outlier_cutoff: float = 500.0
+    blocklist: Sequence[str] = DEFAULT_BLOCKLIST
+    replicate_by: Sequence[str] = ()
+    noise_cutoff: float = 0.8
+    reproducibility_cutoff: float = 0.1
+    codes: IntArray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("na_cutoff", "freq_cut", "unique_cut", "correlation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must lie between 0 and 1; found {getattr(self, name)}")
+        for name in ("min_variance", "outlier_cutoff"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"{name} must be 0 or larger; found {getattr(self, name)}")
+
+
+def missing(share: Vector, names: Sequence[str], options: Options) -> Verdicts:
+    """Features of which a larger share than `na_cutoff` is missing."""
+    return {
+        i: StatusRow(
+            None,
+            names[i],
+            "missing_values",
+            f"{share[i]:.1%} of the values are missing, more than {options.na_cutoff:.1%}",
+            float(share[i]),
+        )
+        for i in np.flatnonzero(share > options.na_cutoff).tolist()
+    }
+
+
+def low_frequency(values: FloatArray, names: Sequence[str], options: Options) -> Verdicts:
+    """Features whose values hardly differ, by how often they repeat; values of shape (features, rows)."""
+    verdicts: Verdicts = {}
+    n_rows = values.shape[1]
+    ordered = np.sort(values, axis=1)  # NaN last
+    n_there = n_rows - np.isnan(ordered).sum(axis=1)
+    for i, (row, n) in enumerate(zip(ordered, n_there.tolist(), strict=True)):
+        starts = np.flatnonzero(np.concatenate([[True], row[1:n] != row[: n - 1]])) if n else np.empty(0, np.intp)
+        runs = np.sort(np.diff(np.append(starts, n)))[::-1]
+        if len(runs) < 2:
+            verdicts[i] = StatusRow(None, names[i], "constant", "every value is the same", float(len(runs)))
+            continue
+        ratio, unique = runs[1] / runs[0], len(runs) / n_rows
+        if ratio < options.freq_cut:
+            reason = f"the second most common value is {ratio:.3g} times as common as the most common one"
+            verdicts[i] = StatusRow(None, names[i], "low_variance", reason, float(ratio))
+        elif unique < options.unique_cut:
+            reason = f"{len(runs)} distinct values in {n_rows} rows"
+            verdicts[i] = StatusRow(None, names[i], "low_variance", reason, float(unique))
+    return verdicts
+
+
+def low_variance(variance: Vector, names: Sequence[str], options: Options) -> Verdicts:
+    """Features whose variance is `min_variance` or less."""
+    known = np.nan_to_num(variance)
+    return {
+        i: StatusRow(
+            None,
+            names[i],
+            "constant" if known[i] == 0 else "low_variance",
+            f"variance {known[i]:.3g}, not above {options.min_variance:.3g}",
+            float(known[i]),
+        )
+        for i in np.flatnonzero(known <= options.min_variance).tolist()
+    }
+
+
+def correlated(correlation: NDArray[np.float32], names: Sequence[str], options: Options) -> Verdicts:
+    """Features that another one makes redundant."""
+    found = redundant(
+        correlation,
+        threshold=options.correlation,
+        signed=options.signed_correlation,
+        greedy=options.greedy_correlation,
+    )
+    return {
+        i: StatusRow(None, names[i], "correlated", f"r = {r:.3f} with {names[partner]}", r) for i, partner, r in found
+    }
+
+
+def blocked(names: Sequence[str], options: Options) -> Verdicts:
+    """Features on the blocklist."""
+    unwanted = set(options.blocklist)
+    return {
+        i: StatusRow(None, name, "blocklisted", "on the blocklist", None)
+        for i, name in enumerate(names)
+        if name in unwanted
+    }
+
+
+def outlying(largest: Vector, names: Sequence[str], options: Options) -> Verdicts:
+    """Features with an absolute value above `outlier_cutoff`."""
+    return {
+        i: StatusRow(
+            None,
+            names[i],
+            "outlier",
+            f"an absolute value of {largest[i]:.3g}, above {options.outlier_cutoff:g}",
+            float(largest[i]),
+        )
+        for i in np.flatnonzero(largest > options.outlier_cutoff).tolist()
+    }
+
+
+def noisy(noise: Vector, names: Sequence[str], options: Options) -> Verdicts:
+    """Features that vary within treatments by more than `noise_cutoff`."""
+    cutoff = options.noise_cutoff
+    return {
+        i: StatusRow(
+            None,
+            names[i],
+            "noisy",
+            f"mean deviation within treatments {noise[i]:.3g}, above {cutoff:g}",
+            float(noise[i]),
+        )
+        for i in np.flatnonzero(noise > cutoff).tolist()
+    }
+
+
+def not_reproducible(agreement: Vector, names: Sequence[str], options: Options) -> Verdicts:
+    """Features of which replicates agree less than `reproducibility_cutoff`, or nothing is known."""
+    cutoff = options.reproducibility_cutoff
+    return {
+        i: StatusRow(
+            None,
+            names[i],
+            "not_reproducible",
+            f"intraclass correlation of replicates {agreement[i]:.3f}, not {cutoff:g} or more",
+            None if np.isnan(agreement[i]) else float(agreement[i]),
+        )
+        for i in np.flatnonzero(~(agreement >= cutoff)).tolist()
+    }

@@ -1,0 +1,275 @@
+"""Whitening: a linear map after which the reference wells are uncorrelated and of variance one, and proof of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from phenoprint.errors import DataError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+
+__all__ = ["KINDS", "TOLERANCE", "Whitening", "fit_whitening", "ledoit_wolf_share", "shrinkage_by_plates"]
+
+KINDS = ("PCA", "PCA-cor", "ZCA", "ZCA-cor")
+"""PCA rotates to the principal axes, ZCA back again; ``-cor`` scales every feature to variance one before."""
+
+TOLERANCE = 1e-6
+"""How far the covariance of the transformed reference may be from the identity."""
+
+_NOISE = 1e-9  # eigenvalues below this share of the largest are settled by a singular value decomposition
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """A fitted whitening.
+
+    With the covariance ``S`` of the reference (n - 1) and its eigenvectors, the map is ``S*^(-1/2)`` (ZCA) or the
+    coordinates along the eigenvectors divided by the root of their eigenvalues (PCA), where ``S* = (1 - share) S +
+    share * target * I``.
+
+    Attributes
+    ----------
+    kind
+        One of `KINDS`.
+    center
+        Mean of the reference, shape (features,).
+    scale
+        Divided by after centring; ones unless the kind ends in ``-cor``; shape (features,).
+    basis
+        Eigenvectors of the fitted subspace, shape (rank, features).
+    variances
+        Of the (shrunk) covariance along them, shape (rank,), largest first.
+    outside
+        Variance that stands for directions in which the reference does not vary; 0: such directions are left out.
+    share, target
+        Of the shrinkage.
+    n
+        Reference wells.
+    error
+        Largest deviation of the covariance of the transformed reference (shrunk the same) from the identity.
+    """
+
+    kind: str
+    center: Matrix
+    scale: Matrix
+    basis: Matrix
+    variances: Matrix
+    outside: float
+    share: float
+    target: float
+    n: int
+    error: float
+
+    @property
+    def rank(self) -> int:
+        """Dimensions of the fitted subspace."""
+        return len(self.basis)
+
+    def apply(self, rows: Matrix) -> Matrix:
+        """Transform profiles, shape (rows, features), to (rows, features) for ZCA and (rows, rank) for PCA."""
+        standard = (rows - self.center) / self.scale
+        within = standard @ self.basis.T
+        weights = 1 / np.sqrt(self.variances)
+        if self.kind.startswith("PCA"):
+            coordinates: Matrix = within * weights
+            return coordinates
+        if self.outside > 0:
+            beyond = 1 / np.sqrt(self.outside)
+            full: Matrix = standard * beyond + (within * (weights - beyond)) @ self.basis
+            return full
+        projected: Matrix = (within * weights) @ self.basis
+        return projected
+
+
+def fit_whitening(
+    reference: Matrix,
+    kind: str = "ZCA-cor",
+    *,
+    share: float | str = "ledoit_wolf",
+    outside: str = "drop",
+    blocks: NDArray[np.intp] | None = None,
+) -> Whitening:
+    """Fit a whitening and check that it whitens.
+
+    Parameters
+    ----------
+    reference
+        Shape (wells, features), complete; every feature must vary.
+    kind
+        One of `KINDS`.
+    share
+        Of the shrinkage towards a multiple of the identity, 0 to 1: 0 is none, ``"ledoit_wolf"`` the closed form,
+        ``"plates"`` the one under which plates left out are most likely.
+    outside
+        Directions in which the reference does not vary, where nothing is shrunk: ``"drop"`` leaves them out,
+        ``"smallest"`` gives them the smallest variance found (pycytominer's rule).
+    blocks
+        Plate of each well, for ``"plates"``.
+
+    Returns
+    -------
+    Whitening
+        See there.
+
+    Raises
+    ------
+    DataError
+        Where the result does not whiten, or there are fewer than three wells or no feature.
+    UnknownNameError, UsageError
+        For an unknown kind or rule, or a share outside 0 to 1.
+    """
+    if kind not in KINDS:
+        raise UnknownNameError("kind of whitening", kind, KINDS)
+    if outside not in ("drop", "smallest"):
+        raise UnknownNameError("rule for directions outside the reference", outside, ["drop", "smallest"])
+    n, width = reference.shape
+    if n < 3 or not width:
+        raise DataError(f"whitening needs at least 3 reference wells and 1 feature; found {n} wells, {width} features")
+    center = reference.mean(axis=0)
+    standard = reference - center
+    spread = standard.std(axis=0, ddof=1)
+    if not (spread > 0).all():
+        raise DataError(f"whitening needs features that vary; {int((spread <= 0).sum())} of {width} are constant")
+    scale = spread if kind.endswith("-cor") else np.ones(width)
+    standard = standard / scale
+    amount = _share(standard, share, blocks)
+    basis, variances, within = principal_axes(standard)
+    target = float((standard**2).sum() / (n - 1) / width)
+    shrunk = (1 - amount) * variances + amount * target
+    error = _deviation(within, shrunk, amount, target)
+    if not error <= TOLERANCE:
+        raise DataError(
+            f"the sphering does not whiten: the covariance of the transformed reference differs from the identity by "
+            f"{error:.2g}, more than {TOLERANCE:g}. The reference is too nearly degenerate ({n} wells, {width} "
+            "features): drop redundant features first, or shrink with regularization='ledoit_wolf'"
+        )
+    beyond = amount * target if amount else (float(shrunk[-1]) if outside == "smallest" else 0.0)
+    return Whitening(kind, center, scale, basis, shrunk, beyond, amount, target, n, error)
+
+
+def principal_axes(standard: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """Find the axes along which centred rows vary.
+
+    Parameters
+    ----------
+    standard
+        Shape (n, features), centred.
+
+    Returns
+    -------
+    tuple
+        Axes (rank, features), variances (n - 1) along them, largest first (rank,), and the rows' coordinates
+        (n, rank).
+    """
+    n, width = standard.shape
+    most = min(n - 1, width)
+    if n > width:
+        values, vectors = np.linalg.eigh(standard.T @ standard / (n - 1))
+        values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
+        if values[-1] > _NOISE * values[0]:
+            return vectors.T, values, standard @ vectors
+    elif most:
+        values, vectors = np.linalg.eigh(standard @ standard.T / (n - 1))
+        values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
+        if values[-1] > _NOISE * values[0]:
+            coordinates = vectors * np.sqrt(values * (n - 1))
+            return (standard.T @ vectors / np.sqrt(values * (n - 1))).T, values, coordinates
+    # Squaring costs half of the digits; nearly degenerate data need them all.
+    left, singular, right = np.linalg.svd(standard, full_matrices=False)
+    floor = singular[0] * max(n, width) * np.finfo(np.float64).eps if len(singular) else 0.0
+    rank = min(int((singular > floor).sum()), most)
+    return right[:rank], singular[:rank] ** 2 / (n - 1), left[:, :rank] * singular[:rank]
+
+
+def _deviation(within: Matrix, shrunk: Matrix, share: float, target: float) -> float:
+    """Largest deviation from the identity of the covariance, shrunk and whitened, from the wells themselves."""
+    if not len(shrunk):
+        return 0.0
+    coordinates = within / np.sqrt(shrunk)
+    coordinates = coordinates - coordinates.mean(axis=0)
+    covariance = (1 - share) * (coordinates.T @ coordinates) / (len(within) - 1)
+    covariance[np.diag_indices_from(covariance)] += share * target / shrunk - 1
+    return float(np.abs(covariance).max())
+
+
+def ledoit_wolf_share(standard: Matrix) -> float:
+    """Shrinkage that minimizes the expected squared error of the covariance.
+
+    Parameters
+    ----------
+    standard
+        Centred rows, shape (n, features).
+
+    Returns
+    -------
+    float
+        Share of the target, 0 to 1.
+
+    Notes
+    -----
+    Ledoit and Wolf, J Multivar Anal 88:365, 2004. From the smaller of the two products of the rows, never the
+    fourth powers of all pairs of features.
+    """
+    n, width = standard.shape
+    gram = standard @ standard.T if n <= width else standard.T @ standard
+    squared = float((gram**2).sum()) / n**2  # of the covariance (n), all entries
+    target = float((standard**2).sum()) / n / width
+    distance = squared / width - target**2
+    lengths = (standard**2).sum(axis=1)
+    noise = (float((lengths**2).sum()) / n - squared) / n / width
+    return float(np.clip(noise / distance, 0, 1)) if distance > 0 else 1.0
+
+
+def shrinkage_by_plates(standard: Matrix, blocks: NDArray[np.intp], *, folds: int = 3) -> float:
+    """Choose the shrinkage under which wells of plates left out are most likely (normal log-likelihood).
+
+    Parameters
+    ----------
+    standard
+        Centred rows, shape (n, features).
+    blocks
+        Plate of each row; with fewer than three plates rows are left out instead.
+    folds
+        Parts that are left out in turn; plates are dealt to them in order.
+
+    Returns
+    -------
+    float
+        One of 25 shares from 0.001 to 0.999, even on the log-odds.
+    """
+    odds = np.logspace(-3, 3, 25)
+    shares = odds / (1 + odds)
+    plates = np.unique(blocks, return_inverse=True)[1]
+    part = (plates if plates.max(initial=0) >= 2 else np.arange(len(standard))) % folds
+    total = np.zeros(len(shares))
+    for fold in range(folds):
+        train, held = standard[part != fold], standard[part == fold]
+        center = train.mean(axis=0)
+        basis, variances, _ = principal_axes(train - center)
+        target = float(((train - center) ** 2).sum() / max(len(train) - 1, 1) / train.shape[1])
+        along = ((held - center) @ basis.T) ** 2
+        beyond = np.maximum(((held - center) ** 2).sum(axis=1) - along.sum(axis=1), 0).sum()
+        shrunk = (1 - shares)[:, None] * variances + (shares * target)[:, None]
+        rest = train.shape[1] - len(basis)
+        total -= len(held) * (np.log(shrunk).sum(axis=1) + rest * np.log(shares * target)) / 2
+        total -= ((along.sum(axis=0) / shrunk).sum(axis=1) + beyond / (shares * target)) / 2
+    return float(shares[int(np.argmax(total))])
+
+
+def _share(standard: Matrix, share: float | str, blocks: NDArray[np.intp] | None) -> float:
+    if isinstance(share, str):
+        if share == "ledoit_wolf":
+            return ledoit_wolf_share(standard)
+        if share == "plates":
+            plates = np.zeros(len(standard), dtype=np.intp) if blocks is None else blocks
+            return shrinkage_by_plates(standard, plates)
+        raise UnknownNameError("regularization", share, ["a number from 0 to 1", "ledoit_wolf", "plates"])
+    if not 0 <= share <= 1:
+        raise UsageError(f"regularization is a share from 0 to 1, 'ledoit_wolf' or 'plates'; found {share}")
+    return float(share)

@@ -1,0 +1,101 @@
+"""The feature dictionary of imported tables, read off the names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import polars as pl
+
+from phenoprint.store.import_names import COMPARTMENTS
+from phenoprint.store.schemas import get_table
+
+__all__ = ["channels_of", "describe_features", "feature_status"]
+
+_CHANNEL = re.compile(r"[A-Za-z]+_Intensity_(?:MeanIntensity|IntegratedIntensity|MedianIntensity)_(?P<channel>.+)")
+_IN_CARTA = re.compile(r".+_(?P<channel>wv\d+)")
+
+
+def channels_of(features: Iterable[str]) -> tuple[str, ...]:
+    """Find the channels that features are named after: those whose mean intensity is measured.
+
+    Examples
+    --------
+    >>> channels_of(["Cells_Intensity_MeanIntensity_DNA", "Nuclei_Texture_Contrast_ER_3_00_256"])
+    ('DNA',)
+    """
+    found = (match["channel"] for name in features if (match := _CHANNEL.fullmatch(name)))
+    return tuple(dict.fromkeys(found))
+
+
+def describe_features(features: Sequence[str], aliases: dict[str, str] | None = None) -> pl.DataFrame:
+    """Make rows of table ``feature`` for columns that another tool measured.
+
+    Parameters
+    ----------
+    features
+        Column names, ``Compartment_Family_Measure[_Channel][_parameters]`` where they are CellProfiler's.
+    aliases
+        Names that features had in their source, where they had another.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a feature, in order: compartment, family, measure, channel and parameters as far as the name tells
+        them, ``source`` ``"imported"``. What is measured is CellProfiler's definition and not repeated here.
+
+    Examples
+    --------
+    >>> table = describe_features(["Cells_Intensity_MeanIntensity_DNA", "Cells_Texture_Contrast_DNA_3_00_256"])
+    >>> table.select("family", "measure", "channel", "parameters").row(1)
+    ('Texture', 'Contrast', 'DNA', '3_00_256')
+    """
+    channels = sorted(channels_of(features), key=len, reverse=True)
+    rows = [(name, *_split(name, channels), (aliases or {}).get(name), "imported") for name in features]
+    names = ("feature", "compartment", "family", "measure", "channel", "parameters", "alias", "source")
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+    schema = get_table("feature").schema
+    return frame.with_columns(pl.lit(None, t).alias(n) for n, t in schema.items() if n not in names).select(
+        list(schema)
+    )
+
+
+def feature_status(profiles: pl.DataFrame, plate: str) -> pl.DataFrame:
+    """Say which features of an imported plate have no value or infinite ones: rows of table ``feature_status``."""
+    names = [name for name in profiles.columns if not name.startswith("Metadata_")]
+    values = profiles.select(names).to_numpy()
+    n_infinite = np.isinf(values).sum(axis=0)
+    is_empty = np.isnan(values).all(axis=0)
+    n = profiles.height
+    rows = [
+        (plate, names[k], "import", "all_null", f"no value in any of {n} rows", float(n))
+        for k in np.flatnonzero(is_empty)
+    ]
+    rows += [
+        (plate, names[k], "import", "infinite", f"infinite in {n_infinite[k]} of {n} rows", float(n_infinite[k]))
+        for k in np.flatnonzero(n_infinite)
+    ]
+    return pl.DataFrame(rows, schema=get_table("feature_status").schema, orient="row")
+
+
+def _split(name: str, channels: Sequence[str]) -> tuple[str | None, str | None, str | None, str | None, str | None]:
+    """Compartment, family, measure, channel and parameters of a name."""
+    compartment, _, rest = name.partition("_")
+    if compartment not in (*COMPARTMENTS, "Image") or not rest:
+        match = _IN_CARTA.fullmatch(name)
+        return None, None, name, match["channel"] if match else None, None
+    family, _, tail = rest.partition("_")
+    words = tail.split("_") if tail else []
+    found: list[str] = []
+    for channel in channels:
+        parts = channel.split("_")
+        places = [k for k in range(len(words) - len(parts) + 1) if words[k : k + len(parts)] == parts]
+        for place in reversed(places):
+            found.append(channel)
+            words[place : place + len(parts)] = [""] * len(parts)
+    ordered = sorted(found, key=lambda channel: f"_{tail}_".find(f"_{channel}_"))
+    first = words.index("") if "" in words else next((k for k, w in enumerate(words) if w[:1].isdigit()), len(words))
+    measure = "_".join(words[:first]) or None
+    parameters = "_".join(w for w in words[first:] if w) or None
+    return compartment, family, measure, ",".join(ordered) or None, parameters

@@ -1,0 +1,104 @@
+"""What an import has to say beside its rows: what was changed, what is odd, where sources differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+__all__ = ["DIFFERENCES", "NOTES", "Findings"]
+
+NOTES: Final = pl.Schema(
+    {"kind": pl.String(), "column": pl.String(), "n": pl.Int64(), "n_sources": pl.Int64(), "detail": pl.String()}
+)
+DIFFERENCES: Final = pl.Schema(
+    {
+        "column": pl.String(),
+        "kind": pl.String(),
+        "n_sources": pl.Int64(),
+        "n_without": pl.Int64(),
+        "without": pl.String(),
+        "detail": pl.String(),
+    }
+)
+
+
+@dataclass(slots=True)
+class _Note:
+    n: int
+    detail: str
+    sources: set[str]
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects notes and the columns of every source while pieces of an import pass by.
+
+    Sources with the same columns cost nothing more, so that thousands of plates are no burden.
+
+    Parameters
+    ----------
+    aliases
+        What features were called in their source, where they had another name.
+    """
+
+    aliases: dict[str, str] = field(default_factory=dict)
+    _notes: dict[tuple[str, str | None], _Note] = field(default_factory=dict)
+    _columns: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+    _shared: dict[tuple[str, ...], dict[str, None]] = field(default_factory=dict)
+
+    def note(self, kind: str, column: str | None, n: int, *, source: str, detail: str) -> None:
+        """Add a note; notes of one kind and column are counted together and the first one's detail stays."""
+        held = self._notes.setdefault((kind, column), _Note(0, detail, set()))
+        held.n += n
+        held.sources.add(source)
+
+    def saw(self, source: str, columns: Iterable[str], *, among: str = "") -> None:
+        """Remember which columns a source has; it is compared with the others of its kind, pieces of it as one."""
+        names = tuple(columns)
+        shared = self._shared.setdefault(names, dict.fromkeys(names))
+        held = self._columns.get((among, source))
+        self._columns[among, source] = shared if held is None or held is shared else held | shared
+
+    def notes(self) -> pl.DataFrame:
+        """Give the notes, one row a kind and column: ``kind``, ``column``, ``n``, ``n_sources``, ``detail``."""
+        rows = [(kind, name, held.n, len(held.sources), held.detail) for (kind, name), held in self._notes.items()]
+        return pl.DataFrame(rows, schema=NOTES, orient="row")
+
+    def differences(self) -> pl.DataFrame:
+        """Compare the columns of the sources.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row a column that not every source has: ``column``; ``kind`` ``"absent"``, or ``"text_or_number"``
+            where the same name holds text in some sources and numbers in the others; ``n_sources``; ``n_without``
+            sources that lack it; ``without``, the first of them; ``detail``. Empty if all agree.
+        """
+        kinds = dict.fromkeys(among for among, _ in self._columns)
+        rows = [row for kind in kinds for row in self._compared(kind)]
+        return pl.DataFrame(rows, schema=DIFFERENCES, orient="row")
+
+    def _compared(self, kind: str) -> Iterator[tuple[str, str, int, int, str, str]]:
+        """Compare the columns of the sources of one kind."""
+        groups: dict[int, tuple[dict[str, None], list[str]]] = {}
+        for (among, source), columns in self._columns.items():
+            if among == kind:
+                groups.setdefault(id(columns), (columns, []))[1].append(source)
+        union = {name: None for columns, _ in groups.values() for name in columns}
+        total = sum(len(sources) for _, sources in groups.values())
+        for name in union:
+            lacking = [source for columns, sources in groups.values() if name not in columns for source in sources]
+            if not lacking:
+                continue
+            twin = f"Metadata_{name}" if f"Metadata_{name}" in union else name.removeprefix("Metadata_")
+            is_torn = twin != name and twin in union
+            detail = f"{name} in some sources, {twin} in others" if is_torn else "NULL in the rows of those sources"
+            yield name, "text_or_number" if is_torn else "absent", total, len(lacking), _some(lacking), detail
+
+
+def _some(names: list[str], limit: int = 3) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,187 @@
+"""What the columns of other tools are called here.
+
+A column describes or measures. It describes if its name says so (``Metadata_``) or is one of the words of the field
+for a plate, a well, a field of view or an object; such columns are text, so that no barcode loses its zeros.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+__all__ = [
+    "COMPARTMENTS",
+    "KEYS",
+    "feature_name",
+    "is_descriptive",
+    "is_link",
+    "is_metadata",
+    "renames",
+    "unknown_features",
+    "word",
+]
+
+COMPARTMENTS: Final = ("Cells", "Nuclei", "Cytoplasm")
+KEYS: Final = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
+
+# Names in use for a key, the surest first; all of them lower case, words joined by "_".
+_ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "Metadata_Plate": ("plate", "plate_id", "plateid", "plate_name", "plate_barcode", "assay_plate_barcode", "barcode"),
+    "Metadata_Well": ("well", "well_label", "well_position", "well_id", "wellid", "well_name"),
+    "Metadata_Site": ("site", "fov", "field", "field_id", "fieldid", "field_of_view", "site_id"),
+    "Metadata_ObjectNumber": (
+        "objectnumber",
+        "object_number",
+        "object_id",
+        "objectid",
+        "cells_number_object_number",
+        "objectnumber_cells",
+        "cell_id",
+        "cellid",
+        "nuclei_number_object_number",
+    ),
+    "Metadata_ImageNumber": ("imagenumber", "image_number"),
+    "Metadata_TableNumber": ("tablenumber",),
+    "Metadata_Batch": ("batch", "batch_id"),
+}
+# Words that describe whatever their values are, though they are no key.
+_DESCRIPTIVE: Final = frozenset(
+    [
+        "row",
+        "column",
+        "col",
+        "replicate",
+        "rep",
+        "z",
+        "t",
+        "timepoint",
+        "time_point",
+        "class_name",
+        "class_color",
+        "ancestry_path",
+        "slice_algorithm",
+        "slice_indicator",
+        "acquisition_time_stamp",
+        "compound",
+        "concentration",
+        "dose",
+        "moa",
+        "pert_type",
+        "control_type",
+        "broad_sample",
+        "target",
+        "treatment",
+        "cell_code",
+        "id",
+        "label",
+    ]
+)
+_WORDS: Final = frozenset(name for names in _ALIASES.values() for name in names) | _DESCRIPTIVE
+_OF_CELLS: Final = frozenset(("imagenumber", "image_number", *_ALIASES["Metadata_ObjectNumber"]))
+_LINK: Final = re.compile(r"[A-Z][A-Za-z0-9]*_(?:Parent_\w+|Number_Object_Number)")
+_PREFIX: Final = re.compile(r"(?:Image_)?Metadata_")
+# What a merge of two tables leaves behind where both had a column.
+_MERGED: Final = re.compile(r"(?P<name>.+)_[xy]")
+
+
+def is_metadata(name: str) -> bool:
+    """Whether a column says by its prefix that it describes."""
+    return name.startswith(("Metadata_", "Image_Metadata_"))
+
+
+def word(name: str) -> str:
+    """Reduce a column name to lower-case words without its prefix.
+
+    Examples
+    --------
+    >>> word("Image_Metadata_Plate"), word("WELL LABEL"), word("ImageNumber")
+    ('plate', 'well_label', 'imagenumber')
+    """
+    return re.sub(r"\W+", "_", _PREFIX.sub("", name.strip(), count=1)).strip("_").lower()
+
+
+def is_descriptive(name: str) -> bool:
+    """Whether a column describes, by its prefix or by its word.
+
+    Examples
+    --------
+    >>> [is_descriptive(n) for n in ("Metadata_x", "OBJECT ID", "ImageNumber", "Cells_AreaShape_Area")]
+    [True, True, True, False]
+    """
+    return is_metadata(name) or _is_word(name)
+
+
+def is_link(name: str) -> bool:
+    """Whether a column numbers objects or points at them; in a table of cells it describes, though it is a number.
+
+    Profiles hold the mean of such numbers, which is a feature like others, if a poor one.
+    """
+    return bool(_LINK.fullmatch(name))
+
+
+@lru_cache(maxsize=65_536)
+def _is_word(name: str) -> bool:
+    return word(name) in _WORDS and not is_link(name)
+
+
+def renames(names: Iterable[str], *, text: Iterable[str] = ()) -> dict[str, str]:
+    """Say what each column shall be called that is not called so already.
+
+    Parameters
+    ----------
+    names
+        Columns as found.
+    text
+        Those that hold text.
+
+    Returns
+    -------
+    dict
+        Old to new name. A key is given to one column only; ``Image_Metadata_X`` becomes ``Metadata_X``; what
+        describes gets the prefix. Two columns may be given one name: they must then agree.
+
+    Examples
+    --------
+    >>> renames(["Image_Metadata_Well", "plate", "FOV", "Cells_A"])
+    {'Image_Metadata_Well': 'Metadata_Well', 'plate': 'Metadata_Plate', 'FOV': 'Metadata_Site'}
+    """
+    found = list(names)
+    result = {name: name.removeprefix("Image_") for name in found if name.startswith("Image_Metadata_")}
+    held = {*found, *result.values()}
+    for key, aliases in _ALIASES.items():
+        if key in held:
+            continue
+        candidates = {word(name): name for name in reversed(found) if is_descriptive(name)}
+        chosen = next((candidates[alias] for alias in aliases if alias in candidates), None)
+        if chosen is not None:
+            result[chosen] = key
+            continue
+        merged = [n for n in found if (m := _MERGED.fullmatch(result.get(n, n))) and m["name"] == key]
+        result.update(dict.fromkeys(merged[:1], key))
+    is_of_cells = any(word(name) in _OF_CELLS for name in found if is_descriptive(name))
+    texts = set(text)
+    for name in found:
+        if name in result or is_metadata(name):
+            continue
+        if name in texts or is_descriptive(name) or (is_of_cells and is_link(name)):
+            result[name] = f"Metadata_{'_'.join(name.split()) or 'unnamed'}"
+    return {old: new for old, new in result.items() if old != new}
+
+
+def feature_name(name: str) -> str:
+    """Write a feature's name so that it needs no quotes in SQL: words joined by ``_``.
+
+    Examples
+    --------
+    >>> feature_name("Primary Target Intensity-Bckg wv1"), feature_name("Cells_AreaShape_Area")
+    ('Primary_Target_Intensity_Bckg_wv1', 'Cells_AreaShape_Area')
+    """
+    return re.sub(r"[^\w.]+", "_", name.strip()).strip("_") if " " in name else name
+
+
+def unknown_features(names: Sequence[str]) -> list[str]:
+    """Features whose names begin with no compartment of the field."""
+    known = tuple(f"{c}_" for c in (*COMPARTMENTS, "Image"))
+    return [name for name in names if not name.startswith(known)]

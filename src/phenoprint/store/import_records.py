@@ -1,0 +1,133 @@
+"""What is kept of an import beside its rows: ledger, problems, receipts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import polars as pl
+
+from phenoprint.store.cellprofiler import balanced_ledger
+from phenoprint.store.import_counts import add_up
+from phenoprint.store.import_runs import image_files
+from phenoprint.store.import_sources import Source
+from phenoprint.store.import_tables import Import
+from phenoprint.store.layout import table_folder
+from phenoprint.store.receipts import Receipt, hash_key, write_receipt
+from phenoprint.store.schemas import PLATE
+
+__all__ = ["write_records"]
+
+
+def write_records(
+    job: Import,
+    sources: Sequence[Source],
+    plates: Mapping[str, Mapping[str, Path]],
+    *,
+    parameters: Mapping[str, object],
+    begun: datetime,
+    seconds: float,
+) -> pl.DataFrame:
+    """Write ledger, problems and a receipt a plate and table.
+
+    Parameters
+    ----------
+    job
+        The import.
+    sources
+        What was read; their contents are hashed.
+    plates
+        File of every plate, by table.
+    parameters
+        What the user said.
+    begun, seconds
+        When it began and how long it took.
+
+    Returns
+    -------
+    polars.DataFrame
+        The ledger of the whole import.
+    """
+    if job.losses:
+        job.ledgers.setdefault("cell", []).append(balanced_ledger(pl.concat(job.losses)))
+    whole = []
+    hashes = {str(source.path): _hash(source) for source in sources}
+    for table, ledgers in job.ledgers.items():
+        ledger = add_up(ledgers)
+        whole.append(ledger)
+        for (plate,), rows in ledger.partition_by(PLATE, as_dict=True, maintain_order=True).items():
+            job.screen.write("ledger", rows, part=f"import_{table}")
+            used = {name: hashes[name] for name in job.inputs.get((table, str(plate)), hashes)}
+            file = plates.get(table, {}).get(str(plate))
+            receipt = Receipt(
+                step="import",
+                unit=table,
+                plate=plate,
+                key=hash_key(used, dict(parameters)),
+                started=begun.isoformat(timespec="milliseconds"),
+                seconds=round(seconds, 3),
+                parameters=dict(parameters),
+                inputs=used,
+                outputs={} if file is None else {file.relative_to(job.screen.path).as_posix(): file.stat().st_size},
+                ledger=tuple(rows.to_dicts()),
+                software=_software(),
+            )
+            write_receipt(job.screen.path, receipt)
+    _write_problems(job)
+    return add_up(whole)
+
+
+def _write_problems(job: Import) -> None:
+    """Keep notes and differences where SQL finds them, beside those of earlier imports."""
+    # A kind of note is one row: hundreds of columns say no more than the first few.
+    notes = (
+        job.findings.notes()
+        .group_by("kind", maintain_order=True)
+        .agg(
+            pl.len().alias("columns"),
+            pl.col("column").drop_nulls().head(5).str.join(", ").alias("names"),
+            pl.col("n").sum(),
+            pl.col("detail").first(),
+        )
+        .select(
+            kind="kind",
+            detail=pl.when(pl.col("names") == "")
+            .then(pl.format("{}: {}", "n", "detail"))
+            .otherwise(pl.format("{} of {} columns ({}): {}", "n", "columns", "names", "detail")),
+        )
+    )
+    differences = job.findings.differences().select(
+        kind=pl.lit("column_") + pl.col("kind"),
+        detail=pl.format("{}: missing in {} of {} sources ({})", "column", "n_without", "n_sources", "without"),
+    )
+    rows = pl.concat([notes, differences])
+    path = table_folder(job.screen.path, "problem") / "import.parquet"
+    if path.exists():
+        rows = pl.concat([pl.read_parquet(path).select("kind", "detail"), rows]).unique(maintain_order=True)
+    job.screen.write("problem", rows, part="import")
+
+
+def _hash(source: Source) -> str:
+    """Hash what was read: the content of a file, of all the tables of a folder."""
+    digest = hashlib.blake2b(digest_size=16)
+    files = [source.path]
+    if source.path.is_dir():
+        folders = {file.parent for file in image_files(source.path)}
+        files = sorted(f for folder in folders for f in folder.glob("*.csv*")) or sorted(source.path.rglob("*.npz"))
+    for file in files:
+        if source.path.is_dir():
+            digest.update(f"{file.relative_to(source.path).as_posix()}\0".encode())
+        with file.open("rb") as handle:
+            while chunk := handle.read(2**20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _software() -> str:
+    try:
+        return version("phenoprint")
+    except PackageNotFoundError:
+        return ""

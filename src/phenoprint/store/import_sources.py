@@ -1,0 +1,274 @@
+"""Finding what can be imported at a path, and reading it piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from phenoprint.errors import DataError, SchemaError, UsageError
+from phenoprint.store.cellprofiler import cell_pieces
+from phenoprint.store.import_anndata import read_h5ad, require_anndata
+from phenoprint.store.import_arrays import read_npz
+from phenoprint.store.import_clean import Piece, Reading, clean
+from phenoprint.store.import_findings import Findings
+from phenoprint.store.import_gct import read_gct
+from phenoprint.store.import_keys import with_site
+from phenoprint.store.import_levels import check_level, family, level_of_columns, parse_gallery_name
+from phenoprint.store.import_names import COMPARTMENTS
+from phenoprint.store.import_parquet import PIECE_BYTES, parquet_columns, read_parquet_pieces
+from phenoprint.store.import_runs import image_files
+from phenoprint.store.import_text import BLOCK_BYTES, read_blocks, read_header
+
+__all__ = ["Normalization", "Source", "find_sources", "source_pieces"]
+
+Normalization = Literal["all", "negcon"]
+Kind = Literal["cellprofiler", "text", "parquet", "npz", "h5ad", "gct"]
+
+_TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+_PARQUET = (".parquet", ".pq")
+_DATABASES = (".sqlite", ".sqlite3", ".db")
+_GCT = (".gct", ".gct.gz")
+_ALL = (*_TEXT, *_PARQUET, *_DATABASES, *_GCT, ".h5ad", ".npz")
+# In a folder a plain .txt is a plate map more often than a table of profiles.
+_IN_FOLDERS = tuple(ending for ending in _ALL if not ending.startswith(".txt") and ending not in (".npz", *_DATABASES))
+_SCOPES = ("batch", "all", "plate", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One thing to import: a file, or a folder that belongs together.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    kind
+        How it is read.
+    level
+        Its level (`import_levels`).
+    """
+
+    path: Path
+    kind: Kind
+    level: str
+
+
+def find_sources(
+    paths: Sequence[Path],
+    findings: Findings,
+    *,
+    level: str | None = None,
+    normalization: Normalization | None = None,
+) -> list[Source]:
+    """Find what can be imported, one source a plate and level where a folder has several.
+
+    Parameters
+    ----------
+    paths
+        Files and folders.
+    findings
+        Takes notes of files that are not used.
+    level
+        Level to take; None for all there are. For a file whose name and columns say another, it is believed.
+    normalization
+        Where a folder has profiles normalized to all wells and to the controls: which ones; the controls by default.
+
+    Returns
+    -------
+    list of Source
+        Sorted by level, then path.
+
+    Raises
+    ------
+    DataError
+        If a path does not exist or a folder holds nothing of the kind.
+    SchemaError
+        If a file cannot be read or its ending says nothing.
+    """
+    wanted = None if level is None else check_level(level)
+    found: list[Source] = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"no such file or folder: {path}; expected one of {', '.join(_ALL)} or a folder of them")
+        if path.is_file():
+            found.append(_of_file(path, wanted))
+            continue
+        inside = _in_folder(path, findings)
+        fitting = [s for s in inside if wanted is None or family(s.level) == family(wanted)]
+        if not fitting:
+            held = ", ".join(sorted({s.level for s in inside}))
+            raise DataError(f"{path} holds nothing of level {level}; its levels are {held}")
+        found += fitting
+    return sorted(_chosen(found, findings, wanted, normalization), key=lambda s: (s.level, s.path))
+
+
+def source_pieces(
+    source: Source,
+    findings: Findings,
+    *,
+    reading: Reading | None = None,
+    partial: bool = False,
+    whole: bool = False,
+    scratch: Path | None = None,
+) -> Iterator[Piece]:
+    """Read a source piece by piece, cleaned.
+
+    Parameters
+    ----------
+    source
+        What to read.
+    findings
+        Takes notes.
+    reading
+        What the user says of columns.
+    partial
+        Whether CellProfiler's object tables may be excerpts.
+    whole
+        Whether a table may be taken at once, where it all has to fit into memory anyway.
+    scratch
+        Folder for scratch files.
+
+    Raises
+    ------
+    SchemaError
+        If it cannot be read, or has no features.
+    LostRowsError
+        If CellProfiler's tables do not fit each other.
+    """
+    if source.kind == "cellprofiler":
+        yield from cell_pieces(source.path, partial=partial, findings=findings, reading=reading)
+        return
+    name = str(source.path)
+    said = {column for names in reading.columns.values() for column in names} if reading else set()
+    for origin, raw in _raw(source, findings, whole=whole, scratch=scratch, text=said):
+        frame = clean(raw, source=origin, findings=findings, reading=reading, group=name, among=family(source.level))
+        if all(column.startswith("Metadata_") for column in frame.columns):
+            raise SchemaError(
+                f"{source.path} has no feature: none of its {frame.width} columns is a number without Metadata_"
+            )
+        yield Piece(with_site(frame, findings, source=origin) if source.level == "2" else frame)
+
+
+def _raw(
+    source: Source, findings: Findings, *, whole: bool, scratch: Path | None, text: Collection[str]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Give the pieces of a source as they are on disk, and whose they are."""
+    name = str(source.path)
+    match source.kind:
+        case "text":
+            blocks = read_blocks(source.path, block_bytes=None if whole else BLOCK_BYTES, text=text)
+            yield from ((name, frame) for frame in blocks)
+        case "parquet":
+            pieces = read_parquet_pieces(source.path, piece_bytes=None if whole else PIECE_BYTES, scratch=scratch)
+            yield from ((name, frame) for frame in pieces)
+        case "h5ad":
+            yield from ((name, frame) for frame in read_h5ad(source.path, findings))
+        case "gct":
+            yield name, read_gct(source.path)
+        case "npz":
+            files = [source.path] if source.path.is_file() else sorted(source.path.rglob("*.npz"))
+            yield from ((str(file), read_npz(file, findings)) for file in files)
+        case "cellprofiler":  # pragma: no cover - read elsewhere
+            raise AssertionError
+
+
+def _of_file(path: Path, wanted: str | None) -> Source:
+    name = path.name.lower()
+    if not path.stat().st_size:
+        raise SchemaError(f"{path} is empty (0 bytes); expected a table: copy or export it again")
+    if name.endswith(_DATABASES):
+        return Source(path, "cellprofiler", "2")
+    if name.endswith(".npz"):
+        return Source(path, "npz", "2")
+    if not name.endswith(_ALL):
+        raise SchemaError(f"{path}: expected one of {', '.join(_ALL)} or a folder")
+    kind: Kind = "text"
+    if name.endswith(_PARQUET):
+        kind = "parquet"
+    elif name.endswith(_GCT):
+        kind = "gct"
+    elif name.endswith(".h5ad"):
+        require_anndata()
+        kind = "h5ad"
+    level = parse_gallery_name(path.name).level
+    if wanted is not None and (level is None or family(level) != family(wanted)):
+        level = wanted
+    return Source(path, kind, level or level_of_columns(_columns(path, kind)))
+
+
+def _columns(path: Path, kind: Kind) -> list[str]:
+    """Column names of a table, as cheaply as can be had."""
+    if kind == "text":
+        return list(read_header(path).names)
+    if kind == "parquet":
+        return list(parquet_columns(path))
+    if kind == "gct":
+        return read_gct(path).columns
+    return next(read_h5ad(path, Findings())).columns
+
+
+def _in_folder(root: Path, findings: Findings) -> list[Source]:
+    """Everything below a folder that can be imported."""
+    if (root / "screen.toml").exists() and (root / "tables").is_dir():
+        raise UsageError(f"{root} is a screen, not something to import; open it with phenoprint.open")
+    runs = image_files(root)
+    claimed = {file.parent for file in runs}
+    found = [Source(root, "cellprofiler", "2")] if runs else []
+    if next(root.rglob("*.npz"), None) is not None:
+        found.append(Source(root, "npz", "2"))
+    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    found += [Source(path, "cellprofiler", "2") for path in files if path.name.lower().endswith(_DATABASES)]
+    for path in files:
+        if path.parent in claimed or not path.name.lower().endswith(_IN_FOLDERS):
+            continue
+        if path.stat().st_size == 0:
+            findings.note("file_not_used", None, 1, source=str(path), detail=f"{path} is empty (0 bytes)")
+            continue
+        source = _of_file(path, None)
+        if _holds_profiles(_columns(path, source.kind)):
+            found.append(source)
+        else:
+            detail = f"{path} has no feature of Cells, Nuclei or Cytoplasm"
+            findings.note("file_not_used", None, 1, source=str(path), detail=detail)
+    if not found:
+        kinds = ", ".join(sorted({path.suffix or "no ending" for path in files})[:8]) or "nothing"
+        raise SchemaError(
+            f"{root}: no Image.csv in it or below, and no table of profiles; found {kinds}. Give CellProfiler's output "
+            "folder, a folder of profiles, or a file"
+        )
+    return found
+
+
+def _holds_profiles(columns: Sequence[str]) -> bool:
+    prefixes = tuple(f"{name}_" for name in COMPARTMENTS)
+    return any(name.startswith(prefixes) for name in columns) or {"OBJECT ID", "WELL LABEL"} <= set(columns)
+
+
+def _chosen(
+    sources: Sequence[Source], findings: Findings, wanted: str | None, normalization: Normalization | None
+) -> list[Source]:
+    """Take one of several files of a plate that are of one level."""
+    groups: dict[tuple[object, ...], list[Source]] = {}
+    for source in sources:
+        is_table = source.kind in ("text", "parquet", "gct", "h5ad")
+        stem = parse_gallery_name(source.path.name).stem if is_table else str(source.path)
+        groups.setdefault((source.path.parent, stem, is_table, family(source.level)), []).append(source)
+    negcon = normalization != "all" if wanted is None or "_" not in wanted else True
+
+    def rank(source: Source) -> tuple[bool, bool, int, bool, str]:
+        level, scope = source.level, parse_gallery_name(source.path.name).scope
+        off = ("negcon" in level and not negcon) or (level in ("4a", "4b") and negcon)
+        return off, level == "3", _SCOPES.index(scope), source.kind != "parquet", source.path.name
+
+    kept = []
+    for group in groups.values():
+        first, *others = sorted(group, key=rank)
+        kept.append(first)
+        for other in others:
+            detail = f"{other.path.name}, because {first.path.name} of the same plate and level is taken"
+            findings.note("file_not_used", None, 1, source=str(other.path), detail=detail)
+    return kept

@@ -1,0 +1,262 @@
+"""Wells, plates and treatments of what is imported, in the words of a screen.
+
+Published tables carry their plate map along under the names of whoever made them (``Metadata_broad_sample``,
+``Metadata_mmoles_per_liter``, ``Metadata_control_type``, ...). It is read as any plate map is, so that roles of wells,
+compounds and doses are found under the names that the rest of Phenoprint uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from phenoprint.errors import PlateMapError
+from phenoprint.plates import PlateFormat, expand_plate_map, parse_plate_map, perturbation_id, well_table
+from phenoprint.plates.vocabulary import match_columns
+from phenoprint.store.import_findings import Findings
+
+__all__ = [
+    "annotate_rows",
+    "annotate_treatments",
+    "constant_metadata",
+    "merge_wells",
+    "metadata_of_wells",
+    "plate_row",
+    "well_rows",
+]
+
+_KEYS = ("Metadata_Plate", "Metadata_Well")
+CANONICAL = (
+    "Metadata_Row",
+    "Metadata_Col",
+    "Metadata_Batch",
+    "Metadata_pert_type",
+    "Metadata_compound",
+    "Metadata_Concentration",
+    "Metadata_Concentration_Unit",
+    "Metadata_moa",
+)
+# Roles without which a table says nothing of what is in its wells.
+_TELLING = ("pert_type", "compound", "concentration", "moa")
+_NOT_OF_WELL = (
+    "Metadata_Site",
+    "Metadata_ObjectNumber",
+    "Metadata_ImageNumber",
+    "Metadata_TableNumber",
+    "Metadata_Object_Count",
+    "Metadata_Site_Count",
+    "Metadata_Row",
+    "Metadata_Col",
+    "Metadata_perturbation",
+)
+
+
+def well_rows(rows: pl.DataFrame, plate_map: pl.DataFrame | None, findings: Findings, *, source: str) -> pl.DataFrame:
+    """Make the rows of table ``well`` of one plate.
+
+    Parameters
+    ----------
+    rows
+        Cells or profiles of the plate; their ``Metadata_*`` columns are used.
+    plate_map
+        As `parse_plate_map` returns it; None takes what the rows say themselves.
+    findings
+        Takes notes where map and rows disagree, or the annotation cannot be understood.
+    source
+        What to call the rows in notes.
+
+    Returns
+    -------
+    polars.DataFrame
+        Every well of the rows and of the map, with all metadata that are constant in a well; ``has_images`` is NULL,
+        because nothing is known of images.
+    """
+    wells = constant_metadata(rows)
+    plate = str(wells["Metadata_Plate"][0])
+    own = wells.select(*_KEYS, pl.exclude(*_KEYS))
+    if plate_map is None:
+        annotation = _own_annotation(own, findings, source)
+    else:
+        annotation = expand_plate_map(plate_map, [plate]).filter(pl.col("Metadata_Plate") == plate)
+        _compare(own, annotation, findings, source)
+    table = well_table(own.select(_KEYS), annotation)
+    extra = [name for name in own.columns if name not in table.columns or table[name].null_count() == table.height]
+    joined = table.drop([n for n in extra if n in table.columns]).join(own.select(*_KEYS, *extra), on=_KEYS, how="left")
+    batch = [] if joined.schema.get("Metadata_Batch") is not None else [pl.lit(None, pl.String).alias("Metadata_Batch")]
+    return joined.with_columns(*batch, pl.lit(None, pl.Boolean).alias("has_images")).sort(_KEYS)
+
+
+def constant_metadata(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row a well with the metadata that are the same in all its rows."""
+    names = [
+        name
+        for name in rows.columns
+        if name.startswith("Metadata_")
+        and name not in (*_KEYS, *_NOT_OF_WELL)
+        and not name.startswith(("Metadata_Count_", "Metadata_number_of"))
+    ]
+    described = rows.select(*_KEYS, *names)
+    if described.select(_KEYS).is_duplicated().any():
+        varied = described.group_by(_KEYS).agg(pl.col(names).drop_nulls().n_unique()).select(pl.col(names).max())
+        names = [name for name in names if (varied[name][0] or 0) <= 1]
+        described = described.group_by(_KEYS).agg(pl.col(names).drop_nulls().first())
+    return described.select(*_KEYS, *names).sort(_KEYS)
+
+
+def metadata_of_wells(wells: Mapping[str, pl.DataFrame], sites: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Put together what is constant in the wells of a plate of cells.
+
+    Parameters
+    ----------
+    wells
+        What `constant_metadata` says of each well.
+    sites
+        The sites of each well.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a well with the metadata that are constant in every well. Where no well has two sites, what belongs
+        to a site cannot be told from what belongs to a well: then only annotation is taken.
+    """
+    shared = set.intersection(*(set(frame.columns) for frame in wells.values()))
+    whole = pl.concat(wells.values(), how="diagonal_relaxed")
+    if max(len(names) for names in sites.values()) < 2:
+        shared &= {*_KEYS, *CANONICAL, *match_columns(whole.columns).values()}
+    return whole.select(name for name in whole.columns if name in shared)
+
+
+def _own_annotation(wells: pl.DataFrame, findings: Findings, source: str) -> pl.DataFrame | None:
+    """Read what a table says of its wells as a plate map; None if it says nothing that can be understood."""
+    roles = match_columns(wells.columns)
+    if not any(role in roles for role in _TELLING):
+        return None
+    plain = wells.select(pl.all().cast(pl.String))
+    without = plain.drop(roles["pert_type"]) if "pert_type" in roles else None
+    for attempt in (plain, without):
+        if attempt is None:
+            continue
+        try:
+            return parse_plate_map(attempt.write_csv(), source=f"annotation in {source}")
+        except PlateMapError as error:
+            findings.note("annotation", None, wells.height, source=source, detail=str(error))
+    return None
+
+
+def _compare(own: pl.DataFrame, annotation: pl.DataFrame, findings: Findings, source: str) -> None:
+    """Note wells that only one side has and values that the two give differently."""
+    for kind, left, right in (("profiled_not_mapped", own, annotation), ("mapped_not_profiled", annotation, own)):
+        alone = left.join(right, on=_KEYS, how="anti")
+        if alone.height:
+            wells = ", ".join(alone["Metadata_Well"].head(5).to_list())
+            findings.note(kind, "Metadata_Well", alone.height, source=source, detail=f"such as {wells}")
+    shared = [name for name in own.columns if name in annotation.columns and name not in _KEYS]
+    both = own.join(annotation, on=_KEYS, how="inner", suffix=" of the map")
+    for name in shared:
+        one, other = both[name].cast(pl.String), both[f"{name} of the map"].cast(pl.String)
+        differ = (one != other).fill_null(value=False)
+        if differ.any():
+            detail = (
+                f"{one.filter(differ)[0]!r} in the table, {other.filter(differ)[0]!r} in the plate map, which is taken"
+            )
+            findings.note("conflict", name, int(differ.sum()), source=source, detail=detail)
+
+
+def annotate_rows(rows: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
+    """Give profiles the annotation of their wells, and the name of their treatment.
+
+    Parameters
+    ----------
+    rows
+        Profiles of one plate.
+    wells
+        As `well_rows` made it.
+
+    Returns
+    -------
+    polars.DataFrame
+        The same rows in the same order; what the well table says stands in place of columns of the same name.
+    """
+    added = [name for name in wells.columns if name.startswith("Metadata_") and name not in _KEYS]
+    table = wells.select(*_KEYS, *added).with_columns(perturbation_id(wells))
+    bare = rows.drop([name for name in (*added, "Metadata_perturbation") if name in rows.columns])
+    joined = bare.join(table, on=_KEYS, how="left", maintain_order="left")
+    described = [name for name in joined.columns if name.startswith("Metadata_")]
+    return joined.select(*_KEYS, *(n for n in described if n not in _KEYS), pl.exclude(described))
+
+
+def annotate_treatments(rows: pl.DataFrame, findings: Findings, *, source: str) -> pl.DataFrame:
+    """Give profiles of treatments (level 5) the columns and names of a screen.
+
+    Parameters
+    ----------
+    rows
+        One row a treatment.
+    findings
+        Takes a note if the treatments cannot be told.
+    source
+        What to call the rows in it.
+
+    Returns
+    -------
+    polars.DataFrame
+        The same rows in the same order with ``Metadata_perturbation`` and the columns it is made of.
+    """
+    described = [name for name in rows.columns if name.startswith("Metadata_")]
+    # A plate map is read by wells; treatments have none, so each stands in a well of its own while it is read.
+    grid = [str(well) for well in PlateFormat.of(1536).wells()]
+    places = pl.DataFrame(
+        {
+            "Metadata_Plate": [f"rows {k // len(grid)}" for k in range(rows.height)],
+            "Metadata_Well": [grid[k % len(grid)] for k in range(rows.height)],
+        }
+    )
+    skipped = {*_KEYS, *_NOT_OF_WELL, "Metadata_Replicate_Count"}
+    kept = [n for n in described if n not in skipped and not n.startswith("Metadata_Count_")]
+    annotation = _own_annotation(places.hstack(rows.select(kept)), findings, source)
+    if annotation is None:
+        return rows
+    table = annotation.with_columns(perturbation_id(annotation)).select("Metadata_perturbation", *CANONICAL[3:], *_KEYS)
+    found = places.join(table, on=_KEYS, how="left", maintain_order="left").drop(_KEYS)
+    named = rows.drop([name for name in found.columns if name in described]).hstack(found)
+    order = [n for n in named.columns if n.startswith("Metadata_")]
+    return named.select("Metadata_perturbation", *(n for n in order if n != "Metadata_perturbation"), pl.exclude(order))
+
+
+def plate_row(wells: pl.DataFrame, n_sites: int | None) -> pl.DataFrame:
+    """Make the row of table ``plate`` of one plate; images are unknown."""
+    batches = wells["Metadata_Batch"].drop_nulls().unique()
+    return pl.DataFrame(
+        {
+            "Metadata_Plate": wells["Metadata_Plate"][:1],
+            "Metadata_Batch": pl.Series([batches[0] if batches.len() == 1 else None], dtype=pl.String),
+            "plate_format": pl.Series([PlateFormat.infer(wells["Metadata_Well"].to_list()).n_wells], dtype=pl.Int32),
+            "n_wells_annotated": pl.Series([int(wells["is_annotated"].sum())], dtype=pl.Int32),
+            "n_sites": pl.Series([n_sites], dtype=pl.Int32),
+        }
+    )
+
+
+def merge_wells(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+    """Put what an import says of wells over what a screen knew of them already.
+
+    Parameters
+    ----------
+    held
+        Rows of table ``well`` that the screen has.
+    fresh
+        Those of the import.
+
+    Returns
+    -------
+    polars.DataFrame
+        Every well of both, a row each; where both have a value the import's is taken.
+    """
+    if held.is_empty():
+        return fresh
+    names: Sequence[str] = [n for n in fresh.columns if n in held.columns and n not in _KEYS]
+    both = fresh.join(held, on=_KEYS, how="full", coalesce=True, suffix=" held")
+    merged = [pl.coalesce(n, f"{n} held").alias(n) for n in names if n != "is_annotated"]
+    either = pl.col("is_annotated").fill_null(value=False) | pl.col("is_annotated held").fill_null(value=False)
+    return both.with_columns(*merged, either.alias("is_annotated")).drop([f"{n} held" for n in names]).sort(_KEYS)

@@ -1,0 +1,182 @@
+"""Plate by plate gives what all plates at once give."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from phenoprint.errors import SchemaError, UsageError
+from phenoprint.profiles import (
+    consensus,
+    consensus_plates,
+    count_rows,
+    feature_columns,
+    fit_plates,
+    normalize_with_status,
+    select_features_with_status,
+    select_plates,
+)
+from phenoprint.profiles.correlations import CorrelationMoments, correlation_matrix
+from phenoprint.profiles.replicatestore import ReplicateStore
+from phenoprint.profiles.running import RunningMoments, RunningSample
+
+NEGCON = pl.col("Metadata_pert_type") == "negcon"
+
+
+def plates(*, n: int = 6, wells: int = 40, missing: float = 0.02, seed: int = 0) -> list[pl.DataFrame]:
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(5, 14))
+    frames = []
+    for number in range(n):
+        values = rng.normal(size=(wells, 5)) @ mixing + 0.4 * rng.normal(size=(wells, 14)) + number
+        values = np.column_stack([values, values[:, 0] * 2 + 1e-3 * rng.normal(size=wells), np.ones(wells)])
+        values[rng.random(values.shape) < missing] = np.nan
+        values[rng.random(wells) < 0.5, 7] = np.nan
+        if number == 3:
+            values[30, 2] = 1e6
+        names = [f"Cells_F{i}" for i in range(14)] + ["Cells_Twin", "Cells_Flat"]
+        frames.append(
+            pl.DataFrame(values.astype(np.float32), schema=names, nan_to_null=True).select(
+                pl.lit(f"p{number}").alias("Metadata_Plate"),
+                pl.Series("Metadata_compound", [f"c{(i + 7 * number) % 24}" for i in range(wells)]),
+                pl.Series("Metadata_pert_type", ["negcon"] * 10 + ["trt"] * (wells - 10)),
+                pl.all(),
+            )
+        )
+    return frames
+
+
+@pytest.mark.parametrize("method", ["mad_robust", "standardize", "rank"])
+def test_fit_is_the_same(method: str) -> None:
+    frames = plates()
+    expected, status = normalize_with_status(pl.concat(frames), method, reference=NEGCON)
+    fitted = fit_plates(iter(frames), method, reference=NEGCON)
+    ours = pl.concat([fitted.apply(frame) for frame in frames])
+    assert ours.equals(expected)
+    columns = ["Metadata_Plate", "feature"]
+    assert fitted.status.sort(columns).equals(status.filter(pl.col("status") != "ok").sort(columns))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.02])
+def test_selection_is_the_same(missing: float) -> None:
+    frames = plates(missing=missing)
+    fitted = fit_plates(frames, reference=NEGCON)
+    expected, status = select_features_with_status(pl.concat([fitted.apply(f) for f in frames]), na_cutoff=0.3)
+    choice = select_plates(lambda: map(fitted.apply, frames), na_cutoff=0.3)
+    assert list(choice.kept) == feature_columns(expected)
+    assert choice.n_rows == 240
+    assert choice.status["status"].to_list() == status["status"].to_list()
+    assert {"ok", "missing_values", "outlier", "correlated"} <= set(choice.status["status"])
+    close = choice.status["value"].fill_null(0).to_numpy() - status["value"].fill_null(0).to_numpy()
+    assert np.abs(close / np.maximum(1, status["value"].fill_null(0).abs().to_numpy())).max() < 1e-5
+    assert pl.concat([choice.apply(fitted.apply(f)) for f in frames]).equals(expected)
+
+
+@pytest.mark.parametrize("statistic", ["median", "mean", "modz"])
+@pytest.mark.parametrize("flush_rows", [1, 90, 10_000])
+def test_consensus_is_the_same(statistic: str, flush_rows: int) -> None:
+    frames = plates()
+    by = ["Metadata_compound"]
+    counts = count_rows(frames, by)
+    ours = consensus_plates(iter(frames), by, statistic, counts=counts, flush_rows=flush_rows)
+    expected = consensus(pl.concat(frames), by, statistic)
+    features = feature_columns(expected)
+    assert ours.select(by).equals(expected.select(by))
+    np.testing.assert_allclose(ours.select(features).to_numpy(), expected.select(features).to_numpy(), rtol=1e-6)
+    assert ours["Metadata_Replicate_Count"].to_list() == expected["Metadata_Replicate_Count"].to_list()
+
+
+def test_finished_treatments_are_let_go() -> None:
+    """Two plates a treatment: no more than two plates are ever held."""
+    frames = [f.with_columns(Metadata_compound=pl.lit(f"c{i // 2}")) for i, f in enumerate(plates(n=20))]
+    store = ReplicateStore(["Metadata_compound"], count_rows(frames, ["Metadata_compound"]))
+    taken = []
+    for number, frame in enumerate(frames):
+        store.add(frame)
+        taken += list(store.take_finished(1000))
+        assert sum(part.metadata.height for part in store._parts) == (40 if number % 2 == 0 else 0)
+    store.require_empty()
+    assert [part.height for part in taken] == [80] * 10
+    assert pl.concat(taken).sort(pl.all()).equals(pl.concat(frames).sort(pl.all()))
+
+
+def test_parts_are_cut_by_whole_treatments() -> None:
+    frames = plates()
+    store = ReplicateStore(["Metadata_compound"], count_rows(frames, ["Metadata_compound"]))
+    for frame in frames:
+        store.add(frame)
+    taken = list(store.take_finished(25))
+    assert max(part.height for part in taken) <= 25
+    names = [set(part["Metadata_compound"]) for part in taken]
+    assert sum(map(len, names)) == len(set.union(*names)) == 24
+
+
+def test_a_feature_missing_on_one_plate_is_null_there_and_told() -> None:
+    frames = plates()
+    frames[2] = frames[2].drop("Cells_F4")
+    fitted = fit_plates(frames, reference=NEGCON)
+    row = fitted.status.filter(Metadata_Plate="p2", feature="Cells_F4")
+    assert row["status"].to_list() == ["all_null"]
+    with pytest.raises(SchemaError, match="Cells_F4"):
+        fitted.apply(frames[2])
+    with pytest.raises(SchemaError, match=r"lacks \['Cells_F4'\]"):
+        select_plates(lambda: frames)
+    aligned = fitted.apply(frames[2].with_columns(Cells_F4=pl.lit(None, dtype=pl.Float32)))
+    assert aligned["Cells_F4"].null_count() == aligned.height
+
+
+def test_running_moments_keep_digits_far_from_zero() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(1e6, 1, size=(3, 1000))
+    values[1, ::3] = np.nan
+    moments = RunningMoments(3)
+    for start in range(0, 1000, 37):
+        moments.add(values[:, start : start + 37])
+    np.testing.assert_allclose(moments.mean, np.nanmean(values, axis=1), rtol=1e-14)
+    np.testing.assert_allclose(moments.variance, np.nanvar(values, axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(moments.largest, np.nanmax(np.abs(values), axis=1))
+    assert moments.n_rows == 1000
+    assert moments.n.tolist() == [1000, 666, 1000]
+
+
+def test_running_sample_is_even() -> None:
+    sample = RunningSample(100)
+    for start in range(0, 1000, 30):
+        sample.add(np.arange(start, min(start + 30, 1000), dtype=float)[None, :])
+    held = sample.values[0]
+    assert len(held) <= 100
+    assert set(np.diff(held)) == {16.0}
+    assert held[0] == 0
+
+
+@pytest.mark.parametrize("missing_from", [0, 3, 99])
+def test_correlations_by_blocks(missing_from: int) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(6, 60)) + rng.normal(size=60)
+    values[2, missing_from * 10 : missing_from * 10 + 4] = np.nan
+    moments = CorrelationMoments(np.nanmean(values, axis=1), np.nanstd(values, axis=1))
+    for start in range(0, 60, 10):
+        moments.add(values[:, start : start + 10])
+    np.testing.assert_allclose(moments.result(), correlation_matrix(values), atol=1e-6)
+    expected = pl.DataFrame(values.T).to_pandas().corr().to_numpy()
+    np.testing.assert_allclose(moments.result(), expected, atol=1e-5)
+
+
+def test_wrong_use() -> None:
+    frames = plates()
+    with pytest.raises(UsageError, match="fit_normalization"):
+        fit_plates(frames, "sphering")
+    with pytest.raises(UsageError, match="must lie within one frame"):
+        fit_plates([*frames, frames[0]])
+    with pytest.raises(UsageError, match="none"):
+        fit_plates([])
+    with pytest.raises(UsageError, match="must come last"):
+        select_plates(lambda: frames, ["correlation_threshold", "blocklist"])
+    with pytest.raises(UsageError, match="needs all rows at once"):
+        select_plates(lambda: frames, ["noise_removal"], replicate_by=["Metadata_compound"])
+    counts = count_rows(frames, ["Metadata_compound"])
+    with pytest.raises(UsageError, match="fewer wells came"):
+        consensus_plates(frames[:4], ["Metadata_compound"], counts=counts)
+    with pytest.raises(UsageError, match="more wells came"):
+        consensus_plates([*frames, *frames], ["Metadata_compound"], counts=counts, flush_rows=1)
