@@ -132,9 +132,9 @@ def test_held_out_controls_tell_overfitting() -> None:
 
 
 def test_a_sphering_that_does_not_whiten_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgot_the_root(standard: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        basis, variances, within = right(standard)
-        return basis, variances**2, within
+    def forgot_the_root(standard: np.ndarray, gram: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+        basis, variances, along = right(standard, gram)
+        return basis, variances**2, along
 
     right = whitening_module.principal_axes
     monkeypatch.setattr(whitening_module, "principal_axes", forgot_the_root)

@@ -297,7 +297,7 @@ def test_published_plates_and_cells(real_data, tmp_path):
 
     tree = real_data / "cellprofiler_csv_tree"
     summary = import_profiles(tree, tmp_path / "tree")
-    assert dict(summary.rows) == {"cell": 125, "profile_well": 2}
+    assert dict(summary.rows) == {"cell": 125, "profile_well": 2, "site_feature": 4}
     sites = summary.screen.sql("SELECT Metadata_Well, Metadata_Site, status, reason FROM site ORDER BY ALL").rows()
     assert sites == [
         ("A01", "1", "ok", None),
@@ -305,6 +305,10 @@ def test_published_plates_and_cells(real_data, tmp_path):
         ("A02", "1", "ok", None),
         ("A02", "2", "failed", "the image has no object tables"),
     ]
+    images = summary.screen.sql("SELECT * FROM site_feature ORDER BY Metadata_Well, Metadata_Site")
+    assert images.width > 1800
+    assert images["Image_Count_Cells"].to_list() == [89.0, 188.0, 36.0, 149.0]
+    assert images["Metadata_Image_FileName_OrigDNA"][0] == "r01c01f01p01-ch5sk1fk1fl1.tiff"
     # the plate's own collated table holds the mean over both sites, so it is near the one site we have cells of
     pair = summary.screen.sql(
         "SELECT Metadata_Well, avg(c.Cells_AreaShape_Area) / max(p.Cells_AreaShape_Area) AS ratio FROM cell c "
@@ -326,7 +330,7 @@ def test_cells_of_other_tools(real_data, tmp_path):
     with pytest.raises(SchemaError, match=r"no Metadata_Plate, Metadata_Well"):
         import_profiles(human, tmp_path / "b")
     summary = import_profiles(human, tmp_path / "b", fixed={"Plate": "AS_09125", "Well": "D3"})
-    assert summary.rows == {"cell": 289}
+    assert summary.rows == {"cell": 289, "site_feature": 1}
     assert summary.screen.sql("SELECT DISTINCT Metadata_Well FROM cell").item() == "D03"
     with pytest.raises(LostRowsError, match=r"partial=True"):
         import_profiles(real_data / "cellprofiler_sqlite" / "test_SQ00014613.sqlite", tmp_path / "c")

@@ -157,6 +157,16 @@ def test_compartments_are_joined_by_their_parents(run):
         read_profiles(run)
 
 
+def test_metadata_that_object_tables_repeat_are_kept_once(run):
+    repeated = {"Metadata_Plate": ["007"] * 3, "Metadata_Well": ["A01"] * 3, "Metadata_Dose": [2.5] * 3}
+    objects(3, **repeated).write_csv(run / "Nuclei.csv")
+    objects(2, Parent_Nuclei=[3, 1], **{k: v[:2] for k, v in repeated.items()}).write_csv(run / "Cells.csv")
+    frame, _ = read_cellprofiler(run)
+    assert frame["Metadata_Plate"].to_list() == ["007", "007"]
+    assert frame["Metadata_Dose"].to_list() == ["2.5", "2.5"]
+    assert not [name for name in frame.columns if "_Metadata_" in name]
+
+
 def test_a_truncated_table_is_an_error_or_an_excerpt(run):
     objects(1, Parent_Nuclei=[3]).write_csv(run / "Cells.csv")
     with pytest.raises(LostRowsError, match=r"image 1 counts 2 Cells, their table holds 1"):

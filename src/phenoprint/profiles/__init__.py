@@ -11,6 +11,7 @@ from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.normalization import normalize, normalize_with_status
 from phenoprint.profiles.normalizers import MadRobust, Normalizer, Robust, Standardize
 from phenoprint.profiles.position import POSITION_METHODS, Corrected, correct_count, correct_position
+from phenoprint.profiles.quality_preview import preview_cell_quality
 from phenoprint.profiles.ranks import Percentile, Rank
 from phenoprint.profiles.recipes import RECIPES, Recipe, RecipeStep, StepResult, apply_recipe, recipe_named
 from phenoprint.profiles.registry import NORMALIZERS
@@ -71,6 +72,7 @@ __all__ = [
     "limit_values_with_status",
     "normalize",
     "normalize_with_status",
+    "preview_cell_quality",
     "recipe_named",
     "select_features",
     "select_features_with_status",

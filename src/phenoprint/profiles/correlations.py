@@ -108,9 +108,9 @@ class CorrelationMoments:
         upper = np.triu(self._products)
         products = upper + np.triu(upper, 1).T
         if not self._pairwise:
-            n = np.float32(max(self._n, 1))
-            middle = self._sum / n
-            result = products / n - middle[:, None] * middle
+            rows = np.float32(max(self._n, 1))
+            middle = self._sum / rows
+            result = products / rows - middle[:, None] * middle
         else:
             sums, squares, pairs = self._pairwise
             n = np.maximum(pairs, 1)

@@ -138,11 +138,12 @@ def fit_whitening(
         raise DataError(f"whitening needs features that vary; {int((spread <= 0).sum())} of {width} are constant")
     scale = spread if kind.endswith("-cor") else np.ones(width)
     standard = standard / scale
-    amount = _share(standard, share, blocks)
-    basis, variances, within = principal_axes(standard)
-    target = float((standard**2).sum() / (n - 1) / width)
+    gram = _gram(standard)
+    amount = _share(standard, gram, share, blocks)
+    basis, variances, along = principal_axes(standard, gram)
+    target = float(np.trace(gram) / (n - 1) / width)
     shrunk = (1 - amount) * variances + amount * target
-    error = _deviation(within, shrunk, amount, target)
+    error = _deviation(along, shrunk, amount, target)
     if not error <= TOLERANCE:
         raise DataError(
             f"the sphering does not whiten: the covariance of the transformed reference differs from the identity by "
@@ -153,58 +154,70 @@ def fit_whitening(
     return Whitening(kind, center, scale, basis, shrunk, beyond, amount, target, n, error)
 
 
-def principal_axes(standard: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+def _gram(standard: Matrix) -> Matrix:
+    """Products of rows or of columns, whichever are fewer."""
+    return standard @ standard.T if len(standard) <= standard.shape[1] else standard.T @ standard
+
+
+def principal_axes(standard: Matrix, gram: Matrix | None = None) -> tuple[Matrix, Matrix, Matrix]:
     """Find the axes along which centred rows vary.
 
     Parameters
     ----------
     standard
         Shape (n, features), centred.
+    gram
+        Their products, if they are known: of rows where n is not larger than the number of features, else of columns.
 
     Returns
     -------
     tuple
-        Axes (rank, features), variances (n - 1) along them, largest first (rank,), and the rows' coordinates
-        (n, rank).
+        Axes (rank, features), variances (n - 1) along them, largest first (rank,), and the covariance of the rows'
+        coordinates along them (rank, rank), for the check: diagonal but for rounding.
     """
     n, width = standard.shape
     most = min(n - 1, width)
-    if n > width:
-        values, vectors = np.linalg.eigh(standard.T @ standard / (n - 1))
+    products = _gram(standard) if gram is None else gram
+    if most:
+        values, vectors = np.linalg.eigh(products / (n - 1))
         values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
         if values[-1] > _NOISE * values[0]:
-            return vectors.T, values, standard @ vectors
-    elif most:
-        values, vectors = np.linalg.eigh(standard @ standard.T / (n - 1))
-        values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
-        if values[-1] > _NOISE * values[0]:
-            coordinates = vectors * np.sqrt(values * (n - 1))
-            return (standard.T @ vectors / np.sqrt(values * (n - 1))).T, values, coordinates
+            if n > width:
+                return vectors.T, values, vectors.T @ (products / (n - 1)) @ vectors
+            basis = (standard.T @ vectors / np.sqrt(values * (n - 1))).T
+            return basis, values, _covariance(standard @ basis.T)
     # Squaring costs half of the digits; nearly degenerate data need them all.
     left, singular, right = np.linalg.svd(standard, full_matrices=False)
     floor = singular[0] * max(n, width) * np.finfo(np.float64).eps if len(singular) else 0.0
     rank = min(int((singular > floor).sum()), most)
-    return right[:rank], singular[:rank] ** 2 / (n - 1), left[:, :rank] * singular[:rank]
+    return right[:rank], singular[:rank] ** 2 / (n - 1), _covariance(left[:, :rank] * singular[:rank])
 
 
-def _deviation(within: Matrix, shrunk: Matrix, share: float, target: float) -> float:
-    """Largest deviation from the identity of the covariance, shrunk and whitened, from the wells themselves."""
+def _covariance(coordinates: Matrix) -> Matrix:
+    centered = coordinates - coordinates.mean(axis=0)
+    products: Matrix = centered.T @ centered / max(len(centered) - 1, 1)
+    return products
+
+
+def _deviation(along: Matrix, shrunk: Matrix, share: float, target: float) -> float:
+    """Largest deviation from the identity of the covariance along the axes, shrunk and whitened."""
     if not len(shrunk):
         return 0.0
-    coordinates = within / np.sqrt(shrunk)
-    coordinates = coordinates - coordinates.mean(axis=0)
-    covariance = (1 - share) * (coordinates.T @ coordinates) / (len(within) - 1)
+    root = np.sqrt(shrunk)
+    covariance = (1 - share) * along / root / root[:, None]
     covariance[np.diag_indices_from(covariance)] += share * target / shrunk - 1
     return float(np.abs(covariance).max())
 
 
-def ledoit_wolf_share(standard: Matrix) -> float:
+def ledoit_wolf_share(standard: Matrix, gram: Matrix | None = None) -> float:
     """Shrinkage that minimizes the expected squared error of the covariance.
 
     Parameters
     ----------
     standard
         Centred rows, shape (n, features).
+    gram
+        Their products, as in `principal_axes`, if they are known.
 
     Returns
     -------
@@ -217,11 +230,11 @@ def ledoit_wolf_share(standard: Matrix) -> float:
     fourth powers of all pairs of features.
     """
     n, width = standard.shape
-    gram = standard @ standard.T if n <= width else standard.T @ standard
-    squared = float((gram**2).sum()) / n**2  # of the covariance (n), all entries
-    target = float((standard**2).sum()) / n / width
+    products = _gram(standard) if gram is None else gram
+    squared = float(np.vdot(products, products)) / n**2  # of the covariance (n), all entries
+    target = float(np.trace(products)) / n / width
     distance = squared / width - target**2
-    lengths = (standard**2).sum(axis=1)
+    lengths = np.einsum("ij,ij->i", standard, standard)
     noise = (float((lengths**2).sum()) / n - squared) / n / width
     return float(np.clip(noise / distance, 0, 1)) if distance > 0 else 1.0
 
@@ -262,10 +275,10 @@ def shrinkage_by_plates(standard: Matrix, blocks: NDArray[np.intp], *, folds: in
     return float(shares[int(np.argmax(total))])
 
 
-def _share(standard: Matrix, share: float | str, blocks: NDArray[np.intp] | None) -> float:
+def _share(standard: Matrix, gram: Matrix, share: float | str, blocks: NDArray[np.intp] | None) -> float:
     if isinstance(share, str):
         if share == "ledoit_wolf":
-            return ledoit_wolf_share(standard)
+            return ledoit_wolf_share(standard, gram)
         if share == "plates":
             plates = np.zeros(len(standard), dtype=np.intp) if blocks is None else blocks
             return shrinkage_by_plates(standard, plates)

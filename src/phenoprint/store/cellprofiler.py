@@ -17,12 +17,13 @@ from phenoprint.errors import LostRowsError, SchemaError
 from phenoprint.store.import_clean import Piece, Reading, clean
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_keys import with_site
+from phenoprint.store.import_losses import balanced_ledger, count_losses, image_rows
 from phenoprint.store.import_names import COMPARTMENTS, is_link
 from phenoprint.store.import_runs import RUN, Run, gather, image_files, merge_runs, read_folder, shared_keys
 from phenoprint.store.import_sqlite import read_database
-from phenoprint.store.ledger import concat_ledgers, ledger_rows, strict_join
+from phenoprint.store.ledger import strict_join
 
-__all__ = ["balanced_ledger", "cell_pieces", "read_cellprofiler", "warn_of_losses"]
+__all__ = ["cell_pieces", "read_cellprofiler", "warn_of_losses"]
 
 IMAGE = "Metadata_ImageNumber"
 TABLE = "Metadata_TableNumber"
@@ -96,9 +97,9 @@ def cell_pieces(
     for runs in gather(_runs(source, findings)):
         run = merge_runs(runs)
         n_images += run.image.height
-        losses = _losses(run, reading)
+        losses, images = count_losses(run, reading), image_rows(run, reading)
         if not run.objects:
-            yield Piece(None, losses)
+            yield Piece(None, losses, images)
             continue
         n_with_cells += 1
         cells = _cells_of(run, runs, partial=partial)
@@ -107,7 +108,7 @@ def cell_pieces(
         )
         frame = with_site(frame, findings, source=run.source)
         _check_images(frame, cells[RUN], seen, source)
-        yield Piece(frame, losses)
+        yield Piece(frame, losses, images)
     if not n_with_cells:
         raise SchemaError(
             f"{source}: no object tables; expected Cells.csv, Nuclei.csv or Cytoplasm.csv beside an Image.csv, "
@@ -174,6 +175,7 @@ def _cells(run: Run, *, partial: bool) -> pl.DataFrame:
         frame = _attach(run, frame, "Cytoplasm", image_key, own="ObjectNumber", theirs=f"Cytoplasm_Parent_{base}")
     described = [c for c in run.image.columns if c.startswith("Metadata_") and c != RUN]
     image = run.image.select(*image_key, *described).unique()
+    frame = _without_repeats(frame, base, described)
     try:
         frame = strict_join(frame, image, image_key, how="inner", expect="m:1")
     except LostRowsError as error:
@@ -184,6 +186,14 @@ def _cells(run: Run, *, partial: bool) -> pl.DataFrame:
     return frame.drop(c for c in described if c in names.values()).rename(
         {old: new for old, new in names.items() if old in held}
     )
+
+
+def _without_repeats(frame: pl.DataFrame, base: str, described: Sequence[str]) -> pl.DataFrame:
+    """Keep metadata of the image that object tables repeat (an option of CellProfiler's export) once."""
+    repeats = [c for c in frame.columns if c.partition("_")[2].startswith("Metadata_")]
+    own = {c: c.partition("_")[2] for c in repeats if c.startswith(f"{base}_")}
+    kept = {c: plain for c, plain in own.items() if plain not in described}
+    return frame.drop(c for c in repeats if c not in kept).rename(kept)
 
 
 def _attach(
@@ -223,82 +233,3 @@ def _check_counts(run: Run) -> None:
                 "export it again, or take it as the excerpt it is with "
                 "phenoprint.store.read_cellprofiler(path, partial=True)"
             )
-
-
-def _losses(run: Run, reading: Reading | None) -> pl.DataFrame:
-    """Count what came in of each image and what was lost of it, one row an image and kind of object."""
-    key = shared_keys(run.image, *run.objects.values())
-    renamed = {"ImageNumber": IMAGE, "TableNumber": TABLE}
-    described = [c for c in run.image.columns if c.startswith("Metadata_") and c not in (*renamed.values(), RUN)]
-    counted = [c for c in COMPARTMENTS if f"Count_{c}" in run.image.columns]
-    here = run.image.select(*key, *described, *(pl.col(f"Count_{c}").cast(pl.Int64) for c in counted))
-    here = here.with_columns(pl.lit(None, pl.Int64).alias(f"Count_{c}") for c in COMPARTMENTS if c not in counted)
-    for name in COMPARTMENTS:
-        table = run.objects.get(name)
-        found = here.select(key).head(0) if table is None else table.select(key)
-        here = here.join(found.group_by(key).len(f"found_{name}"), on=key, how="left", maintain_order="left")
-    here = here.with_columns(pl.col("^found_.*$").fill_null(0).cast(pl.Int64))
-    counts = here.select("^Count_.*$", "^found_.*$")
-    place = here.select(*key, *described).rename({k: v for k, v in renamed.items() if k in key})
-    place = with_site(clean(place, source=run.source, findings=Findings(), reading=_place_of(reading)), None)
-    wanted = (*_PLACE, _SITE)
-    place = place.select(
-        (pl.col(name) if name in place.columns else pl.lit(None, pl.String)).alias(name) for name in wanted
-    )
-    here = place.hstack(counts)
-    base = next((name for name in COMPARTMENTS if name in run.objects), "Cells")
-    expected = pl.max_horizontal(f"Count_{base}", f"found_{base}")
-    absent = "not in the object tables" if run.objects else "the image has no object tables"
-    rows = [
-        here.select(
-            *wanted,
-            step=pl.lit("import"),
-            unit_of_count=pl.lit("cells"),
-            n_in=expected,
-            n_lost=expected - pl.col(f"found_{base}"),
-            reason=pl.lit(absent),
-        )
-    ]
-    rows += [
-        here.select(
-            *wanted,
-            step=pl.lit(f"import {name}"),
-            unit_of_count=pl.lit("objects"),
-            n_in=pl.col(f"found_{name}"),
-            n_lost=pl.col(f"found_{name}") - pl.col(f"found_{base}"),
-            reason=pl.lit(f"{name} that belong to no cell"),
-        )
-        for name in run.objects
-        if name != base
-    ]
-    return pl.concat(rows)
-
-
-def _place_of(reading: Reading | None) -> Reading | None:
-    """Take what the user says of plate, well and site: other columns are of cells."""
-    if reading is None:
-        return None
-    kept = {name: names for name, names in reading.columns.items() if name in (*_PLACE, _SITE)}
-    return Reading(kept, {name: value for name, value in reading.fixed.items() if name in (*_PLACE, _SITE)})
-
-
-def balanced_ledger(losses: pl.DataFrame) -> pl.DataFrame:
-    """Make the ledger of all images: those of a well summed, one row a reason.
-
-    Raises
-    ------
-    LostRowsError
-        If counts do not balance.
-    """
-    entry = [*_PLACE, "step", "unit_of_count"]
-    total = losses.group_by(entry).agg(n_in=pl.col("n_in").sum())
-    by_reason = losses.filter(pl.col("n_lost") > 0).group_by(*entry, "reason").agg(pl.col("n_lost").sum())
-    lost: dict[tuple[str | None, ...], dict[str, int]] = {row[:4]: {} for row in total.select(entry).iter_rows()}
-    for *place, reason, n in by_reason.select(*entry, "reason", "n_lost").iter_rows():
-        lost[tuple(place)][reason] = n
-    return concat_ledgers(
-        [
-            ledger_rows(step, plate, well, unit_of_count=unit, n_in=n, lost=lost[plate, well, step, unit])
-            for plate, well, step, unit, n in total.iter_rows()
-        ]
-    )

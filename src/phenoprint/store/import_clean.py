@@ -55,12 +55,14 @@ class Piece:
     frame
         Rows, cleaned; None where there is only something to count.
     losses
-        What was lost on the way, one row an image and kind of object (`cellprofiler.balanced_ledger`); None where
-        nothing can be lost.
+        What was lost on the way, one row an image and kind of object (`import_losses`); None where nothing can be.
+    images
+        What was measured on images, one row an image; None where there are none.
     """
 
     frame: pl.DataFrame | None
     losses: pl.DataFrame | None = None
+    images: pl.DataFrame | None = None
 
 
 def clean_profiles(frame: pl.DataFrame, *, source: str = "the frame") -> pl.DataFrame:
@@ -189,7 +191,7 @@ def _named(frame: pl.DataFrame, source: str, findings: Findings) -> pl.DataFrame
         other = new if new in held else targets.get(new)
         if other is None:
             targets[new] = old
-        elif _agree(frame[old], frame[other]):
+        elif _agree(frame[old], frame[other], new):
             repeated.append(old)
         else:
             raise SchemaError(
@@ -204,13 +206,12 @@ def _named(frame: pl.DataFrame, source: str, findings: Findings) -> pl.DataFrame
     return frame.drop(repeated).rename({old: new for old, new in plan.items() if old not in repeated})
 
 
-def _agree(one: pl.Series, other: pl.Series) -> bool:
+def _agree(one: pl.Series, other: pl.Series, name: str) -> bool:
     """Whether two columns say the same, wells in whatever spelling."""
     a, b = _plain_text(one), _plain_text(other)
-    return a.equals(b, check_names=False) or (
-        normalize_wells(a, strict=False).drop_nulls().len() > 0
-        and (normalize_wells(a, strict=False).equals(normalize_wells(b, strict=False), check_names=False))
-    )
+    if name == "Metadata_Well":
+        a, b = normalize_wells(a, strict=False).fill_null(a), normalize_wells(b, strict=False).fill_null(b)
+    return a.equals(b, check_names=False)
 
 
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.store.cellprofiler import balanced_ledger
 from phenoprint.store.import_counts import add_up
+from phenoprint.store.import_losses import balanced_ledger
 from phenoprint.store.import_runs import image_files
 from phenoprint.store.import_sources import Source
 from phenoprint.store.import_tables import Import

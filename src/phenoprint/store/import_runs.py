@@ -43,6 +43,7 @@ _WHOLE_BYTES = 128 * 2**20
 _PIECE_BYTES = 48 * 2**20
 # Folder names of the field's image analysis runs, for images whose table lacks plate, well and site.
 _FOLDER = re.compile(r"(?P<Metadata_Plate>.+)-(?P<Metadata_Well>[A-Za-z]{1,2}\d{1,2})-(?P<Metadata_Site>\d+)")
+_TEXT_OF_IMAGES = re.compile(r"(?:Image_)?(?:FileName|PathName|URL|MD5Digest|Scaling_Text|ImageSet)_")
 _IMAGE_FILE = re.compile(r"(?P<prefix>(?:.*_)?)Image\.csv(?:\.gz)?")
 
 
@@ -129,9 +130,8 @@ def read_folder(image_file: Path, findings: Findings) -> Iterator[Run]:
     match = _IMAGE_FILE.fullmatch(image_file.name)
     prefix = match["prefix"] if match else ""
     names = read_header(image_file).names
-    kept = tuple(name for name in names if is_image_column(name))
-    image = read_csv(image_file, columns=kept)
-    note_image_columns(findings, [name for name in names if name not in kept], source=str(folder))
+    image = read_csv(image_file, text=[name for name in names if _TEXT_OF_IMAGES.match(name)])
+    note_image_columns(findings, names, source=str(folder))
     place = _FOLDER.fullmatch(folder.name)
     absent = {k: v for k, v in (place.groupdict() if place else {}).items() if k not in image.columns}
     image = image.with_columns(pl.lit(value).alias(name) for name, value in absent.items())
@@ -152,12 +152,12 @@ def is_image_column(name: str) -> bool:
     return name.removeprefix("Image_").startswith(("Metadata_", "Count_")) or name in _KEYS
 
 
-def note_image_columns(findings: Findings, names: list[str], *, source: str) -> None:
+def note_image_columns(findings: Findings, names: Sequence[str], *, source: str) -> None:
     """Say how many columns of the image table are not carried over to cells."""
-    if names:
-        shown = ", ".join(names[:3])
-        detail = f"measured on images, not on cells, such as {shown}; not imported"
-        findings.note("image_columns", None, len(names), source=source, detail=detail)
+    left = [name for name in names if not is_image_column(name)]
+    if left:
+        detail = f"measured on images, not on cells, such as {', '.join(left[:3])}; in a screen, table site_feature"
+        findings.note("image_columns", None, len(left), source=source, detail=detail)
 
 
 def _note_other_tables(folder: Path, prefix: str, findings: Findings) -> None:

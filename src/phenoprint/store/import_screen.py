@@ -20,7 +20,7 @@ from phenoprint.store.import_levels import parse_gallery_name, table_of
 from phenoprint.store.import_platemaps import read_plate_map
 from phenoprint.store.import_records import write_records
 from phenoprint.store.import_sources import Normalization, Source, find_sources, source_pieces
-from phenoprint.store.import_tables import Import, write_treatments, write_wells
+from phenoprint.store.import_tables import Import, write_images, write_treatments, write_wells
 from phenoprint.store.import_writers import BUFFER_BYTES, CellWriter, PlateWriter, StableTypes
 from phenoprint.store.imports import make_reading
 from phenoprint.store.schemas import PLATE, WELL
@@ -101,7 +101,8 @@ def import_profiles(
     -------
     ImportSummary
         Written are: ``cell``, ``profile_well``, ``profile_normalized``, ``profile_selected`` or
-        ``profile_consensus`` by level; ``well``, ``plate``, ``perturbation``, ``feature``; ``site`` for cells;
+        ``profile_consensus`` by level; ``well``, ``plate``, ``perturbation``, ``feature``; for CellProfiler's cells
+        ``site`` and what was measured on images, ``site_feature``;
         ``feature_status`` for features without a value or with infinite ones; ``ledger``; ``problem`` for notes and
         differences; a receipt a plate and table.
 
@@ -179,18 +180,14 @@ def _run(job: Import, sources: Sequence[Source]) -> tuple[dict[str, int], dict[s
     for source in sources:
         table, name, n_rows = table_of(source.level), str(source.path), 0
         settled = types.setdefault(table, StableTypes.of_table(job.screen.path, table))
-        for piece in source_pieces(source, job.findings, reading=job.reading, partial=job.partial, scratch=job.staging):
-            if piece.losses is not None:
-                job.losses.append(piece.losses)
-            if piece.frame is None:
-                continue
-            n_rows += piece.frame.height
-            derived = piece.frame if table == "cell" else _derived(piece.frame, job.findings, source)
-            frame = settled.settle(derived, job.findings, source=name)
+        for frame in _frames(job, source):
+            n_rows += frame.height
+            derived = frame if table == "cell" else _derived(frame, job.findings, source)
+            rows = settled.settle(derived, job.findings, source=name)
             if table == "profile_consensus":
-                treatments.append(frame)
+                treatments.append(rows)
                 continue
-            placed = _placed(frame, table, job, source, is_counted=piece.losses is not None)
+            placed = _placed(rows, table, job, source)
             if table not in writers:
                 writers[table] = _writer(job, table)
             writers[table].add(placed, source=name)
@@ -203,10 +200,21 @@ def _run(job: Import, sources: Sequence[Source]) -> tuple[dict[str, int], dict[s
     plates = {table: writer.place() for table, writer in writers.items()}
     for table, writer in writers.items():
         write_wells(job, table, writer)
-    rows = {table: sum(writer.rows.values()) for table, writer in writers.items()}
-    if treatments:
-        rows["profile_consensus"] = write_treatments(job, treatments)
-    return rows, plates
+    rows_of = {table: sum(writer.rows.values()) for table, writer in writers.items()}
+    rows_of |= {"site_feature": n} if (n := write_images(job)) else {}
+    rows_of |= {"profile_consensus": write_treatments(job, treatments)} if treatments else {}
+    return rows_of, plates
+
+
+def _frames(job: Import, source: Source) -> Iterator[pl.DataFrame]:
+    """Give the rows of a source piece by piece; what else its pieces say is kept in the job."""
+    for piece in source_pieces(source, job.findings, reading=job.reading, partial=job.partial, scratch=job.staging):
+        if piece.losses is not None:
+            job.losses.append(piece.losses)
+        if piece.images is not None and piece.images.height:
+            job.images.append(piece.images)
+        if piece.frame is not None:
+            yield piece.frame
 
 
 def _writer(job: Import, table: str) -> PlateWriter | CellWriter:
@@ -242,7 +250,7 @@ def _derived(frame: pl.DataFrame, findings: Findings, source: Source) -> pl.Data
     return frame.select(known).hstack(made).hstack(frame.select(pl.exclude(known))) if made else frame
 
 
-def _placed(frame: pl.DataFrame, table: str, job: Import, source: Source, *, is_counted: bool) -> pl.DataFrame:
+def _placed(frame: pl.DataFrame, table: str, job: Import, source: Source) -> pl.DataFrame:
     """Give the rows that have their keys and a real well; the others are an error, or counted as lost."""
     keys = [PLATE, WELL] if table != "cell" else [PLATE, WELL, "Metadata_Site", "Metadata_ObjectNumber"]
     absent = [key for key in keys if key not in frame.columns]
@@ -256,6 +264,8 @@ def _placed(frame: pl.DataFrame, table: str, job: Import, source: Source, *, is_
     has_keys = pl.all_horizontal(pl.col(keys).is_not_null()) & is_well
     lost = frame.filter(~has_keys)
     unit = "cells" if table == "cell" else "wells"
+    # CellProfiler's own ledger counts its cells as read already; what is lost here is then a step of its own.
+    is_counted = source.kind == "cellprofiler"
     ledger = job.ledgers.setdefault(table, [])
     step = "import" if table == "cell" else f"import {table}"
     if not lost.height:
@@ -271,7 +281,6 @@ def _placed(frame: pl.DataFrame, table: str, job: Import, source: Source, *, is_
     job.findings.note("rows_without_key", None, lost.height, source=str(source.path), detail=detail)
     kept = frame.filter(has_keys)
     places = lost.with_columns(pl.when(is_well).then(pl.col(WELL)).alias(WELL))
-    # CellProfiler's own ledger has counted them as read: what is lost here is a step of its own.
     lost_in = "import keys" if is_counted else step
     ledger.append(counted(places, unit, lost="no usable plate, well, site or object", step=lost_in))
     ledger.extend([] if is_counted else [counted(kept, unit, step=step)])

@@ -14,7 +14,7 @@ import polars as pl
 from phenoprint.errors import SchemaError
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_names import COMPARTMENTS, is_descriptive
-from phenoprint.store.import_runs import Run, is_image_column, note_image_columns, object_names, sub_runs
+from phenoprint.store.import_runs import Run, note_image_columns, object_names, sub_runs
 
 __all__ = ["is_sqlite", "read_database"]
 
@@ -66,9 +66,8 @@ def read_database(path: Path, findings: Findings) -> Iterator[Run]:
 
 def _runs(path: Path, connection: sqlite3.Connection, stored: dict[str, str], findings: Findings) -> Iterator[Run]:
     columns = _columns(connection, stored["Image"])
-    kept = [c for c in columns if is_image_column(c)]
-    note_image_columns(findings, [c for c in columns if c not in kept], source=str(path))
-    image = pl.concat(list(_blocks(path, connection, stored["Image"], kept)), how="diagonal_relaxed")
+    note_image_columns(findings, columns, source=str(path))
+    image = pl.concat(list(_blocks(path, connection, stored["Image"], columns)), how="diagonal_relaxed")
     tables = {}
     for name, table in stored.items():
         if name != "Image":

@@ -16,10 +16,12 @@ from phenoprint.store.import_features import describe_features
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_wells import annotate_treatments, merge_wells, metadata_of_wells, plate_row, well_rows
 from phenoprint.store.import_writers import CellWriter, PlateWriter
+from phenoprint.store.layout import partition
+from phenoprint.store.parquet import write_parquet
 from phenoprint.store.schemas import PLATE, WELL
 from phenoprint.store.screen import Screen
 
-__all__ = ["Import", "write_treatments", "write_wells"]
+__all__ = ["Import", "write_images", "write_treatments", "write_wells"]
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Import:
         Ledger rows by table.
     losses
         What CellProfiler's tables lack, an image and kind of object a row.
+    images
+        What was measured on images, an image a row.
     inputs
         Sources by table and plate.
     """
@@ -54,6 +58,7 @@ class Import:
     findings: Findings = field(default_factory=Findings)
     ledgers: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
     losses: list[pl.DataFrame] = field(default_factory=list)
+    images: list[pl.DataFrame] = field(default_factory=list)
     inputs: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
 
 
@@ -107,6 +112,18 @@ def _write_sites(screen: Screen, plate: str, sites: Mapping[str, Sequence[str]],
     ).with_columns(status=pl.lit("ok"), reason=pl.lit(None, pl.String))
     bad = failed.filter(pl.col(PLATE) == plate)
     screen.write("site", pl.concat([bad, found.join(bad, on=_IN_SITE, how="anti")]), plate)
+
+
+def write_images(job: Import) -> int:
+    """Write what was measured on images: table ``site_feature``; gives its rows."""
+    if not job.images:
+        return 0
+    whole = pl.concat(job.images, how="diagonal_relaxed")
+    for (plate,), rows in whole.partition_by(PLATE, as_dict=True, maintain_order=True).items():
+        path = partition(job.screen.path, "site_feature", str(plate)) / "site_feature.parquet"
+        write_parquet(rows, path, sort_by=_IN_SITE)
+    _write_features(job, [name for name in whole.columns if not name.startswith("Metadata_")])
+    return whole.height
 
 
 def _write_features(job: Import, names: Sequence[str]) -> None:

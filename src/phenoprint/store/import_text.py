@@ -32,7 +32,7 @@ class Header:
     decimal_comma: bool = False
 
 
-def read_csv(path: Path, *, columns: tuple[str, ...] = ()) -> pl.DataFrame:
+def read_csv(path: Path, *, columns: tuple[str, ...] = (), text: Collection[str] = ()) -> pl.DataFrame:
     """Read a CSV or TSV file, gzipped or not: metadata as text, columns of numbers as Float32, others as text.
 
     Parameters
@@ -41,6 +41,8 @@ def read_csv(path: Path, *, columns: tuple[str, ...] = ()) -> pl.DataFrame:
         The file.
     columns
         Columns to read, those of them that the file has; all by default.
+    text
+        Columns that are text, though their names do not say so.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def read_csv(path: Path, *, columns: tuple[str, ...] = ()) -> pl.DataFrame:
         If it is empty, has ragged rows or two columns of one name.
     """
     header = read_header(path)
-    return next(read_blocks(path, block_bytes=None, columns=columns, header=header))
+    return next(read_blocks(path, block_bytes=None, columns=columns, text=text, header=header))
 
 
 def read_header(path: Path) -> Header:

@@ -13,11 +13,12 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.store.cellprofiler import balanced_ledger, warn_of_losses
+from phenoprint.store.cellprofiler import warn_of_losses
 from phenoprint.store.import_clean import Reading, clean_profiles
 from phenoprint.store.import_counts import add_up, counted
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_levels import family
+from phenoprint.store.import_losses import balanced_ledger
 from phenoprint.store.import_sources import Normalization, find_sources, source_pieces
 
 __all__ = ["Imported", "clean_profiles", "load_profiles", "make_reading", "read_profiles"]

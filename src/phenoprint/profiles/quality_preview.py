@@ -1,0 +1,100 @@
+"""What rules of cell quality would remove, treatment by treatment, before anything is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import DataError, SchemaError
+from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.frames import Groups, require_columns, to_polars
+
+if TYPE_CHECKING:
+    from phenoprint.profiles.frames import FrameLike
+
+__all__ = ["preview_cell_quality"]
+
+
+def preview_cell_quality(
+    cells: FrameLike,
+    quality: pl.DataFrame,
+    by: Sequence[str] = ("Metadata_compound",),
+    *,
+    reference: pl.Expr,
+    limit: float = 4.0,
+) -> pl.DataFrame:
+    """Tell for every treatment and rule how many cells it removes, and whether that is a phenotype.
+
+    A rule that removes a tenth of the controls' cells removes debris; one that removes half of a treatment's cells may
+    remove what the treatment does.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with the columns of `by`.
+    quality
+        What `cell_quality` gave for these cells, in their order.
+    by
+        Columns that make a treatment; NULL is a treatment of its own.
+    reference
+        A polars expression for the control cells.
+    limit
+        Standard errors by which a treatment's share must pass that of the controls to be told as a likely phenotype.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a treatment and rule (``any`` for all together), sorted: the keys, ``rule``, ``n_cells``,
+        ``n_removed``, ``share``, ``share_reference``, ``z`` (two-proportion, pooled; NULL where nothing is removed on
+        either side) and ``is_likely_phenotype``.
+
+    Raises
+    ------
+    DataError
+        Where there is no control cell.
+    SchemaError
+        Where `quality` has another number of rows.
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"Metadata_compound": ["DMSO"] * 100 + ["a"] * 50})
+    >>> quality = pl.DataFrame({"reasons": ["large"] * 5 + [None] * 95 + ["large"] * 40 + [None] * 10})
+    >>> table = preview_cell_quality(cells, quality, reference=pl.col("Metadata_compound") == "DMSO")
+    >>> table.filter(rule="any").select("Metadata_compound", "share", "is_likely_phenotype").rows()
+    [('DMSO', 0.05, False), ('a', 0.8, True)]
+    """
+    data = to_polars(cells)
+    require_columns(data, by, purpose="treatments")
+    if quality.height != data.height:
+        raise SchemaError(f"cell quality must have a row a cell; found {quality.height} for {data.height} cells")
+    chosen = reference_rows(data, reference)
+    n_reference = int(chosen.sum())
+    if not n_reference:
+        raise DataError("the reference picks no control cell; check the plate map's negcon")
+    groups = Groups.of(data, by, null_keys="group")
+    n_cells = groups.sizes.astype(np.float64)
+    reasons = quality.get_column("reasons")
+    names = sorted({name for text in reasons.drop_nulls().unique().to_list() for name in text.split(";")})
+    parts = reasons.str.split(";")
+    tables = []
+    for name in ("any", *names):
+        gone = (reasons.is_not_null() if name == "any" else parts.list.contains(name).fill_null(value=False)).to_numpy()
+        removed = np.bincount(groups.codes[gone], minlength=len(groups)).astype(np.float64)
+        usual = int((gone & chosen).sum())
+        pooled = (removed + usual) / (n_cells + n_reference)
+        error = np.sqrt(pooled * (1 - pooled) * (1 / n_cells + 1 / n_reference))
+        z = np.divide(removed / n_cells - usual / n_reference, error, out=np.full(len(groups), np.nan), where=error > 0)
+        tables.append(
+            groups.keys.with_columns(
+                pl.lit(name).alias("rule"),
+                pl.Series("n_cells", groups.sizes, dtype=pl.Int64),
+                pl.Series("n_removed", removed.astype(np.int64)),
+                pl.Series("share", removed / n_cells),
+                pl.lit(usual / n_reference).alias("share_reference"),
+                pl.Series("z", z, nan_to_null=True),
+            ).with_columns(is_likely_phenotype=(pl.col("z") > limit).fill_null(value=False))
+        )
+    return pl.concat(tables).sort([*by, "rule"], nulls_last=True)
