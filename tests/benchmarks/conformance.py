@@ -5,8 +5,8 @@ Run by hand::
     python tests/benchmarks/conformance.py [REFERENCE] [--worst 5]
 
 REFERENCE is the folder with one folder a field (images, masks, ``Nuclei.parquet``, ...); by default
-``../shared/reference/cellprofiler`` beside the project. A value agrees where the relative difference is at most
-1e-3 or the absolute one at most 1e-6; missing agrees with missing only.
+``../shared/reference/cellprofiler`` beside the project. Objects and whole images are compared. A value agrees where the
+relative difference is at most 1e-3 or the absolute one at most 1e-6; missing agrees with missing only.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 import polars as pl
 import tifffile
 
-from phenoprint.features import measure, warm_up
+from phenoprint.features import measure, measure_field, warm_up
 
 RELATIVE = 1e-3
 ABSOLUTE = 1e-6
 FIELDS = {"simulated_5ch": ("DNA", "ER", "RNA", "AGP", "Mito"), "nf1_D6_3ch": ("DNA", "ER", "AGP")}
-COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
+COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm", "Image")
 # CPU seconds on one core of the simulated field, 191 cells, as the reference's README gives them.
 CELLPROFILER_SECONDS = 67.0
 
@@ -39,7 +39,9 @@ def read_field(folder: Path, channels: tuple[str, ...]) -> tuple[np.ndarray, dic
 def compare(ours: pl.DataFrame, reference: pl.DataFrame, compartment: str) -> pl.DataFrame:
     """One row a feature of CellProfiler: share of values that agree, Pearson r, largest relative difference."""
     names = [column for column in reference.columns if column not in {"ImageNumber", "ObjectNumber"}]
-    theirs = reference.sort("ObjectNumber").select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+    if "ObjectNumber" in reference.columns:
+        reference = reference.sort("ObjectNumber")
+    theirs = reference.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
     present = np.array([f"{compartment}_{name}" in ours.columns for name in names])
     values = np.full_like(theirs, np.nan)
     known = [f"{compartment}_{name}" for name, here in zip(names, present, strict=True) if here]
@@ -78,10 +80,11 @@ def conformance(root: Path) -> pl.DataFrame:
     parts = []
     for field, channels in FIELDS.items():
         pixels, labels = read_field(root / field, channels)
-        ours = measure(pixels, labels, channels=list(channels)).sort("Metadata_ObjectNumber")
+        objects, image = measure_field(pixels, labels, channels=list(channels))
+        objects = objects.sort("Metadata_ObjectNumber")
         for compartment in COMPARTMENTS:
             reference = pl.read_parquet(root / field / f"{compartment}.parquet")
-            part = compare(ours, reference, compartment)
+            part = compare(image if compartment == "Image" else objects, reference, compartment)
             parts.append(part.select(pl.lit(field).alias("field"), pl.lit(compartment).alias("compartment"), pl.all()))
     return pl.concat(parts)
 
@@ -117,7 +120,10 @@ def main() -> None:
     table = conformance(options.reference)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=60, tbl_width_chars=200, tbl_hide_dataframe_shape=True):
         print(summary(table, ["field", "family"]))
-        print(summary(table, ["family"]))
+        objects = pl.col("compartment") != "Image"
+        for title, part in (("objects", table.filter(objects)), ("whole images", table.filter(~objects))):
+            print(f"{title}: {part.height} features")
+            print(summary(part, ["family"]))
         print(table.sort("share", "worst_relative", descending=[False, True], nulls_last=True).head(options.worst))
     for field, channels in FIELDS.items():
         pixels, labels = read_field(options.reference / field, channels)

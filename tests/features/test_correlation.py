@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 from scipy.stats import pearsonr, rankdata
 
-from phenoprint.features import measure
-from phenoprint.features._kernels_correlation import costes_threshold
+from phenoprint.errors import UnknownNameError, UsageError
+from phenoprint.features import measure, measure_field, measure_image
+from phenoprint.features._kernels_costes import costes_threshold
 from phenoprint.features.correlation import Correlation
 
 
@@ -55,9 +56,10 @@ def costes_by_the_book(first: np.ndarray, second: np.ndarray, levels: int) -> tu
     middle = ((right - left) // 1.2) + left
     while last != middle:
         below = (first < np.float32(middle / levels)) | (second < np.float32(slope * (middle / levels) + shift))
-        if below.sum() <= 2 or pearsonr(first[below], second[below])[0] < 0:
+        r = pearsonr(first[below], second[below])[0] if below.sum() > 2 else -1.0
+        if r < 0:
             left = middle - 1
-        else:
+        elif r >= 0:  # neither for a constant channel
             right, valid = middle + 1, middle
         last = middle
         middle = ((right - left) // (1.2 if right - left > 6 else 2)) + left
@@ -90,9 +92,77 @@ def test_a_constant_channel_has_no_correlation(channels: list[str]) -> None:
     assert row["Cells_Correlation_Manders_RNA_ER"] is None  # a black channel has no intensity to share
 
 
-def test_pearson_only_and_one_channel() -> None:
+def test_one_stray_pixel_in_a_dark_channel_is_no_crash() -> None:
+    rng = np.random.default_rng(2)
+    first = rng.random(4000).astype(np.float32)
+    second = np.zeros(4000, np.float32)
+    second[7] = 1 / 65535  # so little that the slope of Costes' line rounds to nothing
+    assert np.isfinite(costes_threshold(first, second, 65535)).all()
+    assert np.isfinite(costes_threshold(second, first, 65535)).all()
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_constant_background_ends_the_search_of_costes() -> None:
+    # All that lies below the threshold is one value: no correlation can be taken there, as in CellProfiler.
+    rng = np.random.default_rng(8)
+    first, second = np.full((2, 5000), 0.1, np.float32)
+    first[:300] = rng.uniform(0.5, 1, 300)
+    second[:300] = 0.1 + 0.9 * (first[:300] - 0.5) + rng.uniform(0, 0.01, 300)
+    found = costes_threshold(first, second, 255)
+    np.testing.assert_allclose(found, costes_by_the_book(first.astype(float), second.astype(float), 255), rtol=1e-5)
+
+
+@pytest.mark.parametrize("left_out", ["Costes", "RWC", "Manders"])
+def test_measures_can_be_left_out(
+    frame: pl.DataFrame, pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str], left_out: str
+) -> None:
+    kept = tuple(name for name in Correlation().measures if name != left_out)
+    fewer = measure(pixels, labels, channels=channels, families=[Correlation(measures=kept)])
+    assert fewer.equals(frame.drop(name for name in frame.columns if f"_{left_out}_" in name))
+
+
+def test_pearson_alone_and_one_channel() -> None:
     labels = np.ones((5, 5), np.int32)
     both = {"Nuclei": labels, "Cells": labels}
-    few = measure(np.zeros((2, 5, 5)), both, channels=["A", "B"], families=[Correlation(pearson_only=True)])
+    only = Correlation(measures=("Correlation",))
+    few = measure(np.zeros((2, 5, 5)), both, channels=["A", "B"], families=[only])
     assert few.columns[1:] == [f"{c}_Correlation_Correlation_A_B" for c in ("Nuclei", "Cells", "Cytoplasm")]
     assert measure(np.zeros((1, 5, 5)), both, channels=["A"], families=[Correlation()]).width == 1
+
+
+def test_whole_images_by_their_definitions(pixels: np.ndarray, labels: dict[str, np.ndarray]) -> None:
+    a, b = ((plane / 65535).astype(np.float32).astype(float) for plane in pixels[:2])
+    row = measure_image(pixels[:2], labels, channels=["A", "B"], families=[Correlation()]).row(0, named=True)
+    on_a, on_b = a > np.float32(0.15 * a.max()), b > np.float32(0.15 * b.max())
+    cut_a, cut_b = costes_threshold(a.ravel().astype(np.float32), b.ravel().astype(np.float32), 65535)
+    over = (a > cut_a) & (b > cut_b)
+    ranks = [rankdata(x.ravel(), method="dense").reshape(x.shape) for x in (a, b)]
+    weight = 1 - np.abs(ranks[0] - ranks[1]) / max(r.max() for r in ranks)
+    both = on_a & on_b
+    for name, expected in (
+        ("Correlation_A_B", pearsonr(a.ravel(), b.ravel())[0]),
+        ("Slope_A_B", np.polyfit(a.ravel(), b.ravel(), 1)[0]),
+        ("Manders_B_A", b[both].sum() / b[on_b].sum()),
+        ("RWC_A_B", (a * weight)[both].sum() / a[on_a].sum()),
+        ("Costes_A_B", a[over].sum() / a[a > cut_a].sum()),
+        ("Costes_B_A", b[over].sum() / b[b > cut_b].sum()),
+    ):
+        assert row[f"Image_Correlation_{name}"] == pytest.approx(expected, rel=1e-5), name
+
+
+def test_a_pixel_on_the_threshold_is_stained_in_objects_not_in_images() -> None:
+    labels = np.ones((2, 2), np.int32)
+    planes = np.array([[[1.0, 0.5], [0.1, 0.1]], [[1.0, 1.0], [1.0, 1.0]]])
+    families = [Correlation(threshold_percent=50)]
+    cells, image = measure_field(
+        planes, {"Nuclei": 0 * labels, "Cells": labels}, channels=["A", "B"], families=families
+    )
+    assert cells["Cells_Correlation_Manders_B_A"].item() == pytest.approx(0.5)
+    assert image["Image_Correlation_Manders_B_A"].item() == pytest.approx(0.25)
+
+
+def test_impossible_parameters_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'Manders'"):
+        Correlation(measures=("Mander",))
+    with pytest.raises(UsageError, match="0 to 100"):
+        Correlation(threshold_percent=150)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
 from phenoprint.errors import UsageError
-from phenoprint.features import families, feature_dictionary, presets
+from phenoprint.features import families, feature_dictionary, measure, presets
+from phenoprint.features.texture import Texture
 
 CHANNELS = ["DNA", "ER_2", "ER"]
 
@@ -53,10 +55,40 @@ def test_differences_are_told(table: pl.DataFrame) -> None:
 
 
 def test_every_definition_is_used(table: pl.DataFrame) -> None:
-    names = table["feature"].str.replace("^[A-Za-z]+_", "").to_list()
-    for family in families().values():
-        for key in family.definitions:
-            assert any(name == key or name.startswith(f"{key}_") for name in names), key
+    image = feature_dictionary(CHANNELS, image=True)
+    for attribute, entries in (("definitions", table), ("image_definitions", image)):
+        names = entries["feature"].str.replace("^[A-Za-z]+_", "").to_list()
+        for family in families().values():
+            for key in getattr(family, attribute):
+                assert any(name == key or name.startswith(f"{key}_") for name in names), key
+
+
+def test_image_features_are_described(table: pl.DataFrame) -> None:
+    image = feature_dictionary(CHANNELS, image=True)
+    slope = entry(image, "Image_Correlation_Slope_DNA_ER_2")
+    assert (slope["family"], slope["measure"], slope["channel"]) == ("Correlation", "Slope", "DNA,ER_2")
+    assert "image" in str(entry(image, "Image_Granularity_3_ER")["description"])
+    assert entry(image, "Image_Count_Cells")["unit"] == "count"
+    assert set(image["feature"]).isdisjoint(table["feature"])
+
+
+@pytest.mark.parametrize(
+    ("name", "alias"),
+    [
+        ("Cells_Texture_Contrast_ER_2_10_01_256", "Cells_Texture_Contrast_ER_2_10_01"),
+        ("Nuclei_AreaShape_Center_X", "Nuclei_Location_Center_X"),
+        ("Nuclei_Location_Center_Y", "Nuclei_AreaShape_Center_Y"),
+        ("Nuclei_Location_CenterMassIntensity_Y_DNA", None),
+        ("Cells_AreaShape_Area", None),
+    ],
+)
+def test_names_of_other_versions(table: pl.DataFrame, name: str, alias: str | None) -> None:
+    assert entry(table, name)["alias"] == alias
+
+
+def test_other_grey_levels_have_no_older_name() -> None:
+    few = feature_dictionary(["DNA"], families=[Texture(levels=64)])
+    assert few["alias"].null_count() == few.height
 
 
 def test_full_preset_has_cellprofilers_count() -> None:
@@ -68,7 +100,23 @@ def test_full_preset_has_cellprofilers_count() -> None:
 def test_minimal_is_a_part_of_full(table: pl.DataFrame) -> None:
     small = feature_dictionary(CHANNELS, preset="minimal")
     assert set(small["feature"]) < set(table["feature"])
-    assert sorted(presets()) == ["cell-painting-full", "minimal"]
+    assert sorted(presets()) == ["cell-painting-fast", "cell-painting-full", "minimal"]
+
+
+def test_fast_measures_the_same_values(pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]) -> None:
+    full = measure(pixels, labels, channels=channels)
+    fast = measure(pixels, labels, channels=channels, preset="cell-painting-fast")
+    # Among equally bright or deep pixels the first is named, not CellProfiler's choice.
+    ties = ("MaxIntensity_X", "MaxIntensity_Y", "FracAtD", "MeanFrac", "RadialCV")
+    names = [name for name in fast.columns if not any(tie in name for tie in ties)]
+    assert fast.select(names).equals(full.select(names))
+
+
+def test_fast_is_a_part_of_full_with_every_family(table: pl.DataFrame) -> None:
+    fast = feature_dictionary(CHANNELS, preset="cell-painting-fast")
+    assert set(fast["feature"]) < set(table["feature"])
+    assert set(fast["family"]) == set(table["family"])
+    assert 0.5 < fast.height / table.height < 0.7
 
 
 def test_channels_are_needed() -> None:

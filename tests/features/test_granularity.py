@@ -7,7 +7,8 @@ from skimage.morphology import reconstruction
 
 from phenoprint.errors import UsageError
 from phenoprint.features import measure
-from phenoprint.features._kernels_granularity import disk_filter, resample, spectrum
+from phenoprint.features._kernels_granularity import disk_filter, enlarge_weights, resample, spectrum
+from phenoprint.features._kernels_pixels import group_pixels
 from phenoprint.features.granularity import Granularity
 
 
@@ -16,13 +17,15 @@ def test_spectrum_is_reconstruction_by_dilation() -> None:
     image = ndimage.gaussian_filter(rng.random((40, 53)), 1.5)
     image[:4] = np.round(image[:4], 2)  # plateaus
     order = np.argsort(-image.ravel(), kind="stable").astype(np.int32)
-    found = spectrum(image, order, 6)
+    each = np.arange(image.size + 1)  # every pixel an object of its own
+    found = spectrum(image, order, 6, each[:-1].astype(np.int32), np.ones(image.size), each)
     cross = ndimage.generate_binary_structure(2, 1)
     eroded = image
     for step in range(6):
         eroded = ndimage.grey_erosion(eroded, footprint=cross, mode="nearest")
         expected = reconstruction(eroded, image, footprint=cross)
-        np.testing.assert_allclose(found[:, step].reshape(image.shape), expected, atol=1e-15)
+        np.testing.assert_allclose(found[:-1, step].reshape(image.shape), expected, atol=1e-15)
+        assert found[-1, step] == pytest.approx(expected.mean(), rel=1e-12)
 
 
 def test_disk_filter_is_grey_morphology() -> None:
@@ -70,6 +73,24 @@ def test_a_tiny_image_has_no_spectrum(channels: list[str]) -> None:
         np.ones((3, 6, 6)), {"Nuclei": labels, "Cells": labels}, channels=channels, families=[Granularity()]
     )
     assert frame["Cells_Granularity_1_DNA"].item() is None
+
+
+def test_means_are_those_of_the_enlarged_image() -> None:
+    rng = np.random.default_rng(4)
+    small = rng.random((10, 12))
+    labels = np.zeros((40, 50), np.int32)
+    labels[0:9, 0:14] = 1  # both corners of the image and an object of one pixel
+    labels[25:40, 30:50] = 2
+    labels[20, 20] = 3
+    pixels, rows, columns, offsets, box = group_pixels(labels, 3)
+    scale = (np.array(small.shape) - 1) / (np.array(labels.shape) - 1)
+    index, weight, ends = enlarge_weights(rows, columns, offsets, box, np.array(small.shape), scale)
+    grid = np.meshgrid(*(np.arange(k) * s for k, s in zip(labels.shape, scale, strict=True)), indexing="ij")
+    large = ndimage.map_coordinates(small, grid, order=1).ravel()
+    for i in range(3):
+        part = slice(ends[i], ends[i + 1])
+        found = weight[part] @ small.ravel()[index[part]]
+        assert found == pytest.approx(large[pixels[offsets[i] : offsets[i + 1]]].mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize(

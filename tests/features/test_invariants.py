@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phenoprint.features import measure, preset_families
+from phenoprint.features import feature_dictionary, measure, measure_field, measure_image, preset_families
 from phenoprint.features.granularity import Granularity
 from phenoprint.features.intensity import Intensity
 from phenoprint.features.neighbors import Neighbors
@@ -176,6 +177,93 @@ def test_brightness_scales_or_does_not_matter(seed: int, halvings: int) -> None:
         if ("_Intensity_" in name and "MassDisplacement" not in name) or "ZernikeMagnitude" in name
     ]
     assert_same(values(before.with_columns(pl.col(scaled) * factor), drop), values(after, drop))
+
+
+def odd_field(seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Objects of a pixel, lines, rings, nuclei alone, that fill or leave their cell, and channels flat or saturated."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 30, 2))
+    cells, nuclei = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    for number in range(1, rng.integers(1, 8)):
+        for image in (cells, nuclei):
+            if rng.random() < 0.8:
+                y, x = rng.integers(0, shape[0]), rng.integers(0, shape[1])
+                image[y : y + rng.integers(1, 9), x : x + rng.integers(1, 9)] = number
+                if rng.random() < 0.2:
+                    image[y + 1 : y + 4, x + 1 : x + 4] = 0
+        if rng.random() < 0.3:
+            nuclei[cells == number] = number
+    planes = []
+    for _ in CHANNELS:
+        kind = rng.integers(0, 4)
+        noise = rng.integers(0, 65536, shape)
+        planes.append(
+            [noise, np.full(shape, rng.integers(0, 65536)), np.where(noise > 40000, 65535, 0), 0 * noise][kind]
+        )
+    return np.stack(planes).astype(np.uint16), {"Nuclei": nuclei, "Cells": cells}
+
+
+@slow
+@given(st.integers(0, 10**6))
+def test_odd_objects_and_channels_never_crash(seed: int) -> None:
+    pixels, labels = odd_field(seed)
+    objects, image = measure_field(pixels, labels, channels=CHANNELS)
+    assert objects.columns[1:] == feature_dictionary(CHANNELS)["feature"].to_list()
+    assert image.columns == feature_dictionary(CHANNELS, image=True)["feature"].to_list()
+    for frame in (objects, image):
+        assert not any(frame.select(pl.col(pl.Float32).is_nan().any() | pl.col(pl.Float32).is_infinite().any()).row(0))
+    present = {name: np.unique(each[each > 0]) for name, each in labels.items()}
+    rim = labels["Cells"][labels["Nuclei"] == 0]
+    present["Cytoplasm"] = np.unique(rim[rim > 0])
+    numbers = objects["Metadata_ObjectNumber"].to_numpy()
+    for kind, there in present.items():
+        values = objects.select(f"^{kind}_.*$")
+        empty = values.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
+        np.testing.assert_array_equal(empty, ~np.isin(numbers, there))
+        always = values.filter(~pl.Series(empty)).select("^.*(Shape_Area|Perimeter|Radius|MeanIntensity_.|Center_.)$")
+        assert always.width == 11
+        assert always.null_count().sum_horizontal().item() == 0
+
+
+@slow
+@given(st.integers(0, 10**6), st.floats(0.015625, 1.0, width=32))
+def test_one_value_everywhere_gives_defined_values(seed: int, level: float) -> None:
+    _, labels = field(seed)
+    frame = measure(np.full((2, 44, 44), level, np.float32), labels, channels=CHANNELS)
+    cells = {name.removeprefix("Cells_"): frame[name] for name in frame.columns if name.startswith("Cells_")}
+    n = frame.height
+    for names, expected in (
+        (("Intensity_MeanIntensity_A", "Intensity_UpperQuartileIntensity_B", "Intensity_MinIntensityEdge_A"), level),
+        (("Intensity_StdIntensity_A", "Intensity_MADIntensity_B", "Intensity_MassDisplacement_A"), 0.0),
+        (("Correlation_Overlap_A_B", "Correlation_K_B_A", "Correlation_Manders_A_B", "Correlation_RWC_B_A"), 1.0),
+        (tuple(f"RadialDistribution_RadialCV_A_{k}of4" for k in range(1, 5)), 0.0),
+        (tuple(f"RadialDistribution_MeanFrac_B_{k}of4" for k in (1, 4)), 1.0),
+    ):
+        for name in names:
+            assert cells[name].to_list() == pytest.approx([expected] * n, rel=1e-5, abs=1e-5), name
+    assert cells["Correlation_Correlation_A_B"].null_count() == n  # no correlation with what does not vary
+    textures = frame.select("^Cells_Texture_(Contrast|Entropy|SumEntropy|InfoMeas1)_A_3_.*$").fill_null(0.0)
+    assert np.abs(textures.to_numpy()).max() < 1e-6
+    same = frame.select("^Cells_Texture_(AngularSecondMoment|Correlation|InverseDifferenceMoment)_A_3_.*$")
+    assert np.abs(same.fill_null(1.0).to_numpy() - 1).max() < 1e-6
+    assert not any(frame.select(pl.col(pl.Float32).is_nan().any()).row(0))
+
+
+@slow
+@given(st.integers(0, 10**6), st.integers(0, 3), st.booleans())
+def test_whole_images_do_not_know_numbers_or_sides(seed: int, turns: int, mirror: bool) -> None:
+    pixels, labels = field(seed)
+
+    def turn(image: np.ndarray) -> np.ndarray:
+        turned = np.rot90(image, turns, axes=(-2, -1))
+        return turned[..., ::-1] if mirror else turned
+
+    before = measure_image(pixels, labels, channels=CHANNELS)
+    after = measure_image(turn(pixels), {name: 5 * turn(each) for name, each in labels.items()}, channels=CHANNELS)
+    sided = ("Texture", "Granularity", "ImageQuality_Correlation")
+    assert_same(values(before, sided), values(after, sided))
+    if turns % 2 == 0 and not mirror:
+        assert_same(values(before.select("^Image_Texture.*$")), values(after.select("^Image_Texture.*$")), rtol=1e-4)
 
 
 @slow

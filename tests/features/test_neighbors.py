@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from phenoprint.errors import UsageError
 from phenoprint.features import measure
 from phenoprint.features.location import Location
 from phenoprint.features.neighbors import Neighbors
@@ -62,3 +66,71 @@ def test_family_ties_nucleus_cell_and_cytoplasm(channels: list[str]) -> None:
     assert frame["Cytoplasm_Parent_Nuclei"].to_list() == [1, None, None]
     assert frame["Cells_Location_Center_X"].to_list() == [3.5, 11.5, None]
     assert frame["Nuclei_Location_Center_Y"].to_list() == [3.5, 3.5, 7.5]
+
+
+def neighbours_by_the_book(labels: np.ndarray, distance: int) -> tuple[list[int], list[float]]:
+    """Other labels within the distance, and the share of the outline within half a pixel more, by distance maps."""
+    counts, shares = [], []
+    numbers = [n for n in np.unique(labels) if n]
+    for number in numbers:
+        inside = labels == number
+        square = np.ones((3, 3), bool)
+        edge = inside & ~ndimage.binary_erosion(inside, square)  # outside the image is outside the object
+        others = (labels != 0) & ~inside
+        to_others = ndimage.distance_transform_edt(~others) if others.any() else np.full(labels.shape, np.inf)
+        shares.append(100 * (to_others[edge] <= distance + 0.5).mean())
+        own = ndimage.distance_transform_edt(~inside)
+        counts.append(sum(own[labels == other].min() <= distance for other in numbers if other != number))
+    return counts, shares
+
+
+@pytest.mark.parametrize("distance", [1, 2, 5, 9])
+def test_neighbours_within_a_distance(channels: list[str], distance: int) -> None:
+    labels = np.zeros((60, 70), np.int32)
+    rng = np.random.default_rng(distance)
+    for number in range(1, 9):
+        y, x = rng.integers(0, 50), rng.integers(0, 60)
+        patch = labels[y : y + rng.integers(1, 14), x : x + rng.integers(1, 14)]
+        patch[patch == 0] = number
+    labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+    both = {"Nuclei": labels, "Cells": labels}
+    frame = measure(np.zeros((3, 60, 70)), both, channels=channels, families=[Neighbors(distance=distance)])
+    counts, shares = neighbours_by_the_book(labels, distance)
+    assert frame[f"Cells_Neighbors_NumberOfNeighbors_{distance}"].to_list() == counts
+    assert frame[f"Cells_Neighbors_PercentTouching_{distance}"].to_list() == pytest.approx(shares, rel=1e-6)
+    if distance == 1:
+        adjacent = measure(np.zeros((3, 60, 70)), both, channels=channels, families=[Neighbors()])
+        assert adjacent.rows() == frame.rows()
+
+
+def test_nuclei_can_have_neighbours_too(channels: list[str], labels: dict[str, np.ndarray]) -> None:
+    frame = measure(
+        np.zeros((3, 120, 140)),
+        labels,
+        channels=channels,
+        families=[Neighbors(), Neighbors(compartments=("Nuclei",), distance=2)],
+    )
+    assert "Nuclei_Neighbors_NumberOfNeighbors_2" in frame.columns
+    assert "Cells_Neighbors_NumberOfNeighbors_Adjacent" in frame.columns
+    assert not [name for name in frame.columns if name.startswith("Cytoplasm")]
+
+
+@pytest.mark.parametrize("distance", [0, -3, 2.5])
+def test_a_distance_is_whole_pixels(distance: float) -> None:
+    with pytest.raises(UsageError, match="whole number of pixels"):
+        Neighbors(distance=distance)  # type: ignore[arg-type]
+
+
+# What CellProfiler 4.2.8.1 printed for the reference field within so many pixels: sums over the 191 cells.
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("distance", "neighbours", "touching"), [(3, 556.0, 8858.1737), (6, 592.0, 10317.04933), (10, 648.0, 12036.025044)]
+)
+def test_sums_are_cellprofilers(reference_data: Path, distance: int, neighbours: float, touching: float) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    folder = reference_data / "simulated_5ch"
+    given = {name: tifffile.imread(folder / f"{name.lower()}.tif").astype(np.int32) for name in ("Nuclei", "Cells")}
+    blank = np.zeros((1, *given["Cells"].shape), np.uint8)
+    frame = measure(blank, given, channels=["DNA"], families=[Neighbors(distance=distance)])
+    assert frame[f"Cells_Neighbors_NumberOfNeighbors_{distance}"].sum() == neighbours
+    assert frame[f"Cells_Neighbors_PercentTouching_{distance}"].cast(float).sum() == pytest.approx(touching, rel=1e-6)

@@ -59,7 +59,7 @@ def test_distance_to_edge_is_exact_between_touching_objects(labels: dict[str, np
     for label in range(1, 8):
         mask = labels["Cells"] == label
         expected = ndimage.distance_transform_edt(mask)[mask]
-        np.testing.assert_allclose(np.sqrt(distance2[mask]), expected, rtol=1e-12)
+        np.testing.assert_allclose(np.sqrt(distance2[mask].astype(np.float64)), expected, rtol=1e-12)
 
 
 def reference_quicksort(values: np.ndarray) -> np.ndarray:

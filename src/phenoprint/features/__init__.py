@@ -2,7 +2,7 @@
 
 from phenoprint.features.dictionary import feature_dictionary
 from phenoprint.features.family import Definition, FeatureFamily, families, get_family, register_family
-from phenoprint.features.measurement import measure, warm_up
+from phenoprint.features.measurement import measure, measure_field, measure_image, warm_up
 from phenoprint.features.objects import object_table
 from phenoprint.features.presets import preset_families, presets
 
@@ -13,6 +13,8 @@ __all__ = [
     "feature_dictionary",
     "get_family",
     "measure",
+    "measure_field",
+    "measure_image",
     "object_table",
     "preset_families",
     "presets",

@@ -1,5 +1,25 @@
 """Imports the modules whose families register themselves."""
 
-from phenoprint.features import correlation, granularity, intensity, location, neighbors, radial, shape, texture
+from phenoprint.features import (
+    correlation,
+    granularity,
+    imagequality,
+    intensity,
+    location,
+    neighbors,
+    radial,
+    shape,
+    texture,
+)
 
-__all__ = ["correlation", "granularity", "intensity", "location", "neighbors", "radial", "shape", "texture"]
+__all__ = [
+    "correlation",
+    "granularity",
+    "imagequality",
+    "intensity",
+    "location",
+    "neighbors",
+    "radial",
+    "shape",
+    "texture",
+]

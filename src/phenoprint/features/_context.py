@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from phenoprint.features._order import Ordered, order_values
+from phenoprint.features._whole import Frame, image_ranks, intensity_statistics
 
 __all__ = ["COMPARTMENTS", "Field", "Objects"]
 
@@ -57,34 +60,30 @@ class Field:
         """Number of objects."""
         return len(self.numbers)
 
+    @property
+    def channel_pairs(self) -> npt.NDArray[np.int64]:
+        """Every pair of channels, in CellProfiler's order, ``(pairs, 2)``."""
+        return np.array(list(combinations(range(len(self.channels)), 2)), np.int64).reshape(-1, 2)
+
     @cached_property
-    def sorted_values(self) -> list[dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], int]]]:
-        """For each channel and compartment: values sorted inside each object, ranks by pixel, largest rank.
+    def ordered(self) -> Ordered:
+        """The values of every channel in order, by object, and their ranks; one sort a channel serves them all."""
+        return order_values(self.flat, [(o.compartment, o.pixels, o.offsets) for o in self.compartments.values()])
 
-        One sort a channel serves the quantiles of all objects and the pooled ranks of all compartments.
-        """
-        from phenoprint.features._kernels_pixels import distribute, pick, radix_order
+    @cached_property
+    def frame(self) -> Frame:
+        """The whole image in the form that the kernels take objects in."""
+        return Frame.of(self.shape)
 
-        kinds = list(self.compartments.values())
-        stacked = np.stack([objects.labels.reshape(-1) for objects in kinds], axis=1)
-        foreground = np.flatnonzero(stacked.any(axis=1)).astype(np.int32)
-        starts = np.cumsum([0] + [len(objects.pixels) for objects in kinds])
-        offsets = np.stack([objects.offsets[:-1] for objects in kinds])
-        result = []
-        for channel in self.flat:
-            order, ordered = radix_order(channel, foreground)
-            values, ranks, top = distribute(order, ordered, stacked, starts, offsets.copy())
-            result.append(
-                {
-                    objects.compartment: (
-                        values[starts[k] : starts[k + 1]],
-                        pick(ranks, k, objects.pixels),
-                        int(top[k]),
-                    )
-                    for k, objects in enumerate(kinds)
-                }
-            )
-        return result
+    @cached_property
+    def ranks(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Dense rank of every pixel's value in the whole image ``(C, Y * X)``, and the largest ``(C,)``."""
+        return image_ranks(self.flat)
+
+    @cached_property
+    def statistics(self) -> list[dict[str, float]]:
+        """Intensity statistics of each whole channel, by CellProfiler's names."""
+        return [intensity_statistics(channel) for channel in self.flat]
 
     def close(self) -> None:
         """Let go of the compartments, which point back here: the memory is free at once, not at the next collection."""
@@ -137,32 +136,36 @@ class Objects:
         """Names of the channels."""
         return self.field.channels
 
-    @property
-    def channel_pairs(self) -> Iterator[tuple[int, int]]:
-        """Every pair of channels, in CellProfiler's order."""
-        return combinations(range(len(self.channels)), 2)
-
     @cached_property
-    def _grouped(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    def _grouped(self) -> Any:
         from phenoprint.features._kernels_pixels import group_pixels
 
-        pixels, offsets, box = group_pixels(self.labels, self.n)
-        return pixels, offsets, box
+        return group_pixels(self.labels, self.n)
 
     @property
     def pixels(self) -> npt.NDArray[np.int32]:
-        """Flat index of every object pixel, object after object, ``(P,)``."""
-        return self._grouped[0]
+        """Flat index of every object pixel int32, object after object, ``(P,)``."""
+        return np.asarray(self._grouped[0])
+
+    @property
+    def rows(self) -> npt.NDArray[np.int32]:
+        """Row of each of ``pixels``, ``(P,)``; kept because a division a pixel costs more than the reading."""
+        return np.asarray(self._grouped[1])
+
+    @property
+    def columns(self) -> npt.NDArray[np.int32]:
+        """Column of each of ``pixels``, ``(P,)``."""
+        return np.asarray(self._grouped[2])
 
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
         """Object i has ``pixels[offsets[i]:offsets[i + 1]]``, ``(n + 1,)``."""
-        return self._grouped[1]
+        return np.asarray(self._grouped[3])
 
     @property
     def box(self) -> npt.NDArray[np.int32]:
         """Bounding boxes y0, x0, y1, x1, half open, ``(n, 4)``."""
-        return self._grouped[2]
+        return np.asarray(self._grouped[4])
 
     @cached_property
     def area(self) -> FloatArray:
@@ -177,26 +180,39 @@ class Objects:
         return np.asarray(gather(self.field.flat, self.pixels))
 
     @cached_property
+    def sums(self) -> FloatArray:
+        """Sum of every channel over each object, ``(C, n)``."""
+        from phenoprint.features._kernels_pixels import object_sums
+
+        return np.asarray(object_sums(self.values, self.offsets))
+
+    @cached_property
     def outline(self) -> npt.NDArray[np.bool_]:
         """Pixels with a neighbour (of eight) outside their object, or on the image border, ``(Y, X)``."""
         from phenoprint.features._kernels_pixels import outline
 
         return np.asarray(outline(self.labels))
 
-    def ordered(self, channel: int) -> npt.NDArray[np.float32]:
-        """Values of a channel sorted inside each object, ``(P,)``."""
-        return self.field.sorted_values[channel][self.compartment][0]
+    @property
+    def ordered(self) -> npt.NDArray[np.float32]:
+        """Values of every channel sorted inside each object, ``(C, P)``."""
+        return self.field.ordered.values[self.compartment]
 
-    def ranks(self, channel: int) -> tuple[npt.NDArray[np.int32], int]:
-        """Dense rank of every pixel's value among all of the compartment, from 0, and the largest rank."""
-        return self.field.sorted_values[channel][self.compartment][1:]
+    @cached_property
+    def ranks(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Dense rank of every pixel's value among all of the compartment, from 0, ``(C, P)``; the largest ``(C,)``."""
+        from phenoprint.features._kernels_pixels import dense_ranks
+
+        ordered = self.field.ordered
+        ranks, tops = dense_ranks(ordered.codes, ordered.rows[self.compartment])
+        return ranks, tops
 
     @cached_property
     def moments(self) -> tuple[FloatArray, FloatArray]:
         """Spatial (about the box corner) and central moments up to order 3 an axis, ``(n, 4, 4)`` [y, x]."""
         from phenoprint.features._kernels_shape import moments
 
-        spatial, central = moments(self.pixels, self.offsets, self.box, self.width)
+        spatial, central = moments(self.rows, self.columns, self.offsets, self.box)
         return spatial, central
 
     @cached_property
@@ -211,7 +227,7 @@ class Objects:
         """Corners of the convex hulls of the pixel centres ``(H, 2)`` [y, x], and offsets ``(n + 1,)``."""
         from phenoprint.features._kernels_geometry import hulls
 
-        points, ends = hulls(self.pixels, self.offsets, self.box, self.width)
+        points, ends = hulls(self.rows, self.columns, self.offsets, self.box)
         return points, ends
 
     @cached_property
@@ -219,10 +235,10 @@ class Objects:
         """Sums of x**a y**b in the smallest enclosing circle, plain and weighted by each channel."""
         from phenoprint.features._kernels_geometry import power_sums
 
-        return np.asarray(power_sums(self.pixels, self.offsets, self.width, self.circles, self.values))
+        return np.asarray(power_sums(self.rows, self.columns, self.offsets, self.circles, self.values))
 
     @cached_property
-    def edge_distance2(self) -> FloatArray:
+    def edge_distance2(self) -> npt.NDArray[np.float32]:
         """Squared distance of every pixel to the nearest not of its object, ``(Y * X,)``; the border is no edge."""
         from phenoprint.features._kernels_shape import squared_distance
 
@@ -241,12 +257,23 @@ class Objects:
         """Flat index of the brightest pixel of each object, ties as CellProfiler; -1 for an empty object."""
         from phenoprint.features._kernels_ties import largest_like_cellprofiler
 
-        foreground = np.flatnonzero(self.labels)
-        if len(foreground) == 0:
+        if len(self.pixels) == 0:
             return np.full(self.n, -1)
-        values = self.field.flat[channel][foreground].astype(np.float64)
-        place = largest_like_cellprofiler(values, self.labels.reshape(-1)[foreground], self.n, True)
+        foreground, owners = self._in_reading_order
+        place = largest_like_cellprofiler(self.field.flat[channel][foreground], owners, self.n, True)
         return np.where(place >= 0, foreground[place], -1)
+
+    @cached_property
+    def _in_reading_order(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+        """Flat index and label of every object pixel, row by row of the image."""
+        flat = self.labels.reshape(-1)
+        foreground = np.flatnonzero(flat)
+        return foreground, flat[foreground]
+
+    def release(self) -> None:
+        """Let go of what is large and was kept for the families; whoever asks again has it computed again."""
+        for name in ("values", "sums", "ranks", "edge_distance2", "outline", "power_sums", "_in_reading_order"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def circles(self) -> FloatArray:

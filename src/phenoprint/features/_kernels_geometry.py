@@ -32,7 +32,7 @@ def _chain(edge, used, sign):
 
 
 @njit(cache=True)
-def hulls(pixels, offsets, box, width):
+def hulls(rows, columns, offsets, box):
     """Corners of the convex hull of each object's pixel centres, in order around it.
 
     Returns (points int64 (H, 2) as y, x; offsets int64 (n + 1,)).
@@ -47,13 +47,13 @@ def hulls(pixels, offsets, box, width):
     count = 0
     for i in range(n):
         if offsets[i + 1] > offsets[i]:
-            rows = box[i, 2] - box[i, 0]
-            left = np.full(rows, np.int64(1 << 40))
-            right = np.full(rows, np.int64(-1))
-            used = np.zeros(rows, np.bool_)
+            height = box[i, 2] - box[i, 0]
+            left = np.full(height, np.int64(1 << 40))
+            right = np.full(height, np.int64(-1))
+            used = np.zeros(height, np.bool_)
             for k in range(offsets[i], offsets[i + 1]):
-                y = pixels[k] // width - box[i, 0]
-                x = np.int64(pixels[k] % width)
+                y = rows[k] - box[i, 0]
+                x = np.int64(columns[k])
                 used[y] = True
                 left[y] = min(left[y], x)
                 right[y] = max(right[y], x)
@@ -105,7 +105,7 @@ def _reach(edge, chain, y, part):
 
 
 @njit(cache=True)
-def convex_areas(pixels, offsets, box, width):
+def convex_areas(rows, columns, offsets, box):
     """Pixels whose centre lies in the convex hull of the object's pixel edge midpoints, border included.
 
     Exact in integers: coordinates are doubled, so that the midpoints are whole numbers.
@@ -115,13 +115,13 @@ def convex_areas(pixels, offsets, box, width):
     for i in range(n):
         if offsets[i + 1] == offsets[i]:
             continue
-        rows = box[i, 2] - box[i, 0]
-        left = np.full(2 * rows + 1, np.int64(1 << 40))
-        right = np.full(2 * rows + 1, np.int64(-(1 << 40)))
-        used = np.zeros(2 * rows + 1, np.bool_)
+        height = box[i, 2] - box[i, 0]
+        left = np.full(2 * height + 1, np.int64(1 << 40))
+        right = np.full(2 * height + 1, np.int64(-(1 << 40)))
+        used = np.zeros(2 * height + 1, np.bool_)
         for k in range(offsets[i], offsets[i + 1]):
-            y = 2 * (pixels[k] // width - box[i, 0]) + 1
-            x = np.int64(2 * (pixels[k] % width))
+            y = 2 * (rows[k] - box[i, 0]) + 1
+            x = 2 * np.int64(columns[k])
             left[y] = min(left[y], x - 1)
             right[y] = max(right[y], x + 1)
             for other in (y - 1, y + 1):
@@ -133,7 +133,7 @@ def convex_areas(pixels, offsets, box, width):
         part_l = np.int64(0)
         part_r = np.int64(0)
         area = np.int64(0)
-        for row in range(rows):
+        for row in range(height):
             y = 2 * row + 1
             top, bottom, part_l = _reach(left, down, y, part_l)
             first = -((-top) // (2 * bottom))
@@ -240,7 +240,7 @@ def enclosing_circles(points, ends):
 
 
 @njit(cache=True)
-def power_sums(pixels, offsets, width, circles, values):
+def power_sums(rows, columns, offsets, circles, values):
     """Sums of weight * x**a * y**b (a + b <= 9) in the unit circle, (n, channels + 1, 10, 10) as [.., a, b].
 
     Entry 0 of the second axis has weight one, entry 1 + c the values of channel c. Zernike moments are linear in
@@ -259,13 +259,13 @@ def power_sums(pixels, offsets, width, circles, values):
             continue
         k = start
         while k < stop:
-            y = pixels[k] // width
+            y = rows[k]
             yn = (y - circles[i, 0]) / radius
             for c in range(weights):
                 for a in range(10):
                     row[c, a] = 0.0
-            while k < stop and pixels[k] // width == y:
-                xn = (pixels[k] % width - circles[i, 1]) / radius
+            while k < stop and rows[k] == y:
+                xn = (columns[k] - circles[i, 1]) / radius
                 if xn * xn + yn * yn <= 1.0:
                     for a in range(1, 10):
                         px[a] = px[a - 1] * xn

@@ -1,7 +1,7 @@
 """Compiled loops for granularity: grey morphology on small images, and means over objects of the result."""
 
 # Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
-# ruff: noqa: D401, PLR0917, PLR1730
+# ruff: noqa: PLR0917, PLW3301
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["disk_filter", "enlarge_weights", "resample", "spectrum", "weighted_means"]
+__all__ = ["disk_filter", "enlarge_weights", "resample", "spectrum"]
 
 
 @njit(cache=True)
@@ -56,19 +56,19 @@ def disk_filter(image, radius, sign):
 
 @njit(cache=True)
 def _erode_cross(image, result):
+    """Smallest of each pixel and its four neighbours in the image."""
     height, width = image.shape
     for y in range(height):
+        above = image[max(y - 1, 0)]
+        below = image[min(y + 1, height - 1)]
+        row = image[y]
+        out = result[y]
         for x in range(width):
-            best = image[y, x]
-            if y > 0:
-                best = min(best, image[y - 1, x])
-            if y < height - 1:
-                best = min(best, image[y + 1, x])
-            if x > 0:
-                best = min(best, image[y, x - 1])
-            if x < width - 1:
-                best = min(best, image[y, x + 1])
-            result[y, x] = best
+            out[x] = min(row[x], min(above[x], below[x]))
+        out[0] = min(out[0], row[min(1, width - 1)])
+        for x in range(1, width - 1):
+            out[x] = min(out[x], min(row[x - 1], row[x + 1]))
+        out[width - 1] = min(out[width - 1], row[max(width - 2, 0)])
 
 
 @njit(cache=True)
@@ -118,44 +118,56 @@ def _tree(image, order):
 
 
 @njit(cache=True)
-def spectrum(image, order, steps):
-    """The image reconstructed by dilation after 1, 2, ... erosions by a cross, (Y * X, steps).
+def spectrum(image, order, steps, index, weight, ends):
+    """Means over objects of the image reconstructed by dilation after 1, 2, ... erosions by a cross, (n + 1, steps).
 
-    ``order`` lists the flat pixels from bright to dark.
+    ``order`` lists the flat pixels from bright to dark; ``index``, ``weight`` and ``ends`` come from
+    :func:`enlarge_weights`; the last row is the mean over the image.
     The component tree of the image is built once; each reconstruction is then two passes over it: up, the
     brightest survivor of the erosions in each component; down, the brightest level whose component has one.
     """
     height, width = image.shape
     count = height * width
+    n = ends.size - 1
     parent = _tree(image, order)
     level = np.empty(count)
     for k in range(count):
         level[k] = image[order[k] // width, order[k] % width]
-    result = np.empty((count, steps))
+    result = np.empty((n + 1, steps))
     eroded = image.copy()
     spare = np.empty((height, width))
     best = np.empty(count)
+    plane = np.empty(count)
     for step in range(steps):
         _erode_cross(eroded, spare)
         eroded, spare = spare, eroded
         flat = eroded.reshape(-1)
+        # By place in the order, so that only the parents are out of line.
         for k in range(count):
             best[k] = flat[order[k]]
         for k in range(count):
-            if best[k] > best[parent[k]]:
-                best[parent[k]] = best[k]
+            above = parent[k]
+            best[above] = max(best[above], best[k])
+        whole = 0.0
         for k in range(count - 1, -1, -1):
             value = min(best[k], level[k])
-            if parent[k] != k:
-                value = max(value, best[parent[k]])
+            above = parent[k]
+            value = value if above == k else max(value, best[above])
             best[k] = value
-            result[order[k], step] = value
+            plane[order[k]] = value
+            whole += value
+        result[n, step] = whole / count
+        for i in range(n):
+            total = 0.0
+            for k in range(ends[i], ends[i + 1]):
+                total += weight[k] * plane[index[k]]
+            result[i, step] = total
     return result
 
 
 @njit(cache=True)
-def enlarge_weights(pixels, offsets, box, width, shape, scale):
-    """How much each small pixel counts in each object when the small image is enlarged bilinearly.
+def enlarge_weights(rows, columns, offsets, box, shape, scale):
+    """How much each small pixel counts in each object's mean when the small image is enlarged bilinearly.
 
     Returns (small flat index int32 (W,), weight float64 (W,), offsets int64 (n + 1,)).
     """
@@ -164,9 +176,9 @@ def enlarge_weights(pixels, offsets, box, width, shape, scale):
     for i in range(n):
         room = 0
         if offsets[i + 1] > offsets[i]:
-            rows = int((box[i, 2] - 1) * scale[0]) - int(box[i, 0] * scale[0]) + 2
-            columns = int((box[i, 3] - 1) * scale[1]) - int(box[i, 1] * scale[1]) + 2
-            room = rows * columns
+            high = int((box[i, 2] - 1) * scale[0]) - int(box[i, 0] * scale[0]) + 2
+            wide = int((box[i, 3] - 1) * scale[1]) - int(box[i, 1] * scale[1]) + 2
+            room = high * wide
         ends[i + 1] = ends[i] + room
     index = np.zeros(ends[n], np.int32)
     weight = np.zeros(ends[n])
@@ -175,15 +187,14 @@ def enlarge_weights(pixels, offsets, box, width, shape, scale):
             continue
         first_y = int(box[i, 0] * scale[0])
         first_x = int(box[i, 1] * scale[1])
-        columns = int((box[i, 3] - 1) * scale[1]) - first_x + 2
+        wide = int((box[i, 3] - 1) * scale[1]) - first_x + 2
         for k in range(ends[i], ends[i + 1]):
             spot = k - ends[i]
-            index[k] = min(first_y + spot // columns, shape[0] - 1) * shape[1] + min(
-                first_x + spot % columns, shape[1] - 1
-            )
+            index[k] = min(first_y + spot // wide, shape[0] - 1) * shape[1] + min(first_x + spot % wide, shape[1] - 1)
+        share = 1.0 / (offsets[i + 1] - offsets[i])
         for k in range(offsets[i], offsets[i + 1]):
-            row = (pixels[k] // width) * scale[0]
-            column = (pixels[k] % width) * scale[1]
+            row = rows[k] * scale[0]
+            column = columns[k] * scale[1]
             # Rounding can put the last row or column a hair outside, where the enlarged image is 0.
             if row > shape[0] - 1 or column > shape[1] - 1:
                 continue
@@ -191,27 +202,12 @@ def enlarge_weights(pixels, offsets, box, width, shape, scale):
             x = int(column)
             fy = row - y
             fx = column - x
-            spot = ends[i] + (y - first_y) * columns + x - first_x
-            weight[spot] += (1 - fy) * (1 - fx)
+            spot = ends[i] + (y - first_y) * wide + x - first_x
+            weight[spot] += (1 - fy) * (1 - fx) * share
             if fx > 0:
-                weight[spot + 1] += (1 - fy) * fx
+                weight[spot + 1] += (1 - fy) * fx * share
             if fy > 0:
-                weight[spot + columns] += fy * (1 - fx)
+                weight[spot + wide] += fy * (1 - fx) * share
                 if fx > 0:
-                    weight[spot + columns + 1] += fy * fx
+                    weight[spot + wide + 1] += fy * fx * share
     return index, weight, ends
-
-
-@njit(cache=True)
-def weighted_means(images, index, weight, ends, area):
-    """Mean over each object of each enlarged image (Y * X, images), by :func:`enlarge_weights`; (n, images)."""
-    n = ends.size - 1
-    steps = images.shape[1]
-    result = np.zeros((n, steps))
-    for i in range(n):
-        for k in range(ends[i], ends[i + 1]):
-            for step in range(steps):
-                result[i, step] += weight[k] * images[index[k], step]
-        for step in range(steps):
-            result[i, step] = result[i, step] / area[i] if area[i] > 0 else np.nan
-    return result

@@ -1,7 +1,7 @@
 """Compiled loops for the intensity of one channel in every object of a compartment."""
 
 # Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
-# ruff: noqa: D401, PLR0915, PLR0917
+# ruff: noqa: D401, PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 
 __all__ = ["intensity", "intensity_columns"]
+
+_REORDER = {"reassoc", "nsz"}  # sums may be taken in any order, so that several pixels are added at once
 
 intensity_columns = (
     "IntegratedIntensity",
@@ -48,10 +50,13 @@ def _quantile(values, start, count, fraction):
 @njit(cache=True)
 def _median_deviation(values, start, count, median):
     """The same quantile of |value - median|, by merging the two sorted halves outwards from the median."""
-    right = start
     stop = start + count
+    # The median lies at or before the middle, so that few steps lead to it.
+    right = start + count // 2
     while right < stop and values[right] < median:
         right += 1
+    while right > start and values[right - 1] >= median:
+        right -= 1
     left = right - 1
     position = count * 0.5
     low = int(position)
@@ -75,12 +80,37 @@ def _median_deviation(values, start, count, median):
     return low_value
 
 
+@njit(cache=True, fastmath=_REORDER)
+def _weighted_sums(values, rows, columns):
+    """Sum of the values, and of the values times row and column."""
+    total = 0.0
+    mass_y = 0.0
+    mass_x = 0.0
+    for k in range(values.size):
+        value = np.float64(values[k])
+        total += value
+        mass_y += value * np.float64(rows[k])
+        mass_x += value * np.float64(columns[k])
+    return total, mass_y, mass_x
+
+
+@njit(cache=True, fastmath=_REORDER)
+def _squares(values, mean):
+    """Sum of the squared differences from the mean."""
+    squares = 0.0
+    for k in range(values.size):
+        gap = np.float64(values[k]) - mean
+        squares += gap * gap
+    return squares
+
+
 @njit(cache=True)
-def intensity(values, pixels, offsets, ordered, edge, width):
+def intensity(values, rows, columns, offsets, ordered, edge, edge_offsets, centre_y, centre_x):
     """The measures of ``intensity_columns`` and whether several pixels share the largest value, (n, 20).
 
-    ``values`` holds the channel at ``pixels``, ``ordered`` the same sorted inside each object, ``edge`` whether a
-    pixel is on its object's outline. Of several brightest pixels the first in reading order is named.
+    ``values`` holds the channel by pixel, ``ordered`` the same sorted inside each object, ``edge`` the places in
+    ``values`` of the outline pixels of object after object. Of several brightest pixels the first in reading order
+    is named.
     """
     n = offsets.size - 1
     result = np.full((n, 20), np.nan)
@@ -89,66 +119,38 @@ def intensity(values, pixels, offsets, ordered, edge, width):
         count = stop - start
         if count == 0:
             continue
-        total = 0.0
-        edge_total = 0.0
-        edge_count = 0
-        edge_low = np.inf
-        edge_high = -np.inf
-        sum_x = 0.0
-        sum_y = 0.0
-        mass_x = 0.0
-        mass_y = 0.0
-        high = ordered[stop - 1]
-        high_at = -1
-        for k in range(start, stop):
-            pixel = pixels[k]
-            value = np.float64(values[k])
-            y = pixel // width
-            x = pixel % width
-            total += value
-            sum_x += x
-            sum_y += y
-            mass_x += x * value
-            mass_y += y * value
-            if high_at < 0 and values[k] == high:
-                high_at = pixel
-            if edge[k]:
-                edge_count += 1
-                edge_total += value
-                edge_low = min(edge_low, value)
-                edge_high = max(edge_high, value)
-        mean = total / count
-        edge_mean = edge_total / edge_count if edge_count > 0 else np.nan
-        squares = 0.0
-        edge_squares = 0.0
-        for k in range(start, stop):
-            value = np.float64(values[k])
-            squares += (value - mean) ** 2
-            if edge[k]:
-                edge_squares += (value - edge_mean) ** 2
+        mine = values[start:stop]
+        total, mass_y, mass_x = _weighted_sums(mine, rows[start:stop], columns[start:stop])
         median = _quantile(ordered, start, count, 0.5)
+        high = ordered[stop - 1]
+        high_at = start
+        while values[high_at] != high:
+            high_at += 1
         result[i, 0] = total
-        result[i, 1] = mean
-        result[i, 2] = np.sqrt(squares / count)
+        result[i, 1] = total / count
+        result[i, 2] = np.sqrt(_squares(mine, total / count) / count)
         result[i, 3] = ordered[start]
         result[i, 4] = high
+        edge_count = edge_offsets[i + 1] - edge_offsets[i]
         if edge_count > 0:
+            outline = values[edge[edge_offsets[i] : edge_offsets[i + 1]]]
+            edge_total = 0.0
+            for value in outline:
+                edge_total += np.float64(value)
             result[i, 5] = edge_total
-            result[i, 6] = edge_mean
-            result[i, 7] = np.sqrt(edge_squares / edge_count)
-            result[i, 8] = edge_low
-            result[i, 9] = edge_high
+            result[i, 6] = edge_total / edge_count
+            result[i, 7] = np.sqrt(_squares(outline, edge_total / edge_count) / edge_count)
+            result[i, 8] = outline.min()
+            result[i, 9] = outline.max()
         if total != 0.0:
-            centre_x = mass_x / total
-            centre_y = mass_y / total
-            result[i, 10] = np.sqrt((sum_x / count - centre_x) ** 2 + (sum_y / count - centre_y) ** 2)
-            result[i, 15] = centre_x
-            result[i, 16] = centre_y
+            result[i, 15] = mass_x / total
+            result[i, 16] = mass_y / total
+            result[i, 10] = np.sqrt((centre_x[i] - result[i, 15]) ** 2 + (centre_y[i] - result[i, 16]) ** 2)
         result[i, 11] = _quantile(ordered, start, count, 0.25)
         result[i, 12] = median
         result[i, 13] = _median_deviation(ordered, start, count, median)
         result[i, 14] = _quantile(ordered, start, count, 0.75)
-        result[i, 17] = high_at % width
-        result[i, 18] = high_at // width
+        result[i, 17] = columns[high_at]
+        result[i, 18] = rows[high_at]
         result[i, 19] = 1.0 if count > 1 and ordered[stop - 2] == high else 0.0
     return result

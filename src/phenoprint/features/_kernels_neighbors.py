@@ -1,7 +1,7 @@
 """Compiled loops for the neighbours of each object."""
 
 # Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
-# ruff: noqa: D401, PLR1714
+# ruff: noqa: D401, PLR0917, PLR1714
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
 from __future__ import annotations
@@ -13,44 +13,44 @@ __all__ = ["closest", "contacts"]
 
 
 @njit(cache=True)
-def contacts(labels, edge, n):
-    """Pairs of objects that share a pixel side, and what part of each outline touches another object.
+def contacts(labels, edge, rows, columns, offsets, distance):
+    """How many other objects lie near each object, and what part of its outline is near another.
 
-    Returns (codes int64, one for each contact of pixels: label * (n + 1) + other; outline pixels (n,); those with
-    another object among their eight neighbours (n,)).
+    ``edge`` (Y, X) marks the outlines. Near is a pixel not farther than ``distance`` for the count, and half a
+    pixel more for the outline. Returns (objects near (n,); outline pixels (n,); those of them near another
+    object (n,)).
     """
     height, width = labels.shape
-    outline_count = np.zeros(n)
-    touch_count = np.zeros(n)
-    room = 0
-    for y in range(height):
-        for x in range(width):
-            room += edge[y, x]
-    codes = np.empty(4 * room, np.int64)
-    used = 0
-    for y in range(height):
-        for x in range(width):
-            label = labels[y, x]
-            if label == 0 or not edge[y, x]:
+    n = offsets.size - 1
+    near = np.zeros(n)
+    outline = np.zeros(n)
+    touched = np.zeros(n)
+    met = np.full(n + 1, -1, np.int64)
+    inner = distance * distance
+    outer = (distance + 0.5) * (distance + 0.5)
+    for i in range(n):
+        label = i + 1
+        for k in range(offsets[i], offsets[i + 1]):
+            y = rows[k]
+            x = columns[k]
+            if not edge[y, x]:
                 continue
-            outline_count[label - 1] += 1
+            outline[i] += 1
             touches = False
-            for dy in range(-1, 2):
-                for dx in range(-1, 2):
-                    v = y + dy
-                    u = x + dx
-                    if v < 0 or u < 0 or v >= height or u >= width:
-                        continue
+            for v in range(max(0, y - distance), min(height, y + distance + 1)):
+                for u in range(max(0, x - distance), min(width, x + distance + 1)):
                     other = labels[v, u]
                     if other == 0 or other == label:
                         continue
+                    gap = (v - y) * (v - y) + (u - x) * (u - x)
+                    if gap > outer:
+                        continue
                     touches = True
-                    if dy == 0 or dx == 0:
-                        codes[used] = np.int64(label) * (n + 1) + other
-                        used += 1
-            if touches:
-                touch_count[label - 1] += 1
-    return codes[:used], outline_count, touch_count
+                    if gap <= inner and met[other] != i:
+                        met[other] = i
+                        near[i] += 1
+            touched[i] += touches
+    return near, outline, touched
 
 
 @njit(cache=True)

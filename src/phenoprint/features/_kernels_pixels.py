@@ -6,6 +6,7 @@ numba's disk cache.
 """
 
 # Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# ruff: noqa: PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
 from __future__ import annotations
@@ -13,14 +14,26 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["distribute", "gather", "group_pixels", "inner_edge", "outline", "pick", "radix_order"]
+__all__ = [
+    "dense_ranks",
+    "distribute",
+    "enrol",
+    "gather",
+    "group_pixels",
+    "inner_edge",
+    "object_sums",
+    "outline",
+    "radix_order",
+    "rank_values",
+]
 
 
 @njit(cache=True)
 def group_pixels(labels, n):
     """Pixel indices grouped by label, in raster order inside each, with offsets and bounding boxes.
 
-    Returns (flat index int32 (P,), offsets int64 (n + 1,), box int32 (n, 4) as y0, x0, y1, x1 half open).
+    Returns (flat index, row and column int32 (P,) each; offsets int64 (n + 1,); box int32 (n, 4) as y0, x0, y1, x1
+    half open).
     """
     height, width = labels.shape
     offsets = np.zeros(n + 1, np.int64)
@@ -44,13 +57,18 @@ def group_pixels(labels, n):
     for i in range(n):
         place[i] = offsets[i]
     pixels = np.empty(offsets[n], np.int32)
+    rows = np.empty(offsets[n], np.int32)
+    columns = np.empty(offsets[n], np.int32)
     for y in range(height):
         for x in range(width):
             label = labels[y, x]
             if label > 0:
-                pixels[place[label - 1]] = y * width + x
-                place[label - 1] += 1
-    return pixels, offsets, box
+                spot = place[label - 1]
+                place[label - 1] = spot + 1
+                pixels[spot] = y * width + x
+                rows[spot] = y
+                columns[spot] = x
+    return pixels, rows, columns, offsets, box
 
 
 @njit(cache=True)
@@ -80,21 +98,29 @@ def outline(labels):
 
 
 @njit(cache=True)
-def inner_edge(labels, pixels):
-    """Whether each listed pixel has one of four neighbours that is not of its object; the border is no edge."""
+def inner_edge(labels, rows, columns, offsets):
+    """Places in the pixel list that have one of four neighbours not of their object; the image border is no edge.
+
+    Returns (place int32 (E,), offsets int64 (n + 1,)).
+    """
     height, width = labels.shape
-    edge = np.zeros(pixels.size, np.bool_)
-    for k in range(pixels.size):
-        y = pixels[k] // width
-        x = pixels[k] % width
-        label = labels[y, x]
-        edge[k] = (
-            (y > 0 and labels[y - 1, x] != label)
-            or (y < height - 1 and labels[y + 1, x] != label)
-            or (x > 0 and labels[y, x - 1] != label)
-            or (x < width - 1 and labels[y, x + 1] != label)
-        )
-    return edge
+    edge = np.empty(rows.size, np.int32)
+    ends = np.zeros(offsets.size, np.int64)
+    count = 0
+    for i in range(offsets.size - 1):
+        label = i + 1
+        for k in range(offsets[i], offsets[i + 1]):
+            y = rows[k]
+            x = columns[k]
+            edge[count] = k
+            count += (
+                (y > 0 and labels[y - 1, x] != label)
+                or (y < height - 1 and labels[y + 1, x] != label)
+                or (x > 0 and labels[y, x - 1] != label)
+                or (x < width - 1 and labels[y, x + 1] != label)
+            )
+        ends[i + 1] = count
+    return edge[:count].copy(), ends
 
 
 @njit(cache=True)
@@ -108,23 +134,48 @@ def gather(flat, pixels):
 
 
 @njit(cache=True)
-def radix_order(values, pixels):
-    """Pixel indices in ascending order of value, and the values so ordered; equals keep the order of ``pixels``.
+def enrol(pixels, offsets, owner, index, foreground, owners, rows):
+    """Add a compartment's pixel lists to the register of the field's foreground; returns how many pixels that has.
 
-    A radix sort on the bits of the float32 values: three passes, linear in the number of pixels.
+    ``index`` (Y * X) leads from a pixel to its row in ``foreground`` (the pixel) and ``owners`` (F, K): the object,
+    plus ``owner``, of each of the up to K compartments that hold the pixel. ``rows`` gets the row of every listed
+    pixel. All four are changed; what is free is -1.
+    """
+    count = 0
+    while count < foreground.size and foreground[count] >= 0:
+        count += 1
+    for i in range(offsets.size - 1):
+        for k in range(offsets[i], offsets[i + 1]):
+            f = index[pixels[k]]
+            if f < 0:
+                f = count
+                index[pixels[k]] = f
+                foreground[f] = pixels[k]
+                count += 1
+            rows[k] = f
+            j = 0
+            while owners[f, j] >= 0:
+                j += 1
+            owners[f, j] = owner + i
+    return count
+
+
+@njit(cache=True)
+def radix_order(values, pixels, order, keys, spare_order, spare_keys):
+    """Places in ``pixels`` in ascending order of value; equals keep their order.
+
+    A radix sort on the bits of the float32 values: three passes, linear in the number of pixels. The last four
+    arguments are room for it. Returns (places int32, values float32), both in that room.
     """
     count = pixels.size
     bits = values.view(np.uint32)
     sign = np.uint32(0x80000000)
-    keys = np.empty(count, np.uint32)
-    order = pixels.copy()
     for k in range(count):
+        order[k] = k
         key = bits[pixels[k]]
         if key == sign:  # minus zero sorts with zero
             key = np.uint32(0)
         keys[k] = ~key if key & sign else key | sign
-    spare_keys = np.empty(count, np.uint32)
-    spare_order = np.empty(count, np.int32)
     for shift in (np.uint32(0), np.uint32(11), np.uint32(22)):
         tally = np.zeros(2049, np.int64)
         for k in range(count):
@@ -147,38 +198,68 @@ def radix_order(values, pixels):
 
 
 @njit(cache=True)
-def distribute(order, ordered, stacked, starts, place):
-    """From the pixels ordered by value: each object's sorted values, and ranks inside each compartment.
-
-    ``stacked`` holds a column of labels a compartment (P, K), ``starts`` where each compartment begins in the
-    output and ``place`` (changed) where each of its objects begins, (K, n). Returns (sorted values, dense rank of
-    each pixel (P, K), largest rank of each compartment); ranks count the compartment's distinct values from 0.
-    """
-    kinds = stacked.shape[1]
-    result = np.empty(starts[kinds], np.float32)
-    ranks = np.empty(stacked.shape, np.int32)
-    last = np.zeros(kinds, np.float32)
-    top = np.full(kinds, -1, np.int64)
+def rank_values(order, values, codes):
+    """Fill ``codes`` with the dense rank, from 0, of each place's value, and return the largest; see radix_order."""
+    code = -1
+    last = np.float32(np.nan)
     for k in range(order.size):
-        pixel = order[k]
-        value = ordered[k]
-        for c in range(kinds):
-            label = stacked[pixel, c]
-            if label > 0:
-                if top[c] < 0 or value != last[c]:
-                    top[c] += 1
-                    last[c] = value
-                ranks[pixel, c] = top[c]
-                spot = place[c, label - 1]
-                place[c, label - 1] = spot + 1
-                result[starts[c] + spot] = value
-    return result, ranks, top
+        if values[k] != last:
+            code += 1
+            last = values[k]
+        codes[order[k]] = code
+    return code
 
 
 @njit(cache=True)
-def pick(ranks, column, pixels):
-    """One column of ``ranks`` at the listed pixels."""
-    result = np.empty(pixels.size, np.int32)
-    for k in range(pixels.size):
-        result[k] = ranks[pixels[k], column]
+def distribute(order, values, owners, place, ordered):
+    """Fill ``ordered`` with each owner's values in ascending order.
+
+    ``order`` indexes the rows of ``owners`` (see :func:`enrol`) by ascending value, ``place`` (changed) holds where
+    each owner's values begin.
+    """
+    for k in range(order.size):
+        for j in range(owners.shape[1]):
+            owner = owners[order[k], j]
+            if owner < 0:
+                break
+            spot = place[owner]
+            ordered[spot] = values[k]
+            place[owner] = spot + 1
+
+
+@njit(cache=True)
+def dense_ranks(codes, rows):
+    """Ranks of the listed pixels among themselves, (C, P), and the largest of each channel, (C,).
+
+    ``codes`` holds the ranks of each channel among more pixels (C, F), ``rows`` where the listed ones stand there;
+    what is missing between the codes is closed up.
+    """
+    channels = codes.shape[0]
+    ranks = np.empty((channels, rows.size), np.int32)
+    tops = np.full(channels, -1, np.int64)
+    table = np.empty(codes.shape[1], np.int32)
+    for c in range(channels):
+        table[:] = 0
+        for k in range(rows.size):
+            table[codes[c, rows[k]]] = 1
+        top = -1
+        for code in range(table.size):
+            top += table[code]
+            table[code] = top
+        for k in range(rows.size):
+            ranks[c, k] = table[codes[c, rows[k]]]
+        tops[c] = top
+    return ranks, tops
+
+
+@njit(cache=True, fastmath={"reassoc", "nsz"})
+def object_sums(values, offsets):
+    """Sum of every channel over the pixels of each object, (C, n)."""
+    result = np.zeros((values.shape[0], offsets.size - 1))
+    for c in range(values.shape[0]):
+        for i in range(offsets.size - 1):
+            total = 0.0
+            for k in range(offsets[i], offsets[i + 1]):
+                total += np.float64(values[c, k])
+            result[c, i] = total
     return result

@@ -47,7 +47,7 @@ def _spread(distance, inside, rows, stride):
 
 
 @njit(cache=True)
-def radial_bins(distance2, pixels, offsets, box, width, centres, bins):
+def radial_bins(distance2, pixels, rows, columns, offsets, box, width, centres, bins):
     """Ring and wedge of every pixel as ring * 8 + wedge, or -1 where no way leads from the centre, int32 (P,).
 
     ``distance2`` is the squared distance to the edge, ``centres`` the flat index of each object's centre.
@@ -64,25 +64,24 @@ def radial_bins(distance2, pixels, offsets, box, width, centres, bins):
         start, stop = offsets[i], offsets[i + 1]
         if start == stop:
             continue
-        rows = box[i, 2] - box[i, 0] + 2
+        height = box[i, 2] - box[i, 0] + 2
         stride = box[i, 3] - box[i, 1] + 2
-        for k in range(rows * stride):
+        for k in range(height * stride):
             distance[k] = np.inf
             inside[k] = False
         for k in range(start, stop):
-            y = pixels[k] // width - box[i, 0] + 1
-            inside[y * stride + pixels[k] % width - box[i, 1] + 1] = True
+            inside[(rows[k] - box[i, 0] + 1) * stride + columns[k] - box[i, 1] + 1] = True
         centre_y = centres[i] // width
         centre_x = centres[i] % width
         distance[(centre_y - box[i, 0] + 1) * stride + centre_x - box[i, 1] + 1] = 0.0
-        _spread(distance, inside, rows, stride)
+        _spread(distance, inside, height, stride)
         for k in range(start, stop):
-            y = pixels[k] // width
-            x = pixels[k] % width
+            y = rows[k]
+            x = columns[k]
             from_centre = distance[(y - box[i, 0] + 1) * stride + x - box[i, 1] + 1]
             if from_centre == np.inf:
                 continue
-            part = from_centre / (from_centre + np.sqrt(distance2[pixels[k]]) + 0.001)
+            part = from_centre / (from_centre + np.sqrt(np.float64(distance2[pixels[k]])) + 0.001)
             ring = min(int(part * bins), bins)
             wedge = int(y > centre_y) + 2 * int(x > centre_x) + 4 * int(abs(y - centre_y) > abs(x - centre_x))
             result[k] = ring * 8 + wedge

@@ -13,16 +13,16 @@ __all__ = ["euler_numbers", "moments", "perimeters", "radius_statistics", "squar
 
 
 @njit(cache=True)
-def _power_table(pixels, start, stop, width, corner_y, corner_x, mean_y, mean_x, out):
+def _power_table(rows, columns, start, stop, corner_y, corner_x, mean_y, mean_x, out):
     """Sums of y**p * x**q for p, q up to 3 about a point given from the box corner; y joins once a row."""
     row = np.zeros(4)
     k = start
     while k < stop:
-        line = pixels[k] // width
+        line = rows[k]
         for q in range(4):
             row[q] = 0.0
-        while k < stop and pixels[k] // width == line:
-            x = (pixels[k] - line * width - corner_x) - mean_x
+        while k < stop and rows[k] == line:
+            x = (columns[k] - corner_x) - mean_x
             row[0] += 1.0
             row[1] += x
             row[2] += x * x
@@ -37,7 +37,7 @@ def _power_table(pixels, start, stop, width, corner_y, corner_x, mean_y, mean_x,
 
 
 @njit(cache=True)
-def moments(pixels, offsets, box, width):
+def moments(rows, columns, offsets, box):
     """Spatial moments about the box corner and central moments, both (n, 4, 4) as [y power, x power]."""
     n = offsets.size - 1
     spatial = np.zeros((n, 4, 4))
@@ -46,10 +46,10 @@ def moments(pixels, offsets, box, width):
         start, stop = offsets[i], offsets[i + 1]
         if start == stop:
             continue
-        _power_table(pixels, start, stop, width, box[i, 0], box[i, 1], 0.0, 0.0, spatial[i])
+        _power_table(rows, columns, start, stop, box[i, 0], box[i, 1], 0.0, 0.0, spatial[i])
         mean_y = spatial[i, 1, 0] / spatial[i, 0, 0]
         mean_x = spatial[i, 0, 1] / spatial[i, 0, 0]
-        _power_table(pixels, start, stop, width, box[i, 0], box[i, 1], mean_y, mean_x, central[i])
+        _power_table(rows, columns, start, stop, box[i, 0], box[i, 1], mean_y, mean_x, central[i])
     return spatial, central
 
 
@@ -148,28 +148,24 @@ def squared_distance(labels):
     envelopes of Felzenszwalb and Huttenlocher (2012) inside each run of equal labels.
     """
     height, width = labels.shape
-    far = np.int64(1 << 40)
-    column = np.zeros((height, width), np.int64)
-    for x in range(width):
-        run = far
-        for y in range(height):
+    far = np.int32(1 << 28)
+    column = np.empty((height, width), np.int32)
+    for y in range(height):
+        for x in range(width):
             if labels[y, x] == 0:
-                run = 0
-                continue
-            if y > 0 and labels[y, x] != labels[y - 1, x]:
-                run = 0
-            run += 1
-            column[y, x] = run
-        run = far
-        for y in range(height - 1, -1, -1):
-            if labels[y, x] == 0:
-                run = 0
-                continue
-            if y < height - 1 and labels[y, x] != labels[y + 1, x]:
-                run = 0
-            run += 1
-            column[y, x] = min(column[y, x], run)
-    result = np.zeros((height, width), np.float64)
+                column[y, x] = 0
+            elif y == 0:
+                column[y, x] = far
+            else:
+                column[y, x] = column[y - 1, x] + 1 if labels[y, x] == labels[y - 1, x] else 1
+    run = np.full(width, far, np.int32)
+    for y in range(height - 1, -1, -1):
+        for x in range(width):
+            if y < height - 1:
+                run[x] = run[x] + 1 if labels[y, x] == labels[y + 1, x] else 1
+            column[y, x] = min(column[y, x], run[x])
+    # Whole numbers, exact in single precision for distances of up to 4096 pixels.
+    result = np.zeros((height, width), np.float32)
     spot = np.empty(width + 2, np.int64)
     level = np.empty(width + 2, np.float64)
     cut = np.empty(width + 3, np.float64)
@@ -191,7 +187,7 @@ def squared_distance(labels):
                         reach = column[y, u]
                         if reach >= far:
                             continue
-                        height_u = float(reach * reach)
+                        height_u = float(reach) * float(reach)
                     start = -1e18
                     while top >= 0:
                         start = ((height_u + u * u) - (level[top] + spot[top] * spot[top])) / (2.0 * (u - spot[top]))
@@ -239,7 +235,7 @@ def _select(values, left, right, place):
 
 
 @njit(cache=True)
-def radius_statistics(distance2, pixels, offsets, height, width):
+def radius_statistics(distance2, pixels, rows, columns, offsets, height, width):
     """Largest, mean and median distance to the edge of each object, (n, 3); the image border is an edge too."""
     n = offsets.size - 1
     result = np.full((n, 3), np.nan)
@@ -252,10 +248,10 @@ def radius_statistics(distance2, pixels, offsets, height, width):
         high = 0.0
         for k in range(count):
             pixel = pixels[offsets[i] + k]
-            y = pixel // width
-            x = pixel - y * width
+            y = rows[offsets[i] + k]
+            x = columns[offsets[i] + k]
             border = float(min(min(y + 1, height - y), min(x + 1, width - x)))
-            values[k] = np.sqrt(min(distance2[pixel], border * border))
+            values[k] = np.sqrt(min(np.float64(distance2[pixel]), border * border))
             total += values[k]
             high = max(high, values[k])
         low_middle = _select(values, np.int64(0), count - 1, (count - 1) // 2)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.features._context import Field, Objects
 from phenoprint.features.family import Definition, FeatureFamily, register_family
 
 __all__ = ["Correlation"]
 
-# Measure, column of the kernel for (first, second), column for (second, first) where the measure has a direction.
-_COLUMNS = (
-    ("Correlation", 0, None),
-    ("Overlap", 1, None),
-    ("K", 2, 3),
-    ("Manders", 4, 5),
-    ("RWC", 6, 7),
-    ("Costes", 8, 9),
-)
+# Column of the kernel of each measure for (first, second), and for (second, first) where it has a direction.
+_COLUMNS = {
+    "Correlation": (0,),
+    "Overlap": (2,),
+    "K": (3, 4),
+    "Manders": (5, 6),
+    "RWC": (7, 8),
+    "Costes": (9, 10),
+}
+_SLOPE = 1
+_NO_RANKS = (np.zeros((0, 0), np.int32), np.zeros(0, np.int64))
 
 
 @register_family
@@ -35,8 +38,8 @@ class Correlation(FeatureFamily):
     threshold_percent
         Pixels below this percentage of the object's largest value do not count as stained (all but Pearson and
         Costes).
-    pearson_only
-        Leave out the colocalization coefficients.
+    measures
+        Which of ``"Correlation"`` (Pearson), ``"Overlap"``, ``"K"``, ``"Manders"``, ``"RWC"`` and ``"Costes"``.
     """
 
     name: ClassVar[str] = "correlation"
@@ -56,48 +59,74 @@ class Correlation(FeatureFamily):
             "Manders' share weighted by how near the ranks of the two channels are; ranks over all objects' pixels"
         ),
         "Correlation_Costes": Definition(
-            "Manders' share with the thresholds that Costes' regression on the whole image gives"
+            "Manders' share with the thresholds that Costes' regression on the whole image gives",
+            "1",
+            "NULL where an image is constant and no line can be drawn; CellProfiler writes 0 or NaN",
         ),
     }
 
+    image_definitions: ClassVar[Mapping[str, Definition]] = {
+        "Correlation_Slope": Definition("slope of the least-squares line of the second channel over the first"),
+        "Correlation_Correlation": Definition("Pearson correlation of two channels over the image"),
+    }
+
     threshold_percent: float = 15.0
-    pearson_only: bool = False
+    measures: tuple[str, ...] = tuple(_COLUMNS)
+
+    def __post_init__(self) -> None:
+        for measure in self.measures:
+            if measure not in _COLUMNS:
+                raise UnknownNameError("correlation measure", measure, _COLUMNS)
+        if not 0 <= self.threshold_percent <= 100:
+            raise UsageError(f"the threshold lies in 0 to 100 percent, not {self.threshold_percent}")
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
         """Measure every pair of channels; see :meth:`FeatureFamily.measure`."""
+        ranks = objects.ranks if "RWC" in self.measures else _NO_RANKS
+        table = self._table(objects.field, objects.values, objects.offsets, ranks, strict=False)
+        return {name: table[:, p, column] for name, p, column in self._columns(objects.field)}
+
+    def measure_image(self, field: Field) -> dict[str, float]:
+        """Measure every pair of whole channels, with the slope; see :meth:`FeatureFamily.measure_image`."""
+        ranks = field.ranks if "RWC" in self.measures else _NO_RANKS
+        table = self._table(field, field.flat, field.frame.offsets, ranks, strict=True)[0]
+        result = {name: float(table[p, column]) for name, p, column in self._columns(field)}
+        for p, (a, b) in enumerate(field.channel_pairs):
+            result[f"Correlation_Slope_{field.channels[a]}_{field.channels[b]}"] = float(table[p, _SLOPE])
+        return result
+
+    def _table(
+        self,
+        field: Field,
+        values: npt.NDArray[np.float32],
+        offsets: npt.NDArray[np.int64],
+        ranks: tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]],
+        *,
+        strict: bool,
+    ) -> npt.NDArray[np.float64]:
         from phenoprint.features._kernels_correlation import colocalization
 
-        result: dict[str, npt.NDArray[np.float64]] = {}
-        no_ranks = np.zeros(objects.values.shape[1], np.int32)
-        no_cut = np.full(2, np.nan)
-        for a, b in objects.channel_pairs:
-            first, second = objects.channels[a], objects.channels[b]
-            if self.pearson_only:
-                ranks = ((no_ranks, 0), (no_ranks, 0))
-                cut = no_cut
-            else:
-                ranks = (objects.ranks(a), objects.ranks(b))
-                cut = objects.field.shared(("costes", a, b), _costes)
-            table = colocalization(
-                objects.values[a],
-                objects.values[b],
-                objects.offsets,
-                ranks[0][0],
-                ranks[1][0],
-                max(ranks[0][1], ranks[1][1]) + 1,
-                self.threshold_percent / 100.0,
-                cut,
-            )
-            for measure, forward, backward in _COLUMNS[: 1 if self.pearson_only else None]:
-                result[f"Correlation_{measure}_{first}_{second}"] = table[:, forward]
-                if backward is not None:
-                    result[f"Correlation_{measure}_{second}_{first}"] = table[:, backward]
-        return result
+        pairs = field.channel_pairs
+        cuts = np.zeros((0, 2))
+        if "Costes" in self.measures and len(pairs):
+            cuts = np.array([field.shared(("costes", int(a), int(b)), _costes) for a, b in pairs])
+        overlap = not {"Overlap", "K", "Manders"}.isdisjoint(self.measures)
+        return np.asarray(colocalization(values, offsets, pairs, self.threshold_percent, overlap, *ranks, cuts, strict))
+
+    def _columns(self, field: Field) -> Iterator[tuple[str, int, int]]:
+        """Name, place of the pair and column in the table of every feature."""
+        for p, (a, b) in enumerate(field.channel_pairs):
+            first, second = field.channels[a], field.channels[b]
+            for measure in self.measures:
+                forward, *backward = _COLUMNS[measure]
+                yield f"Correlation_{measure}_{first}_{second}", p, forward
+                if backward:
+                    yield f"Correlation_{measure}_{second}_{first}", p, backward[0]
 
 
 def _costes(field: Field, key: tuple[object, ...]) -> npt.NDArray[np.float64]:
     """Costes' thresholds of two channels on the whole image, ``(2,)``."""
-    from phenoprint.features._kernels_correlation import costes_threshold
+    from phenoprint.features._kernels_costes import costes_threshold
 
     first, second = (field.flat[int(str(c))] for c in key[1:])
     return np.asarray(costes_threshold(first, second, field.levels))

@@ -38,6 +38,7 @@ def feature_dictionary(
     *,
     preset: str = "cell-painting-full",
     families: Sequence[FeatureFamily] | None = None,
+    image: bool = False,
 ) -> pl.DataFrame:
     """Describe every feature that :func:`measure` returns for these channels.
 
@@ -49,14 +50,17 @@ def feature_dictionary(
         Name of a choice of families.
     families
         Families with their parameters, in place of a preset.
+    image
+        Describe what :func:`measure_image` returns instead; the compartment is then ``"Image"``.
 
     Returns
     -------
     polars.DataFrame
         One row a feature, in the order of the columns: ``feature``, ``compartment``, ``family``, ``measure``,
         ``channel`` (``"DNA"``, ``"DNA,ER"`` for a pair, NULL for none), ``parameters`` (what follows in the name),
-        ``unit``, ``version``, ``alias``, ``description`` (one line), ``source``, ``difference`` (how the value
-        knowingly differs from CellProfiler's, NULL where it does not).
+        ``unit``, ``version``, ``alias`` (what other versions of CellProfiler call it, where they do not agree),
+        ``description`` (one line), ``source``, ``difference`` (how the value knowingly differs from CellProfiler's,
+        NULL where it does not).
 
     Raises
     ------
@@ -75,20 +79,25 @@ def feature_dictionary(
     # Names depend on compartment, channels and parameters only: a field without objects has them all.
     empty = np.zeros((8, 8), np.int32)
     field = prepare_field(np.zeros((len(channels), 8, 8), np.float32), {"Nuclei": empty, "Cells": empty}, channels)
-    rows = [
-        _row(objects.compartment, name, family, channels)
-        for objects in field.compartments.values()
-        for family in chosen
-        for name in family.measure(objects)
-    ]
+    if image:
+        rows = [_row("Image", name, family, channels) for family in chosen for name in family.measure_image(field)]
+    else:
+        rows = [
+            _row(objects.compartment, name, family, channels)
+            for objects in field.compartments.values()
+            for family in chosen
+            for name in family.measure(objects)
+        ]
     field.close()
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
 def _row(compartment: str, name: str, family: FeatureFamily, channels: Sequence[str]) -> tuple[str | None, ...]:
-    keys = [key for key in family.definitions if name == key or name.startswith(f"{key}_")]
+    definitions = {**family.definitions, **(family.image_definitions if compartment == "Image" else {})}
+    keys = [key for key in definitions if name == key or name.startswith(f"{key}_")]
     key = max(keys, key=len, default="_".join(name.split("_")[:2]))
-    definition = family.definitions.get(key, Definition(""))
+    definition = definitions.get(key, Definition(""))
+    alias = family.alias(name)
     group, _, measure = key.partition("_")
     found, parameters = _split(name[len(key) :].lstrip("_"), channels)
     return (
@@ -100,7 +109,7 @@ def _row(compartment: str, name: str, family: FeatureFamily, channels: Sequence[
         "_".join(parameters) or None,
         definition.unit,
         family.version,
-        None,
+        f"{compartment}_{alias}" if alias else None,
         definition.text or None,
         family.source or None,
         definition.difference,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.features._context import Objects
+from phenoprint.features._context import Field, Objects
 
 __all__ = ["Definition", "FeatureFamily", "families", "get_family", "register_family"]
 
@@ -42,8 +42,9 @@ class Definition:
 class FeatureFamily(ABC):
     """A group of measurements of every object of one compartment.
 
-    A family is a frozen dataclass whose fields are its parameters. It has one method to write, :meth:`measure`.
-    Third parties register theirs through the entry-point group ``phenoprint.features``.
+    A family is a frozen dataclass whose fields are its parameters. It has one method to write, :meth:`measure`, and
+    may have :meth:`measure_image`.
+    Third parties register theirs through the entry-point group ``phenoprint.features``, under the same name.
     """
 
     name: ClassVar[str]
@@ -57,6 +58,9 @@ class FeatureFamily(ABC):
 
     definitions: ClassVar[Mapping[str, Definition]] = {}
     """What each measure is, by ``Family_Measure`` without channel and parameters, such as ``"AreaShape_Area"``."""
+
+    image_definitions: ClassVar[Mapping[str, Definition]] = {}
+    """The same for what :meth:`measure_image` gives, where it differs."""
 
     @abstractmethod
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
@@ -74,6 +78,32 @@ class FeatureFamily(ABC):
             where a value is undefined. The names depend on the compartment, the channels and the parameters only,
             never on the pixels, so that a field without objects has the same columns.
         """
+
+    def alias(self, name: str) -> str | None:  # noqa: ARG002 - for families whose names changed
+        """Return what other versions of CellProfiler call a feature of this family, or None where they agree.
+
+        Parameters
+        ----------
+        name
+            Feature name without compartment.
+        """
+        return None
+
+    def measure_image(self, field: Field) -> dict[str, float]:  # noqa: ARG002 - for families that measure images
+        """Measure the whole image; nothing, unless a family says otherwise.
+
+        Parameters
+        ----------
+        field
+            The field, with its channels, its compartments and shared intermediate results.
+
+        Returns
+        -------
+        dict
+            Feature name without ``Image_`` (``"Correlation_Slope_DNA_ER"``) to value, NaN where it is undefined. The
+            names depend on the channels and the parameters only.
+        """
+        return {}
 
 
 def register_family(family: type[FeatureFamily]) -> type[FeatureFamily]:
@@ -106,8 +136,23 @@ def families() -> dict[str, type[FeatureFamily]]:
 
     for point in entry_points(group=_GROUP):
         if point.name not in _REGISTRY:
-            register_family(point.load())
+            register_family(_load(point))
     return dict(sorted(_REGISTRY.items()))
+
+
+def _load(point: EntryPoint) -> type[FeatureFamily]:
+    """Load a third party's family and check what it is."""
+    where = f"entry point {point.name!r} of {point.dist.name if point.dist else 'an unknown package'}"
+    try:
+        found = point.load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{where} in group {_GROUP!r} cannot be loaded: {error}; repair or remove it") from error
+    if not (isinstance(found, type) and issubclass(found, FeatureFamily) and getattr(found, "name", "") == point.name):
+        raise UsageError(
+            f"{where} in group {_GROUP!r} leads to {found!r}; it must be a subclass of FeatureFamily whose `name` is "
+            f"{point.name!r}"
+        )
+    return found
 
 
 def get_family(name: str) -> type[FeatureFamily]:

@@ -38,6 +38,9 @@ class Granularity(FeatureFamily):
     definitions: ClassVar[Mapping[str, Definition]] = {
         "Granularity": Definition("share of the object's mean intensity lost at the k-th erosion", "%"),
     }
+    image_definitions: ClassVar[Mapping[str, Definition]] = {
+        "Granularity": Definition("share of the image's mean intensity over background lost at the k-th erosion", "%"),
+    }
 
     subsample: float = 0.25
     background_subsample: float = 0.25
@@ -54,38 +57,42 @@ class Granularity(FeatureFamily):
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
         """Measure every channel; see :meth:`FeatureFamily.measure`."""
-        from phenoprint.features._kernels_granularity import enlarge_weights, weighted_means
+        place = list(objects.field.compartments).index(objects.compartment) * objects.n
+        area = np.where(objects.area > 0, objects.area, np.nan)
+        result = {}
+        for c, channel in enumerate(objects.channels):
+            means, _ = objects.field.shared((self, c), self._spectrum)
+            start = objects.sums[c] / area
+            floor = np.maximum(start, np.finfo(np.float64).eps)
+            means = means[place : place + objects.n]
+            lost = (np.column_stack([start, means[:, :-1]]) - means) * 100 / floor[:, None]
+            for k in range(self.length):
+                result[f"Granularity_{k + 1}_{channel}"] = lost[:, k]
+        return result
 
-        shape = np.array(objects.field.shape, np.int64)
-        small = (shape * self.subsample).astype(np.int64) if self.subsample < 1 else shape
-        lost = np.full((len(objects.channels), objects.n, self.length), np.nan)
-        if small.min() >= 2 and objects.n:
-            scale = (small - 1) / (shape - 1)
-            index, weight, ends = enlarge_weights(
-                objects.pixels, objects.offsets, objects.box, objects.width, small, scale
-            )
-            owner = np.repeat(np.arange(objects.n), np.diff(objects.offsets))
-            area = np.where(objects.area > 0, objects.area, np.nan)
-            for c in range(len(objects.channels)):
-                images = objects.field.shared((self, c), self._spectrum)
-                means = weighted_means(images, index, weight, ends, objects.area)
-                start = np.bincount(owner, objects.values[c], objects.n) / area
-                before = np.column_stack([start, means[:, :-1]])
-                floor = np.maximum(start, np.finfo(np.float64).eps)
-                lost[c] = (before - means) * 100 / floor[:, None]
-        return {
-            f"Granularity_{k + 1}_{channel}": np.ascontiguousarray(lost[c, :, k])
-            for c, channel in enumerate(objects.channels)
-            for k in range(self.length)
-        }
+    def measure_image(self, field: Field) -> dict[str, float]:
+        """Measure every whole channel; see :meth:`FeatureFamily.measure_image`."""
+        result = {}
+        for c, channel in enumerate(field.channels):
+            means, start = field.shared((self, c), self._spectrum)
+            lost = (np.append(start, means[-1, :-1]) - means[-1]) * 100 / max(start, np.finfo(np.float64).eps)
+            for k in range(self.length):
+                result[f"Granularity_{k + 1}_{channel}"] = float(lost[k])
+        return result
 
-    def _spectrum(self, field: Field, key: tuple[object, ...]) -> npt.NDArray[np.float64]:
-        """Reconstructions of one channel after each erosion, ``(y * x, length)`` at the small size."""
+    def _spectrum(self, field: Field, key: tuple[object, ...]) -> tuple[npt.NDArray[np.float64], float]:
+        """Means of one channel after each erosion over every object and over the image, and that before.
+
+        The means are ``(objects of all compartments + 1, length)``; NaN where the image is too small to be shrunk.
+        """
         from phenoprint.features._kernels_granularity import disk_filter, resample, spectrum
 
+        shape = np.array(field.shape)
+        if (shape * self.subsample).astype(int).min() < 2:
+            return np.full((len(field.compartments) * field.n + 1, self.length), np.nan), np.nan
         image = field.flat[int(str(key[1]))].reshape(field.shape).astype(np.float64)
         if self.subsample < 1:
-            size = (np.array(image.shape) * self.subsample).astype(int)
+            size = (shape * self.subsample).astype(int)
             image = resample(image, *(np.arange(k) / self.subsample for k in size))
         back = image
         if self.background_subsample < 1:
@@ -99,5 +106,27 @@ class Granularity(FeatureFamily):
             )
             back = resample(back, rows, columns)
         image = np.maximum(image - back, 0.0)
-        order = np.argsort(-image.reshape(-1), kind="stable").astype(np.int32)
-        return np.asarray(spectrum(image, order, self.length))
+        order = np.argsort(-image.reshape(-1)).astype(np.int32)
+        index, weight, ends = field.shared((self, "weights"), self._weights)
+        return np.asarray(spectrum(image, order, self.length, index, weight, ends)), float(image.mean())
+
+    def _weights(
+        self, field: Field, _key: tuple[object, ...]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Weights of the small pixels in the mean of every object, compartment after compartment."""
+        from phenoprint.features._kernels_granularity import enlarge_weights
+
+        shape = np.array(field.shape, np.int64)
+        small = (shape * self.subsample).astype(np.int64)
+        scale = (small - 1) / (shape - 1)
+        parts = [
+            enlarge_weights(each.rows, each.columns, each.offsets, each.box, small, scale)
+            for each in field.compartments.values()
+        ]
+        before = np.cumsum([0] + [ends[-1] for _, _, ends in parts])
+        ends = np.concatenate([[0], *(ends[1:] + start for (_, _, ends), start in zip(parts, before, strict=False))])
+        return (
+            np.concatenate([index for index, _, _ in parts]),
+            np.concatenate([weight for _, weight, _ in parts]),
+            ends,
+        )

@@ -9,10 +9,25 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from phenoprint.features._context import Objects
+from phenoprint.features._context import Field, Objects
 from phenoprint.features.family import Definition, FeatureFamily, register_family
 
 __all__ = ["Intensity"]
+
+
+_IMAGE = {
+    "TotalIntensity": Definition("sum of the intensities of the image", "intensity"),
+    "MeanIntensity": Definition("mean intensity of the image", "intensity"),
+    "MedianIntensity": Definition("median intensity of the image", "intensity"),
+    "StdIntensity": Definition("standard deviation (population) of the image's intensities", "intensity"),
+    "MADIntensity": Definition("median absolute deviation from the median of the image", "intensity"),
+    "MaxIntensity": Definition("largest intensity in the image", "intensity"),
+    "MinIntensity": Definition("smallest intensity in the image", "intensity"),
+    "TotalArea": Definition("number of pixels of the image", "px^2"),
+    "PercentMaximal": Definition("share of pixels at the largest intensity of the image", "%"),
+    "LowerQuartileIntensity": Definition("intensity a quarter of the image's pixels lie below", "intensity"),
+    "UpperQuartileIntensity": Definition("intensity a quarter of the image's pixels lie above", "intensity"),
+}
 
 
 @register_family
@@ -28,7 +43,7 @@ class Intensity(FeatureFamily):
     """
 
     name: ClassVar[str] = "intensity"
-    source: ClassVar[str] = "CellProfiler 4.2.8 MeasureObjectIntensity"
+    source: ClassVar[str] = "CellProfiler 4.2.8 MeasureObjectIntensity, MeasureImageIntensity"
     definitions: ClassVar[Mapping[str, Definition]] = {
         "Intensity_IntegratedIntensity": Definition("sum of the intensities of the object's pixels", "intensity"),
         "Intensity_MeanIntensity": Definition("mean intensity of the object's pixels", "intensity"),
@@ -55,6 +70,8 @@ class Intensity(FeatureFamily):
         "Location_MaxIntensity_Z": Definition("plane of the brightest pixel: 0 in two dimensions", "px"),
     }
 
+    image_definitions: ClassVar[Mapping[str, Definition]] = {f"Intensity_{name}": d for name, d in _IMAGE.items()}
+
     exact_ties: bool = True
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
@@ -62,11 +79,20 @@ class Intensity(FeatureFamily):
         from phenoprint.features._kernels_intensity import intensity, intensity_columns
         from phenoprint.features._kernels_pixels import inner_edge
 
-        edge = inner_edge(objects.labels, objects.pixels)
+        edge, edge_offsets = inner_edge(objects.labels, objects.rows, objects.columns, objects.offsets)
+        y, x = objects.centre
         result: dict[str, npt.NDArray[np.float64]] = {}
         for c, channel in enumerate(objects.channels):
             table = intensity(
-                objects.values[c], objects.pixels, objects.offsets, objects.ordered(c), edge, objects.width
+                objects.values[c],
+                objects.rows,
+                objects.columns,
+                objects.offsets,
+                objects.ordered[c],
+                edge,
+                edge_offsets,
+                y,
+                x,
             )
             for k, column in enumerate(intensity_columns):
                 group = "Location" if column.endswith(("_X", "_Y")) else "Intensity"
@@ -78,3 +104,11 @@ class Intensity(FeatureFamily):
             for column in ("CenterMassIntensity_Z", "MaxIntensity_Z"):
                 result[f"Location_{column}_{channel}"] = np.zeros(objects.n)
         return result
+
+    def measure_image(self, field: Field) -> dict[str, float]:
+        """Measure every whole channel; see :meth:`FeatureFamily.measure_image`."""
+        return {
+            f"Intensity_{name}_{channel}": values[name]
+            for channel, values in zip(field.channels, field.statistics, strict=True)
+            for name in _IMAGE
+        }

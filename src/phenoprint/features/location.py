@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from phenoprint.features._context import Objects
+from phenoprint.features._context import COMPARTMENTS, Field, Objects
 from phenoprint.features.family import Definition, FeatureFamily, register_family
 
 __all__ = ["Location"]
@@ -30,6 +30,13 @@ class Location(FeatureFamily):
         "Parent_Cells": Definition("number of the cell the cytoplasm belongs to"),
         "Parent_Nuclei": Definition("number of the nucleus the cytoplasm surrounds"),
     }
+    image_definitions: ClassVar[Mapping[str, Definition]] = {
+        f"Count_{kind}": Definition(f"number of {kind.lower()} in the image", "count") for kind in COMPARTMENTS
+    }
+
+    def alias(self, name: str) -> str | None:
+        """Return the name that MeasureObjectSizeShape gives the centroid."""
+        return name.replace("Location_", "AreaShape_") if name.startswith("Location_Center_") else None
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
         """Measure one compartment; see :meth:`FeatureFamily.measure`."""
@@ -44,3 +51,7 @@ class Location(FeatureFamily):
         elif "Cytoplasm" in others:
             result["Children_Cytoplasm_Count"] = (others["Cytoplasm"].area > 0).astype(np.float64)
         return result
+
+    def measure_image(self, field: Field) -> dict[str, float]:
+        """Count the objects; see :meth:`FeatureFamily.measure_image`."""
+        return {f"Count_{name}": float((each.area > 0).sum()) for name, each in field.compartments.items()}

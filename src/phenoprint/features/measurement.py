@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from phenoprint.features._compilation import announce_compilation
+from phenoprint.features._context import Field
 from phenoprint.features._prepare import prepare_field
 from phenoprint.features.family import FeatureFamily
 from phenoprint.features.presets import preset_families
 
-__all__ = ["measure", "warm_up"]
+__all__ = ["measure", "measure_field", "measure_image", "warm_up"]
 
 
 def measure(
@@ -56,8 +58,9 @@ def measure(
 
     Notes
     -----
-    The first call in a fresh installation compiles the kernels, some ten seconds; they are kept on disk. Call
-    :func:`warm_up` once before starting worker processes.
+    The first call in a fresh installation compiles the kernels, which takes up to half a minute, and says so to the
+    logger ``phenoprint.features`` (level INFO); they are kept on disk. Call :func:`warm_up` once before starting worker
+    processes.
 
     Examples
     --------
@@ -67,23 +70,130 @@ def measure(
     >>> frame["Cells_AreaShape_Area"].to_list(), frame["Cytoplasm_AreaShape_Area"].to_list()
     ([16.0], [None])
     """
+    field, chosen = _begin(pixels, labels, channels, preset, families)
+    cells = _measure_objects(field, chosen)
+    field.close()
+    return cells
+
+
+def measure_image(
+    pixels: npt.NDArray[np.generic],
+    labels: Mapping[str, npt.NDArray[np.integer]],
+    *,
+    channels: Sequence[str],
+    preset: str = "cell-painting-full",
+    families: Sequence[FeatureFamily] | None = None,
+) -> pl.DataFrame:
+    """Measure the whole images of one field, with CellProfiler 4.2.8's names and values.
+
+    Parameters
+    ----------
+    pixels, labels, channels, preset, families
+        As for :func:`measure`; the labels are counted.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row of Float32 columns ``Image_Family_Measure[_Channel][_parameters]``: counts of objects, intensities,
+        correlations and colocalization with the slope, textures, granularity and quality of the families chosen.
+        What is undefined is NULL.
+
+    Raises
+    ------
+    UsageError
+        As :func:`measure`.
+
+    See Also
+    --------
+    measure_field : Objects and image in one go, for less than the sum.
+
+    Examples
+    --------
+    >>> labels = np.zeros((8, 8), np.int32)
+    >>> labels[2:6, 2:6] = 1
+    >>> ramp = np.arange(64.0).reshape(1, 8, 8) / 64
+    >>> row = measure_image(ramp, {"Nuclei": labels, "Cells": labels}, channels=["DNA"], preset="minimal")
+    >>> row.select("Image_Count_Cells", "Image_Intensity_MaxIntensity_DNA").row(0)
+    (1.0, 0.984375)
+    """
+    field, chosen = _begin(pixels, labels, channels, preset, families)
+    image = _measure_image(field, chosen)
+    field.close()
+    return image
+
+
+def measure_field(
+    pixels: npt.NDArray[np.generic],
+    labels: Mapping[str, npt.NDArray[np.integer]],
+    *,
+    channels: Sequence[str],
+    preset: str = "cell-painting-full",
+    families: Sequence[FeatureFamily] | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Measure the objects and the whole images of one field; what both need is computed once.
+
+    Parameters
+    ----------
+    pixels, labels, channels, preset, families
+        As for :func:`measure`.
+
+    Returns
+    -------
+    tuple of polars.DataFrame
+        What :func:`measure` and :func:`measure_image` return.
+
+    Raises
+    ------
+    UsageError
+        As :func:`measure`.
+    """
+    field, chosen = _begin(pixels, labels, channels, preset, families)
+    tables = _measure_objects(field, chosen), _measure_image(field, chosen)
+    field.close()
+    return tables
+
+
+def _begin(
+    pixels: npt.NDArray[np.generic],
+    labels: Mapping[str, npt.NDArray[np.integer]],
+    channels: Sequence[str],
+    preset: str,
+    families: Sequence[FeatureFamily] | None,
+) -> tuple[Field, tuple[FeatureFamily, ...]]:
     chosen = preset_families(preset) if families is None else tuple(families)
-    field = prepare_field(np.asarray(pixels), labels, channels)
+    announce_compilation(family.name for family in chosen)
+    return prepare_field(np.asarray(pixels), labels, channels), chosen
+
+
+def _measure_objects(field: Field, families: Sequence[FeatureFamily]) -> pl.DataFrame:
     names: list[str] = []
     columns: list[npt.NDArray[np.float64]] = []
     for objects in field.compartments.values():
         absent = objects.area == 0
-        for family in chosen:
+        for family in families:
             for name, values in family.measure(objects).items():
                 names.append(f"{objects.compartment}_{name}")
                 columns.append(np.where(absent, np.nan, values) if absent.any() else values)
-    field.close()
-    with np.errstate(over="ignore"):
-        table = np.array(columns, np.float32).reshape(len(names), field.n)
-    table[~np.isfinite(table)] = np.nan
+        objects.release()
     number = pl.Series("Metadata_ObjectNumber", field.numbers, dtype=pl.Int32)
-    features = [pl.Series(name, row, nan_to_null=True) for name, row in zip(names, table, strict=True)]
-    return pl.DataFrame([number, *features])
+    return pl.DataFrame([number, *_series(names, columns, field.n)])
+
+
+def _measure_image(field: Field, families: Sequence[FeatureFamily]) -> pl.DataFrame:
+    values = {f"Image_{name}": value for family in families for name, value in family.measure_image(field).items()}
+    return pl.DataFrame(_series(list(values), [np.array([value]) for value in values.values()], 1))
+
+
+def _series(names: Sequence[str], columns: Sequence[npt.NDArray[np.float64]], n: int) -> list[pl.Series]:
+    """Float32 columns of ``n`` rows, NULL where a value is not finite.
+
+    All columns are slices of one: to make thousands one by one takes longer than to measure some families.
+    """
+    with np.errstate(over="ignore"):
+        table = np.array(columns, np.float32).reshape(-1)
+    table[~np.isfinite(table)] = np.nan
+    whole = pl.Series("", table, nan_to_null=True)
+    return [whole.slice(k * n, n).alias(name) for k, name in enumerate(names)]
 
 
 def warm_up(n_channels: int = 5, *, preset: str = "cell-painting-full") -> float:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from phenoprint.errors import UsageError
 from phenoprint.features._context import Objects
 from phenoprint.features.family import Definition, FeatureFamily, register_family
 
@@ -20,19 +21,37 @@ _NONE = "NULL where there is no such neighbour; CellProfiler writes 0"
 @register_family
 @dataclass(frozen=True)
 class Neighbors(FeatureFamily):
-    """Adjacent objects, the share of the outline that touches them, and the two nearest centres.
+    """Objects nearby, the share of the outline that they touch, and the two nearest centres.
 
     Parameters
     ----------
+    distance
+        Objects count as neighbours up to this many pixels away (CellProfiler's "Within a specified distance"), and
+        the number ends the names, as in ``Cells_Neighbors_NumberOfNeighbors_10``; by default only adjacent ones, and
+        the names end in ``Adjacent``.
     compartments
         The compartments to measure; neighbours of cells say it all for a nucleus in each cell.
+
+    Examples
+    --------
+    >>> from phenoprint.features import measure
+    >>> labels = np.zeros((6, 12), np.int32)
+    >>> labels[1:5, 1:4], labels[1:5, 7:10] = 1, 2
+    >>> both = {"Nuclei": labels, "Cells": labels}
+    >>> near = measure(np.zeros((1, 6, 12)), both, channels=["DNA"], families=[Neighbors(distance=4)])
+    >>> near["Cells_Neighbors_NumberOfNeighbors_4"].to_list()
+    [1.0, 1.0]
     """
 
     name: ClassVar[str] = "neighbors"
-    source: ClassVar[str] = "CellProfiler 4.2.8 MeasureObjectNeighbors (adjacent)"
+    source: ClassVar[str] = "CellProfiler 4.2.8 MeasureObjectNeighbors (adjacent, within a distance)"
     definitions: ClassVar[Mapping[str, Definition]] = {
-        "Neighbors_NumberOfNeighbors": Definition("number of objects that share a pixel side with it", "count"),
-        "Neighbors_PercentTouching": Definition("share of outline pixels that touch another object", "%"),
+        "Neighbors_NumberOfNeighbors": Definition(
+            "number of objects that share a pixel side with it, or lie within the distance", "count"
+        ),
+        "Neighbors_PercentTouching": Definition(
+            "share of outline pixels that touch another object, or lie within the distance of one", "%"
+        ),
         "Neighbors_FirstClosestObjectNumber": Definition("number of the object with the nearest centre", "1", _NONE),
         "Neighbors_FirstClosestDistance": Definition("distance to the nearest centre", "px", _NONE),
         "Neighbors_SecondClosestObjectNumber": Definition("number of the second nearest", "1", _NONE),
@@ -43,6 +62,14 @@ class Neighbors(FeatureFamily):
     }
 
     compartments: tuple[str, ...] = ("Cells",)
+    distance: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.distance is not None and (self.distance != int(self.distance) or self.distance < 1):
+            raise UsageError(
+                f"the distance of neighbours is a whole number of pixels from 1, not {self.distance}; "
+                "leave it out for adjacent ones"
+            )
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
         """Measure one compartment; see :meth:`FeatureFamily.measure`."""
@@ -50,19 +77,23 @@ class Neighbors(FeatureFamily):
             return {}
         from phenoprint.features._kernels_neighbors import closest, contacts
 
-        codes, outline, touched = contacts(objects.labels, objects.outline, objects.n)
-        neighbours = np.bincount(np.unique(codes) // (objects.n + 1), minlength=objects.n + 1)[1:]
+        # Adjacent objects share a pixel side, which is a distance of 1.
+        neighbours, outline, touched = contacts(
+            objects.labels, objects.outline, objects.rows, objects.columns, objects.offsets, int(self.distance or 1)
+        )
         near = closest(*objects.centre)
         numbers = np.append(objects.field.numbers.astype(np.float64), np.nan)
         first, second = (
             numbers[np.where(np.isnan(near[:, k]), objects.n + 1, near[:, k]).astype(np.int64) - 1] for k in (0, 2)
         )
-        return {
-            "Neighbors_NumberOfNeighbors_Adjacent": neighbours.astype(np.float64),
-            "Neighbors_PercentTouching_Adjacent": 100.0 * touched / np.maximum(outline, 1),
-            "Neighbors_FirstClosestObjectNumber_Adjacent": first,
-            "Neighbors_FirstClosestDistance_Adjacent": near[:, 1],
-            "Neighbors_SecondClosestObjectNumber_Adjacent": second,
-            "Neighbors_SecondClosestDistance_Adjacent": near[:, 3],
-            "Neighbors_AngleBetweenNeighbors_Adjacent": near[:, 4],
+        result = {
+            "NumberOfNeighbors": neighbours,
+            "PercentTouching": 100.0 * touched / np.maximum(outline, 1),
+            "FirstClosestObjectNumber": first,
+            "FirstClosestDistance": near[:, 1],
+            "SecondClosestObjectNumber": second,
+            "SecondClosestDistance": near[:, 3],
+            "AngleBetweenNeighbors": near[:, 4],
         }
+        scale = "Adjacent" if self.distance is None else str(int(self.distance))
+        return {f"Neighbors_{measure}_{scale}": values for measure, values in result.items()}

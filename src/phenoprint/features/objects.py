@@ -56,8 +56,8 @@ def object_table(labels: Mapping[str, npt.NDArray[np.integer]]) -> pl.DataFrame:
     ):
         image = np.ascontiguousarray(rows[kind], np.int32)
         height, width = image.shape
-        pixels, offsets, box = group_pixels(image, n)
-        spatial, _ = moments(pixels, offsets, box, width)
+        _, lines, columns_of, offsets, box = group_pixels(image, n)
+        spatial, _ = moments(lines, columns_of, offsets, box)
         here = np.diff(offsets) > 0
         area = np.where(here, spatial[:, 0, 0], np.nan)
         for name, sums, corner in zip(names, (spatial[:, 1, 0], spatial[:, 0, 1]), (0, 1), strict=True):

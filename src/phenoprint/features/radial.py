@@ -64,6 +64,8 @@ class RadialDistribution(FeatureFamily):
         codes = radial_bins(
             objects.edge_distance2,
             objects.pixels,
+            objects.rows,
+            objects.columns,
             objects.offsets,
             objects.box,
             objects.width,

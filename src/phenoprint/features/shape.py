@@ -72,6 +72,10 @@ class AreaShape(FeatureFamily):
     advanced: bool = True
     zernike: bool = True
 
+    def alias(self, name: str) -> str | None:
+        """Return the name that the centroid has everywhere else in CellProfiler."""
+        return name.replace("AreaShape_", "Location_") if name.startswith("AreaShape_Center_") else None
+
     def measure(self, objects: Objects) -> Columns:
         """Measure one compartment; see :meth:`FeatureFamily.measure`."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -106,9 +110,11 @@ def _outlined(objects: Objects) -> Columns:
     from phenoprint.features import _kernels_shape as kernels
 
     perimeter = kernels.perimeters(objects.labels, objects.n)
-    convex = geometry.convex_areas(objects.pixels, objects.offsets, objects.box, objects.width)
+    convex = geometry.convex_areas(objects.rows, objects.columns, objects.offsets, objects.box)
     ferets = geometry.feret(*objects.hulls)
-    radii = kernels.radius_statistics(objects.edge_distance2, objects.pixels, objects.offsets, *objects.field.shape)
+    radii = kernels.radius_statistics(
+        objects.edge_distance2, objects.pixels, objects.rows, objects.columns, objects.offsets, *objects.field.shape
+    )
     return {
         "Perimeter": perimeter,
         "FormFactor": 4 * np.pi * objects.area / perimeter**2,

@@ -1,0 +1,51 @@
+"""Tells when kernels have to be compiled before a measurement can begin."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["announce_compilation"]
+
+_log = logging.getLogger(__name__)
+_announced: set[str] = set()
+
+# The kernel that takes longest to compile of each family, by module: its presence in the cache speaks for the rest.
+_KERNELS = {
+    "correlation": ("_kernels_correlation", "colocalization"),
+    "granularity": ("_kernels_granularity", "spectrum"),
+    "intensity": ("_kernels_intensity", "intensity"),
+    "radial": ("_kernels_radial", "radial_bins"),
+    "shape": ("_kernels_shape", "squared_distance"),
+    "texture": ("_kernels_texture", "haralick"),
+}
+
+
+def announce_compilation(families: Iterable[str]) -> None:
+    """Log once that kernels of these families are compiled now, where none are on disk.
+
+    The message goes to the logger ``phenoprint.features`` and below at level INFO; nobody is shown it who did not ask.
+    """
+    new = set(families) - _announced
+    _announced.update(new)
+    absent = sorted(name for name in new if name in _KERNELS and not _is_compiled(*_KERNELS[name]))
+    if absent:
+        _log.info(
+            "compiling the measurement kernels of %s, up to half a minute; they are kept in %s",
+            ", ".join(absent),
+            _cache_folder(),
+        )
+
+
+def _cache_folder() -> Path:
+    """Where numba keeps what it compiled of this package."""
+    from phenoprint.features._kernels_pixels import group_pixels
+
+    return Path(group_pixels.stats.cache_path)
+
+
+def _is_compiled(module: str, kernel: str) -> bool:
+    """Whether the cache holds the kernel, compiled since its module was last changed."""
+    changed = Path(__file__).with_name(f"{module}.py").stat().st_mtime
+    return any(index.stat().st_mtime >= changed for index in _cache_folder().glob(f"{module}.{kernel}-*.nbi"))

@@ -1,0 +1,282 @@
+"""CPU seconds and memory of the measurements, beside cp_measure and CellProfiler on the same field in the same run.
+
+Run by hand; nothing is asserted::
+
+    python tests/benchmarks/features.py                     # everything, some five minutes with both peers
+    python tests/benchmarks/features.py presets growth      # some parts only
+    CELLPROFILER_PYTHON=/opt/cp/bin/python python tests/benchmarks/features.py
+
+The field is ``simulated_5ch`` of ``../shared/reference/cellprofiler`` (or ``--reference``): 1080 x 1080 pixels, 5
+channels, 191 cells. Seconds are CPU seconds of one process (``time.process_time``), the median of ``--repeats`` calls;
+compilation is apart. cp_measure 0.3 runs in a process of its own where it is installed (``pip install cp-measure``).
+CellProfiler needs an environment of its own, see ``cellprofiler_peer.py``; ``CELLPROFILER_PYTHON`` leads to it. Without
+it, what it took on another machine of this kind is printed, and marked so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
+# CPU seconds of CellProfiler 4.2.8.1 on one core, as the reference's README gives them.
+PUBLISHED = {
+    "SizeShape": 5.6,
+    "Intensity": 3.7,
+    "Texture": 11.3,
+    "Granularity": 5.9,
+    "IntensityDistribution": 21.0,
+    "Colocalization": 19.4,
+    "Neighbors": 0.2,
+}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+LABELS = ("Nuclei", "Cells")
+Labels = dict[str, np.ndarray]
+
+
+def read_field(folder: Path) -> tuple[np.ndarray, Labels]:
+    """Channels (C, Y, X) uint16 and labels of the reference field."""
+    pixels = np.stack([tifffile.imread(folder / f"{channel}.tif") for channel in CHANNELS])
+    return pixels, {name: tifffile.imread(folder / f"{name.lower()}.tif").astype(np.int32) for name in LABELS}
+
+
+def cpu_seconds(call: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median and largest CPU seconds of some calls, after one more that is not counted."""
+    call()
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        call()
+        taken.append(time.process_time() - start)
+    return statistics.median(taken), max(taken)
+
+
+def peak_mb() -> float:
+    """Largest memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def presets(folder: Path, repeats: int) -> dict[str, float]:
+    """Seconds and memory of each preset, each in a fresh process."""
+    print("Phenoprint, CPU s a field (median, largest) and peak memory of the process")
+    found = {}
+    for name in ("cell-painting-full", "cell-painting-fast", "minimal", "full with whole images"):
+        result = run_self("one", folder, name, str(repeats))
+        found[name] = result["median"]
+        print(
+            f"  {name:24s} {result['median']:6.2f} {result['largest']:6.2f} s  {result['peak_mb']:5.0f} MB  "
+            f"{result['features']} features; kernels ready in {result['ready']:.1f} s"
+        )
+    return found
+
+
+def one(folder: Path, name: str, repeats: int) -> dict[str, float]:
+    """Measure one preset in this process."""
+    from phenoprint.features import measure, measure_field, warm_up
+
+    pixels, labels = read_field(folder)
+    whole = name == "full with whole images"
+    preset = "cell-painting-full" if whole else name
+    ready = warm_up(len(CHANNELS), preset=preset)
+    function = measure_field if whole else measure
+    width = measure(pixels, labels, channels=CHANNELS, preset=preset).width - 1
+    median, largest = cpu_seconds(lambda: function(pixels, labels, channels=CHANNELS, preset=preset), repeats)
+    return {"median": median, "largest": largest, "peak_mb": peak_mb(), "features": width, "ready": ready}
+
+
+def families(folder: Path, repeats: int) -> None:
+    """What leaving a family or a part of it out saves of the full preset: what it costs on top of the rest."""
+    from phenoprint.features import measure, preset_families
+    from phenoprint.features.correlation import Correlation
+    from phenoprint.features.granularity import Granularity
+    from phenoprint.features.intensity import Intensity
+    from phenoprint.features.radial import RadialDistribution
+    from phenoprint.features.texture import Texture
+
+    pixels, labels = read_field(folder)
+    full = {family.name: family for family in preset_families("cell-painting-full")}
+    measures = Correlation().measures
+    others = {
+        "texture scales 3 and 5": {"texture": Texture(scales=(10,))},
+        "Costes": {"correlation": Correlation(measures=tuple(m for m in measures if m != "Costes"))},
+        "RWC": {"correlation": Correlation(measures=tuple(m for m in measures if m != "RWC"))},
+        "granularity 9 to 16": {"granularity": Granularity(length=8)},
+        "ties as CellProfiler": {
+            "radial": RadialDistribution(exact_ties=False),
+            "intensity": Intensity(exact_ties=False),
+        },
+    }
+    variants = {name: {key: value for key, value in full.items() if key != name} for name in full}
+    variants |= {name: full | change for name, change in others.items()}
+    print("What a part of the full preset costs on top of the rest, CPU s (median difference of calls in turn)")
+    for name, chosen in variants.items():
+        if name == "image_quality":
+            continue  # measures no objects
+        whole, saved = [], []
+        for _ in range(repeats + 1):
+            took = []
+            for each in (full, chosen):
+                start = time.process_time()
+                measure(pixels, labels, channels=CHANNELS, families=list(each.values()))
+                took.append(time.process_time() - start)
+            whole.append(took[0])
+            saved.append(took[0] - took[1])
+        cost, total = statistics.median(saved[1:]), statistics.median(whole[1:])
+        print(f"  {name:24s} {cost:6.3f} of {total:.2f} s  {100 * cost / total:4.0f} %")
+
+
+def growth(folder: Path, repeats: int) -> None:
+    """Seconds for more cells on more pixels, and for more cells on the same pixels."""
+    from phenoprint.features import measure
+
+    pixels, labels = read_field(folder)
+    half = {name: each[:540, :540] for name, each in labels.items()}
+    cases = {
+        "a quarter of the field": (pixels[:, :540, :540], half),
+        "the field": (pixels, labels),
+        "four fields in one": (np.tile(pixels, (1, 2, 2)), {name: tiled(each, 2) for name, each in labels.items()}),
+        "the field, a quarter of its cells": (pixels, {name: kept(each, 4) for name, each in labels.items()}),
+        "four fields at half the size": (
+            np.tile(pixels[:, ::2, ::2], (1, 2, 2)),
+            {name: tiled(each[::2, ::2], 2) for name, each in labels.items()},
+        ),
+    }
+    print("Growth of the full preset, CPU s")
+    print("  megapixels  cells  CPU s  ms a cell  s a megapixel")
+    for name, (image, masks) in cases.items():
+        median, _ = cpu_seconds(lambda i=image, m=masks: measure(i, m, channels=CHANNELS), repeats)
+        cells, size = len(np.unique(masks["Cells"])) - 1, image[0].size / 1e6
+        print(f"  {size:10.2f} {cells:6d} {median:6.2f} {1000 * median / cells:10.1f} {median / size:14.2f}  {name}")
+
+
+def tiled(labels: np.ndarray, times: int) -> np.ndarray:
+    """The label image several times in both directions, every copy with numbers of its own."""
+    top = int(labels.max())
+    shifts = np.arange(times * times).reshape(times, times) * top
+    blocks = [[np.where(labels > 0, labels + shift, 0) for shift in row] for row in shifts]
+    return np.block(blocks).astype(np.int32)
+
+
+def kept(labels: np.ndarray, share: int) -> np.ndarray:
+    """Every so manieth object."""
+    return np.where(labels % share == 0, labels, 0).astype(np.int32)
+
+
+def cp_measure(folder: Path) -> dict[str, float]:
+    """CPU seconds of cp_measure's functions over all compartments, channels and pairs of the field, in this process."""
+    from itertools import combinations
+
+    import cp_measure as package
+    from cp_measure.bulk import get_core_measurements, get_correlation_measurements
+
+    package.set_accelerator("numba")
+    pixels, labels = read_field(folder)
+    planes = pixels.astype(np.float64) / 65535
+    kinds = [*labels.values(), np.where(labels["Nuclei"] > 0, 0, labels["Cells"])]
+    core, pairs = get_core_measurements(legacy=True), get_correlation_measurements()
+    small = {"masks": labels["Cells"][:200, :200], "pixels": planes[0, :200, :200]}
+    seconds: dict[str, float] = {}
+    for name, function in core.items():
+        scales = (3, 5, 10) if name == "texture" else (None,)
+        channels = planes[:1] if name in {"sizeshape", "zernike", "feret"} else planes
+        if name in {"intensity", "texture", "feret"}:
+            function(*small.values())  # compiles
+        start = time.process_time()
+        for mask in kinds:
+            for plane in channels:
+                for scale in scales:
+                    function(mask, plane, **({} if scale is None else {"scale": scale}))
+        seconds[name] = time.process_time() - start
+    for name, function in pairs.items():
+        start = time.process_time()
+        for mask in kinds:
+            for a, b in combinations(range(len(planes)), 2):
+                function(planes[a], planes[b], mask)
+        seconds[name] = time.process_time() - start
+    return seconds | {"peak_mb": peak_mb()}
+
+
+def peers(folder: Path, ours: float) -> None:
+    """Run both peers on the field and print their seconds beside ours."""
+    try:
+        seconds = run_self("cp_measure", folder)
+    except subprocess.CalledProcessError as error:
+        print(f"cp_measure did not run ({error.stderr.strip().splitlines()[-1:]}); pip install cp-measure")
+    else:
+        show("cp_measure 0.3, run here", seconds, seconds.pop("peak_mb"), ours)
+    python = os.environ.get("CELLPROFILER_PYTHON")
+    if not python:
+        show("CellProfiler 4.2.8.1, PUBLISHED SECONDS, not run here (set CELLPROFILER_PYTHON)", PUBLISHED, None, ours)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        result = Path(scratch) / "result.json"
+        script = Path(__file__).with_name("cellprofiler_peer.py")
+        subprocess.run(
+            [python, "-W", "ignore", str(script), str(folder), str(result), *CHANNELS],
+            check=True,
+            env=os.environ | ONE_THREAD,
+            capture_output=True,
+        )
+        found = json.loads(result.read_text())
+    show(f"CellProfiler {found['version']}, run here", found["seconds"], found["peak_mb"], ours)
+
+
+def show(title: str, seconds: dict[str, float], peak: float | None, ours: float) -> None:
+    """One peer: all its seconds, by part, and how many times ours they are."""
+    total = sum(seconds.values())
+    memory = "" if peak is None else f", {peak:.0f} MB"
+    print(f"{title}: {total:.1f} s of CPU{memory}; {total / ours:.0f} times ours ({ours:.2f} s)")
+    print("  " + ", ".join(f"{name} {value:.1f}" for name, value in sorted(seconds.items(), key=lambda x: -x[1])))
+
+
+def run_self(part: str, *arguments: object) -> dict[str, float]:
+    """Run a part of this script in a fresh process on one thread, and return what it found."""
+    command = [sys.executable, __file__, "--inside", part, *map(str, arguments)]
+    done = subprocess.run(command, check=True, env=os.environ | ONE_THREAD, capture_output=True, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> None:
+    """Print the tables."""
+    if sys.argv[1:2] == ["--inside"]:
+        part, folder, *rest = sys.argv[2:]
+        found = cp_measure(Path(folder)) if part == "cp_measure" else one(Path(folder), rest[0], int(rest[1]))
+        print(json.dumps(found))
+        return
+    beside = Path(__file__).resolve().parents[3] / "shared" / "reference"
+    parts = ("presets", "families", "growth", "peers")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=parts, metavar="PART", help=", ".join(parts))
+    parser.add_argument("--reference", type=Path, default=beside)
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    folder = options.reference / "cellprofiler" / "simulated_5ch"
+    if not folder.is_dir() or not set(options.parts) <= set(parts):
+        parser.error(f"expected some of {', '.join(parts)} and a folder {folder}")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    print(f"{os.cpu_count()} cores, load {load:.1f} at the start; CPU seconds grow where others share the cores")
+    ours = None
+    if {"presets", "peers"} & set(options.parts):
+        ours = presets(folder, options.repeats)["cell-painting-full"]
+    if "families" in options.parts:
+        families(folder, options.repeats)
+    if "growth" in options.parts:
+        growth(folder, options.repeats)
+    if "peers" in options.parts and ours is not None:
+        peers(folder, ours)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The first call says that it compiles."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phenoprint.features import _compilation, measure
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Path:
+    """As in a new installation: nothing announced yet, and an empty cache."""
+    monkeypatch.setattr(_compilation, "_announced", set())
+    monkeypatch.setattr(_compilation, "_cache_folder", lambda: tmp_path)
+    caplog.set_level(logging.INFO, logger="phenoprint")
+    return tmp_path
+
+
+def measure_once() -> None:
+    labels = np.ones((5, 5), int)
+    measure(np.zeros((1, 5, 5)), {"Nuclei": labels, "Cells": labels}, channels=["A"], preset="minimal")
+
+
+def test_the_first_call_says_that_it_compiles(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
+    measure_once()
+    measure_once()
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "compiling the measurement kernels of correlation, intensity, shape" in caplog.text
+    assert str(fresh) in caplog.text
+
+
+def test_nothing_is_said_where_all_is_on_disk(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for module, kernel in _compilation._KERNELS.values():
+        (fresh / f"{module}.{kernel}-12.py311.nbi").touch()
+    measure_once()
+    assert caplog.records == []
+
+
+def test_kernels_older_than_their_source_do_not_count(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import os
+
+    for module, kernel in _compilation._KERNELS.values():
+        index = fresh / f"{module}.{kernel}-12.py311.nbi"
+        index.touch()
+        os.utime(index, (0, 0))
+    measure_once()
+    assert len(caplog.records) == 1
+
+
+def test_the_cache_is_where_numba_keeps_it() -> None:
+    measure_once()
+    assert all(
+        _compilation._is_compiled(*_compilation._KERNELS[name]) for name in ("correlation", "intensity", "shape")
+    )
