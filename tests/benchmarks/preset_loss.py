@@ -2,8 +2,8 @@
 
     python tests/benchmarks/preset_loss.py [--data ../shared/data] [--seed 11]
 
-On a real plate (VarChAMP PPL8, 286 wells of gene variants, CellProfiler's own values, texture scales 5, 10 and 20) and on
-a simulated one (384 wells, measured here with the full preset, two minutes). For each set of features left out: the
+On a real plate (VarChAMP PPL8, 286 wells of gene variants, CellProfiler's own values, texture scales 5, 10 and 20) and
+on a simulated one (384 wells, measured here with the full preset, two minutes). For each set of features left out: the
 largest ``|r|`` over wells of each of them with any that is kept (median, and share of 0.9 and more); the mean average
 precision with which a well finds its replicates, among all other wells (real) or among the negative controls
 (simulated); and, simulated, the share of treatments whose nearest neighbour of another compound has their mechanism.

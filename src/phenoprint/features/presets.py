@@ -40,7 +40,7 @@ def _fast() -> Families:
     5, 10, 20) and on a simulated one (384 wells, 12 mechanisms x 3 compounds x 3 doses). The largest ``|r|`` over wells
     between a feature left out and any that is kept (median; share of 0.9 and more), and the mean average precision of
     replicates among the others (real) or among controls (simulated), after dropping one of each pair with
-    ``|r|`` > 0.9:
+    ``|r|`` > 0.9 (``tests/benchmarks/preset_loss.py``):
 
     ==========================  =====================  =====================  ==========  ===============
     left out                    real ``|r|``           simulated ``|r|``      real mAP    simulated mAP
