@@ -16,6 +16,7 @@ it, what it took on another machine of this kind is printed, and marked so.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -170,7 +171,7 @@ def tiled(labels: np.ndarray, times: int) -> np.ndarray:
 
 
 def kept(labels: np.ndarray, share: int) -> np.ndarray:
-    """Every so manieth object."""
+    """One object in so many."""
     return np.where(labels % share == 0, labels, 0).astype(np.int32)
 
 
@@ -203,34 +204,31 @@ def cp_measure(folder: Path) -> dict[str, float]:
         start = time.process_time()
         for mask in kinds:
             for a, b in combinations(range(len(planes)), 2):
-                function(planes[a], planes[b], mask)
+                function(planes[a], planes[b], mask, **({"scale_max": 65535} if name == "costes" else {}))
         seconds[name] = time.process_time() - start
     return seconds | {"peak_mb": peak_mb()}
 
 
-def peers(folder: Path, ours: float) -> None:
+def peers(folder: Path, ours: dict[str, float]) -> None:
     """Run both peers on the field and print their seconds beside ours."""
-    try:
-        seconds = run_self("cp_measure", folder)
-    except subprocess.CalledProcessError as error:
-        print(f"cp_measure did not run ({error.stderr.strip().splitlines()[-1:]}); pip install cp-measure")
+    objects, both = ours["cell-painting-full"], ours["full with whole images"]
+    if importlib.util.find_spec("cp_measure") is None:
+        print("cp_measure is not installed: pip install cp-measure")
     else:
-        show("cp_measure 0.3, run here", seconds, seconds.pop("peak_mb"), ours)
+        seconds = run_self("cp_measure", folder)
+        show("cp_measure 0.3, run here, objects", seconds, seconds.pop("peak_mb"), objects)
     python = os.environ.get("CELLPROFILER_PYTHON")
     if not python:
-        show("CellProfiler 4.2.8.1, PUBLISHED SECONDS, not run here (set CELLPROFILER_PYTHON)", PUBLISHED, None, ours)
+        title = "CellProfiler 4.2.8.1, PUBLISHED SECONDS, not run here (set CELLPROFILER_PYTHON), objects and images"
+        show(title, PUBLISHED, None, both)
         return
     with tempfile.TemporaryDirectory() as scratch:
         result = Path(scratch) / "result.json"
         script = Path(__file__).with_name("cellprofiler_peer.py")
-        subprocess.run(
-            [python, "-W", "ignore", str(script), str(folder), str(result), *CHANNELS],
-            check=True,
-            env=os.environ | ONE_THREAD,
-            capture_output=True,
-        )
+        command = [python, "-W", "ignore", str(script), str(folder), str(result), *CHANNELS]
+        subprocess.run(command, check=True, env=os.environ | ONE_THREAD, capture_output=True)
         found = json.loads(result.read_text())
-    show(f"CellProfiler {found['version']}, run here", found["seconds"], found["peak_mb"], ours)
+    show(f"CellProfiler {found['version']}, run here, objects and images", found["seconds"], found["peak_mb"], both)
 
 
 def show(title: str, seconds: dict[str, float], peak: float | None, ours: float) -> None:
@@ -269,7 +267,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {load:.1f} at the start; CPU seconds grow where others share the cores")
     ours = None
     if {"presets", "peers"} & set(options.parts):
-        ours = presets(folder, options.repeats)["cell-painting-full"]
+        ours = presets(folder, options.repeats)
     if "families" in options.parts:
         families(folder, options.repeats)
     if "growth" in options.parts:

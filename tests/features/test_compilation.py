@@ -53,6 +53,15 @@ def test_kernels_older_than_their_source_do_not_count(fresh: Path, caplog: pytes
 
 def test_the_cache_is_where_numba_keeps_it() -> None:
     measure_once()
-    assert all(
-        _compilation._is_compiled(*_compilation._KERNELS[name]) for name in ("correlation", "intensity", "shape")
-    )
+    folder = _compilation._cache_folder()
+    assert folder is not None
+    for name in ("correlation", "intensity", "shape"):
+        assert _compilation._is_compiled(folder, *_compilation._KERNELS[name])
+
+
+def test_nothing_is_said_where_nothing_is_compiled(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_compilation, "_cache_folder", lambda: None)
+    measure_once()
+    assert caplog.records == []

@@ -29,23 +29,24 @@ def announce_compilation(families: Iterable[str]) -> None:
     """
     new = set(families) - _announced
     _announced.update(new)
-    absent = sorted(name for name in new if name in _KERNELS and not _is_compiled(*_KERNELS[name]))
+    folder = _cache_folder()
+    if folder is None:
+        return
+    absent = sorted(name for name in new if name in _KERNELS and not _is_compiled(folder, *_KERNELS[name]))
     if absent:
-        _log.info(
-            "compiling the measurement kernels of %s, up to half a minute; they are kept in %s",
-            ", ".join(absent),
-            _cache_folder(),
-        )
+        text = "compiling the measurement kernels of %s, up to half a minute; they are kept in %s"
+        _log.info(text, ", ".join(absent), folder)
 
 
-def _cache_folder() -> Path:
-    """Where numba keeps what it compiled of this package."""
+def _cache_folder() -> Path | None:
+    """Where numba keeps what it compiled of this package; None where it does not compile (NUMBA_DISABLE_JIT)."""
     from phenoprint.features._kernels_pixels import group_pixels
 
-    return Path(group_pixels.stats.cache_path)
+    return Path(group_pixels.stats.cache_path) if hasattr(group_pixels, "stats") else None
 
 
-def _is_compiled(module: str, kernel: str) -> bool:
+def _is_compiled(folder: Path, module: str, kernel: str) -> bool:
     """Whether the cache holds the kernel, compiled since its module was last changed."""
-    changed = Path(__file__).with_name(f"{module}.py").stat().st_mtime
-    return any(index.stat().st_mtime >= changed for index in _cache_folder().glob(f"{module}.{kernel}-*.nbi"))
+    source = Path(__file__).with_name(f"{module}.py")
+    changed = source.stat().st_mtime if source.is_file() else 0.0
+    return any(index.stat().st_mtime >= changed for index in folder.glob(f"{module}.{kernel}-*.nbi"))

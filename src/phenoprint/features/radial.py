@@ -38,7 +38,9 @@ class RadialDistribution(FeatureFamily):
     source: ClassVar[str] = "CellProfiler 4.2.8 MeasureObjectIntensityDistribution (scaled bins, own centres)"
     definitions: ClassVar[Mapping[str, Definition]] = {
         "RadialDistribution_FracAtD": Definition("share of the object's intensity in a ring (1 is innermost)"),
-        "RadialDistribution_MeanFrac": Definition("share of the intensity in a ring over its share of the pixels"),
+        "RadialDistribution_MeanFrac": Definition(
+            "share of the intensity in a ring over its share of the pixels; 0 for an empty ring"
+        ),
         "RadialDistribution_RadialCV": Definition(
             "coefficient of variation of the mean intensities of the eight wedges of a ring; 0 for an empty ring"
         ),
