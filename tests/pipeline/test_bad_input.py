@@ -71,9 +71,11 @@ def broken_run(tiny_images: SimulatedScreen, tmp_path_factory: pytest.TempPathFa
     return run_screen(folder / tiny_images.config.name, output=folder / "screen", workers=1)
 
 
-def test_run_is_partial_and_no_unit_failed(broken_run: RunResult) -> None:
+def test_run_is_partial_and_only_what_needs_more_controls_fails(broken_run: RunResult) -> None:
     assert broken_run.is_partial
-    assert sum(count.failed for count in broken_run.summary.steps.values()) == 0
+    failures = broken_run.screen.status().failures
+    assert failures["step"].to_list() == ["recipe"]  # one negative control of two is left
+    assert "1 reference rows, at least 3 needed" in str(failures.row(0))
 
 
 @pytest.mark.parametrize("well", UNREADABLE)
@@ -312,9 +314,12 @@ def test_renamed_plate_leaves_no_rows_behind(own_images: Callable[[], Path], tmp
     [
         ('[segmentation]\nparameters = { thresold = "otsu" }', "did you mean 'threshold'"),
         ('[segmentation]\nsegmenter = "clasical"', "did you mean 'classical'"),
-        ('[profiles]\nnormalize = "mad_robst"', "did you mean 'mad_robust'"),
+        ('[profiles]\nrecipe = "phenoprnt"', "did you mean 'phenoprint'"),
         ('[profiles]\nstatistic = "medain"', "did you mean 'median'"),
-        ('[profiles]\nselect = ["drop_na_colums"]', "did you mean 'drop_na_columns'"),
+        (
+            '[[profiles.recipe]]\noperation = "select"\noperations = ["drop_na_colums"]',
+            "did you mean 'drop_na_columns'",
+        ),
         ('[profiles]\nreadouts = { area = "Nuclei_AreaShape_Arae * 2" }', "did you mean 'Nuclei_AreaShape_Area'"),
         ('[profiles]\nreadouts = { area = "Nuclei_AreaShape_Area *" }', "not an expression"),
         ('[evaluation]\ndose_response = ["ratio"]', "ratio"),

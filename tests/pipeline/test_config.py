@@ -14,7 +14,7 @@ MINIMAL = '[screen]\nname = "pilot"\n[images]\nroot = "plates"\n'
 
 def test_defaults_are_filled_in() -> None:
     config = parse_config(MINIMAL)
-    assert config.profiles.normalize == "mad_robust"
+    assert config.profiles.recipe == "phenoprint"
     assert config.profiles.reference == "negcon"
     assert config.illumination.method == "cellprofiler"
 
@@ -60,4 +60,4 @@ def test_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
 
 def test_sections_are_plain_data() -> None:
     section = parse_config(MINIMAL).section("cell_quality")
-    assert section == {"exclude_flagged_cells": True, "exclude_border_cells": True}
+    assert section == {"exclude_flagged_cells": True, "exclude_border_cells": True, "rules": None}

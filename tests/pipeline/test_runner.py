@@ -29,6 +29,10 @@ KEYS = {
     "profile_well": ["Metadata_Well"],
     "profile_normalized": ["Metadata_Well"],
     "profile_selected": ["Metadata_Well"],
+    "profile_step": ["Metadata_Step_Number", "Metadata_Well"],
+    "step_score": ["number", "score"],
+    "profile_heterogeneity": ["Metadata_Well"],
+    "cell_quality_preview": ["Metadata_perturbation", "rule"],
     "profile_consensus": ["Metadata_perturbation"],
     "activity": ["Metadata_perturbation"],
     "plate_acceptance": ["Metadata_Plate", "criterion"],
@@ -98,7 +102,7 @@ def test_changed_parameter_runs_only_what_depends_on_it(own_screen: Path) -> Non
     untouched = {"illumination", "quality", "calibrate", "segment", "thumbnail", "measure", "flag_images", "flag_cells"}
     assert not untouched & set(done)
     assert done["aggregate"] == 1
-    assert {"normalize", "select", "consensus", "calls"} <= set(done)
+    assert {"recipe", "consensus", "calls"} <= set(done)
 
 
 def test_changed_annotation_leaves_pixels_alone(own_images: Callable[[], Path], tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def wells(*, plates: int = 4, batches: int = 2, seed: int = 0) -> pl.DataFrame:
 def test_every_step_is_kept_and_told() -> None:
     data = wells()
     steps = apply_recipe(data)
-    assert [step.name for step in steps] == ["normalize", "limit", "select"]
+    assert [step.name for step in steps] == ["normalize", "select", "limit"]
     control = pl.col("Metadata_pert_type") == "negcon"
     assert steps[0].frame.equals(normalize(data, reference=control))
     assert "Cells_F11" not in steps[2].frame.columns or "Cells_F10" not in steps[2].frame.columns

@@ -305,6 +305,7 @@ def _answers(
         "projection": points,
         "cluster": points.select(*KEY, cluster=pl.Series(rng.integers(0, 6, points.height), dtype=pl.Int32)),
         "dose_response": fits,
+        "step_score": _step_scores(),
         "plate_acceptance": pl.DataFrame(
             checks,
             schema=["Metadata_Plate", "criterion", "value", "threshold", "verdict", "reason"],
@@ -312,6 +313,25 @@ def _answers(
             infer_schema_length=None,
         ),
     }
+
+
+def _step_scores() -> pl.DataFrame:
+    rows = []
+    for number, step in enumerate(("level3", "normalize", "select")):
+        rows.append((step, number, "control_retrieval", 0.4 + 0.1 * number, 0.0, 24, None))
+        rows.append((step, number, "position_variance", 0.2 - 0.05 * number, 0.0, 96, None))
+        rows.append((step, number, "batch_mixing", None, 1.0, 0, "<one> batch"))
+        rows.append((step, number, "n_features", 40.0 - 10 * (number == 2), None, 96, None))
+    schema = {
+        "step": pl.String,
+        "number": pl.Int32,
+        "score": pl.String,
+        "value": pl.Float64,
+        "baseline": pl.Float64,
+        "n": pl.Int64,
+        "reason": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _losses(wells: pl.DataFrame, counts: np.ndarray, names: list[str], selected: list[str]) -> dict[str, pl.DataFrame]:

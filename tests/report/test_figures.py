@@ -255,3 +255,20 @@ def test_figures_leave_their_input_alone(make: object) -> None:
 
 def test_names_cannot_become_links_in_a_figure() -> None:
     assert plain('<a href="http://x">y</a>').startswith("&lt;a ")
+
+
+def test_step_scores_are_drawn_in_order_and_only_where_there_is_a_value() -> None:
+    rows = [
+        ("select", 2, "batch_mixing", 0.9),
+        ("level3", 0, "batch_mixing", 0.2),
+        ("normalize", 1, "batch_mixing", 0.5),
+        ("level3", 0, "moa_consistency", None),
+        ("level3", 0, "n_features", 40.0),
+    ]
+    scores = pl.DataFrame(rows, schema=["step", "number", "score", "value"], orient="row")
+    figure = figures.step_scores(scores)
+    assert [trace.name for trace in figure.data] == ["batches mixed"]
+    assert list(figure.data[0].x) == ["level3", "normalize", "select"]
+    assert list(figure.data[0].y) == [0.2, 0.5, 0.9]
+    assert list(figure.layout.xaxis.categoryarray) == ["level3", "normalize", "select"]
+    assert len(figures.step_scores(scores, only=("n_features",)).data) == 1

@@ -318,7 +318,9 @@ def test_steps_of_the_ledger_stand_in_the_order_of_a_run() -> None:
     from phenoprint.pipeline.steps import STEPS
     from phenoprint.report.sections.losses import STEP_ORDER
 
-    run = ["ingest", *(step.name for step in STEPS)]
+    names = [step.name for step in STEPS]
+    place = names.index("recipe")  # in the ledger it stands as its own steps
+    run = ["ingest", *names[:place], "drop_invariant", "normalize", "select", "limit", *names[place + 1 :]]
     assert [name for name in STEP_ORDER if name in run] == [name for name in run if name in STEP_ORDER]
     assert set(STEP_ORDER) <= set(run)
 

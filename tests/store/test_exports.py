@@ -117,7 +117,6 @@ def test_pandas_frames_that_pycytominer_takes():
     assert len(pycytominer.feature_select(given, operation="variance_threshold")) == frame.height
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_anndata_objects():
     pytest.importorskip("anndata")
     from phenoprint.store.export_frames import to_anndata
@@ -182,6 +181,6 @@ def test_what_cannot_be_exported_is_told(tmp_path):
 def test_the_levels_of_a_screens_own_profiles(tmp_path):
     screen = create(tmp_path / "screen")
     for reference, level in (("negcon", "4b_negcon"), ("all", "4b")):
-        write_receipt(screen.path, Receipt("normalize", "screen", None, "key", parameters={"reference": reference}))
+        write_receipt(screen.path, Receipt("recipe", "screen", None, "key", parameters={"reference": reference}))
         assert stored_level(screen, "4b") == level
     assert stored_level(screen, "5") == "5"

@@ -118,7 +118,7 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
     else:
         console.print(f"screen  {state.path}{f'  (held by {state.held_by})' if state.held_by else ''}")
         print_frame(state.steps)
-        for title, frame in (("failed", state.failures), ("images and plate map disagree", state.problems)):
+        for title, frame in (("failed", state.failures), ("to know of the input", state.problems)):
             if frame.height:
                 print_frame(frame, limit=20, title=title)
         if state.lost.height:

@@ -9,11 +9,13 @@ from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.significance import adjust_p_values, mean_average_precision
 from phenoprint.evaluation.similarities import METRICS
+from phenoprint.evaluation.step_scores import STEP_SCORES, score_steps
 
 __all__ = [
     "METRICS",
     "PLATE_ACCEPTANCE_SCHEMA",
     "SCORES",
+    "STEP_SCORES",
     "AcceptanceLimits",
     "BatchMixing",
     "Comparison",
@@ -29,6 +31,7 @@ __all__ = [
     "plate_acceptance",
     "position_leakage",
     "replicate_reproducibility",
+    "score_steps",
     "ssmd",
     "z_prime",
 ]

@@ -32,10 +32,17 @@ Array = np.ndarray[Any, Any]
 def drop_table(
     root: Path, table: str, *, part: str | None = None, plate: str | None = None, keep: set[Path] | None = None
 ) -> None:
-    """Remove the files of a table that a step wrote: of one plate, or of all but those to ``keep``."""
+    """Remove the files of a table that a step wrote: of one plate, or of all but those to ``keep``.
+
+    ``part`` names the step's files where several write the table; ``"*"`` stands for whatever names it gave them.
+    """
     name = f"{part or table}.parquet"
     for path in table_files(root, table):
-        if path.name == name and (plate is None or plate_of(path) == plate) and path not in (keep or set()):
+        if (
+            (part == "*" or path.name == name)
+            and (plate is None or plate_of(path) == plate)
+            and path not in (keep or set())
+        ):
             path.unlink()
 
 

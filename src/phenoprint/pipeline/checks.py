@@ -8,11 +8,12 @@ import polars as pl
 
 from phenoprint.errors import ConfigError, PhenoprintError, UnknownNameError
 from phenoprint.pipeline.config import ScreenConfig
+from phenoprint.pipeline.recipe import recipe_of
 
 __all__ = ["check_against_screen"]
 
 
-def check_against_screen(config: ScreenConfig, channels: tuple[str, ...], features: pl.DataFrame) -> None:
+def check_against_screen(config: ScreenConfig, channels: tuple[str, ...] | None, features: pl.DataFrame) -> None:
     """Raise for names in a configuration that do not exist: channels, methods, options, columns.
 
     Parameters
@@ -20,7 +21,7 @@ def check_against_screen(config: ScreenConfig, channels: tuple[str, ...], featur
     config
         The configuration.
     channels
-        The stains that the images show.
+        The stains that the images show; None without images.
     features
         The feature dictionary.
 
@@ -30,7 +31,8 @@ def check_against_screen(config: ScreenConfig, channels: tuple[str, ...], featur
         The first name that does not exist, with the section it stands in and the closest name there is.
     """
     checks: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("segmentation", lambda: _check_segmentation(config, channels)),
+        ("segmentation", lambda: None if channels is None else _check_segmentation(config, channels)),
+        ("cell_quality", lambda: _check_cell_rules(config, features)),
         ("profiles", lambda: _check_profiles(config)),
         ("profiles.readouts", lambda: _check_readouts(config, features)),
         ("evaluation.dose_response", lambda: _check_curves(config, features)),
@@ -64,18 +66,26 @@ def _check_segmentation(config: ScreenConfig, channels: tuple[str, ...]) -> None
     cell_channels(channels, nucleus=nucleus, wanted=section.parameters.get("cell_channels"))
 
 
+def _check_cell_rules(config: ScreenConfig, features: pl.DataFrame) -> None:
+    from phenoprint.pipeline.steps.tables import cell_rules
+
+    cell_rules(config.cell_quality, _columns(features))
+
+
 def _check_profiles(config: ScreenConfig) -> None:
     from phenoprint.profiles import NORMALIZERS, OPERATIONS, STATISTICS
 
     section = config.profiles
-    for kind, names, known in (
-        ("statistic", [section.statistic, section.consensus], STATISTICS),
-        ("normalization", [section.normalize], NORMALIZERS),
-        ("selection", section.select, OPERATIONS),
-    ):
-        for name in names:
-            if name not in known:
-                raise UnknownNameError(kind, name, known)
+    for name in (section.statistic, section.consensus):
+        if name not in STATISTICS:
+            raise UnknownNameError("statistic", name, STATISTICS)
+    for step in recipe_of(section).steps:
+        method = step.parameters.get("method")
+        if step.operation == "normalize" and method is not None and method not in NORMALIZERS:
+            raise UnknownNameError(f"normalization of the step {step.name!r}", method, NORMALIZERS)
+        for name in step.parameters.get("operations", ()):
+            if name not in OPERATIONS:
+                raise UnknownNameError(f"selection of the step {step.name!r}", name, OPERATIONS)
 
 
 def _columns(features: pl.DataFrame) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,10 +17,12 @@ from phenoprint.errors import ConfigError
 
 __all__ = [
     "CellQualitySection",
+    "CellRuleSection",
     "EvaluationSection",
     "FeaturesSection",
     "IlluminationSection",
     "ImagesSection",
+    "LimitSection",
     "PlateMapSection",
     "ProfilesSection",
     "QualitySection",
@@ -112,37 +114,55 @@ class FeaturesSection(_Section):
     preset: str = "cell-painting-full"
 
 
+class LimitSection(_Section):
+    """One side of one feature; a cell passes it where it is beyond every number given."""
+
+    feature: str
+    side: Literal["below", "above"]
+    z: float | None = None
+    absolute: float | None = None
+    ratio: float | None = None
+
+    @model_validator(mode="after")
+    def _some_number(self) -> LimitSection:
+        if self.z is None and self.absolute is None and self.ratio is None:
+            raise ValueError("give at least one of 'z' (robust z), 'absolute' and 'ratio' (in medians of the plate)")
+        return self
+
+
+class CellRuleSection(_Section):
+    """A named rule: a cell that is beyond all its limits is flagged."""
+
+    name: str = Field(min_length=1, pattern=r"^[^;]+$")
+    limits: list[LimitSection] = Field(min_length=1)
+
+
 class CellQualitySection(_Section):
-    """Which cells are left out of profiles."""
+    """Which cells are flagged, and which are left out of profiles; without ``rules``, the ones of coSMicQC."""
 
     exclude_flagged_cells: bool = True
     exclude_border_cells: bool = True
+    rules: list[CellRuleSection] | None = None
 
 
 class ProfilesSection(_Section):
     """From cells to profiles.
 
-    ``min_cells`` is how many cells a well needs to serve as reference. ``limit`` holds the values of selected
-    features within so many spreads of the reference. ``readouts`` are named SQL expressions
-    over the columns of a cell, such as
+    ``recipe`` is the name of a recipe in `phenoprint.profiles.RECIPES`, or a list of steps, ``[[profiles.recipe]]``
+    with ``operation`` and its parameters. ``reference`` says what stands where a recipe says ``negcon``: ``"all"`` for
+    plates without negative controls. ``min_cells`` is how many cells a well needs to serve as reference. ``readouts``
+    are named SQL expressions over the columns of a cell, such as
     ``"ln(Nuclei_Intensity_MeanIntensity_GFP / Cytoplasm_Intensity_MeanIntensity_GFP)"``; the median of a well is kept.
+    ``heterogeneity`` adds how the cells of a well are distributed: states, responders, distances to the controls.
     """
 
     statistic: str = "median"
     min_cells: int = Field(default=1, ge=1)
-    normalize: str = "mad_robust"
+    recipe: str | list[dict[str, Any]] = "phenoprint"
     reference: Literal["negcon", "all"] = "negcon"
-    limit: float | None = Field(default=20.0, gt=0)
-    select: list[str] = Field(
-        default_factory=lambda: [
-            "drop_na_columns",
-            "variance_threshold",
-            "drop_outliers",
-            "correlation_threshold",
-        ]
-    )
     consensus: str = "median"
     readouts: dict[str, str] = Field(default_factory=dict)
+    heterogeneity: bool = True
 
 
 class EvaluationSection(_Section):
@@ -163,7 +183,7 @@ class ReportSection(_Section):
 
 
 class ScreenConfig(_Section):
-    r"""The whole of ``screen.toml``.
+    r"""The whole of ``screen.toml``; without ``[images]`` the screen holds tables that were imported.
 
     Examples
     --------
@@ -173,7 +193,7 @@ class ScreenConfig(_Section):
     """
 
     screen: ScreenSection
-    images: ImagesSection
+    images: ImagesSection | None = None
     plate_map: PlateMapSection = PlateMapSection()
     illumination: IlluminationSection = IlluminationSection()
     quality: QualitySection = QualitySection()
@@ -184,6 +204,21 @@ class ScreenConfig(_Section):
     evaluation: EvaluationSection = EvaluationSection()
     report: ReportSection = ReportSection()
 
+    def need_images(self) -> ImagesSection:
+        """Return ``[images]``.
+
+        Raises
+        ------
+        ConfigError
+            Where the screen has none.
+        """
+        if self.images is None:
+            raise ConfigError(
+                f"the screen {self.screen.name!r} has no images: it holds imported tables, or its configuration lacks "
+                "[images] with root = ..."
+            )
+        return self.images
+
     def section(self, name: str) -> dict[str, Any]:
         r"""Return one section as plain data, for a step's key.
 
@@ -192,18 +227,29 @@ class ScreenConfig(_Section):
         >>> parse_config('screen.name = "p"\nimages.root = "d"').section("features")
         {'preset': 'cell-painting-full'}
         """
-        data: dict[str, Any] = getattr(self, name).model_dump(mode="json")
+        section = getattr(self, name)
+        data: dict[str, Any] = {} if section is None else section.model_dump(mode="json")
         return data
 
 
 def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """Return the keys allowed where ``location`` (a pydantic error location) points."""
     for part in location[:-1]:
+        if isinstance(part, int):  # a place in a list, whose model was found with the list
+            continue
         field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        inner = None if field is None else _model_in(field.annotation)
+        if inner is None:
             return []
-        model = field.annotation
+        model = inner
     return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that an annotation such as ``list[Model] | None`` is about."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
 
 
 def _explain(error: ValidationError, source: str) -> str:
@@ -216,7 +262,7 @@ def _explain(error: ValidationError, source: str) -> str:
             known = _known_keys(ScreenConfig, location)
             close = difflib.get_close_matches(str(location[-1]), known, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            lines.append(f"  {key}: no such key; {hint}known here: {', '.join(known)}")
+            lines.append(f"  {key}: no such key; {hint}known here: {', '.join(known)}".removesuffix("known here: "))
         elif item["type"] == "missing":
             lines.append(f"  {key}: missing; add it")
         else:

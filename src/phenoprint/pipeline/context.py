@@ -13,7 +13,8 @@ from phenoprint.errors import DataError, ImageError
 from phenoprint.images import Illumination, read_field, to_unit
 from phenoprint.pipeline.artefacts import illumination_name, read_illumination
 from phenoprint.pipeline.config import ScreenConfig
-from phenoprint.store import Screen, read_table
+from phenoprint.plates import perturbation_id
+from phenoprint.store import Screen, read_table, strict_join
 
 __all__ = ["Context", "site_order"]
 
@@ -48,6 +49,11 @@ def _plate_illumination(
     return {channel: read_illumination(path) for channel, path in paths.items() if path.is_file()}
 
 
+def _with_treatment(wells: pl.DataFrame) -> pl.DataFrame:
+    """Give imported wells the id of their treatment, if they came without."""
+    return wells if "Metadata_perturbation" in wells.columns else wells.with_columns(perturbation_id(wells))
+
+
 @dataclass(frozen=True)
 class Context:
     """The surroundings of a unit; everything in it can be sent to another process.
@@ -64,6 +70,8 @@ class Context:
         The stains, in the order of the pixel arrays.
     stamp
         Changes with every run; keeps caches of long-lived workers from outliving it.
+    imported
+        Tables that were imported, on a screen without images.
     """
 
     path: Path
@@ -71,6 +79,12 @@ class Context:
     image_root: Path
     channels: tuple[str, ...]
     stamp: int = 0
+    imported: frozenset[str] = frozenset()
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the screen starts from imported tables instead of images."""
+        return bool(self.imported)
 
     @property
     def screen(self) -> Screen:
@@ -87,8 +101,19 @@ class Context:
         return rows if well is None else rows.filter(pl.col("Metadata_Well") == well)
 
     def wells(self, plate: str) -> pl.DataFrame:
-        """Return the well table of a plate."""
-        return self.table("well").filter(pl.col("Metadata_Plate") == plate).collect()
+        """Return the well table of a plate, every well with the id of its treatment."""
+        return _with_treatment(self.table("well").filter(pl.col("Metadata_Plate") == plate).collect())
+
+    def profiles(self, table: str) -> pl.DataFrame:
+        """Return well profiles; imported ones with the annotation of their wells that they do not carry themselves."""
+        frame = self.table(table).collect()
+        if not self.is_imported:
+            return frame
+        wells = _with_treatment(self.table("well").select(pl.col("^Metadata_.*$")).collect())
+        keys = ["Metadata_Plate", "Metadata_Well"]
+        absent = [name for name in wells.columns if name not in frame.columns]
+        joined = strict_join(frame, wells.select(*keys, *absent), on=keys, expect="m:1")
+        return joined.select(pl.col("^Metadata_.*$"), pl.exclude("^Metadata_.*$"))
 
     def read_raw(self, rows: pl.DataFrame) -> np.ndarray:
         """Read the field that ``rows`` of the image table describe: (C, Y, X), the files' own type.
@@ -122,7 +147,7 @@ class Context:
 
     def pixel_size_um(self) -> float | None:
         """Return the size of a pixel in micrometres, None where it is not known."""
-        return self.config.images.pixel_size_um
+        return None if self.config.images is None else self.config.images.pixel_size_um
 
     def nucleus_diameter_px(self, plate: str) -> float | None:
         """Return the diameter of a nucleus in pixels, given by the user or estimated from the plate."""

@@ -20,6 +20,7 @@ from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
 from phenoprint.pipeline.executors import Executor
+from phenoprint.pipeline.imported import imported_keys
 from phenoprint.pipeline.steps.base import Scope, Step, Unit
 from phenoprint.pipeline.work import Job, failed_on_data, record_death, run_job, unit_name
 from phenoprint.store import Receipt, StoredWell, hash_key, load_receipts, remove_receipt
@@ -108,7 +109,7 @@ class Engine:
     # -- keys -------------------------------------------------------------------------------------------------
 
     def _read_sources(self) -> None:
-        """Give the ingested tables keys: images by content, wells by annotation."""
+        """Give what the steps start from keys: images by content, wells by annotation, imported tables by source."""
         by = ["Metadata_Plate", "Metadata_Well"]
         images = self.context.table("image").drop(_VOLATILE).collect()
         for (plate, well), rows in images.sort(pl.all()).group_by(by, maintain_order=True):
@@ -117,6 +118,10 @@ class Engine:
         wells = self.context.table("well").collect().sort(by)
         for (plate,), rows in wells.group_by("Metadata_Plate", maintain_order=True):
             self._remember("well", Unit(str(plate)), _State(hash_key(rows.columns, rows.rows()), True))
+            if self.context.is_imported:
+                self._wells[str(plate)] = rows["Metadata_Well"].to_list()
+        for (step, plate), key in imported_keys(self.context.screen).items() if self.context.is_imported else ():
+            self._remember(step, Unit(plate), _State(key, True))
 
     def _remember(self, step: str, unit: Unit, state: _State) -> None:
         self._states[step][unit.plate][unit] = state
@@ -284,7 +289,7 @@ class Engine:
         if step.scope is not Scope.WELL:
             states = (item for units in self._states[step.name].values() for item in units.items())
             for unit, state in states:
-                for table in step.tables if not state.is_done else ():
+                for table in set(step.tables) - self.context.imported if not state.is_done else ():
                     drop_table(self.context.path, table, part=step.parts.get(table), plate=unit.plate or None)
             return
         screen = self.context.screen

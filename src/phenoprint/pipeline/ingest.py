@@ -59,9 +59,10 @@ def image_root(config: ScreenConfig, base: Path) -> Path:
     ConfigError
         If it does not exist.
     """
-    if config.images.dataset is not None:
-        return dataset_folder(config.images.dataset)
-    root = Path(config.images.root or ".").expanduser()
+    section = config.need_images()
+    if section.dataset is not None:
+        return dataset_folder(section.dataset)
+    root = Path(section.root or ".").expanduser()
     root = root if root.is_absolute() else base / root
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
@@ -149,7 +150,7 @@ def index_images(config: ScreenConfig, root: Path) -> pl.DataFrame:
     DataError
         If no file matches or a plate is not named.
     """
-    section = config.images
+    section = config.need_images()
     options: dict[str, object] = {}
     if section.reader == "pattern":
         options["pattern"] = section.pattern or "auto"
@@ -261,7 +262,7 @@ def _image_ledger(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFra
 
 def _unmatched(config: ScreenConfig, root: Path, index: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     """Return one problem for the TIFF files below the root that the reader did not understand."""
-    if config.images.reader != "pattern":
+    if config.need_images().reader != "pattern":
         return pl.DataFrame(schema=schema)
     paths = list_files(root)
     left = paths.filter(~paths.is_in(index["path"].unique().implode()))
@@ -303,7 +304,7 @@ def ingest(
     plate_map = read_plate_maps(config, base, root)
     index = index_images(config, root)
     images = inspect_files(index, root, known=known, on_file=on_file)
-    named = list(config.images.channels.values())
+    named = list(config.need_images().channels.values())
     seen = images["Metadata_Channel"].unique().sort().to_list()
     order = ["DNA", "ER", "RNA", "AGP", "Mito"]
     channels = tuple(named or sorted(seen, key=lambda name: (order.index(name) if name in order else len(order), name)))

@@ -13,11 +13,12 @@ import polars as pl
 
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline.checks import check_against_screen
-from phenoprint.pipeline.config import ScreenConfig, load_config
+from phenoprint.pipeline.config import PlateMapSection, ScreenConfig, load_config, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine, RunSummary
 from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
 from phenoprint.pipeline.executors import make_executor
+from phenoprint.pipeline.imported import import_config, imported_tables, steps_after_import
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import (
@@ -26,6 +27,7 @@ from phenoprint.store import (
     concat_ledgers,
     create,
     decode_name,
+    is_screen,
     ledger_rows,
     load_receipts,
     write_bytes,
@@ -93,6 +95,8 @@ def _prepare(path: Path, output: Path | None = None) -> _Prepared:
     """
     is_own = path.is_dir() or path.name == "screen.toml"
     config_path = path / "screen.toml" if path.is_dir() else path
+    if path.is_dir() and is_screen(path) and not (config_path.is_file() and config_path.stat().st_size):
+        return _prepare_import(Screen(path))
     config = load_config(config_path)
     folder = output or (config_path.parent if is_own else Path.cwd() / config.screen.name)
     base = read_base(config_path.parent) if is_own else config_path.resolve().parent
@@ -110,6 +114,13 @@ def _prepare(path: Path, output: Path | None = None) -> _Prepared:
         base=base,
         text=config_path.read_text(encoding="utf-8-sig") if is_copy else None,
     )
+
+
+def _prepare_import(screen: Screen) -> _Prepared:
+    """Give a folder of imported tables that has no configuration yet the default one."""
+    text = import_config(screen)
+    config = parse_config(text, source="the proposed configuration")
+    return _Prepared(screen=screen, config=config, base=screen.path.resolve(), text=text)
 
 
 def _base_record(folder: Path) -> Path:
@@ -155,6 +166,27 @@ def _ingest(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent)
     for kind, count in ingested.problems.group_by("kind").len().sort("kind").iter_rows():
         on_event(Message(f"{count} x {kind}; all are in the table 'problem'", level="warning"))
     return ingested
+
+
+def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
+    """Take the tables that were imported as what the screen consists of.
+
+    Raises
+    ------
+    ConfigError
+        Where there are none, or the configuration is about images.
+    """
+    if not imported_tables(screen):
+        raise ConfigError(
+            f"the configuration has no [images], and nothing was imported into {screen.path}: add [images] with "
+            f"root = ..., or import tables with 'phenoprint import SOURCE -o {screen.path}'"
+        )
+    if config.plate_map != PlateMapSection():
+        raise ConfigError("[plate_map] is about images; give imported tables theirs with 'import --plate-map'")
+    tables = {name: screen.table(name).collect() for name in ("image", "site", "well", "plate", "problem", "feature")}
+    check_against_screen(config, None, tables["feature"])
+    ledger = concat_ledgers([])
+    return Ingested(tables=tables, problems=tables["problem"], channels=(), ledger=ledger)
 
 
 def _write_ledger(screen: Screen, first: pl.DataFrame, engine: Engine) -> None:
@@ -215,17 +247,20 @@ def run_screen(
     screen, config, base = prepared.screen, prepared.config, prepared.base
     with screen.lock():
         prepared.settle()
-        ingested = _ingest(screen, config, base, on_event)
+        has_images = config.images is not None
+        ingested = _ingest(screen, config, base, on_event) if has_images else _take_imported(screen, config)
+        imported = frozenset() if has_images else imported_tables(screen)
         context = Context(
             path=screen.path,
             config=config,
-            image_root=image_root(config, base),
+            image_root=image_root(config, base) if has_images else base,
             channels=ingested.channels,
             stamp=time.time_ns(),
+            imported=imported,
         )
         with make_executor(workers) as executor:
             engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed)
-            summary = engine.run(STEPS)
+            summary = engine.run(steps_after_import(STEPS, imported) if imported else STEPS)
         _write_ledger(screen, ingested.ledger, engine)
         screen.rebuild_catalog()
         summary.steps["ingest"].unusable = int((ingested.tables["site"]["status"] != "ok").sum())

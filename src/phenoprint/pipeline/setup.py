@@ -150,7 +150,7 @@ def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], bar
         '# preset = "cell-painting-full"',
         "",
         "[profiles]",
-        '# normalize = "mad_robust"',
+        '# recipe = "phenoprint"    # or another recipe by name, or steps of your own: [[profiles.recipe]]',
         '# reference = "negcon"     # or "all", for plates without negative controls'
         if has_controls
         else 'reference = "all"          # the plate map names no negative control; "negcon" once it does',

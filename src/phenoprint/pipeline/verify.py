@@ -104,6 +104,11 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
     seed
         Seed of the choice.
 
+    Raises
+    ------
+    ConfigError
+        Where the screen holds imported tables and no images.
+
     Returns
     -------
     Verification

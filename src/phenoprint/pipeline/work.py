@@ -79,6 +79,9 @@ def _write(job: Job, outcome: Outcome) -> dict[str, int]:
             if not unit.plate:  # what is written now is all there is
                 drop_table(screen.path, table, part=part, keep=set(paths))
             written += paths
+    files = {screen.path / name for name in outcome.files}
+    for table in set(job.step.tables) - set(outcome.tables) - job.context.imported if not unit.well else ():
+        drop_table(screen.path, table, part=job.step.parts.get(table), plate=unit.plate or None, keep=files)
     outputs = {path.relative_to(screen.path).as_posix(): path.stat().st_size for path in written}
     return outputs | {name: (screen.path / name).stat().st_size for name in outcome.files}
 

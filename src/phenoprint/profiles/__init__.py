@@ -1,19 +1,28 @@
 """From cells to profiles: cell quality, aggregation, normalization, correction, selection, consensus."""
 
-from phenoprint.profiles.aggregation import aggregate, aggregate_with_status, consensus
-from phenoprint.profiles.batch import correct_batch
+from phenoprint.profiles.aggregation import aggregate, aggregate_with_status, consensus, consensus_with_status
+from phenoprint.profiles.batch import BATCH_METHODS, correct_batch, correct_batch_with_status
 from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality
 from phenoprint.profiles.cell_states import CellStates, learn_cell_states
+from phenoprint.profiles.corrected import Corrected
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
 from phenoprint.profiles.fitted import FittedNormalization, fit_normalization
 from phenoprint.profiles.frames import feature_columns
 from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.normalization import normalize, normalize_with_status
 from phenoprint.profiles.normalizers import MadRobust, Normalizer, Robust, Standardize
-from phenoprint.profiles.position import POSITION_METHODS, Corrected, correct_count, correct_position
+from phenoprint.profiles.position import POSITION_METHODS, correct_count, correct_position
 from phenoprint.profiles.quality_preview import preview_cell_quality
 from phenoprint.profiles.ranks import Percentile, Rank
-from phenoprint.profiles.recipes import RECIPES, Recipe, RecipeStep, StepResult, apply_recipe, recipe_named
+from phenoprint.profiles.recipes import (
+    RECIPES,
+    Recipe,
+    RecipeStep,
+    StepResult,
+    apply_recipe,
+    iterate_recipe,
+    recipe_named,
+)
 from phenoprint.profiles.registry import NORMALIZERS
 from phenoprint.profiles.selection import (
     DEFAULT_OPERATIONS,
@@ -24,9 +33,11 @@ from phenoprint.profiles.selection import (
 from phenoprint.profiles.sphering import Sphering, Tvn
 from phenoprint.profiles.statistics import STATISTICS
 from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, WithStatus
-from phenoprint.profiles.streaming import FeatureChoice, consensus_plates, count_rows, fit_plates, select_plates
+from phenoprint.profiles.streamed_selection import FeatureChoice, select_plates
+from phenoprint.profiles.streaming import consensus_plates, count_rows, fit_plates
 
 __all__ = [
+    "BATCH_METHODS",
     "DEFAULT_CELL_RULES",
     "DEFAULT_OPERATIONS",
     "DISTRIBUTION_MEASURES",
@@ -60,7 +71,9 @@ __all__ = [
     "cell_quality",
     "consensus",
     "consensus_plates",
+    "consensus_with_status",
     "correct_batch",
+    "correct_batch_with_status",
     "correct_count",
     "correct_position",
     "count_rows",
@@ -68,6 +81,7 @@ __all__ = [
     "feature_columns",
     "fit_normalization",
     "fit_plates",
+    "iterate_recipe",
     "learn_cell_states",
     "limit_values_with_status",
     "normalize",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -16,7 +16,7 @@ from phenoprint.profiles.recipe_steps import STEP_OPERATIONS
 if TYPE_CHECKING:
     from phenoprint.profiles.frames import FrameLike
 
-__all__ = ["RECIPES", "Recipe", "RecipeLike", "RecipeStep", "StepResult", "apply_recipe", "recipe_named"]
+__all__ = ["RECIPES", "Recipe", "RecipeLike", "RecipeStep", "StepResult", "apply_recipe", "iterate_recipe", "recipe_named"]
 
 
 @dataclass(frozen=True)
@@ -152,17 +152,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 "phenoprint",
                 [
                     {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
-                    {"operation": "limit", "limit": 20.0},
                     {"operation": "select"},
+                    {"operation": "limit", "limit": 20.0},
                 ],
-                "Ours: median and MAD of each plate's controls, made safe by what plates share; then selection.",
+                "Ours: median and MAD of each plate's controls, made safe by what plates share; selection; no value "
+                "beyond 20 spreads.",
             ),
             Recipe.of(
                 "phenoprint-sphering",
                 [
                     {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
-                    {"operation": "limit", "limit": 20.0},
                     {"operation": "select"},
+                    {"operation": "limit", "limit": 20.0},
                     {
                         "operation": "normalize",
                         "name": "sphering",
@@ -293,13 +294,23 @@ def apply_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> list[St
     >>> steps[-1].name, round(steps[-1].frame["area"].sum(), 9)
     ('normalize', 0.0)
     """
+    return list(iterate_recipe(frame, recipe))
+
+
+def iterate_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> Iterator[StepResult]:
+    """Apply the steps of a recipe one by one; as `apply_recipe`, without keeping what earlier steps made.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 3, "area": [1.0, 2.0, 300.0]})
+    >>> [result.frame["area"].max() for result in iterate_recipe(wells, [{"operation": "limit", "limit": 20.0}])]
+    [20.0]
+    """
     data = to_polars(frame)
-    results = []
     for step in recipe_named(recipe).steps:
         made = STEP_OPERATIONS[step.operation].run(data, **step.parameters)
         data = made.frame
         renamed = made.status.with_columns(
             step=pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
         )
-        results.append(StepResult(step.name, data, renamed))
-    return results
+        yield StepResult(step.name, data, renamed)

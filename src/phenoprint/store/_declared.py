@@ -191,6 +191,14 @@ _ALL: tuple[Table, ...] = (
         in_catalog="view",
     ),
     Table(
+        "site_feature",
+        "One row a site: what CellProfiler measured on its images, for imported tables",
+        (_PLATE, _WELL, _SITE),
+        key=_IN_SITE,
+        holds_features=True,
+        in_catalog="view",
+    ),
+    Table(
         "feature",
         "The feature dictionary: what every feature column means",
         (
@@ -286,6 +294,29 @@ _ALL: tuple[Table, ...] = (
     _profile("profile_well", "Level 3: one row a well, aggregated from its cells"),
     _profile("profile_normalized", "Level 4a: well profiles, normalized"),
     _profile("profile_selected", "Level 4b: normalized well profiles, selected features only"),
+    Table(
+        "profile_step",
+        "What every step of the recipe made of the well profiles, one row a well and step",
+        (
+            _PLATE,
+            _WELL,
+            Column("Metadata_Step", TEXT, "Step of the recipe", nullable=False),
+            Column("Metadata_Step_Number", INT, "Its place in the recipe, from 1", nullable=False),
+            _CELLS,
+            _SITES,
+        ),
+        key=(*_IN_WELL, "Metadata_Step"),
+        holds_features=True,
+        in_catalog="view",
+    ),
+    Table(
+        "profile_heterogeneity",
+        "One row a well: how its cells are distributed over states and against the controls of its plate",
+        (_PLATE, _WELL, _CELLS, Column("Metadata_State_Cells", LONG, "Cells that could be given a state")),
+        key=_IN_WELL,
+        holds_features=True,
+        in_catalog="view",
+    ),
     Table(
         "profile_consensus",
         "Level 5: one row a treatment, over its replicate wells",

@@ -91,6 +91,38 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
         per_plate=False,
     ),
     Table(
+        "step_score",
+        "What each step of the recipe did to replicates, batches, positions and mechanisms",
+        (
+            Column("step", TEXT, "Step of the recipe; level_3 before the first", nullable=False),
+            Column("number", INT, "Its place in the recipe; 0 before the first", nullable=False),
+            Column("score", TEXT, "What is scored", nullable=False),
+            Column("value", REAL, "Value; NULL where it cannot be had"),
+            Column("baseline", REAL, "What chance alone gives, where that is known"),
+            Column("n", LONG, "Wells, treatments or features it rests on"),
+            _REASON,
+        ),
+        key=("number", "score"),
+        per_plate=False,
+    ),
+    Table(
+        "cell_quality_preview",
+        "One row a treatment and rule: how many cells the rule flags there and among the plate's controls",
+        (
+            _PLATE,
+            Column("Metadata_perturbation", TEXT, "Perturbation id; NULL for wells without annotation"),
+            Column("rule", TEXT, "Rule, or any for all together", nullable=False),
+            Column("n_cells", LONG, "Cells of the treatment on the plate"),
+            Column("n_removed", LONG, "Cells that the rule flags"),
+            Column("share", REAL, "Their share"),
+            Column("share_reference", REAL, "Share that the rule flags of the plate's control cells"),
+            Column("z", REAL, "Difference of the two in standard errors; NULL without controls"),
+            Column("is_likely_phenotype", pl.Boolean(), "Whether the rule likely removes what the treatment does"),
+            _REASON,
+        ),
+        order=("Metadata_Plate", "rule", "Metadata_perturbation"),
+    ),
+    Table(
         "dose_response",
         "One row a compound and readout: a fitted Hill curve",
         (

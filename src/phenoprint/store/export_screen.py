@@ -86,7 +86,7 @@ def export_profiles(
         if family(level) not in held:
             raise DataError(f"{source.path} holds no profiles of level {level}; it has {', '.join(held) or 'none'}")
         full = stored_level(source, level) if level in _FAMILIES else level
-        scope: Literal["all"] | None = "all" if full.startswith("4b") and _is_own(source, "select") else None
+        scope: Literal["all"] | None = "all" if full.startswith("4b") and _is_own(source, "recipe") else None
         for place, stem, rows in _tables(source, full, plates):
             name = gallery_name(encode_name(stem), full, scope=scope, extension=f".{form}")
             written.append(write_profiles(rows, target / place / name, float_format=float_format))
@@ -113,7 +113,7 @@ def stored_level(screen: Screen, level: str) -> str:
         return "3_augmented" if {"Metadata_compound", "Metadata_pert_type"} & set(names) else "3"
     if level not in ("4a", "4b"):
         return level
-    for receipt in load_receipts(screen.path, "normalize").values():
+    for receipt in load_receipts(screen.path, "recipe").values():
         return f"{level}_negcon" if receipt.parameters.get("reference") == "negcon" else level
     for (_, unit), receipt in load_receipts(screen.path, "import").items():
         if unit == table_of(level):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from phenoprint.pipeline.steps.answers import Calls, DoseResponse, Gallery, PlateAcceptance, Project
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
 from phenoprint.pipeline.steps.pixels import Calibrate, Illuminate, Measure, MeasureQuality, Segment, Thumbnail
-from phenoprint.pipeline.steps.tables import Aggregate, Consensus, FlagCells, FlagImages, Normalize, Select
+from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
+from phenoprint.pipeline.steps.tables import Aggregate, FlagCells, FlagImages
 
 __all__ = ["STEPS", "Outcome", "Scope", "Step", "Unit"]
 
@@ -19,9 +21,10 @@ STEPS: tuple[Step, ...] = (
     FlagImages(),
     FlagCells(),
     Aggregate(),
-    Normalize(),
-    Select(),
+    ApplyRecipe(),
     Consensus(),
+    LearnStates(),
+    Heterogeneity(),
     PlateAcceptance(),
     Calls(),
     DoseResponse(),

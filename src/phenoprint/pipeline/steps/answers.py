@@ -24,7 +24,7 @@ class PlateAcceptance(Step):
     name = "plate_acceptance"
     title = "Plate acceptance"
     scope = Scope.SCREEN
-    needs = ("aggregate", "normalize", "flag_images")
+    needs = ("aggregate", "recipe", "flag_images")
     tables = ("plate_acceptance",)
 
     def run(self, unit: Unit, context: Context) -> Outcome:
@@ -32,7 +32,7 @@ class PlateAcceptance(Step):
         from phenoprint.evaluation import plate_acceptance
 
         verdicts = plate_acceptance(
-            context.table("profile_normalized").collect(),
+            context.profiles("profile_normalized"),
             readouts=_wide_readouts(context),
             image_quality=context.table("image_quality").collect(),
         )
@@ -54,7 +54,7 @@ class Calls(Step):
     name = "calls"
     title = "Activity and MoA"
     scope = Scope.SCREEN
-    needs = ("select", "consensus")
+    needs = ("recipe", "consensus")
     tables = ("activity", "moa_prediction", "score")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -66,11 +66,13 @@ class Calls(Step):
         from phenoprint.pipeline.calls import activity, moa_calls, replicate_score
 
         section = context.config.evaluation
-        profiles = context.table("profile_selected").collect()
+        profiles = context.profiles("profile_selected")
         active = activity(profiles, null_size=section.null_size, seed=section.seed)
         consensus = context.table("profile_consensus").collect()
         predictions, scores = moa_calls(consensus, active, seed=section.seed)
-        scores = pl.concat([replicate_score(profiles, seed=section.seed), scores])
+        scores = pl.concat([replicate_score(profiles, seed=section.seed), scores]).with_columns(
+            pl.col("value").fill_nan(None)  # a share of nothing
+        )
         return Outcome({"activity": active, "moa_prediction": predictions, "score": scores})
 
 
@@ -80,7 +82,7 @@ class DoseResponse(Step):
     name = "dose_response"
     title = "Dose-response"
     scope = Scope.SCREEN
-    needs = ("aggregate", "normalize")
+    needs = ("aggregate", "recipe")
     tables = ("dose_response",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -113,7 +115,7 @@ class Project(Step):
     name = "project"
     title = "Projection"
     scope = Scope.SCREEN
-    needs = ("select",)
+    needs = ("recipe",)
     tables = ("projection", "cluster")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -124,7 +126,7 @@ class Project(Step):
         """Project with PCA and UMAP; cluster the wells."""
         from phenoprint.analysis import cluster_profiles, project
 
-        profiles = context.table("profile_selected").sort(WELL).collect()
+        profiles = context.profiles("profile_selected").sort(WELL)
         seed = context.config.evaluation.seed
         maps = [project(profiles, method=method, seed=seed) for method in ("pca", "umap")]
         return Outcome({"projection": pl.concat(maps), "cluster": cluster_profiles(profiles, seed=seed)})

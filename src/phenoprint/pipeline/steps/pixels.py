@@ -194,7 +194,7 @@ class Calibrate(Step):
         """Return what the diameter depends on."""
         section = config.segmentation
         return {
-            "given": [section.nucleus_diameter_um, section.nucleus_diameter_px, config.images.pixel_size_um],
+            "given": [section.nucleus_diameter_um, section.nucleus_diameter_px, config.need_images().pixel_size_um],
             "channel": section.parameters.get("nucleus_channel"),
         }
 
@@ -238,7 +238,7 @@ class Segment(Step):
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return the segmentation section and the pixel size."""
-        return config.section("segmentation") | {"pixel_size_um": config.images.pixel_size_um}
+        return config.section("segmentation") | {"pixel_size_um": config.need_images().pixel_size_um}
 
     def warm_up(self, context: Context, executor: Executor, on_event: OnEvent) -> None:
         """Compile once, before every worker would."""

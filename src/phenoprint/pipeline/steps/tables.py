@@ -1,29 +1,28 @@
-"""Steps from single cells to profiles: flags, aggregation, normalization, selection, consensus."""
+"""Steps from single cells to well profiles: flags and aggregation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from phenoprint.errors import ConfigError, DataError
+from phenoprint.errors import ConfigError, DataError, UnknownNameError
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows, strict_join
 
 if TYPE_CHECKING:
-    from phenoprint.pipeline.config import ScreenConfig
+    from phenoprint.pipeline.config import CellQualitySection, ScreenConfig
     from phenoprint.pipeline.context import Context
+    from phenoprint.profiles import CellRule
 
-__all__ = ["Aggregate", "Consensus", "FlagCells", "FlagImages", "Normalize", "Select"]
+__all__ = ["Aggregate", "FlagCells", "FlagImages", "cell_fates", "cell_rules", "well_batches"]
 
 SITE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 CELL = [*SITE, "Metadata_ObjectNumber"]
 WELL = ["Metadata_Plate", "Metadata_Well"]
 # Cells with all their features that are in memory at a time: about 400 MB of the full preset.
 _CELLS_AT_ONCE = 20_000
-# A spread that was pooled over plates is a note on a feature, not its loss.
-_IS_LOST = ~pl.col("status").is_in(["ok", "pooled", "limited"])
 
 
 class FlagImages(Step):
@@ -94,25 +93,86 @@ class FlagCells(Step):
     name = "flag_cells"
     title = "Cell flags"
     scope = Scope.PLATE
-    needs = ("measure",)
-    tables = ("cell_quality",)
+    needs = ("well", "measure")
+    tables = ("cell_quality", "cell_quality_preview")
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return the rules."""
+        return {"rules": config.section("cell_quality")["rules"], "reference": config.profiles.reference}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Flag the cells of a plate."""
+        """Flag the cells of a plate, and tell by treatment what that removes."""
         from phenoprint.profiles import cell_quality
 
         here = pl.col("Metadata_Plate") == unit.plate
-        columns = [
-            name for name in context.table("cell").collect_schema().names() if name.startswith("Nuclei_AreaShape")
-        ]
-        cells = context.table("cell").filter(here).select(*CELL, *columns).collect()
+        table = context.table("cell").filter(here)
+        rules, missing = cell_rules(context.config.cell_quality, table.collect_schema().names())
+        columns = sorted({limit.feature for rule in rules for limit in rule.limits})
+        cells = table.select(*CELL, *columns).collect()
+        flagged = cell_quality(cells, rules=rules)
+        preview = _preview(cells, flagged, context.wells(unit.plate), missing)
         border = context.table("object").filter(here).select(*CELL, "touches_border").collect()
-        # Wells that were segmented but could not be measured have objects and no cells: they are no loss here.
-        flagged = strict_join(cell_quality(cells), border, on=CELL, expect="m:1")
-        strangers = flagged["touches_border"].null_count()
-        if strangers:
-            raise DataError(f"{strangers} measured cells of plate {unit.plate} are not in the table object")
-        return Outcome({"cell_quality": flagged.sort(CELL)})
+        if context.is_imported:  # nobody knows whether an imported cell touches the border
+            flagged = flagged.with_columns(pl.lit(None, pl.Boolean).alias("touches_border"))
+        else:
+            # Wells that were segmented but could not be measured have objects and no cells: they are no loss here.
+            flagged = strict_join(flagged, border, on=CELL, expect="m:1")
+            strangers = flagged["touches_border"].null_count()
+            if strangers:
+                raise DataError(f"{strangers} measured cells of plate {unit.plate} are not in the table object")
+        return Outcome({"cell_quality": flagged.sort(CELL), "cell_quality_preview": preview})
+
+
+def cell_rules(section: CellQualitySection, columns: Sequence[str]) -> tuple[tuple[CellRule, ...], dict[str, str]]:
+    """Return the rules of cell quality, and those of the default ones that cannot be judged, with the reason.
+
+    Raises
+    ------
+    ConfigError
+        Where a rule that the user wrote names a feature that was not measured.
+    """
+    from phenoprint.profiles import DEFAULT_CELL_RULES, CellRule, Limit
+
+    if section.rules is not None:
+        rules = tuple(
+            CellRule(rule.name, tuple(Limit(**limit.model_dump()) for limit in rule.limits)) for rule in section.rules
+        )
+        for rule in rules:
+            for limit in rule.limits:
+                if limit.feature not in columns:
+                    error = UnknownNameError("feature", limit.feature, columns)
+                    raise ConfigError(f"cell_quality.rules, {rule.name!r}: {str(error).split(' Known:')[0]}")
+        return rules, {}
+    missing = {
+        rule.name: f"not judged: {limit.feature} was not measured"
+        for rule in DEFAULT_CELL_RULES
+        for limit in rule.limits
+        if limit.feature not in columns
+    }
+    return tuple(rule for rule in DEFAULT_CELL_RULES if rule.name not in missing), missing
+
+
+def _preview(
+    cells: pl.DataFrame, flagged: pl.DataFrame, wells: pl.DataFrame, missing: Mapping[str, str]
+) -> pl.DataFrame:
+    """Tell by treatment and rule how many cells are flagged; beside the controls, where there are some."""
+    from phenoprint.profiles import preview_cell_quality
+
+    known = wells.select(*WELL, "Metadata_pert_type", "Metadata_perturbation")
+    treated = strict_join(cells.select(CELL), known, on=WELL, expect="m:1")
+    is_control = (pl.col("Metadata_pert_type") == "negcon").fill_null(value=False)
+    has_controls = treated.select(is_control.any()).item() is True
+    schema = {"Metadata_Plate": pl.String, "Metadata_perturbation": pl.String, "rule": pl.String, "reason": pl.String}
+    unjudged = [(plate, None, *rule) for plate in wells["Metadata_Plate"].unique() for rule in missing.items()]
+    rows = [pl.DataFrame(unjudged, schema=schema, orient="row")]
+    if treated.height:
+        by = ["Metadata_Plate", "Metadata_perturbation"]
+        told = preview_cell_quality(treated, flagged, by, reference=is_control if has_controls else ~is_control)
+        if not has_controls:
+            nothing = (pl.lit(None).alias(name) for name in ("share_reference", "z", "is_likely_phenotype"))
+            told = told.with_columns(*nothing, reason=pl.lit("no control cells on this plate to compare with"))
+        rows.append(told)
+    return pl.concat(rows, how="diagonal_relaxed")
 
 
 class Aggregate(Step):
@@ -141,9 +201,9 @@ class Aggregate(Step):
         config = context.config
         here = pl.col("Metadata_Plate") == unit.plate
         names = list(config.profiles.readouts)
-        fates = _fates(unit, context)
+        fates = cell_fates(unit, context)
         profiles, readouts = [], []
-        for wells in _batches(fates):
+        for wells in well_batches(fates):
             chosen = pl.col("Metadata_Well").is_in(wells)
             cells = context.table("cell").filter(here & chosen).collect()
             kept = strict_join(cells, fates.filter(chosen), on=CELL).filter(pl.col("_reason").is_null()).drop("_reason")
@@ -157,7 +217,7 @@ class Aggregate(Step):
     def _ledger(self, unit: Unit, context: Context, cells: pl.DataFrame) -> pl.DataFrame:
         """Balance cells by well, and wells by whether a cell is left."""
         rows = []
-        wells = context.images(unit.plate)["Metadata_Well"].unique().sort().to_list()
+        wells = _wells_with_cells(context.wells(unit.plate))["Metadata_Well"].sort().to_list()
         held = {table: context.screen.stored_wells(table, unit.plate) for table in ("object", "cell")}
         by_well = {well: group for (well,), group in cells.group_by("Metadata_Well")}
         empty = {}
@@ -168,7 +228,11 @@ class Aggregate(Step):
             left = group.height - sum(lost.values())
             if left == 0:
                 empty[well] = (
-                    "segmentation failed, see status"
+                    "no cell was imported"
+                    if context.is_imported and group.is_empty()
+                    else "every cell excluded"
+                    if context.is_imported
+                    else "segmentation failed, see status"
                     if well not in held["object"]
                     else "measurement failed, see status"
                     if well not in held["cell"]
@@ -182,7 +246,7 @@ class Aggregate(Step):
         return pl.concat(rows)
 
 
-def _fates(unit: Unit, context: Context) -> pl.DataFrame:
+def cell_fates(unit: Unit, context: Context) -> pl.DataFrame:
     """Return every cell of a plate with why it does not count; NULL if it does."""
     here = pl.col("Metadata_Plate") == unit.plate
     flags = context.table("cell_quality").filter(here).collect()
@@ -192,7 +256,7 @@ def _fates(unit: Unit, context: Context) -> pl.DataFrame:
     return joined.select(*CELL, _exclusion_reason(context.config).alias("_reason")).sort(CELL)
 
 
-def _batches(cells: pl.DataFrame) -> list[list[str]]:
+def well_batches(cells: pl.DataFrame) -> list[list[str]]:
     """Split the wells of a plate so that a batch holds a bounded number of cells; at least one batch."""
     batches: list[list[str]] = [[]]
     held = 0
@@ -253,111 +317,19 @@ def _well_readouts(cells: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=schema), *frames])
 
 
+def _wells_with_cells(wells: pl.DataFrame) -> pl.DataFrame:
+    """Return the wells whose cells could have been measured; of imported ones nobody knows, so all."""
+    return wells.filter(pl.col("has_images").fill_null(value=True))
+
+
 def _annotate(profiles: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
     """Put the metadata of wells in front of their profiles; a well without cells stays, with a count of 0."""
-    metadata = wells.filter("has_images").select(pl.col("^Metadata_.*$"))
+    metadata = _wells_with_cells(wells).select(pl.col("^Metadata_.*$"))
     counts = ["Metadata_Object_Count", "Metadata_Site_Count"]
-    joined = strict_join(metadata, profiles, on=WELL, expect="m:1")
+    # Imported cells carry annotation, too; the table of wells has the last word.
+    own = profiles.drop([name for name in metadata.columns if name in profiles.columns and name not in WELL])
+    joined = strict_join(metadata, own, on=WELL, expect="m:1")
     joined = joined.with_columns(pl.col(name).fill_null(0) for name in counts if name in joined.columns)
     first = [name for name in metadata.columns if name in joined.columns]
     rest = [name for name in joined.columns if name not in first]
     return joined.select(*first, *rest).sort(WELL)
-
-
-class Normalize(Step):
-    """Normalize well profiles plate by plate against their controls (level 4a)."""
-
-    name = "normalize"
-    title = "Normalization"
-    scope = Scope.SCREEN
-    needs = ("aggregate",)
-    tables = ("profile_normalized", "feature_status")
-    parts: ClassVar = {"feature_status": "normalize"}
-
-    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return how profiles are normalized."""
-        return {
-            "method": config.profiles.normalize,
-            "reference": config.profiles.reference,
-            "min_cells": config.profiles.min_cells,
-        }
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Normalize all plates; features without spread become rows of ``feature_status``."""
-        from phenoprint.profiles import feature_columns, normalize_with_status
-
-        section = context.config.profiles
-        profiles = context.table("profile_well").collect()
-        enough = pl.col("Metadata_Object_Count") >= section.min_cells
-        reference = enough if section.reference == "all" else (pl.col("Metadata_pert_type") == "negcon") & enough
-        if not profiles.filter(reference).height:
-            raise DataError(
-                "no well to normalize against: no well is annotated as negcon "
-                '(set Metadata_pert_type in the plate map, or profiles.reference = "all")'
-            )
-        result = normalize_with_status(profiles, method=section.normalize, by=["Metadata_Plate"], reference=reference)
-        rows = []
-        n_features = len(feature_columns(profiles))
-        for (plate,), status in result.status.group_by("Metadata_Plate", maintain_order=True):
-            lost = dict(status.filter(_IS_LOST).group_by("status").len().sort("status").iter_rows())
-            rows.append(ledger_rows(self.name, str(plate), unit_of_count="features", n_in=n_features, lost=lost))
-        wells = profiles.group_by("Metadata_Plate").len().sort("Metadata_Plate")
-        rows += [ledger_rows(self.name, plate, unit_of_count="wells", n_in=count) for plate, count in wells.iter_rows()]
-        return Outcome(
-            {"profile_normalized": result.frame.sort(WELL), "feature_status": result.status}, pl.concat(rows)
-        )
-
-
-class Select(Step):
-    """Keep the features that carry information (level 4b); say of every other why it went."""
-
-    name = "select"
-    title = "Feature selection"
-    scope = Scope.SCREEN
-    needs = ("normalize",)
-    tables = ("profile_selected", "feature_status")
-    parts: ClassVar = {"feature_status": "select"}
-
-    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the operations and the limit."""
-        return {"operations": config.profiles.select, "limit": config.profiles.limit}
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Select over all plates at once, so that every plate keeps the same features."""
-        from phenoprint.profiles import feature_columns, limit_values_with_status, select_features_with_status
-
-        profiles = context.table("profile_normalized").collect()
-        result = select_features_with_status(profiles, operations=list(context.config.profiles.select))
-        lost = dict(result.status.filter(_IS_LOST).group_by("status").len().sort("status").iter_rows())
-        ledger = ledger_rows(self.name, None, unit_of_count="features", n_in=len(feature_columns(profiles)), lost=lost)
-        frame, status = result
-        limit = context.config.profiles.limit
-        if limit is not None:
-            frame, limited = limit_values_with_status(frame, limit)
-            status = pl.concat([status, limited])
-        return Outcome({"profile_selected": frame.sort(WELL), "feature_status": status}, ledger)
-
-
-class Consensus(Step):
-    """Sum the wells of a treatment up to one profile (level 5)."""
-
-    name = "consensus"
-    title = "Consensus"
-    scope = Scope.SCREEN
-    needs = ("select",)
-    tables = ("profile_consensus",)
-
-    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the statistic."""
-        return {"statistic": config.profiles.consensus}
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Take the consensus of wells that share compound and dose."""
-        from phenoprint.profiles import consensus
-
-        profiles = context.table("profile_selected").collect()
-        known = profiles.filter(pl.col("Metadata_perturbation").is_not_null())
-        frame = consensus(known, by=["Metadata_perturbation"], statistic=context.config.profiles.consensus)
-        lost = {"not annotated, or annotated as empty": profiles.height - known.height}
-        ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
-        return Outcome({"profile_consensus": frame.sort("Metadata_perturbation")}, ledger)

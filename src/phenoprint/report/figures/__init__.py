@@ -8,8 +8,10 @@ from phenoprint.report.figures.losses import feature_survival, ledger_waterfall
 from phenoprint.report.figures.plates import plate_grid, plate_heatmap
 from phenoprint.report.figures.profiles import replicate_agreement, umap_scatter
 from phenoprint.report.figures.recovery import baseline_bars, confusion
+from phenoprint.report.figures.steps import STEP_SCORE_NAMES, step_scores
 
 __all__ = [
+    "STEP_SCORE_NAMES",
     "activity_scatter",
     "baseline_bars",
     "confusion",
@@ -21,5 +23,6 @@ __all__ = [
     "plate_heatmap",
     "replicate_agreement",
     "separation_matrix",
+    "step_scores",
     "umap_scatter",
 ]

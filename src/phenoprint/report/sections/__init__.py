@@ -20,6 +20,7 @@ from phenoprint.report.sections.mechanisms import mechanisms
 from phenoprint.report.sections.plates import plates
 from phenoprint.report.sections.projection import projection
 from phenoprint.report.sections.replicates import replicates
+from phenoprint.report.sections.steps import steps
 from phenoprint.report.sections.verdict import verdict
 
 __all__ = ["SECTIONS"]
@@ -35,6 +36,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[Context], Section]], ...] = (
     ("mechanisms", "Are mechanisms found again?", "Mechanisms", mechanisms),
     ("doses", "Response over dose", "Doses", doses),
     ("cells", "The cells themselves", "Cells", cells),
+    ("steps", "What did each step do?", "Steps", steps),
     ("losses", "What was lost where", "Losses", losses),
     ("features", "What became of the features", "Features", features),
     ("making", "How it was made", "Made how", making),

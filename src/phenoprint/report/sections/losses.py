@@ -26,11 +26,19 @@ STEP_ORDER = (
     "flag_images",
     "flag_cells",
     "aggregate",
+    "drop_invariant",
     "normalize",
     "select",
-    "consensus",
+    "limit",
 )
 WHY = "Every step of a run writes it; an imported screen has none."
+
+
+def _order(context: Context) -> tuple[str, ...]:
+    """Return the steps in the order of a run: those of the recipe as it was, the consensus last."""
+    scored = context.tables.columns("step_score", ["step", "number"])
+    recipe = () if scored is None else tuple(scored.unique("step").sort("number")["step"].to_list())
+    return (*(name for name in STEP_ORDER if name not in recipe), *recipe, "consensus")
 
 
 def losses(context: Context) -> Section:
@@ -44,7 +52,7 @@ def losses(context: Context) -> Section:
         return Section(
             "losses", "What was lost where", f"{context.flags.height} wells are flagged.", body, nav="Losses"
         )
-    order = STEP_ORDER
+    order = _order(context)
     steps = ledger_steps(ledger, order=order)
     panels: list[tuple[str, object]] = [("All plates", _steps(steps))]
     by_plate = ledger_steps(ledger.filter(pl.col("Metadata_Plate").is_not_null()), by=("Metadata_Plate",), order=order)

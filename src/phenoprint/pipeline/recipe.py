@@ -1,0 +1,90 @@
+"""The recipe of a screen: what ``[profiles]`` says, as steps over well profiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from phenoprint.errors import ConfigError
+from phenoprint.profiles import Recipe, recipe_named
+
+if TYPE_CHECKING:
+    from phenoprint.pipeline.config import ProfilesSection
+
+__all__ = ["after_4a", "level_4a", "recipe_of", "reference_kind"]
+
+# Operations that compare with the controls unless they are told otherwise.
+_AGAINST_CONTROLS = ("normalize", "drop_invariant")
+
+
+def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
+    """Return the steps that a configuration asks for, with its reference wells.
+
+    Parameters
+    ----------
+    section
+        ``[profiles]``.
+    has_counts
+        Whether the number of cells of wells is known; without it, every well may serve as reference.
+
+    Raises
+    ------
+    ConfigError
+        For a step without operation, a name that comes twice, or a consensus within the recipe.
+    UnknownNameError
+        For an unknown recipe, operation or parameter.
+
+    Examples
+    --------
+    >>> from phenoprint.pipeline.config import ProfilesSection
+    >>> [step.name for step in recipe_of(ProfilesSection()).steps]
+    ['normalize', 'select', 'limit']
+    """
+    named = recipe_named(section.recipe)
+    steps = []
+    for step in named.steps:
+        if step.operation == "consensus":
+            raise ConfigError(
+                "a recipe is about wells: the consensus of treatments follows it; name its statistic with "
+                'profiles.consensus = "..."'
+            )
+        table = step.to_dict()
+        if step.operation in _AGAINST_CONTROLS:
+            table.setdefault("reference", "negcon")
+        if table.get("reference") == "negcon":
+            table["reference"] = section.reference
+        if step.operation == "normalize" and (section.min_cells > 1 or has_counts):
+            table.setdefault("min_cells", section.min_cells)
+        steps.append(table)
+    return Recipe.of(named.name, steps, named.description)
+
+
+def reference_kind(recipe: Recipe) -> str:
+    """Return ``"negcon"`` where some step of a recipe rests on the negative controls, else ``"all"``."""
+    kinds: list[Any] = [step.parameters.get("reference") for step in recipe.steps]
+    return "negcon" if "negcon" in kinds else "all"
+
+
+def level_4a(recipe: Recipe) -> str:
+    """Return the step whose result the field calls level 4a: the last one before features are selected.
+
+    Examples
+    --------
+    >>> from phenoprint.profiles import RECIPES
+    >>> level_4a(RECIPES["jump-production"])
+    'inverse_normal'
+    """
+    selections = (i for i, step in enumerate(recipe.steps) if step.operation == "select")
+    return recipe.steps[max(next(selections, len(recipe.steps)) - 1, 0)].name
+
+
+def after_4a(recipe: Recipe) -> Recipe:
+    """Return the steps that follow level 4a, for profiles that come normalized.
+
+    Examples
+    --------
+    >>> from phenoprint.profiles import RECIPES
+    >>> [step.name for step in after_4a(RECIPES["phenoprint"]).steps]
+    ['select', 'limit']
+    """
+    names = [step.name for step in recipe.steps]
+    return recipe.without(*names[: names.index(level_4a(recipe)) + 1])

@@ -1,0 +1,179 @@
+"""Steps that describe how the cells of a well are distributed, which a median hides."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import polars as pl
+
+from phenoprint.errors import DataError
+from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.pipeline.steps.tables import CELL, WELL, cell_fates, well_batches
+from phenoprint.store import hash_key, strict_join, write_bytes
+
+if TYPE_CHECKING:
+    from phenoprint.pipeline.config import ScreenConfig
+    from phenoprint.pipeline.context import Context
+    from phenoprint.profiles import FittedNormalization
+
+__all__ = ["Heterogeneity", "LearnStates"]
+
+STATES_FILE = "models/cell_states.json"
+# Control cells of a plate that wells are compared with, and those of all plates that states are learned on.
+_CONTROLS_A_PLATE, _CONTROLS_IN_ALL = 5_000, 50_000
+# States and distances are told in the features that were selected, and not in more than this many of them.
+_MOST_FEATURES = 500
+
+
+class LearnStates(Step):
+    """Learn the states of the control cells of all plates."""
+
+    name = "learn_states"
+    title = "Cell states"
+    scope = Scope.SCREEN
+    needs = ("flag_cells", "aggregate", "recipe")
+    tables = ("feature_status",)
+    parts: ClassVar = {"feature_status": "learn_states"}
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return the seed and whether states are wanted."""
+        profiles = config.profiles
+        return {"wanted": profiles.heterogeneity, "reference": profiles.reference, "seed": config.evaluation.seed}
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Learn states on control cells, each normalized to the controls of its plate."""
+        from phenoprint.profiles import learn_cell_states
+
+        path = context.path / STATES_FILE
+        if not context.config.profiles.heterogeneity:
+            path.unlink(missing_ok=True)
+            return Outcome()
+        plates = sorted(context.table("well").select("Metadata_Plate").unique().collect()["Metadata_Plate"])
+        features = heterogeneity_features(context)
+        share = max(200, _CONTROLS_IN_ALL // max(1, len(plates)))
+        parts = []
+        for plate in plates:
+            controls = control_cells(Unit(plate), context, features, most=min(share, _CONTROLS_A_PLATE))
+            if controls.height:
+                parts.append(fit_to_controls(controls).apply(controls))
+        if not features or not parts:
+            return self._skipped(context, "no control cells: states are learned on the cells of negative controls")
+        try:
+            states = learn_cell_states(pl.concat(parts), reference=None, seed=context.config.evaluation.seed)
+        except DataError as error:
+            return self._skipped(context, str(error))
+        text = json.dumps(states.to_dict())
+        write_bytes(path, text.encode())
+        return Outcome({"feature_status": _status([])}, files=(STATES_FILE,), digest=hash_key(text))
+
+    def _skipped(self, context: Context, reason: str) -> Outcome:
+        """Say why there are no states, which is no failure of the screen."""
+        (context.path / STATES_FILE).unlink(missing_ok=True)
+        row = (None, "", self.name, "skipped", reason, None)
+        return Outcome({"feature_status": _status([row])}, digest=hash_key(reason))
+
+
+def _status(rows: list[tuple[object, ...]]) -> pl.DataFrame:
+    from phenoprint.profiles import FEATURE_STATUS_SCHEMA
+
+    return pl.DataFrame(rows, schema=FEATURE_STATUS_SCHEMA, orient="row")
+
+
+class Heterogeneity(Step):
+    """Describe the wells of a plate by states of their cells and by distances of distributions to the controls."""
+
+    name = "heterogeneity"
+    title = "Heterogeneity"
+    scope = Scope.PLATE
+    needs = ("flag_cells", "aggregate", "recipe", "learn_states")
+    tables = ("profile_heterogeneity",)
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return whether it is wanted."""
+        return {"wanted": config.profiles.heterogeneity}
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Compare the cells of each well with control cells of its plate, a few wells at a time."""
+        features = heterogeneity_features(context)
+        controls = control_cells(unit, context, features, most=_CONTROLS_A_PLATE)
+        if not context.config.profiles.heterogeneity or not features or controls.is_empty():
+            return Outcome()
+        fitted = fit_to_controls(controls)
+        described = [_describe(cells, fitted, controls, context) for cells in _kept_cells(unit, context, features)]
+        frame = pl.concat(described, how="diagonal").sort(WELL)
+        wells = context.table("profile_well").filter(pl.col("Metadata_Plate") == unit.plate).select(WELL).collect()
+        return Outcome({"profile_heterogeneity": strict_join(wells, frame, on=WELL, expect="1:1").sort(WELL)})
+
+
+def heterogeneity_features(context: Context) -> list[str]:
+    """Return the features of cells that are told: of those selected for profiles, evenly spaced where many are."""
+    from phenoprint.profiles import feature_columns
+
+    measured = set(context.table("cell").collect_schema().names())
+    chosen = feature_columns(context.table("profile_selected").head(0).collect())
+    names = [name for name in chosen if name in measured]
+    step = max(1, -(-len(names) // _MOST_FEATURES))
+    return names[::step]
+
+
+def control_cells(unit: Unit, context: Context, features: list[str], *, most: int) -> pl.DataFrame:
+    """Return unflagged cells of a plate's reference wells; a seeded sample where there are more than ``most``."""
+    wells = context.wells(unit.plate)
+    if context.config.profiles.reference == "negcon":
+        wells = wells.filter(pl.col("Metadata_pert_type") == "negcon")
+    fates = cell_fates(unit, context).filter(
+        pl.col("_reason").is_null() & pl.col("Metadata_Well").is_in(wells["Metadata_Well"].implode())
+    )
+    if fates.height > most:
+        seed = context.config.evaluation.seed + zlib.crc32(unit.plate.encode())
+        fates = fates.sort(CELL).sample(most, seed=seed)
+    here = (pl.col("Metadata_Plate") == unit.plate) & pl.col("Metadata_Well").is_in(
+        fates["Metadata_Well"].unique().implode()
+    )
+    cells = context.table("cell").filter(here).select(*CELL, *features)
+    return cells.join(fates.select(CELL).lazy(), on=CELL, how="semi").collect().sort(CELL)
+
+
+def fit_to_controls(controls: pl.DataFrame) -> FittedNormalization:
+    """Fit median and MAD of a plate's control cells, so that cells are told in spreads of the controls."""
+    from phenoprint.profiles import fit_normalization
+
+    return fit_normalization(controls, "mad_robust", by=["Metadata_Plate"])
+
+
+def _kept_cells(unit: Unit, context: Context, features: list[str]) -> Iterator[pl.DataFrame]:
+    """Give the cells of a plate that are not flagged, a few wells at a time."""
+    fates = cell_fates(unit, context)
+    here = pl.col("Metadata_Plate") == unit.plate
+    for wells in well_batches(fates):
+        chosen = pl.col("Metadata_Well").is_in(wells)
+        kept = fates.filter(chosen & pl.col("_reason").is_null()).select(CELL)
+        cells = context.table("cell").filter(here & chosen).select(*CELL, *features)
+        yield cells.join(kept.lazy(), on=CELL, how="semi").collect().sort(CELL)
+
+
+def _describe(
+    cells: pl.DataFrame, fitted: FittedNormalization, controls: pl.DataFrame, context: Context
+) -> pl.DataFrame:
+    """Return states and distances of some wells; the sampled controls stand beside them as a group of their own."""
+    from phenoprint.profiles import CellStates, distribution_profiles
+
+    is_control = "Metadata_is_reference"
+    both = pl.concat(
+        [
+            fitted.apply(cells).with_columns(pl.lit(value=False).alias(is_control)),
+            fitted.apply(controls).with_columns(pl.lit(value=True).alias(is_control), Metadata_Well=pl.lit("controls")),
+        ]
+    )
+    distances = distribution_profiles(both, reference=pl.col(is_control), by=WELL).filter(
+        pl.col("Metadata_Well") != "controls"
+    )
+    path = context.path / STATES_FILE
+    if not path.is_file():
+        return distances
+    states = CellStates.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    fractions = states.describe(both.filter(~pl.col(is_control)).drop(is_control), by=WELL)
+    return strict_join(fractions, distances, on=WELL, expect="1:1")

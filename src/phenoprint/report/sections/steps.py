@@ -1,0 +1,68 @@
+"""What each step from well profiles to selected ones did to replicates, batches, positions and mechanisms."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.figures import STEP_SCORE_NAMES, step_scores
+from phenoprint.report.html import Html, details, join, number, sql_hint, table, tag
+
+__all__ = ["steps"]
+
+COLUMNS = ["step", "number", "score", "value", "baseline", "n", "reason"]
+WHY = "It is written when the recipe is applied to the well profiles."
+BETTER_HIGH = ("replicate_retrieval", "control_retrieval", "reproducible_share", "moa_consistency", "batch_mixing")
+BETTER_LOW = ("plate_variance", "batch_variance", "position_leakage", "position_variance")
+
+
+def steps(context: Context) -> Section:
+    """Draw the scores after each step, those that should rise beside those that should fall."""
+    scores = context.tables.need("step_score", COLUMNS, why=WHY)
+    names = scores.select("number", "step").unique().sort("number")["step"].to_list()
+    panels = [
+        (title, tag("div", context.figure(step_scores(scores, only=only), title), class_="wide"))
+        for title, only in (("Larger is better", BETTER_HIGH), ("Smaller is better", BETTER_LOW))
+        if scores.filter(pl.col("score").is_in(only) & pl.col("value").is_not_null()).height
+    ]
+    body = join(
+        [
+            context.tabs("Scores by direction", panels) if panels else None,
+            _values(scores, names),
+            _absent(scores),
+            sql_hint("SELECT step, score, value, baseline FROM step_score ORDER BY score, number"),
+        ]
+    )
+    lead = (
+        f"{' → '.join(names)}. Scored on the same wells that the steps were fitted on: they tell what a step does, and "
+        "are no estimate for other plates."
+    )
+    return Section("steps", "What did each step do?", lead, body, nav="Steps")
+
+
+def _values(scores: pl.DataFrame, names: list[str]) -> Html:
+    known = scores.filter(pl.col("value").is_not_null())
+    rows = []
+    for score, label in STEP_SCORE_NAMES.items():
+        part = known.filter(pl.col("score") == score)
+        if part.is_empty():
+            continue
+        values = dict(part.select("step", "value").iter_rows())
+        chance = part["baseline"].drop_nulls()
+        shown = [number(values.get(name)) for name in names]
+        rows.append((label, *shown, number(chance[-1]) if len(chance) else "–"))
+    return table(
+        ("Score", *names, "by chance"),
+        rows,
+        numeric=tuple(range(1, len(names) + 2)),
+        caption="Scores of the profiles after each step",
+    )
+
+
+def _absent(scores: pl.DataFrame) -> Html | None:
+    """Say which scores cannot be had on this screen, and why."""
+    missing = scores.filter(pl.col("value").is_null()).unique("score", keep="last", maintain_order=True)
+    if missing.is_empty():
+        return None
+    rows = [(STEP_SCORE_NAMES.get(score, score), reason) for score, reason in missing.select("score", "reason").rows()]
+    return details(f"{len(rows)} scores cannot be had here", table(("Score", "Why"), rows))
