@@ -79,3 +79,15 @@ def test_seed_and_wrong_use() -> None:
         replicate_reproducibility(wells(1.0), ["Metadata_t"], 95)
     with pytest.raises(UnknownNameError, match="Metadata_x"):
         replicate_reproducibility(wells(1.0), ["Metadata_x"])
+
+
+@pytest.mark.parametrize("metric", ["pearson", "euclidean"])
+def test_the_order_of_rows_changes_nothing(metric: str) -> None:
+    data = wells(0.4).vstack(wells(0.4, replicates=5, seed=3).with_columns(Metadata_t=pl.lit("u") + pl.col("Metadata_t")))
+    found = replicate_reproducibility(data, ["Metadata_t"], metric=metric, null_size=200)
+    for seed in range(3):
+        again = replicate_reproducibility(
+            data.sample(fraction=1, shuffle=True, seed=seed), ["Metadata_t"], metric=metric, null_size=200
+        )
+        assert again.groups.equals(found.groups)
+        assert again.fraction == found.fraction

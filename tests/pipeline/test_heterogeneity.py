@@ -10,6 +10,8 @@ import pytest
 
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline import RunResult, run_screen
+from phenoprint.pipeline.events import Event, Message
+from phenoprint.store import open as open_screen
 
 RULE = """
 [[cell_quality.rules]]
@@ -50,6 +52,23 @@ def test_rules_of_ones_own_flag_and_are_previewed(own_screen: Path) -> None:
     n_cells = screen.table("cell").select(pl.len()).collect().item()
     assert told["cells"].unique().to_list() == [n_cells]
     assert 0 < flagged < n_cells
+
+
+def test_a_rule_that_removes_a_phenotype_is_told(own_screen: Path) -> None:
+    screen = open_screen(own_screen)
+    areas = screen.sql(
+        "SELECT Metadata_pert_type AS kind, Metadata_perturbation AS id, median(Nuclei_AreaShape_Area) AS area "
+        "FROM cells_annotated GROUP BY ALL ORDER BY area"
+    )
+    usual = areas.filter(kind="negcon")["area"].max()
+    assert areas["area"][-1] > usual  # some treatment of the plate has larger nuclei
+    rule = RULE.replace('side = "above", ratio = 1.2', f'side = "above", absolute = {(usual + areas["area"][-1]) / 2}')
+    config = own_screen / "screen.toml"
+    config.write_text(config.read_text() + rule)
+    events: list[Event] = []
+    run_screen(own_screen, workers=1, on_event=events.append)
+    told = [event.text for event in events if isinstance(event, Message)]
+    assert any("large nucleus" in text and "cell_quality_preview" in text for text in told), told
 
 
 def test_a_rule_on_what_is_not_measured_is_refused(own_screen: Path) -> None:

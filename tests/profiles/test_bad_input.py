@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
 import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
+from phenoprint.errors import DataError, PhenoprintError, SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles import (
+    BATCH_METHODS,
     NORMALIZERS,
+    POSITION_METHODS,
+    RECIPES,
+    CellRule,
+    Corrected,
+    Limit,
+    WithStatus,
     aggregate,
     aggregate_with_status,
     apply_recipe,
+    cell_quality,
     consensus,
+    consensus_plates,
+    consensus_with_status,
     correct_batch,
+    correct_batch_with_status,
     correct_count,
     correct_position,
+    count_rows,
+    distribution_profiles,
     feature_columns,
     fit_plates,
+    learn_cell_states,
+    limit_values_with_status,
     normalize,
     normalize_with_status,
+    preview_cell_quality,
     select_features_with_status,
+    select_plates,
 )
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
@@ -155,7 +176,7 @@ def test_outliers_of_ten_to_the_thirteenth() -> None:
     data = plates().with_columns(
         Cells_F1=pl.when(pl.int_range(pl.len()) == 20).then(1e13).otherwise(pl.col("Cells_F1")).cast(pl.Float32)
     )
-    steps = apply_recipe(data)
+    steps = apply_recipe(data, [{"operation": "normalize"}, {"operation": "limit"}, {"operation": "select"}])
     assert steps[0].frame["Cells_F1"][20] > 1e12
     assert steps[1].frame["Cells_F1"].max() == 20.0
     told = steps[1].status.filter(feature="Cells_F1").row(0, named=True)
@@ -168,7 +189,7 @@ def test_outliers_of_ten_to_the_thirteenth() -> None:
     huge = data.with_columns(Cells_F1=pl.col("Cells_F1").cast(pl.Float64) * 1e200)  # whose square is infinite
     frame, status = normalize_with_status(huge, reference=NEGCON)
     assert frame["Cells_F1"].null_count() == frame.height
-    assert set(status.filter(feature="Cells_F1")["status"]) == {"all_null"}
+    assert set(status.filter(feature="Cells_F1")["status"]) == {"all_null", "infinite_input"}
     assert aggregate_with_status(huge).status.filter(status="infinite_input")["value"].to_list() == [72.0]
 
 
@@ -202,6 +223,165 @@ def test_keys_that_are_null_or_nan() -> None:
         assert kept["Metadata_Object_Count"].sum() == 72
     with pytest.raises(SchemaError, match="Metadata_Batch"):
         correct_batch(data.with_columns(Metadata_Batch=pl.lit(None, dtype=pl.String)), "combat")
+
+
+def grid() -> pl.DataFrame:
+    """The same plates with wells in four rows, controls all over and cell counts."""
+    well = pl.int_range(pl.len()) % 24
+    rows = pl.Series("Metadata_Well", [f"{'ABCD'[i // 6]}{i % 6 + 1:02d}" for i in range(24)] * 3)
+    return plates().with_columns(
+        rows,
+        Metadata_pert_type=pl.when(well % 3 == 0).then(pl.lit("negcon")).otherwise(pl.lit("trt")),
+        Metadata_Object_Count=20 + well * 7 % 31,
+    )
+
+
+ROW, P1 = pl.int_range(pl.len()), pl.col("Metadata_Plate") == "p1"
+CASES: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
+    "none": lambda data: data,
+    "no controls": lambda data: data.filter(~(P1 & NEGCON)),
+    "one control": lambda data: data.filter(~(P1 & NEGCON) | (pl.col("Metadata_Well") == "A01")),
+    "all null": lambda data: data.with_columns(Cells_F1=pl.lit(None, dtype=pl.Float64)),
+    "all nan": lambda data: data.with_columns(Cells_F1=pl.lit(float("nan"))),
+    "constant": lambda data: data.with_columns(Cells_F1=pl.lit(2.5)),
+    "infinite": lambda data: data.with_columns(Cells_F2=pl.when(ROW != 20).then("Cells_F2").otherwise(float("inf"))),
+    "duplicates": lambda data: pl.concat([data, data.head(3)]),
+    "absent on a plate": lambda data: data.with_columns(Cells_F3=pl.when(~P1).then("Cells_F3")),
+    "integers": lambda data: data.with_columns(
+        Cells_F0=(pl.col("Cells_F0") * 40 + 120).clip(0, 255).cast(pl.UInt8), Cells_F1=(2**53 - ROW).cast(pl.Int64)
+    ),
+    "mixed": lambda data: data.with_columns(
+        pl.col("Cells_F0").cast(pl.Float32), Cells_F2=(pl.col("Cells_F2") * 100).cast(pl.Int32)
+    ),
+    "text": lambda data: data.with_columns(pl.col("Cells_F3").cast(pl.String)),
+    "outlier": lambda data: data.with_columns(Cells_F1=pl.when(ROW != 20).then("Cells_F1").otherwise(1e13)),
+    "enormous": lambda data: data.with_columns(Cells_F1=pl.when(ROW != 20).then("Cells_F1").otherwise(1e200)),
+    "empty plate": lambda data: data.with_columns(
+        pl.when(Metadata_Plate="p2").then(None).otherwise(pl.col(f"Cells_F{i}")).alias(f"Cells_F{i}") for i in range(4)
+    ),
+    "no rows": lambda data: data.clear(),
+    "nan key": lambda data: data.with_columns(
+        pl.when(ROW > 3).then(1.0).otherwise(float("nan")).alias(f"Metadata_{name}")
+        for name in ("Plate", "Batch", "compound")
+    ),
+    "null key": lambda data: data.with_columns(
+        pl.when(ROW > 3).then(f"Metadata_{name}").alias(f"Metadata_{name}") for name in ("Plate", "Batch", "compound")
+    ),
+}
+RULE = CellRule("large", (Limit("Cells_F1", "above", z=2.0, absolute=1.0),))
+Outcome: TypeAlias = "pl.DataFrame | WithStatus | Corrected"
+
+
+def by_plate(data: pl.DataFrame) -> list[pl.DataFrame]:
+    return [part for _, part in data.group_by("Metadata_Plate", maintain_order=True)]
+
+
+def fitted_by_plate(data: pl.DataFrame) -> WithStatus:
+    parts = by_plate(data)
+    fitted = fit_plates(parts, reference=NEGCON)
+    return WithStatus(pl.concat([fitted.apply(part) for part in parts]), fitted.status)
+
+
+def selected_by_plate(data: pl.DataFrame) -> WithStatus:
+    parts = by_plate(data)
+    choice = select_plates(lambda: parts)
+    return WithStatus(pl.concat([choice.apply(part) for part in parts]), choice.status)
+
+
+def consensus_by_plate(data: pl.DataFrame) -> pl.DataFrame:
+    by, parts = ["Metadata_compound"], by_plate(data)
+    return consensus_plates(parts, by, counts=count_rows(parts, by))
+
+
+def recipe(data: pl.DataFrame, name: str) -> WithStatus:
+    steps = apply_recipe(data, name)
+    return WithStatus(steps[-1].frame, pl.concat(step.status for step in steps))
+
+
+FUNCTIONS: dict[str, Callable[[pl.DataFrame], Outcome]] = {
+    "aggregate": aggregate_with_status,
+    "cell_quality": lambda data: cell_quality(data, rules=[RULE], reference=NEGCON),
+    "cell_states": lambda data: learn_cell_states(data, reference=NEGCON, n_states=2).describe(data),
+    "consensus": consensus_with_status,
+    "consensus_plates": consensus_by_plate,
+    "correct_count": lambda data: correct_count(data, ["Metadata_Plate"], reference=NEGCON),
+    "distribution_profiles": lambda data: distribution_profiles(data, reference=NEGCON),
+    "fit_plates": fitted_by_plate,
+    "limit": partial(limit_values_with_status, limit=20.0),
+    "modz": partial(consensus_with_status, statistic="modz"),
+    "preview": lambda data: preview_cell_quality(data, cell_quality(data, rules=[RULE]), reference=NEGCON),
+    "select": select_features_with_status,
+    "select by replicates": partial(
+        select_features_with_status,
+        operations=["noise_removal", "replicate_reproducibility"],
+        replicate_by=["Metadata_compound"],
+        noise_cutoff=3.0,
+        reproducibility_cutoff=-2.0,
+    ),
+    "select_plates": selected_by_plate,
+    **{f"batch {name}": partial(correct_batch_with_status, method=name, reference=NEGCON) for name in BATCH_METHODS},
+    "batch harmony": correct_batch_with_status,
+    **{f"normalize {name}": partial(normalize_with_status, method=name, reference=NEGCON) for name in METHODS},
+    **{f"position {name}": partial(correct_position, method=name, reference=NEGCON) for name in POSITION_METHODS},
+    **{f"recipe {name}": partial(recipe, name=name) for name in RECIPES},
+}
+KEYS = {  # groups a plate, a batch or a compound; None: keys do not matter
+    **dict.fromkeys(["limit", "select", "select by replicates", "select_plates"]),
+    **dict.fromkeys(["consensus", "consensus_plates", "modz"], "Metadata_compound"),
+}
+REFUSED: dict[str, tuple[tuple[str, ...], str]] = {  # case: functions (or beginnings of names), what they say
+    "no controls": (
+        ("batch c", "batch s", "batch t", "cell_st", "correct_c", "distr", "position l", "position m", "position s"),
+        "Metadata_Batch=b1|at least|on each plate",
+    ),
+    "one control": (
+        ("batch co", "batch sp", "batch t", "cell_st", "correct_c", "position l", "position m", "position s"),
+        "at least",
+    ),
+    "empty plate": (("cell_st",), "at least"),
+    "no rows": (("batch", "cell_st", "consensus_p", "fit", "preview", "select_"), "at least|no control cell"),
+    "text": (("",), r"Cells_F3 \(String\)"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_refuses_by_name_or_tells(name: str, case: str) -> None:
+    """A named error, or complete rows whose gaps have a reason; nothing infinite, no warning, no foreign error."""
+    if "harmony" in name or "jump" in name:
+        pytest.importorskip("harmonypy")
+    data = CASES[case](grid())
+    refused, message = REFUSED.get(case, ((), ""))
+    key = KEYS.get(name, "Metadata_Batch" if name.startswith("batch") else "Metadata_Plate")
+    if case in ("nan key", "null key") and key and (name, case) != ("consensus_plates", "null key"):
+        refused, message = (name,), f"NULL {key} in 4 of"
+    if name.startswith(refused) and not (case == "text" and name in ("cell_quality", "preview")):
+        with pytest.raises(PhenoprintError, match=message):
+            FUNCTIONS[name](data)
+        return
+    try:
+        found = FUNCTIONS[name](data)
+    except PhenoprintError:
+        if name.startswith("recipe jump") and case != "none":
+            return  # what their Harmony and their cell counts need is tested with the recipes
+        raise
+    frame = found if isinstance(found, pl.DataFrame) else found.frame
+    is_row_by_row = name.startswith(("batch", "cell_q", "correct", "fit", "limit", "norm", "pos", "recipe", "select"))
+    assert frame.height == data.height or not is_row_by_row
+    floats = [column for column, dtype in frame.schema.items() if dtype.is_float() and column[:9] != "Metadata_"]
+    assert all(frame[column].drop_nulls().is_finite().all() for column in floats)
+    if isinstance(found, pl.DataFrame):
+        return
+    told = set(found.status.filter(~pl.col("status").is_in(["ok", "worse"]))["feature"])
+    told |= set(found.status.filter(pl.col("reason").str.contains("taken as missing"))["feature"])
+    for feature in feature_columns(data):
+        if feature not in frame.columns:
+            assert feature in told
+        elif is_row_by_row:
+            was = data[feature].cast(pl.Float64).is_finite().fill_null(value=False)
+            gone = was & frame[feature].is_null()
+            came_infinite = data[feature].cast(pl.Float64).fill_null(0).is_finite().not_().any()
+            assert not (gone.any() or came_infinite) or feature in told
 
 
 def test_absent_metadata_is_named() -> None:

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles import correct_count, correct_position
+from phenoprint.profiles import correct_count, correct_position, feature_columns
 from phenoprint.profiles.surfaces import loess_weights, median_polish, position_share, smooth
+from phenoprint.profiles.wellplaces import well_places
 
 ROWS, COLS = 8, 12
 
@@ -186,3 +187,48 @@ def test_wrong_use() -> None:
         correct_count(data, count="Metadata_Well")
     with pytest.raises(UsageError, match="at least 3 wells"):
         correct_count(data, reference=pl.col("Metadata_Well") == "A99")
+
+
+def test_a_spline_needs_two_directions_and_wells_once() -> None:
+    line = plates().filter(pl.col("Metadata_Well").str.starts_with("A"))
+    with pytest.raises(UsageError, match="on one line"):
+        correct_position(line, "spline")
+    twice = pl.concat([plates(), plates().head(1)])
+    with pytest.raises(UsageError, match="two rows of one well"):
+        correct_position(twice, "spline", smoothing=0)
+    assert correct_position(twice, "spline").frame.height == twice.height
+
+
+@pytest.mark.parametrize("method", ["loess", "median_polish", "spline", "well_mean"])
+def test_what_was_subtracted_can_be_read(method: str) -> None:
+    data = plates()
+    done = correct_position(data, method)
+    assert done.parameters["method"] == method
+    plate = data.filter(Metadata_Plate="p1")
+    features = feature_columns(data)
+    gone = (plate.select(features).to_numpy() - done.frame.filter(Metadata_Plate="p1").select(features).to_numpy()).T
+    place = well_places(plate)
+    if method == "median_polish":
+        expected = done.arrays["p1/rows"][:, place[:, 0]] + done.arrays["p1/cols"][:, place[:, 1]]
+    elif method == "well_mean":
+        at = [done.arrays["place"].tolist().index(well) for well in place.tolist()]
+        expected = done.arrays["offset"][:, at]
+    else:
+        expected = done.arrays["p1/surface"]
+    np.testing.assert_allclose(gone, expected, atol=1e-5)
+    scaled = correct_position(data, method, scale=True)
+    assert scaled.arrays["p1/scale"].shape == (len(features),)
+    assert set(scaled.status["feature"]) == set(features)
+
+
+def test_the_line_in_the_count_can_be_read_and_wells_without_a_count_are_told() -> None:
+    rng = np.random.default_rng(0)
+    count = rng.integers(10, 99, 50)
+    data = pl.DataFrame({"Metadata_Object_Count": count, "x": 3.0 * count + rng.normal(size=50)}).with_columns(
+        pl.when(pl.int_range(pl.len()) > 1).then("Metadata_Object_Count").alias("Metadata_Object_Count")
+    )
+    done = correct_count(data)
+    assert done.arrays["slope"][0] == pytest.approx(3, abs=0.05)
+    assert done.arrays["center"][0] == pytest.approx(count[2:].mean())
+    assert done.frame["x"].null_count() == 2
+    assert done.status.select("feature", "status", "value").rows() == [("x", "no_count", 2.0)]

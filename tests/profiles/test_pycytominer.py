@@ -127,6 +127,24 @@ def test_aggregate_and_consensus(statistic: str) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("statistic", ["median", "mean"])
+def test_aggregate_real_cells(real_data: Path, statistic: str) -> None:
+    """Fifty thousand published cells of two plates to wells."""
+    path = real_data / "breinig_single_cells" / "train_processed.tsv.gz"
+    cells = pl.read_csv(path, separator="\t", infer_schema_length=None)
+    numbers = [name for name, dtype in cells.schema.items() if dtype.is_float()]
+    keys = ["Metadata_Plate", "Metadata_Well"]
+    place = [name for name in cells.columns if name.lower() in ("plate", "well")]
+    data = cells.select(pl.col(place).cast(pl.String), *numbers).rename(dict(zip(place, keys, strict=True)))
+    expected = pycytominer.aggregate(data.to_pandas(), strata=keys, features=numbers, operation=statistic).sort_values(
+        keys
+    )
+    ours = aggregate(data, keys, statistic)
+    assert ours["Metadata_Object_Count"].sum() == data.height > 40_000
+    np.testing.assert_allclose(ours.select(numbers).to_numpy(), expected[numbers].to_numpy(), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("statistic", ["median", "mean"])
 def test_consensus_real(plate: pl.DataFrame, statistic: str) -> None:
     names = feature_columns(plate)
     data = plate.drop_nulls("Metadata_allele")

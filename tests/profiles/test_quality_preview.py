@@ -56,3 +56,14 @@ def test_wrong_use() -> None:
     none = preview_cell_quality(data, quality.with_columns(reasons=pl.lit(None, dtype=pl.String)), reference=CONTROL)
     assert none["rule"].unique().to_list() == ["any"]
     assert none["z"].null_count() == 3
+
+
+def test_a_handful_of_cells_is_no_phenotype() -> None:
+    cells = pl.DataFrame({"Metadata_compound": ["DMSO"] * 400 + ["a"] * 90})
+    quality = pl.DataFrame({"reasons": [None] * 400 + ["large"] * 2 + [None] * 88}, schema={"reasons": pl.String})
+    told = preview_cell_quality(cells, quality, reference=pl.col("Metadata_compound") == "DMSO", limit=2.0)
+    row = told.filter(Metadata_compound="a", rule="any").row(0, named=True)
+    assert row["z"] > 2
+    assert not row["is_likely_phenotype"]
+    told = preview_cell_quality(cells, quality, reference=pl.col("Metadata_compound") == "DMSO", limit=2.0, excess=0.0)
+    assert told.filter(Metadata_compound="a", rule="any")["is_likely_phenotype"].item()

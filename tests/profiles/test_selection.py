@@ -20,7 +20,8 @@ from phenoprint.profiles import (
     select_features_with_status,
 )
 from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
-from phenoprint.profiles.correlations import correlation_matrix, redundant
+from phenoprint.profiles.correlations import correlation_matrix, exact_correlations
+from phenoprint.profiles.redundancy import redundant
 
 
 def table(*, n: int = 120, seed: int = 0, missing: float = 0.0) -> pl.DataFrame:
@@ -218,3 +219,53 @@ def test_default_selection_on_a_published_plate(real_data: Path) -> None:
     correlation = np.abs(correlation_matrix(selected.select(kept).to_numpy().astype(float).T))
     np.fill_diagonal(correlation, 0)
     assert correlation.max() <= 0.9 + 1e-5
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.05])
+def test_correlations_are_those_of_float64(missing: float) -> None:
+    """Through several blocks, with features far from zero, tiny, huge, constant and with an outlier of 1e13."""
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(24, 6)) @ rng.normal(size=(6, 9000)) + rng.normal(size=(24, 9000))) * 3
+    values *= 10.0 ** rng.integers(-12, 12, 24)[:, None]
+    values[3] += 1000 * values[3].std()
+    values[5], values[6, 17] = 0.1, 1e13 * values[6].std()
+    values[:, 18:][rng.random((24, 8982)) < missing] = np.nan
+    for block in (values, values.astype(np.float32)):
+        exact = exact_correlations(block, np.arange(24))
+        expected = pl.DataFrame(block.astype(np.float64).T).to_pandas().corr().fillna(0).to_numpy().copy()
+        expected[5], expected[:, 5] = 0, 0
+        np.fill_diagonal(expected, 1)
+        np.testing.assert_allclose(exact, expected, atol=1e-9 if block.dtype == np.float64 else 1e-7)
+        np.testing.assert_allclose(correlation_matrix(block), exact, atol=1e-6)
+
+
+def test_what_rounding_could_decide_is_asked_for() -> None:
+    """A pair at the threshold and a tie in rank: both go by the exact values, whatever the rounded ones say."""
+    exact = np.eye(5)
+    exact[0, 1] = exact[1, 0] = 0.9 + 1e-9
+    exact[2, 3] = exact[3, 2] = 0.95
+    exact[2, 4] = exact[4, 2] = 0.2 + 1e-9
+    exact[3, 4] = exact[4, 3] = 0.2
+    rounded = exact + 3e-7 * np.array([[0, -1, 0, 0, 0], [-1, 0, 0, 0, 0], [0, 0, 0, 0, -1], [0] * 5, [0, 0, -1, 0, 0]])
+    asked: list[list[int]] = []
+
+    def rows(wanted: np.ndarray) -> np.ndarray:
+        asked.append(wanted.tolist())
+        return exact[wanted]
+
+    without = [pair[:2] for pair in redundant(rounded, threshold=0.9)]
+    found = [pair[:2] for pair in redundant(rounded, threshold=0.9, exact=rows)]
+    assert asked == [[0, 2, 3]]
+    assert found == [pair[:2] for pair in redundant(exact, threshold=0.9)] == [(1, 0), (2, 3)]
+    assert without == [(3, 2)]
+    redundant(exact[2:, 2:], threshold=0.5, exact=lambda wanted: asked.append(wanted.tolist()) or exact[2:, 2:][wanted])
+    assert asked[1:] == [[0, 1]]  # the tie only
+    assert redundant(np.eye(3), threshold=0.9, exact=rows) == []
+
+
+def test_copies_keep_the_first_column() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(4, 500))
+    values = np.vstack([base, base[::-1] * 3 + 1, base[[2]] * -7]).astype(np.float32)
+    gone = redundant(correlation_matrix(values), threshold=0.9, exact=lambda wanted: exact_correlations(values, wanted))
+    assert [(feature, partner) for feature, partner, _ in gone] == [(4, 3), (5, 2), (6, 1), (7, 0), (8, 2)]

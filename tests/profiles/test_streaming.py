@@ -16,6 +16,7 @@ from phenoprint.profiles import (
     normalize_with_status,
     select_features_with_status,
     select_plates,
+    streamed_selection,
 )
 from phenoprint.profiles.correlations import CorrelationMoments, correlation_matrix
 from phenoprint.profiles.replicatestore import ReplicateStore
@@ -71,6 +72,52 @@ def test_selection_is_the_same(missing: float) -> None:
     close = choice.status["value"].fill_null(0).to_numpy() - status["value"].fill_null(0).to_numpy()
     assert np.abs(close / np.maximum(1, status["value"].fill_null(0).abs().to_numpy())).max() < 1e-5
     assert pl.concat([choice.apply(fitted.apply(f)) for f in frames]).equals(expected)
+
+
+@pytest.mark.parametrize("held", [2**30, 2000, 1])
+def test_replicates_and_frequencies_are_the_same(monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+    """However few features a pass may hold."""
+    monkeypatch.setattr(streamed_selection, "_HELD_BYTES", held)
+    row = pl.int_range(pl.len())
+    frames = [f.with_columns(pl.when(row != 3).then(pl.col("Metadata_compound"))) for f in plates()]
+    effect = pl.col("Metadata_compound").str.slice(1).cast(pl.Float32) * 0.3
+    frames = [
+        f.with_columns(pl.col("Cells_F1", "Cells_F8") + effect, Cells_F5=(row % 7).cast(pl.Float32)) for f in frames
+    ]
+    operations = ["noise_removal", "variance_threshold", "replicate_reproducibility"]
+    options = {"replicate_by": ["Metadata_compound"], "noise_cutoff": 3.0, "unique_cut": 0.2}
+    expected, status = select_features_with_status(pl.concat(frames), operations, rows=~NEGCON, **options)
+    choice = select_plates(lambda: frames, operations, rows=~NEGCON, sample_rows=None, **options)
+    assert {"ok", "noisy", "low_variance", "not_reproducible"} <= set(status["status"])
+    assert list(choice.kept) == feature_columns(expected)
+    assert choice.status.drop("value", "reason").equals(status.drop("value", "reason"))
+    ours, theirs = (s["value"].fill_null(0).to_numpy() for s in (choice.status, status))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_a_sampled_frequency_says_so() -> None:
+    frames = plates()
+    whole = select_plates(lambda: frames, ["variance_threshold"]).status.filter(feature="Cells_Flat")
+    some = select_plates(lambda: frames, ["variance_threshold"], sample_rows=100).status.filter(feature="Cells_Flat")
+    assert some["status"].to_list() == whole["status"].to_list() == ["constant"]
+    assert "every 4th of 240 rows" in some["reason"].item()
+    assert whole["reason"].item() == "every value is the same"
+
+
+def test_ties_are_settled_in_another_pass() -> None:
+    """Two features whose sums of correlations differ by less than float32 can tell."""
+    frames = plates(missing=0)
+    frames = [f.with_columns(Cells_F9=pl.col("Cells_F2") + 1e-3 * pl.col("Cells_F9")) for f in frames]
+    passes = []
+
+    def read() -> list[pl.DataFrame]:
+        passes.append(1)
+        return frames
+
+    expected, _ = select_features_with_status(pl.concat(frames), ["correlation_threshold"], correlation=0.5)
+    choice = select_plates(read, ["correlation_threshold"], correlation=0.5)
+    assert list(choice.kept) == feature_columns(expected)
+    assert len(passes) in (2, 3)
 
 
 @pytest.mark.parametrize("statistic", ["median", "mean", "modz"])
@@ -173,8 +220,8 @@ def test_wrong_use() -> None:
         fit_plates([])
     with pytest.raises(UsageError, match="must come last"):
         select_plates(lambda: frames, ["correlation_threshold", "blocklist"])
-    with pytest.raises(UsageError, match="needs all rows at once"):
-        select_plates(lambda: frames, ["noise_removal"], replicate_by=["Metadata_compound"])
+    with pytest.raises(UsageError, match="replicate_by"):
+        select_plates(lambda: frames, ["noise_removal"])
     counts = count_rows(frames, ["Metadata_compound"])
     with pytest.raises(UsageError, match="fewer wells came"):
         consensus_plates(frames[:4], ["Metadata_compound"], counts=counts)

@@ -39,18 +39,21 @@ class Comparison:
         One row a recipe, fold and part (``train`` or ``held_out``): ``recipe``, ``fold``, ``part``, ``n_plates``,
         ``n_features``, the columns of `SCORES` (NULL where the part allows no score), ``error`` (why a recipe failed).
     summary
-        One row a recipe: the mean of each score over the held-out parts, best ``replicate_retrieval`` first.
+        One row a recipe: the mean of each score over the held-out parts, best by `criterion` first.
     choices
         One row a fold: the recipe that was best on the training plates by `criterion`, and what it scored on the plates
         held out: an estimate that the choice did not see. Its mean is what to expect of choosing.
     criterion
         As asked.
+    held_out
+        One row for each value of the column that is left out (plate, or batch), with the ``fold`` that holds it out.
     """
 
     scores: pl.DataFrame
     summary: pl.DataFrame
     choices: pl.DataFrame
     criterion: str
+    held_out: pl.DataFrame
 
 
 def compare(
@@ -149,9 +152,10 @@ def compare(
         scores.filter(part="held_out")
         .group_by("recipe", maintain_order=True)
         .agg(pl.col("n_features").mean(), *(pl.col(name).mean() for name in SCORES))
-        .sort("replicate_retrieval", descending=True, nulls_last=True, maintain_order=True)
+        .sort(criterion, descending=criterion != "position_leakage", nulls_last=True, maintain_order=True)
     )
-    return Comparison(scores, summary, _choices(scores, criterion), criterion)
+    held_out = pl.DataFrame({unit: units, "fold": dealt}).cast({"fold": pl.Int64}).sort("fold", unit)
+    return Comparison(scores, summary, _choices(scores, criterion), criterion, held_out)
 
 
 _SCHEMA: dict[str, type[pl.DataType]] = {

@@ -97,7 +97,8 @@ def replicate_reproducibility(
     -----
     The null is matched in size: for treatments with m replicates it is the median over the pairs of m wells
     of m different treatments, drawn without replacement, so that treatments with few replicates are not
-    favoured by the wider spread of their medians. A size larger than the number of treatments has no null and
+    favoured by the wider spread of their medians. Wells are drawn by what they hold, so that the order of the rows
+    changes nothing. A size larger than the number of treatments has no null and
     no verdict.
     """
     if not 0 <= quantile <= 1:
@@ -111,7 +112,8 @@ def replicate_reproducibility(
     vectors = prepare(data, metric, missing=missing)
     place = np.full(data.height, -1, dtype=np.intp)
     place[vectors.rows] = np.arange(len(vectors.rows))
-    members = [place[rows][place[rows] >= 0] for rows in groups.rows()]
+    marks = _marks(vectors)
+    members = [_in_fixed_order(place[rows][place[rows] >= 0], marks) for rows in groups.rows()]
     scores = np.array([_median_similarity(vectors, rows[None, :])[0] for rows in members])
     sizes = np.array([len(rows) for rows in members], dtype=np.intp)
     filled = [rows for rows in members if len(rows)]
@@ -141,6 +143,17 @@ def replicate_reproducibility(
         null_size=null_size,
         n_features=len(vectors.features),
     )
+
+
+def _marks(vectors: Vectors) -> NDArray[np.uint64]:
+    """Give each well a number that hangs on its values only, shape (usable rows,)."""
+    bits = (np.ascontiguousarray(vectors.values) + np.float32(0)).view(np.uint32).astype(np.uint64)
+    odd = np.random.default_rng(0).integers(0, 2**63, bits.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    return np.asarray((bits * odd).sum(axis=1, dtype=np.uint64))  # wraps around
+
+
+def _in_fixed_order(rows: NDArray[np.intp], marks: NDArray[np.uint64]) -> NDArray[np.intp]:
+    return rows[np.argsort(marks[rows], kind="stable")]
 
 
 def _median_similarity(vectors: Vectors, sets: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -104,9 +104,13 @@ class Context:
         """Return the well table of a plate, every well with the id of its treatment."""
         return _with_treatment(self.table("well").filter(pl.col("Metadata_Plate") == plate).collect())
 
-    def profiles(self, table: str) -> pl.DataFrame:
-        """Return well profiles; imported ones with the annotation of their wells that they do not carry themselves."""
-        frame = self.table(table).collect()
+    def profiles(self, table: str, *, plate: str | None = None, columns: str = "*") -> pl.DataFrame:
+        """Return well profiles, of all plates or one, all columns or those of a pattern.
+
+        Imported ones get the annotation of their wells that they do not carry themselves.
+        """
+        chosen = self.table(table).select(pl.col(columns))
+        frame = (chosen if plate is None else chosen.filter(pl.col("Metadata_Plate") == plate)).collect()
         if not self.is_imported:
             return frame
         wells = _with_treatment(self.table("well").select(pl.col("^Metadata_.*$")).collect())

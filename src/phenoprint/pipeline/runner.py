@@ -261,11 +261,24 @@ def run_screen(
         with make_executor(workers) as executor:
             engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed)
             summary = engine.run(steps_after_import(STEPS, imported) if imported else STEPS)
+        _warn_of_phenotypes(screen, on_event)
         _write_ledger(screen, ingested.ledger, engine)
         screen.rebuild_catalog()
         summary.steps["ingest"].unusable = int((ingested.tables["site"]["status"] != "ok").sum())
         _write_record(screen, summary)
     return RunResult(screen=screen, summary=summary, problems=ingested.problems)
+
+
+def _warn_of_phenotypes(screen: Screen, on_event: OnEvent) -> None:
+    """Say it where rules of cell quality remove what a treatment does."""
+    preview = screen.table("cell_quality_preview").filter(pl.col("is_likely_phenotype") & (pl.col("rule") != "any"))
+    found = preview.group_by("rule").agg(pl.col("Metadata_perturbation").n_unique()).sort("rule").collect()
+    for rule, count in found.iter_rows():
+        text = (
+            f"the cell rule {rule!r} flags far more cells of {count} treatments than of the controls, which may be "
+            "what they do; see cell_quality_preview"
+        )
+        on_event(Message(text, level="warning"))
 
 
 def _write_record(screen: Screen, summary: RunSummary) -> None:

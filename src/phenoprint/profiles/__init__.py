@@ -14,6 +14,7 @@ from phenoprint.profiles.normalizers import MadRobust, Normalizer, Robust, Stand
 from phenoprint.profiles.position import POSITION_METHODS, correct_count, correct_position
 from phenoprint.profiles.quality_preview import preview_cell_quality
 from phenoprint.profiles.ranks import Percentile, Rank
+from phenoprint.profiles.recipe_plates import PlateStep, fit_step
 from phenoprint.profiles.recipes import (
     RECIPES,
     Recipe,
@@ -56,6 +57,7 @@ __all__ = [
     "MadRobust",
     "Normalizer",
     "Percentile",
+    "PlateStep",
     "Rank",
     "Recipe",
     "RecipeStep",
@@ -81,6 +83,7 @@ __all__ = [
     "feature_columns",
     "fit_normalization",
     "fit_plates",
+    "fit_step",
     "iterate_recipe",
     "learn_cell_states",
     "limit_values_with_status",

@@ -11,7 +11,6 @@ import polars as pl
 from phenoprint.errors import UnknownNameError
 from phenoprint.profiles.frames import (
     Groups,
-    count_not_finite,
     feature_columns,
     feature_matrix,
     feature_series,
@@ -21,12 +20,12 @@ from phenoprint.profiles.frames import (
 )
 from phenoprint.profiles.modz import modz
 from phenoprint.profiles.statistics import statistic_named
-from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
+from phenoprint.profiles.status import StatusRow, WithStatus, not_finite_rows, status_frame
 
 if TYPE_CHECKING:
     from phenoprint.profiles.frames import FloatArray, FrameLike
 
-__all__ = ["aggregate", "aggregate_with_status", "consensus"]
+__all__ = ["aggregate", "aggregate_with_status", "consensus", "consensus_with_status"]
 
 OBJECT_COUNT = "Metadata_Object_Count"
 SITE_COUNT = "Metadata_Site_Count"
@@ -118,7 +117,7 @@ def aggregate_with_status(
     if statistic == "count":
         columns = [column.cast(pl.Int64) for column in columns]
     result = result.with_columns(columns) if columns else result
-    rows = _not_finite_rows(data, features)
+    rows = [row._replace(plate=None) for row in not_finite_rows(data, features)]
     if statistic != "count":
         rows += _all_null_rows(result, features, reduced)
     return WithStatus(result, status_frame("aggregate", rows))
@@ -172,6 +171,30 @@ def consensus(
     >>> consensus(wells).rows()
     [('a', 2, 1.5)]
     """
+    return consensus_with_status(frame, by, statistic, null_keys=null_keys, **options).frame
+
+
+def consensus_with_status(
+    frame: FrameLike,
+    by: Sequence[str] = ("Metadata_compound",),
+    statistic: str = "median",
+    *,
+    null_keys: str = "error",
+    **options: Any,
+) -> WithStatus:
+    """Make consensus profiles, and tell what was missing.
+
+    Parameters
+    ----------
+    frame, by, statistic, null_keys, **options
+        As in `consensus`.
+
+    Returns
+    -------
+    WithStatus
+        The profiles, and a row of `feature_status` for each feature that came with NaN (``nan_input``, value: how
+        many) or infinite values (``infinite_input``), or that no profile has (``all_null``).
+    """
     known = ("mean", "median", "modz", "trimmed_mean")
     if statistic not in known:
         raise UnknownNameError("consensus statistic", statistic, known)
@@ -190,9 +213,19 @@ def consensus(
         reduced = reduced.drop(OBJECT_COUNT)
     replicates = pl.Series(REPLICATE_COUNT, groups.sizes, dtype=pl.Int64)
     at = len(metadata_columns(reduced)) - sum(name in reduced.columns for name in (OBJECT_COUNT, SITE_COUNT))
-    if REPLICATE_COUNT in reduced.columns:
-        return reduced.with_columns(replicates)
-    return reduced.insert_column(at, replicates)
+    reduced = (
+        reduced.with_columns(replicates)
+        if REPLICATE_COUNT in reduced.columns
+        else reduced.insert_column(at, replicates)
+    )
+    features = feature_columns(data)
+    rows = [row._replace(plate=None) for row in not_finite_rows(data, features)]
+    rows += [
+        StatusRow(None, name, "all_null", f"no value in any of {reduced.height} profiles", None)
+        for name in features
+        if reduced.height and reduced[name].null_count() == reduced.height
+    ]
+    return WithStatus(reduced, status_frame("consensus", rows))
 
 
 def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.DataFrame:
@@ -251,18 +284,6 @@ def _reduce(data: pl.DataFrame, features: Sequence[str], groups: Groups, statist
         for number, (low, high) in enumerate(spans):
             out[start : start + step, number] = function(block[:, low:high])
     return out
-
-
-def _not_finite_rows(data: pl.DataFrame, features: Sequence[str]) -> list[StatusRow]:
-    rows = []
-    for name, (n_nan, n_inf) in count_not_finite(data, features).items():
-        if n_nan:
-            reason = f"{n_nan} of {data.height} values were NaN and taken as missing"
-            rows.append(StatusRow(None, name, "nan_input", reason, float(n_nan)))
-        if n_inf:
-            reason = f"{n_inf} of {data.height} values were infinite and taken as missing"
-            rows.append(StatusRow(None, name, "infinite_input", reason, float(n_inf)))
-    return rows
 
 
 def _all_null_rows(result: pl.DataFrame, features: Sequence[str], values: FloatArray) -> list[StatusRow]:

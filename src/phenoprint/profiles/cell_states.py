@@ -11,7 +11,14 @@ import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, feature_series, to_polars
+from phenoprint.profiles.frames import (
+    Groups,
+    feature_columns,
+    feature_matrix,
+    feature_series,
+    rows_with_values,
+    to_polars,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,6 +200,7 @@ def learn_cell_states(
     data = to_polars(cells)
     features = feature_columns(data)
     values = feature_matrix(data.filter(reference_rows(data, reference)), features).astype(np.float64)
+    values = values[:, rows_with_values(values)]  # a plate that could not be normalized has none
     filled = np.isnan(values).mean(axis=1) < 0.05 if values.shape[1] else np.zeros(len(features), dtype=bool)
     values = values[filled]
     rows = values[:, ~np.isnan(values).any(axis=0)].T

@@ -117,7 +117,9 @@ def fit_combat(
     n_batches = int(batch.max(initial=-1)) + 1
     sizes = np.bincount(batch, minlength=n_batches)
     if (sizes < 2).any():
-        raise UsageError(f"ComBat needs at least two reference rows a batch; the smallest has {sizes.min(initial=0)}")
+        raise UsageError(
+            f"ComBat needs at least two reference rows a batch; the smallest has {int(sizes.min()) if n_batches else 0}"
+        )
     there = ~np.isnan(rows)
     means: Matrix
     residual: Matrix
@@ -137,7 +139,9 @@ def fit_combat(
         coefficients = np.asarray(np.linalg.lstsq(full, rows, rcond=None)[0], dtype=np.float64)
         means, effects = coefficients[:n_batches], coefficients[n_batches:]
         residual = rows - full @ coefficients
-    grand_mean = np.asarray((sizes / sizes.sum()) @ means, dtype=np.float64)
+    # Of a feature that a batch lacks, the mean over the batches that have it.
+    weights = sizes[:, None] * (design.T @ there > 0)
+    grand_mean = np.asarray((weights * means).sum(axis=0) / np.maximum(weights.sum(axis=0), 1), dtype=np.float64)
     squares = np.nansum(residual**2, axis=0) / np.maximum(there.sum(axis=0), 1)
     spread = np.asarray(np.sqrt(squares), dtype=np.float64)
     sd = np.where(spread <= 1e-12 * np.abs(grand_mean), 0.0, spread)

@@ -1,4 +1,4 @@
-"""Correlations between all pairs of features by matrix products, and who goes."""
+"""Correlations between all pairs of features by matrix products."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
     from phenoprint.profiles.frames import FloatArray, IntArray
 
-__all__ = ["CorrelationMoments", "correlation_matrix", "redundant"]
+    Matrix = NDArray[np.float64]
+
+__all__ = ["CorrelationMoments", "ExactCorrelations", "correlation_matrix", "exact_correlations"]
 
 _BLOCK_ROWS = 4096  # rows a product: bounds the standardized copy to block x features float32
+_SAMPLED_ROWS = 1024  # rows whose spread brings a feature near 1; any will do that keeps squares within float32
+_LEAST = 1e-37  # spread whose inverse float32 can hold
+_FLAT = 1e-6  # a variance below this share of the mean square is rounding
 
 
-def correlation_matrix(values: FloatArray) -> NDArray[np.float32]:
+def correlation_matrix(values: FloatArray) -> Matrix:
     """Pearson correlation of every pair of features.
 
     Parameters
@@ -30,18 +35,36 @@ def correlation_matrix(values: FloatArray) -> NDArray[np.float32]:
     Returns
     -------
     numpy.ndarray
-        Shape (features, features), float32; 0 where a feature is constant or fewer than two rows have both, 1
+        Shape (features, features), float64; 0 where a feature is constant or fewer than two rows have both, 1
         on the diagonal.
 
     Notes
     -----
-    Centred and scaled in float64, multiplied in float32 by BLAS, a block of rows at a time; within 1e-5 of
-    float64.
+    Centred in the values' own precision, multiplied in float32 by BLAS a block of rows at a time, summed over blocks in
+    float64: within 1e-6 of float64 throughout (`exact_correlations`).
     """
-    moments = CorrelationMoments(mean(values), sd(values, ddof=0))
+    moments = CorrelationMoments(mean(values), _rough_spread(values))
     for start in range(0, values.shape[1], _BLOCK_ROWS):
         moments.add(values[:, start : start + _BLOCK_ROWS])
     return moments.result()
+
+
+def exact_correlations(values: FloatArray, wanted: IntArray) -> Matrix:
+    """Correlations of some features with all, in float64 throughout: shape (wanted, features)."""
+    exact = ExactCorrelations(mean(values), _rough_spread(values), wanted)
+    for start in range(0, values.shape[1], _BLOCK_ROWS):
+        exact.add(values[:, start : start + _BLOCK_ROWS])
+    return exact.result()
+
+
+def _rough_spread(values: FloatArray) -> Matrix:
+    """Estimate standard deviations from an even choice of rows, none so small that a value is beyond 1e12 of it."""
+    if not values.size:
+        return np.ones(len(values))
+    spread = sd(values[:, :: max(1, values.shape[1] // _SAMPLED_ROWS)], ddof=0)
+    width = np.fmax.reduce(values, axis=1).astype(np.float64) - np.fmin.reduce(values, axis=1)
+    rough: Matrix = np.fmax(spread, width * 1e-12)
+    return rough
 
 
 class CorrelationMoments:
@@ -50,120 +73,169 @@ class CorrelationMoments:
     Parameters
     ----------
     center, spread
-        Mean and standard deviation (n) of each feature over all rows that will be added, shape (features,); a feature
-        with spread 0 or NaN correlates with nothing.
+        About the mean and standard deviation of each feature over all rows that will be added, shape (features,); they
+        only keep digits, the correlations are those about the true means.
     """
 
-    def __init__(self, center: NDArray[np.float64], spread: NDArray[np.float64]) -> None:
-        self._center = np.nan_to_num(center)[:, None]
-        self._scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)[:, None]
+    def __init__(self, center: Matrix, spread: Matrix) -> None:
+        self._center, self._scale = _unit(center, spread)
         n = len(center)
-        self._products = np.zeros((n, n), dtype=np.float32, order="F")
+        self._products = np.zeros((n, n))
+        self._block = np.empty((n, 0), dtype=np.float32)
+        self._waiting = 0
+        self._one = np.empty((n, n), dtype=np.float32)
         self._n = 0
-        self._sum, self._square = np.zeros(n, np.float32), np.zeros(n, np.float32)
+        self._sum, self._square = np.zeros(n), np.zeros(n)
         # Where values are missing: for [i, j], over rows that have both, the sum of i, its square, and the rows.
-        self._pairwise: tuple[NDArray[np.float32], ...] = ()
+        self._pairwise: tuple[Matrix, ...] = ()
 
     def add(self, values: FloatArray) -> None:
         """Add rows, shape (features, rows), NaN where missing."""
-        from scipy.linalg.blas import ssyrk
+        done = 0
+        while done < values.shape[1]:
+            if not self._block.shape[1]:  # made when the first rows come: a small table needs a small one
+                self._block = np.empty((len(values), _BLOCK_ROWS), dtype=np.float32)
+            taken = min(values.shape[1] - done, _BLOCK_ROWS - self._waiting)
+            room = self._block[:, self._waiting : self._waiting + taken]
+            part = values[:, done : done + taken]
+            if values.dtype == np.float32:  # what rounding leaves of the mean is taken off at the end
+                np.subtract(part, self._center.astype(np.float32), out=room)
+                room *= self._scale.astype(np.float32)
+            else:
+                room[:] = (part - self._center) * self._scale
+            self._waiting += taken
+            done += taken
+            if self._waiting == _BLOCK_ROWS:
+                self._flush()
 
-        if values.dtype == np.float32:  # what rounding leaves of the mean is taken off at the end
-            block = values - self._center.astype(np.float32)
-            block *= self._scale.astype(np.float32)
-        else:
-            block = ((values - self._center) * self._scale).astype(np.float32)
-        total = block.sum(axis=1)
-        if np.isnan(total).any():
-            missing = np.isnan(block)
-            if not self._pairwise:
-                shape = self._products.shape
-                self._pairwise = (
-                    np.repeat(self._sum[:, None], shape[0], axis=1),
-                    np.repeat(self._square[:, None], shape[0], axis=1),
-                    np.full(shape, self._n, dtype=np.float32),
-                )
-            there = (~missing).astype(np.float32)
-            np.nan_to_num(block, copy=False)
+    def _flush(self) -> None:
+        """Multiply the rows that wait."""
+        block, self._waiting = self._block[:, : self._waiting], 0
+        total = block.sum(axis=1, dtype=np.float64)
+        holes = np.flatnonzero(np.isnan(total))
+        missing = np.isnan(block[holes])
+        if len(holes):
+            block[holes] = np.where(missing, 0, block[holes])
+            total[holes] = block[holes].sum(axis=1, dtype=np.float64)
+        # A product of a matrix with its own transpose is half the work of another.
+        np.matmul(block, block.T, out=self._one)
+        self._products += self._one
+        square = np.diagonal(self._one).astype(np.float64)
+        if len(holes) and not self._pairwise:
+            shape = self._products.shape
+            self._pairwise = (
+                np.repeat(self._sum[:, None], shape[0], axis=1),
+                np.repeat(self._square[:, None], shape[0], axis=1),
+                np.full(shape, float(self._n)),
+            )
+        if self._pairwise:
             sums, squares, pairs = self._pairwise
-            sums += block @ there.T
-            squares += (block * block) @ there.T
-            pairs += there @ there.T
-        else:
-            square = np.einsum("ij,ij->i", block, block)
-            self._sum += total
-            self._square += square
-            if self._pairwise:
-                sums, squares, pairs = self._pairwise
-                sums += total[:, None]
-                squares += square[:, None]
-                pairs += np.float32(block.shape[1])
+            sums += total[:, None]
+            squares += square[:, None]
+            pairs += block.shape[1]
+        if len(holes):
+            gone = missing.astype(np.float32)
+            lost = gone.sum(axis=1, dtype=np.float64)
+            sums[:, holes] -= block @ gone.T
+            squares[:, holes] -= (block * block) @ gone.T
+            pairs[:, holes] -= lost
+            pairs[holes] -= lost[:, None]
+            pairs[np.ix_(holes, holes)] += gone @ gone.T
+        self._sum += total
+        self._square += square
         self._n += block.shape[1]
-        if block.size:
-            # Half the work of a full product: the upper triangle only.
-            self._products = ssyrk(1.0, block.T, beta=1.0, c=self._products, trans=1, overwrite_c=1)
 
-    def result(self) -> NDArray[np.float32]:
-        """Return the correlations, shape (features, features), float32; see `correlation_matrix`."""
-        upper = np.triu(self._products)
-        products = upper + np.triu(upper, 1).T
+    def result(self) -> Matrix:
+        """Return the correlations, shape (features, features), float64; see `correlation_matrix`."""
+        if self._waiting:
+            self._flush()
         if not self._pairwise:
-            rows = np.float32(max(self._n, 1))
-            middle = self._sum / rows
-            result = products / rows - middle[:, None] * middle
+            n = max(self._n, 1)
+            middle, mean_square = self._sum / n, self._square / n
+            variance = mean_square - middle**2
+            flat = (variance <= _FLAT * mean_square) | (self._n < 2)
+            weight = np.where(flat, 0, 1 / np.sqrt(np.where(flat, 1, variance)))
+            result = self._products * (1 / n)
+            result -= np.multiply.outer(middle, middle)
+            result *= weight
+            result *= weight[:, None]
         else:
-            sums, squares, pairs = self._pairwise
-            n = np.maximum(pairs, 1)
-            covariance = products / n - (sums / n) * (sums / n).T
-            variance = squares / n - (sums / n) ** 2
-            # A subset without variance leaves rounding noise; its correlation is undefined, taken as 0.
-            flat = (variance <= 1e-6) | (variance.T <= 1e-6) | (pairs < 2)
-            result = np.where(flat, 0, covariance / np.sqrt(np.where(flat, 1, variance * variance.T)))
-        clipped: NDArray[np.float32] = np.clip(result, -1, 1).astype(np.float32)
-        np.fill_diagonal(clipped, 1)
-        return clipped
+            result = _pairwise(self._products, self._pairwise)
+        np.clip(result, -1, 1, out=result)
+        np.fill_diagonal(result, 1)
+        return result
 
 
-def redundant(
-    correlation: NDArray[np.float32], *, threshold: float, signed: bool = False, greedy: bool = True
-) -> list[tuple[int, int, float]]:
-    """Find features that another one makes redundant.
+def _pairwise(products: Matrix, sums_squares_pairs: tuple[Matrix, ...]) -> Matrix:
+    sums, squares, pairs = sums_squares_pairs
+    n = np.maximum(pairs, 1)
+    middle, mean_square = sums / n, squares / n
+    covariance = products / n - middle * middle.T
+    variance = mean_square - middle**2
+    # A subset without variance leaves rounding noise; its correlation is undefined, taken as 0.
+    flat = variance <= _FLAT * np.maximum(mean_square, _FLAT)
+    flat |= flat.T | (pairs < 2)
+    return np.where(flat, 0, covariance / np.sqrt(np.where(flat, 1, variance * variance.T)))
 
-    Features are ranked by the sum of their absolute correlations, the least correlated first; equal sums (to
-    six digits) keep the order of the columns, so that the outcome does not hang on rounding.
+
+class ExactCorrelations:
+    """Correlations of some features with all in float64, gathered a block of rows at a time.
 
     Parameters
     ----------
-    correlation
-        Shape (features, features).
-    threshold
-        A pair is redundant where its correlation is larger.
-    signed
-        Compare r itself rather than its absolute value (pycytominer's rule; keeps pairs at r = -0.99).
-    greedy
-        True: a feature goes only if a feature that stays represents it. False: the lower ranked of every
-        redundant pair goes, even if its partner goes too (pycytominer's rule; in a chain a-b-c nothing may be
-        left of c).
-
-    Returns
-    -------
-    list of (int, int, float)
-        Dropped feature, the feature it is redundant with, and their correlation; in the order of the columns.
+    center, spread
+        As in `CorrelationMoments`.
+    wanted
+        Numbers of the features.
     """
-    strength = correlation if signed else np.abs(correlation)
-    total = np.abs(correlation).sum(axis=1, dtype=np.float64)
-    # Rounded to six significant digits, then a stable sort.
-    digits = 10.0 ** (5 - np.floor(np.log10(np.maximum(total, 1e-300))))
-    order: IntArray = np.argsort(np.round(total * digits) / digits, kind="stable")
-    above = strength > threshold
-    np.fill_diagonal(above, val=False)
-    stays = np.ones(len(correlation), dtype=bool)
-    partner = np.full(len(correlation), -1, dtype=np.intp)
-    seen = np.zeros(len(correlation), dtype=bool)
-    for feature in order:
-        rivals = np.flatnonzero(above[feature] & seen & (stays if greedy else True))
-        if len(rivals):
-            stays[feature] = False
-            partner[feature] = rivals[np.argmax(strength[feature, rivals])]
-        seen[feature] = True
-    return [(int(i), int(partner[i]), float(correlation[i, partner[i]])) for i in np.flatnonzero(~stays)]
+
+    def __init__(self, center: Matrix, spread: Matrix, wanted: IntArray) -> None:
+        self._center, self._scale = _unit(center, spread)
+        self._wanted = wanted
+        shape = (len(wanted), len(center))
+        # Over rows that have both: products, sums and squares of the wanted one and of the other, and the rows.
+        self._sums = [np.zeros(shape) for _ in range(6)]
+
+    def add(self, values: FloatArray) -> None:
+        """Add rows, shape (features, rows), NaN where missing."""
+        rows = (values - self._center) * self._scale
+        there = ~np.isnan(rows)
+        complete = bool(there.all())
+        rows = rows if complete else np.where(there, rows, 0)
+        own = rows[self._wanted]
+        self._sums[0] += own @ rows.T
+        if complete:
+            n = rows.shape[1]
+            own_sums = [own.sum(axis=1), np.einsum("ij,ij->i", own, own)]
+            sums = [rows.sum(axis=1), np.einsum("ij,ij->i", rows, rows)]
+            for number in range(2):
+                self._sums[1 + number] += own_sums[number][:, None]
+                self._sums[3 + number] += sums[number]
+            self._sums[5] += n
+            return
+        both, own_there = there.astype(np.float64), there[self._wanted].astype(np.float64)
+        self._sums[1] += own @ both.T
+        self._sums[2] += (own * own) @ both.T
+        self._sums[3] += own_there @ rows.T
+        self._sums[4] += own_there @ (rows * rows).T
+        self._sums[5] += own_there @ both.T
+
+    def result(self) -> Matrix:
+        """Return the correlations, shape (wanted, features)."""
+        products, own, own_square, other, other_square, pairs = self._sums
+        n = np.maximum(pairs, 1)
+        own_mean, other_mean = own / n, other / n
+        own_variance, other_variance = own_square / n - own_mean**2, other_square / n - other_mean**2
+        flat = own_variance <= _FLAT * np.maximum(own_square / n, _FLAT)
+        flat |= (other_variance <= _FLAT * np.maximum(other_square / n, _FLAT)) | (pairs < 2)
+        root = np.sqrt(np.where(flat, 1, own_variance * other_variance))
+        result: Matrix = np.where(flat, 0, (products / n - own_mean * other_mean) / root)
+        np.clip(result, -1, 1, out=result)
+        result[np.arange(len(result)), self._wanted] = 1
+        return result
+
+
+def _unit(center: Matrix, spread: Matrix) -> tuple[Matrix, Matrix]:
+    """Centre and factor as columns; a feature without spread gets the factor 1."""
+    scale = np.where(spread > 0, 1 / np.fmax(spread, _LEAST), 1.0)
+    return np.nan_to_num(center)[:, None], scale[:, None]

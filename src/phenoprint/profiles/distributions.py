@@ -93,7 +93,7 @@ def distribution_profiles(
     place = np.empty(data.height, dtype=np.intp)
     place[wells.order] = np.repeat(np.arange(len(wells)), wells.sizes)
     plates = Groups.of(data, plate)
-    for key, rows in zip(plates.keys.rows() or [()], plates.rows(), strict=True):
+    for key, rows in plates.items():
         values = feature_matrix(data[rows], names)
         controls = np.flatnonzero(chosen[rows])
         if not len(controls) and ("ks" in measures or "wasserstein" in measures):

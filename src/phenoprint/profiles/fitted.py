@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, feature_series, to_polars
+from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, feature_series, to_polars, with_series
 from phenoprint.profiles.normalization_status import held_out_rows, key_rows, status_table
 from phenoprint.profiles.normalizers import Fit, Normalizer
 from phenoprint.profiles.registry import normalizer
-from phenoprint.profiles.status import StatusRow, concat_status, status_frame
+from phenoprint.profiles.status import StatusRow, concat_status, not_finite_rows, status_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,8 +110,8 @@ class FittedNormalization:
                 out[: len(done), rows] = done
         columns = feature_series(names, out)
         if same:
-            return data.with_columns(columns)
-        return data.drop(self.features).with_columns(columns)
+            return with_series(data, columns)
+        return with_series(data.drop(self.features), columns)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return every fitted array by a name such as ``"0/center"``: the group's number, then the field."""
@@ -224,6 +224,7 @@ def fit_values(
     status = status_table(features, groups.keys, fits, how, found=found, min_reference=min_reference)
     if extra:
         status = status.filter(pl.col("feature").is_in(kept))
+    extra += not_finite_rows(data, features, values)
     status = concat_status([status, status_frame("normalize", extra), held_out_rows(features, groups.keys, fits, how)])
     fitted = FittedNormalization(
         normalizer=how,

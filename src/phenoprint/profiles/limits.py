@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.frames import feature_columns, to_polars
-from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
+from phenoprint.profiles.frames import feature_columns, missing_as_null, to_polars
+from phenoprint.profiles.status import StatusRow, WithStatus, not_finite_rows, status_frame
 
 if TYPE_CHECKING:
     from phenoprint.profiles.frames import FrameLike
@@ -33,7 +33,7 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
     -------
     WithStatus
         The profiles, and a row of ``feature_status`` (step ``limit``, status ``limited``, value: how many) for each
-        feature with a value beyond the limit.
+        feature with a value beyond the limit, ``nan_input`` and ``infinite_input`` for what is no number and NULL.
 
     Raises
     ------
@@ -52,11 +52,14 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
     features = feature_columns(data)
     if not features or data.is_empty():
         return WithStatus(data, status_frame("limit", []))
+    told = not_finite_rows(data, features)
+    data = missing_as_null(data, features)
     beyond = data.select(pl.col(features).abs() > limit).sum().row(0)
     rows = [
         StatusRow(None, name, "limited", f"{n} values beyond {limit:g} spreads were brought back to it", float(n))
         for name, n in zip(features, beyond, strict=True)
         if n
     ]
-    limited = data.with_columns(pl.col(features).clip(-limit, limit))
-    return WithStatus(limited, status_frame("limit", rows))
+    whole = [name for name in features if not data.schema[name].is_float()]
+    limited = data.with_columns(pl.col(whole).cast(pl.Float64)).with_columns(pl.col(features).clip(-limit, limit))
+    return WithStatus(limited, status_frame("limit", [*rows, *told]))

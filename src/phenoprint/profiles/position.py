@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
+from phenoprint.profiles.corrected import Corrected, corrected
 from phenoprint.profiles.fitted import reference_rows
 from phenoprint.profiles.frames import (
     Groups,
     feature_columns,
     feature_matrix,
+    matrix_dtype,
     require_columns,
+    rows_with_values,
     to_polars,
     with_features,
 )
 from phenoprint.profiles.statistics import mad, mean, median
+from phenoprint.profiles.status import StatusRow, not_finite_rows
 from phenoprint.profiles.surfaces import (
     explained_by_columns,
     loess_weights,
@@ -41,24 +44,6 @@ __all__ = ["POSITION_METHODS", "Corrected", "correct_count", "correct_position"]
 
 POSITION_METHODS = ("loess", "median_polish", "spline", "well_mean")
 """Methods that `correct_position` knows by name."""
-
-
-@dataclass(frozen=True)
-class Corrected:
-    """Corrected profiles, and what the correction did.
-
-    Attributes
-    ----------
-    frame
-        The frame's rows and columns, features corrected.
-    effects
-        One row a feature: ``feature``, ``method``, ``effect_before``, ``effect_after`` (Float64; the share of variance
-        that row and column, or the count, explain within plates, adjusted for the number of their parameters, over
-        the wells fitted on; the mean over plates; NULL where it cannot be told).
-    """
-
-    frame: pl.DataFrame
-    effects: pl.DataFrame
 
 
 def correct_position(
@@ -102,7 +87,11 @@ def correct_position(
     -------
     Corrected
         The level of a plate stays (its median; for well_mean the mean over everything): only differences between
-        positions go.
+        positions go. Arrays: ``"<plate>/rows"`` and ``"<plate>/cols"`` (features, rows or columns of the plate) of
+        median_polish, ``"<plate>/surface"`` (features, wells in the frame's order) of loess and spline,
+        ``"<group>/offset"`` (features, positions) and ``"<group>/place"`` (positions, 2; from 0) of well_mean, and with
+        `scale` ``"<plate>/scale"``. Status ``zero_mad`` tells plates whose feature has no spread left to divide by and
+        is NULL.
 
     Raises
     ------
@@ -121,24 +110,47 @@ def correct_position(
     place = well_places(data)
     values = feature_matrix(data, features).astype(np.float64)
     plates = Groups.of(data, by)
+    arrays: dict[str, NDArray[Any]] = {}
+    told: list[StatusRow] = []
     if method == "well_mean":
         whole = Groups.of(data, () if tuple(by) == ("Metadata_Plate",) else by)
-        out = _well_mean(data, values, place, whole, chosen, treatment=treatment)
+        out = _well_mean(data, values, place, whole, chosen, treatment=treatment, arrays=arrays)
         plates = Groups.of(data, ["Metadata_Plate"]) if "Metadata_Plate" in data.columns else whole
     else:
         out = values.copy()
-        for key, rows in zip(plates.keys.rows() or [()], plates.rows(), strict=True):
-            fitted = chosen[rows] & ~np.isnan(values[:, rows]).all(axis=0)
+        for key, rows in plates.items():
+            there = rows_with_values(values[:, rows])
+            if not there.any():  # nothing to correct, and nothing to lose
+                reason = f"no well of {_name(key)[:-1]} has a value"
+                told += [StatusRow(None, name, "all_null", reason, None) for name in features]
+                continue
+            fitted = chosen[rows] & there
             if fitted.sum() < 4:
                 raise UsageError(f"position needs at least 4 wells to fit on; found {fitted.sum()} in {key}")
-            out[:, rows] -= _effect(values[:, rows], place[rows], fitted, method, span=span, smoothing=smoothing)
+            effect, found = _effect(values[:, rows], place[rows], fitted, method, span=span, smoothing=smoothing)
+            out[:, rows] -= effect
+            arrays |= {f"{_name(key)}{name}": array for name, array in found.items()}
     if scale:
-        for rows in plates.rows():
+        for key, rows in plates.items():
             spread = mad(out[:, rows[chosen[rows]]])
+            arrays[f"{_name(key)}scale"] = spread
+            told += [
+                StatusRow(None, features[i], "zero_mad", f"nothing is left to scale by in {_name(key)[:-1]}: NULL", 0.0)
+                for i in np.flatnonzero(spread == 0).tolist()
+            ]
             out[:, rows] /= np.where(spread > 0, spread, np.nan)[:, None]
     before, after = (_share(part, place, plates, chosen) for part in (values, out))
-    kind = _dtype(data, features)
-    return Corrected(with_features(data, features, out.astype(kind)), _effects(features, method, before, after))
+    return corrected(
+        with_features(data, features, out.astype(matrix_dtype(data, features))),
+        features,
+        method,
+        before,
+        after,
+        what="position",
+        parameters={"method": method, "by": list(by), "scale": scale, "span": span, "smoothing": smoothing},
+        arrays=arrays,
+        told=[*told, *not_finite_rows(data, features, values)],
+    )
 
 
 def correct_count(
@@ -169,7 +181,8 @@ def correct_count(
     -------
     Corrected
         ``value - slope * (count - mean count of the wells fitted on)``; a feature's mean stays. Wells without a count
-        become NULL.
+        become NULL, which rows of status ``no_count`` tell. Arrays: ``"<group>/slope"`` and ``"<group>/center"`` (the
+        mean count of each feature's wells), shape (features,).
 
     Raises
     ------
@@ -190,33 +203,56 @@ def correct_count(
     values = feature_matrix(data, features).astype(np.float64)
     out = np.empty_like(values)
     before, after = [], []
-    for rows in Groups.of(data, by).rows():
+    arrays: dict[str, NDArray[Any]] = {}
+    groups = Groups.of(data, by)
+    for key, rows in groups.items():
         fitted = rows[chosen[rows]]
         if len(fitted) < 3:
-            raise UsageError(f"a line in the cell count needs at least 3 wells; found {len(fitted)}")
+            where = f" in {_name(key)[:-1]}" if key else ""
+            raise UsageError(f"a line in the cell count needs at least 3 wells; found {len(fitted)}{where}")
         there = ~np.isnan(values[:, fitted])
         x = np.where(there, number[fitted], np.nan)
         x_mean, y_mean = mean(x), mean(values[:, fitted])
         dx, dy = x - x_mean[:, None], values[:, fitted] - y_mean[:, None]
         power = np.nansum(dx * dx, axis=1)
         slope = np.divide(np.nansum(dx * dy, axis=1), power, out=np.zeros_like(power), where=power > 0)
+        arrays |= {f"{_name(key)}slope": slope, f"{_name(key)}center": x_mean}
         out[:, rows] = values[:, rows] - slope[:, None] * (number[rows][None, :] - x_mean[:, None])
         design = number[fitted][:, None]
         before.append(explained_by_columns(values[:, fitted], design))
         after.append(explained_by_columns(out[:, fitted], design))
-    result = with_features(data, features, out.astype(_dtype(data, features)))
-    effects = _effects(features, "count", _mean_of(before, len(features)), _mean_of(after, len(features)))
-    return Corrected(result, effects)
+    uncounted = ~np.isfinite(number)
+    reason = f"{int(uncounted.sum())} wells have no count: NULL there"
+    told = [
+        StatusRow(None, features[i], "no_count", reason, float(uncounted.sum()))
+        for i in np.flatnonzero((uncounted & ~np.isnan(values)).any(axis=1)).tolist()
+    ]
+    return corrected(
+        with_features(data, features, out.astype(matrix_dtype(data, features))),
+        features,
+        "count",
+        _mean_of(before, len(features)),
+        _mean_of(after, len(features)),
+        what="cell count",
+        parameters={"method": "count", "by": list(by), "count": count, "logarithm": logarithm},
+        arrays=arrays,
+        told=[*told, *not_finite_rows(data, features, values)],
+    )
+
+
+def _name(key: Sequence[object]) -> str:
+    """Start of a fitted array's name: the group's key, or nothing where there is one group."""
+    return "".join(f"{value}/" for value in key)
 
 
 def _effect(
     values: Matrix, place: NDArray[np.intp], fitted: NDArray[np.bool_], method: str, *, span: float, smoothing: float
-) -> Matrix:
-    """Return what position adds to each well of a plate, shape (features, wells)."""
+) -> tuple[Matrix, dict[str, Matrix]]:
+    """Return what position adds to each well of a plate, shape (features, wells), and what was fitted."""
     if method == "median_polish":
         row, col = (np.unique(axis, return_inverse=True)[1] for axis in place.T)
         _, rows, cols = median_polish(np.where(fitted, values, np.nan), row, col)
-        return rows[:, row] + cols[:, col]
+        return rows[:, row] + cols[:, col], {"rows": rows, "cols": cols}
     points = place.astype(np.float64)
     weights = (
         loess_weights(points, fitted, span=span)
@@ -224,7 +260,8 @@ def _effect(
         else spline_weights(points, fitted, smoothing=smoothing)
     )
     surface = smooth(values, weights, fitted)
-    return surface - median(surface[:, fitted])[:, None]
+    surface -= median(surface[:, fitted])[:, None]
+    return surface, {"surface": surface}
 
 
 def _well_mean(
@@ -235,6 +272,7 @@ def _well_mean(
     chosen: NDArray[np.bool_],
     *,
     treatment: str | None,
+    arrays: dict[str, NDArray[Any]],
 ) -> Matrix:
     code = place[:, 0] * 10_000 + place[:, 1]
     if treatment is not None:
@@ -253,12 +291,17 @@ def _well_mean(
                 "then the effect of its treatment. Correct by plate instead (median_polish, loess)"
             )
     out = values.copy()
-    for rows in groups.rows():
+    for key, rows in groups.items():
         level = mean(values[:, rows[chosen[rows]]])
-        for well in np.unique(code[rows]):
-            members = rows[code[rows] == well]
+        wells, at = np.unique(code[rows], return_inverse=True)
+        offset = np.zeros((len(values), len(wells)))
+        for number in range(len(wells)):
+            members = rows[at == number]
             own = mean(values[:, members[chosen[members]]])
-            out[:, members] -= np.where(np.isnan(own), 0.0, own - level)[:, None]
+            offset[:, number] = np.where(np.isnan(own), 0.0, own - level)
+        out[:, rows] -= offset[:, at]
+        arrays[f"{_name(key)}offset"] = offset
+        arrays[f"{_name(key)}place"] = np.column_stack([wells // 10_000, wells % 10_000])
     return out
 
 
@@ -274,20 +317,3 @@ def _share(values: Matrix, place: NDArray[np.intp], plates: Groups, chosen: NDAr
 
 def _mean_of(shares: Sequence[Matrix], n: int) -> Matrix:
     return mean(np.column_stack(shares)) if shares else np.full(n, np.nan)
-
-
-def _effects(features: Sequence[str], method: str, before: Matrix, after: Matrix) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "feature": pl.Series(list(features), dtype=pl.String),
-            "method": pl.Series([method] * len(features), dtype=pl.String),
-            "effect_before": pl.Series(before, dtype=pl.Float64, nan_to_null=True),
-            "effect_after": pl.Series(after, dtype=pl.Float64, nan_to_null=True),
-        }
-    )
-
-
-def _dtype(data: pl.DataFrame, features: Sequence[str]) -> np.dtype[np.floating]:
-    from phenoprint.profiles.frames import matrix_dtype
-
-    return matrix_dtype(data, features)

@@ -25,6 +25,7 @@ def preview_cell_quality(
     *,
     reference: pl.Expr,
     limit: float = 4.0,
+    excess: float = 0.05,
 ) -> pl.DataFrame:
     """Tell for every treatment and rule how many cells it removes, and whether that is a phenotype.
 
@@ -43,6 +44,9 @@ def preview_cell_quality(
         A polars expression for the control cells.
     limit
         Standard errors by which a treatment's share must pass that of the controls to be told as a likely phenotype.
+    excess
+        How much the share must pass that of the controls besides: a few cells among hundreds are told by no rule of
+        standard errors, and matter to no profile.
 
     Returns
     -------
@@ -79,6 +83,7 @@ def preview_cell_quality(
     reasons = quality.get_column("reasons")
     names = sorted({name for text in reasons.drop_nulls().unique().to_list() for name in text.split(";")})
     parts = reasons.str.split(";")
+    is_much = pl.col("share") - pl.col("share_reference") > excess
     tables = []
     for name in ("any", *names):
         gone = (reasons.is_not_null() if name == "any" else parts.list.contains(name).fill_null(value=False)).to_numpy()
@@ -95,6 +100,6 @@ def preview_cell_quality(
                 pl.Series("share", removed / n_cells),
                 pl.lit(usual / n_reference).alias("share_reference"),
                 pl.Series("z", z, nan_to_null=True),
-            ).with_columns(is_likely_phenotype=(pl.col("z") > limit).fill_null(value=False))
+            ).with_columns(is_likely_phenotype=((pl.col("z") > limit) & is_much).fill_null(value=False))
         )
     return pl.concat(tables).sort([*by, "rule"], nulls_last=True)

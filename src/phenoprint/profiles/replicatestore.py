@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.profiles.frames import feature_columns, feature_matrix, feature_series, metadata_columns
+from phenoprint.profiles.frames import feature_columns, feature_matrix, feature_series, metadata_columns, with_series
 
 if TYPE_CHECKING:
     from phenoprint.profiles.frames import FloatArray
@@ -57,7 +57,7 @@ class ReplicateStore:
             raise SchemaError(
                 "plates must have the same features in the same order; apply one choice of features to all"
             )
-        metadata = data.select(metadata_columns(data))
+        metadata = data[metadata_columns(data)]
         numbered = metadata.select(self._by).with_row_index("row").join(self._keys, on=self._by, how="left").sort("row")
         number = numbered.get_column("treatment number")
         unknown = number.null_count()
@@ -104,4 +104,4 @@ class ReplicateStore:
         self._parts = kept
         metadata = pl.concat([frame for frame, _ in taken], how="vertical_relaxed")
         values = np.concatenate([block for _, block in taken], axis=1)
-        return metadata.with_columns(feature_series(self._features, values))
+        return with_series(metadata, feature_series(self._features, values))

@@ -67,25 +67,30 @@ class RunningSample:
     ----------
     most
         Rows held at most.
+
+    Attributes
+    ----------
+    step
+        One row of so many is held.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._step = 1
+        self.step = 1
         self._seen = 0
         self._parts: list[FloatArray] = []
         self._held = 0
 
     def add(self, values: FloatArray) -> None:
         """Add rows, shape (features, rows)."""
-        first = -self._seen % self._step
+        first = -self._seen % self.step
         self._seen += values.shape[1]
-        part = np.ascontiguousarray(values[:, first :: self._step])
+        part = np.ascontiguousarray(values[:, first :: self.step])
         self._parts.append(part)
         self._held += part.shape[1]
         while self._held > self._most:
             # The rows held are those whose number divides by the step: every second of them stays.
-            self._step *= 2
+            self.step *= 2
             self._parts = [np.ascontiguousarray(self.values[:, ::2])]
             self._held = self._parts[0].shape[1]
 

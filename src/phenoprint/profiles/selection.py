@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, Unpack
 
@@ -12,17 +13,24 @@ import polars as pl
 
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.profiles import selection_rules as rules
-from phenoprint.profiles.correlations import correlation_matrix
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, missing_as_null, to_polars
+from phenoprint.profiles.correlations import correlation_matrix, exact_correlations
+from phenoprint.profiles.frames import (
+    Groups,
+    feature_columns,
+    feature_matrix,
+    missing_as_null,
+    rows_with_values,
+    to_polars,
+)
 from phenoprint.profiles.replicate_features import intraclass_correlation, noise_within_groups
 from phenoprint.profiles.selection_rules import Options, SelectionOptions
 from phenoprint.profiles.statistics import sd
-from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
+from phenoprint.profiles.status import StatusRow, WithStatus, not_finite_rows, status_frame
 
 if TYPE_CHECKING:
     from phenoprint.profiles.frames import FloatArray, FrameLike, IntArray
 
-__all__ = ["DEFAULT_OPERATIONS", "OPERATIONS", "select_features", "select_features_with_status"]
+__all__ = ["BY_REPLICATES", "DEFAULT_OPERATIONS", "OPERATIONS", "select_features", "select_features_with_status"]
 
 DEFAULT_OPERATIONS = (
     "drop_na_columns",
@@ -75,7 +83,7 @@ def select_features(
         ``replicate_by``: columns that make a treatment, for the last two operations; rows with NULL there are not
         judged on. ``signed_correlation`` (False) and ``greedy_correlation`` (True): |r|, and a feature
         goes only if one that stays represents it; True and False give pycytominer's rule (see
-        `correlations.redundant`).
+        `redundancy.redundant`).
 
     Returns
     -------
@@ -126,10 +134,10 @@ def select_features_with_status(
     features = feature_columns(data)
     judged = data if rows is None else data.filter(rows)
     values = feature_matrix(judged, features)
-    profiles = ~np.isnan(values).all(axis=0) if features else np.ones(values.shape[1], dtype=bool)
+    profiles = rows_with_values(values)
     if not profiles.all():
         values = values[:, profiles]
-    needing = [name for name in operations if name in _BY_REPLICATES]
+    needing = [name for name in operations if name in BY_REPLICATES]
     if needing:
         if not chosen.replicate_by:
             raise UsageError(f"{needing[0]} needs replicate_by, the columns that make a treatment; found none")
@@ -140,7 +148,11 @@ def select_features_with_status(
         found = OPERATIONS[name](values[index], [features[i] for i in index], chosen)
         verdicts |= {int(index[i]): row for i, row in found.items()}
         index = np.array([i for i in index if i not in verdicts], dtype=np.intp)
-    status = [verdicts.get(i, StatusRow(None, feature, "ok", "stays", None)) for i, feature in enumerate(features)]
+    told = {row.feature: f"; {row.reason}" for row in not_finite_rows(data, features)}
+    status = [
+        verdicts.get(i, StatusRow(None, name, "ok", "stays" + told.get(name, ""), None))
+        for i, name in enumerate(features)
+    ]
     kept = [feature for i, feature in enumerate(features) if i not in verdicts]
     frame = missing_as_null(data.drop([features[i] for i in verdicts]), kept)
     return WithStatus(frame, status_frame("select", status))
@@ -159,7 +171,7 @@ def checked_options(operations: Sequence[str], options: SelectionOptions) -> Opt
     return Options(**options)
 
 
-_BY_REPLICATES = ("noise_removal", "replicate_reproducibility")
+BY_REPLICATES = ("noise_removal", "replicate_reproducibility")
 
 
 def _treatments(judged: pl.DataFrame, replicate_by: Sequence[str]) -> IntArray:
@@ -181,7 +193,7 @@ def _min_variance(values: FloatArray, names: Sequence[str], options: Options) ->
 
 
 def _correlation(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    return rules.correlated(correlation_matrix(values), names, options)
+    return rules.correlated(correlation_matrix(values), names, options, partial(exact_correlations, values))
 
 
 def _blocklist(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:

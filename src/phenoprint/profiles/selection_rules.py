@@ -10,13 +10,14 @@ import numpy as np
 
 from phenoprint.errors import UsageError
 from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
-from phenoprint.profiles.correlations import redundant
+from phenoprint.profiles.redundancy import redundant
 from phenoprint.profiles.status import StatusRow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from phenoprint.profiles.frames import FloatArray, IntArray
+    from phenoprint.profiles.redundancy import Exact
 
     Vector = NDArray[np.float64]
     Verdicts = dict[int, StatusRow]
@@ -130,13 +131,14 @@ def low_variance(variance: Vector, names: Sequence[str], options: Options) -> Ve
     }
 
 
-def correlated(correlation: NDArray[np.float32], names: Sequence[str], options: Options) -> Verdicts:
-    """Features that another one makes redundant."""
+def correlated(correlation: Vector, names: Sequence[str], options: Options, exact: Exact) -> Verdicts:
+    """Features that another one makes redundant; `exact` as in `redundant`."""
     found = redundant(
         correlation,
         threshold=options.correlation,
         signed=options.signed_correlation,
         greedy=options.greedy_correlation,
+        exact=exact,
     )
     return {
         i: StatusRow(None, names[i], "correlated", f"r = {r:.3f} with {names[partner]}", r) for i, partner, r in found

@@ -90,7 +90,7 @@ class Sphering(Normalizer):
         if fit.used is None or not fit.used.any():
             return fit
         whitening = fit_whitening(rows, self.kind, share=self.regularization, outside=self.outside, blocks=blocks)
-        return replace(fit, steps=(whitening,), held_out=held_out_variances(rows, blocks, whitening))
+        return replace(fit, steps=(whitening,), held_out=held_out_variances(rows, blocks, whitening, self.regularization))
 
     def outputs(self, features: Sequence[str], fits: Sequence[Fit]) -> list[str]:
         """Keep the names for ZCA; ``PC1`` onwards for PCA."""
@@ -191,6 +191,7 @@ def held_out_variances(
     rows: NDArray[np.float64],
     blocks: IntArray | None,
     fitted: Whitening,
+    share: float | str,
 ) -> NDArray[np.float64] | None:
     """Variance, after a whitening fitted without them, of every third plate's wells about the fit's mean.
 
@@ -201,7 +202,9 @@ def held_out_variances(
     blocks
         Plate of each; with fewer than three plates every third well is left out instead.
     fitted
-        The whitening of all rows, whose shrinkage is used again.
+        The whitening of all rows, whose kind is used again.
+    share
+        Its shrinkage or the rule that chose it; the rule chooses anew, without the wells left out.
 
     Returns
     -------
@@ -215,7 +218,8 @@ def held_out_variances(
     if not (np.ptp(rows[~held], axis=0) > 0).all():
         return None
     try:
-        trial = fit_whitening(rows[~held], fitted.kind, share=fitted.share, outside="drop")
+        inside = None if blocks is None else blocks[~held]
+        trial = fit_whitening(rows[~held], fitted.kind, share=share, outside="drop", blocks=inside)
     except DataError:
         return None
     transformed = trial.apply(rows[held])

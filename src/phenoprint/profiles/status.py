@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import polars as pl
 
-__all__ = ["FEATURE_STATUS_SCHEMA", "WithStatus", "concat_status", "status_frame"]
+from phenoprint.profiles.frames import count_not_finite
+
+if TYPE_CHECKING:
+    from phenoprint.profiles.frames import FloatArray
+
+__all__ = ["FEATURE_STATUS_SCHEMA", "WithStatus", "concat_status", "not_finite_rows", "status_frame"]
 
 FEATURE_STATUS_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_Plate": pl.String,  # NULL: the decision was taken over all plates
@@ -57,3 +63,30 @@ def status_frame(step: str, rows: Sequence[StatusRow]) -> pl.DataFrame:
 def concat_status(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Stack rows of `feature_status`; none gives an empty table with the right columns."""
     return pl.concat([pl.DataFrame(schema=FEATURE_STATUS_SCHEMA), *frames])
+
+
+def not_finite_rows(data: pl.DataFrame, features: Sequence[str], values: FloatArray | None = None) -> list[StatusRow]:
+    """Tell features that came with NaN (``nan_input``) or infinite values (``infinite_input``, also beyond 1e100).
+
+    Parameters
+    ----------
+    data
+        The frame as it came; rows of one plate name it.
+    features
+        To look at.
+    values
+        Their matrix (features, rows), if it is there: where it lacks no more than the frame, nothing is counted.
+    """
+    if values is not None and data.height and features:
+        nulls = sum(data[list(features)].null_count().row(0))
+        if nulls == np.isnan(values).sum():
+            return []
+    plates = data["Metadata_Plate"].unique().to_list() if "Metadata_Plate" in data.columns else []
+    plate = str(plates[0]) if len(plates) == 1 and plates[0] is not None else None
+    rows = []
+    for name, counts in count_not_finite(data, features).items():
+        for n, status, word in zip(counts, ("nan_input", "infinite_input"), ("NaN", "infinite"), strict=True):
+            if n:
+                reason = f"{n} of {data.height} values were {word} and taken as missing"
+                rows.append(StatusRow(plate, name, status, reason, float(n)))
+    return rows

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phenoprint.errors import UsageError
 from phenoprint.profiles.statistics import median
 
 if TYPE_CHECKING:
@@ -111,10 +112,19 @@ def spline_weights(place: Matrix, fitted: NDArray[np.bool_], *, smoothing: float
         As in `loess_weights`.
     smoothing
         0 goes through every well; larger is flatter, in the end a plane.
+
+    Raises
+    ------
+    UsageError
+        Where the wells to fit on lie on one line, or, without smoothing, a well comes twice.
     """
     from scipy.interpolate import RBFInterpolator
 
     known = place[fitted]
+    if np.linalg.matrix_rank(known - known.mean(axis=0)) < 2:
+        raise UsageError("a spline needs wells to fit on in several rows and columns; found all of them on one line")
+    if smoothing == 0 and len(np.unique(known, axis=0)) < len(known):
+        raise UsageError("a spline without smoothing cannot pass through two rows of one well; give smoothing above 0")
     surface = RBFInterpolator(known, np.eye(len(known)), kernel="thin_plate_spline", smoothing=smoothing, degree=1)
     return np.asarray(surface(place), dtype=np.float64)
 

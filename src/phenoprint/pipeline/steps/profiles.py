@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
 from phenoprint.errors import DataError
-from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
+from phenoprint.pipeline.recipe import recipe_of, reference_kind
+from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import encode_name, ledger_rows
+from phenoprint.store import ledger_rows
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
-    from phenoprint.profiles import Recipe, StepResult
 
 __all__ = ["ApplyRecipe", "Consensus"]
 
@@ -49,57 +48,32 @@ class ApplyRecipe(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Apply all steps, keep what each of them made, and score what it did to replicates, batches and positions."""
-        from phenoprint.evaluation import score_steps
-        from phenoprint.profiles import iterate_recipe
-
-        given = "profile_well" if "profile_normalized" not in context.imported else "profile_normalized"
-        profiles = context.profiles(given)
-        counts = profiles.get_column("Metadata_Object_Count", default=pl.Series([None]))
-        recipe = recipe_of(context.config.profiles, has_counts=counts.null_count() < len(counts))
-        if given == "profile_normalized":  # what was imported normalized goes on from there
-            recipe = after_4a(recipe)
-        _check_reference(recipe, profiles)
-        seed = context.config.evaluation.seed
-        told = partial(score_steps, treatment=["Metadata_perturbation"], seed=seed)
-        scores = [told([], level3=profiles)]
-        kept_as = level_4a(recipe)
-        before, normalized, paths = profiles, profiles, set[Path]()
-        statuses, ledgers = [], []
-        for number, result in enumerate(iterate_recipe(profiles, recipe), start=1):
-            ledgers.append(_ledger(result, before))
-            statuses.append(result.status)
-            paths |= _keep(context, result, number)
-            scores.append(told([result]).with_columns(number=pl.lit(number, pl.Int32)))
-            before = result.frame
-            normalized = before if result.name == kept_as else normalized
-        _check_features(before, statuses)
-        tables = {
-            **({"profile_normalized": normalized.sort(WELL)} if given == "profile_well" else {}),
-            "profile_selected": before.sort(WELL),
-            "step_score": pl.concat(scores),
-            "feature_status": pl.concat(statuses),
-        }
+        run = RecipeRun.of(context)
+        wells = run.scored_wells()
+        scores = [run.score(None, run.given, wells)]
+        statuses, ledgers, paths = [], [], set[Path]()
+        profiles = run.given
+        for number, step in enumerate(run.recipe.steps, start=1):
+            made = run.apply(step, number, profiles)
+            ledgers.append(_ledger(made, profiles, run.plates))
+            statuses.append(made.status)
+            paths |= set(made.files)
+            scores.append(run.score(made, made.profiles, wells))
+            profiles = made.profiles
+            if step.name == run.kept_as:
+                paths |= run.write("profile_normalized", profiles)
+        _check_features(profiles, statuses)
+        paths |= run.write("profile_selected", profiles)
+        for path in set((context.path / "models").glob("[0-9][0-9]_*.npz")) - paths:
+            path.unlink()
+        tables = {"step_score": pl.concat(scores), "feature_status": pl.concat(statuses)}
         files = tuple(sorted(path.relative_to(context.path).as_posix() for path in paths))
         return Outcome(tables, pl.concat(ledgers), files)
 
 
-def _check_reference(recipe: Recipe, profiles: pl.DataFrame) -> None:
-    """Raise where a recipe rests on negative controls and there is none."""
-    if reference_kind(recipe) != "negcon":
-        return
-    known = profiles["Metadata_pert_type"] if "Metadata_pert_type" in profiles.columns else pl.Series([None])
-    if not (known == "negcon").any():
-        raise DataError(
-            "no well to normalize against: no well is annotated as negcon "
-            '(set Metadata_pert_type in the plate map, or profiles.reference = "all")'
-        )
-
-
-def _check_features(profiles: pl.DataFrame, statuses: list[pl.DataFrame]) -> None:
+def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
     """Raise where a recipe left no feature to say anything with."""
-    from phenoprint.profiles import feature_columns
-
-    if feature_columns(profiles):
+    if profiles.features:
         return
     lost = pl.concat(statuses).filter(_IS_LOST).group_by("step", "status").agg(pl.len(), pl.col("reason").first())
     told = "; ".join(
@@ -108,37 +82,26 @@ def _check_features(profiles: pl.DataFrame, statuses: list[pl.DataFrame]) -> Non
     raise DataError(f"the recipe left no feature; {told or 'the profiles came without'}")
 
 
-def _keep(context: Context, result: StepResult, number: int) -> set[Path]:
-    """Write what a step made, a file a plate and step."""
-    name, place = pl.lit(result.name).alias("Metadata_Step"), pl.lit(number, pl.Int32).alias("Metadata_Step_Number")
-    rows = result.frame.sort(WELL).with_columns(name, place)
-    part = f"{number:02d}_{encode_name(result.name)}"
-    return set(context.screen.write("profile_step", rows, part=part))
-
-
-def _ledger(result: StepResult, before: pl.DataFrame) -> pl.DataFrame:
+def _ledger(made: Made, before: Profiles, plates: Sequence[str]) -> pl.DataFrame:
     """Balance the features of a step over the screen and on each plate, and the wells of each plate."""
-    from phenoprint.profiles import feature_columns
-
-    features = feature_columns(before)
-    dropped = set(features) - set(feature_columns(result.frame))
-    lost = result.status.filter(_IS_LOST)
+    dropped = set(before.features) - set(made.profiles.features)
+    lost = made.status.filter(_IS_LOST)
     why = dict(lost.select("feature", "status").unique("feature", keep="first", maintain_order=True).iter_rows())
     reasons: dict[str, int] = {}
     for name in sorted(dropped):
         reason = why.get(name, "not kept by the step")
         reasons[reason] = reasons.get(reason, 0) + 1
-    rows = [ledger_rows(result.name, None, unit_of_count="features", n_in=len(features), lost=reasons)]
+    rows = [ledger_rows(made.name, None, unit_of_count="features", n_in=len(before.features), lost=reasons)]
     # A feature that cannot be used on one plate stays for the others: it is that plate's loss.
     on_plate = lost.filter(pl.col("Metadata_Plate").is_not_null() & ~pl.col("feature").is_in(list(dropped)))
     for (plate,), status in on_plate.group_by("Metadata_Plate", maintain_order=True):
         counts = dict(status.unique("feature").group_by("status").len().sort("status").iter_rows())
-        n_in = len(features) - len(dropped)
-        rows.append(ledger_rows(result.name, str(plate), unit_of_count="features", n_in=n_in, lost=counts))
-    left = dict(result.frame.group_by("Metadata_Plate").len().iter_rows())
-    for plate, count in before.group_by("Metadata_Plate").len().sort("Metadata_Plate").iter_rows():
-        gone = {"left out by the step": count - left.get(plate, 0)}
-        rows.append(ledger_rows(result.name, plate, unit_of_count="wells", n_in=count, lost=gone))
+        n_in = len(before.features) - len(dropped)
+        rows.append(ledger_rows(made.name, str(plate), unit_of_count="features", n_in=n_in, lost=counts))
+    for plate in plates:
+        n_in, n_out = before.n_wells[plate], made.profiles.n_wells.get(plate, 0)
+        gone = {"left out by the step": n_in - n_out}
+        rows.append(ledger_rows(made.name, plate, unit_of_count="wells", n_in=n_in, lost=gone))
     return pl.concat(rows)
 
 

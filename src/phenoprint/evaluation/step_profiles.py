@@ -1,0 +1,71 @@
+"""Profiles made ready to be scored beside each other: a part of the plates, kinds of wells, one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from phenoprint.profiles.frames import feature_columns, feature_matrix, with_features
+from phenoprint.profiles.statistics import mad, median
+
+__all__ = ["by_kind", "drawn_plates", "on_one_scale"]
+
+_OWN_UNITS = 100.0  # ratio of the features' spreads (90% to 10% quantile); profiles on one scale stay below some tens
+_FAR = 5.0  # spreads from zero of a typical feature's centre; profiles centred on wells stay near zero
+_LIMIT = 20.0  # spreads
+
+
+def drawn_plates(
+    frame: pl.DataFrame, treatment: Sequence[str], plate: str, *, max_wells: int, seed: int
+) -> list[str] | None:
+    """Draw plates that share treatments until `max_wells` is reached; None where all plates fit."""
+    if frame.height <= max_wells:
+        return None
+    treated = by_kind(frame)[0].select(*treatment, plate).drop_nulls()
+    sizes = dict(frame.group_by(plate).len().iter_rows())
+    plates_of = treated.group_by(list(treatment)).agg(pl.col(plate).unique().sort()).sort(list(treatment))
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, None] = {}
+    total = 0
+    # Treatments in random order, then (for plates without any) the plates themselves.
+    order = rng.permutation(plates_of.height).tolist()
+    groups = [plates_of.get_column(plate)[number].to_list() for number in order]
+    for group in [*groups, sorted(name for name in sizes if name is not None)]:
+        for name in rng.permutation(np.array(group, dtype=object)).tolist():
+            if name in drawn:
+                continue
+            if drawn and total + sizes[name] > max_wells:
+                return list(drawn)
+            drawn[name] = None
+            total += sizes[name]
+    return list(drawn)
+
+
+def by_kind(profiles: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split treated wells from negative controls; without kinds all wells are both."""
+    if "Metadata_pert_type" not in profiles.columns:
+        return profiles, profiles
+    is_control = (pl.col("Metadata_pert_type") == "negcon").fill_null(value=False)
+    return profiles.filter(~is_control), profiles.filter(is_control)
+
+
+def on_one_scale(frame: pl.DataFrame) -> pl.DataFrame:
+    """Bring features that are in their own units to median 0 and MAD 1 over all wells; leave others as they are."""
+    features = feature_columns(frame)
+    values = feature_matrix(frame, features)
+    if not values.size:
+        return frame
+    center, spread = median(values), mad(values)
+    varies = spread > 0
+    if not varies.any():
+        return frame
+    low, high = np.quantile(spread[varies], [0.1, 0.9])
+    far = np.median(np.abs(center[varies]) / spread[varies])
+    if high <= _OWN_UNITS * low and far <= _FAR:
+        return frame
+    # A feature with one value in most wells has no spread to divide by, and cannot be weighed against the others.
+    scale = np.where(varies, spread, np.inf)[:, None]
+    scaled = np.clip((values - center[:, None]) / scale, -_LIMIT, _LIMIT)
+    return with_features(frame, features, scaled.astype(values.dtype))

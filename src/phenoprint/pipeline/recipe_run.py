@@ -1,0 +1,205 @@
+"""Takes the well profiles of a screen through its recipe, plate by plate wherever a step allows it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import DataError
+from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
+from phenoprint.store import encode_name, write_bytes
+
+if TYPE_CHECKING:
+    from phenoprint.pipeline.context import Context
+    from phenoprint.profiles import FittedNormalization, Recipe, RecipeStep
+
+__all__ = ["Made", "Profiles", "RecipeRun"]
+
+WELL = ["Metadata_Plate", "Metadata_Well"]
+_STEP, _NUMBER = "Metadata_Step", "Metadata_Step_Number"
+# Scores of steps look at so many wells; more would cost much and say the same.
+_SCORED_WELLS = 2_500
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Well profiles that are read plate by plate.
+
+    Attributes
+    ----------
+    read
+        Reads a plate.
+    features
+        Their features.
+    n_wells
+        Wells of each plate.
+    """
+
+    read: Callable[[str], pl.DataFrame]
+    features: tuple[str, ...]
+    n_wells: dict[str, int]
+
+    def plates(self) -> Iterator[pl.DataFrame]:
+        """Read one plate after the other."""
+        return (self.read(plate) for plate in self.n_wells)
+
+    def of(self, plates: Sequence[str]) -> pl.DataFrame:
+        """Read some plates at once."""
+        return pl.concat([self.read(plate) for plate in plates], how="diagonal_relaxed")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step made: its profiles, in files by plate, and what is to be told of features."""
+
+    name: str
+    number: int
+    profiles: Profiles
+    status: pl.DataFrame
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class RecipeRun:
+    """A recipe on its way over the plates of a screen.
+
+    Attributes
+    ----------
+    context
+        The screen.
+    recipe
+        The steps that are applied.
+    kept_as
+        The step whose result is level 4a; empty where that was imported.
+    given
+        The profiles that the recipe starts from.
+    """
+
+    context: Context
+    recipe: Recipe
+    kept_as: str
+    given: Profiles
+
+    @classmethod
+    def of(cls, context: Context) -> RecipeRun:
+        """Read the recipe and what it starts from: level 3, or level 4a where that was imported.
+
+        Raises
+        ------
+        DataError
+            Where the recipe rests on negative controls and no well is one.
+        """
+        from phenoprint.profiles import feature_columns
+
+        is_normalized = "profile_normalized" in context.imported
+        table = "profile_normalized" if is_normalized else "profile_well"
+        about = context.profiles(table, columns="^Metadata_.*$")
+        counts = about.get_column("Metadata_Object_Count", default=pl.Series([None]))
+        recipe = recipe_of(context.config.profiles, has_counts=counts.null_count() < len(counts))
+        kept_as = "" if is_normalized else level_4a(recipe)
+        recipe = after_4a(recipe) if is_normalized else recipe
+        known = about.get_column("Metadata_pert_type", default=pl.Series([None], dtype=pl.String))
+        if reference_kind(recipe) == "negcon" and not (known == "negcon").any():
+            raise DataError(
+                "no well to normalize against: no well is annotated as negcon "
+                '(set Metadata_pert_type in the plate map, or profiles.reference = "all")'
+            )
+        sizes = dict(about.group_by("Metadata_Plate").len().sort("Metadata_Plate").iter_rows())
+        schema = context.table(table).collect_schema()
+        features = tuple(feature_columns(schema.to_frame()))
+        return cls(
+            context, recipe, kept_as, Profiles(lambda plate: context.profiles(table, plate=plate), features, sizes)
+        )
+
+    @property
+    def plates(self) -> list[str]:
+        """Plates of the screen, in order."""
+        return list(self.given.n_wells)
+
+    def apply(self, step: RecipeStep, number: int, profiles: Profiles) -> Made:
+        """Apply a step and write what it made, a file a plate."""
+        from phenoprint.profiles import apply_recipe, feature_columns, fit_step
+
+        fitted = fit_step(step, profiles.plates)
+        statuses: list[pl.DataFrame] = []
+        files: dict[str, Path] = {}
+        models: list[Path] = []
+        sizes: dict[str, int] = {}
+        features: dict[str, None] = {}
+        if fitted is None:  # all plates have to be looked at together
+            (whole,) = apply_recipe(profiles.of(self.plates), [step.to_dict()])
+            statuses.append(whole.status)
+            frames = (
+                (str(plate), rows) for (plate,), rows in whole.frame.group_by("Metadata_Plate", maintain_order=True)
+            )
+        else:
+            statuses.append(fitted.status)
+            models += self._keep_fit(step, number, fitted.fitted)
+            applied = ((plate, fitted.apply(profiles.read(plate))) for plate in profiles.n_wells)
+            frames = ((plate, _told(made.frame, made.status, statuses)) for plate, made in applied)
+        for plate, frame in frames:
+            files[plate] = self._keep(step.name, number, plate, frame)
+            sizes[plate] = frame.height
+            features |= dict.fromkeys(feature_columns(frame))
+        named = pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
+        status = pl.concat(statuses).with_columns(step=named)
+        read = lambda plate: pl.read_parquet(files[plate], hive_partitioning=False).drop(_STEP, _NUMBER)  # noqa: E731
+        return Made(step.name, number, Profiles(read, tuple(features), sizes), status, (*files.values(), *models))
+
+    def _keep(self, name: str, number: int, plate: str, frame: pl.DataFrame) -> Path:
+        step, place = pl.lit(name).alias(_STEP), pl.lit(number, pl.Int32).alias(_NUMBER)
+        rows = frame.sort(WELL).with_columns(step, place)
+        (path,) = self.context.screen.write("profile_step", rows, plate, part=f"{number:02d}_{encode_name(name)}")
+        return path
+
+    def _keep_fit(self, step: RecipeStep, number: int, fitted: FittedNormalization | None) -> list[Path]:
+        """Keep what a normalization learned, so that it can be looked at and further plates put on its scale."""
+        if fitted is None:
+            return []
+        stream = io.BytesIO()
+        facts = json.dumps(fitted.to_dict() | {"features": list(fitted.features)}, default=str)
+        np.savez_compressed(stream, allow_pickle=False, facts=np.array(facts), **fitted.arrays())
+        path = self.context.path / "models" / f"{number:02d}_{encode_name(step.name)}.npz"
+        write_bytes(path, stream.getvalue())
+        return [path]
+
+    def write(self, table: str, profiles: Profiles) -> set[Path]:
+        """Write profiles as a table of the screen, a plate at a time."""
+        return {path for frame in profiles.plates() for path in self.context.screen.write(table, frame.sort(WELL))}
+
+    def scored_wells(self) -> list[str]:
+        """Return the plates that are scored: all, or some that share treatments where there are many."""
+        from phenoprint.evaluation.step_profiles import drawn_plates
+
+        if sum(self.given.n_wells.values()) <= _SCORED_WELLS:
+            return self.plates
+        table = "profile_well" if self.kept_as else "profile_normalized"
+        about = self.context.profiles(table, columns="^Metadata_.*$")
+        seed = self.context.config.evaluation.seed
+        drawn = drawn_plates(about, ["Metadata_perturbation"], "Metadata_Plate", max_wells=_SCORED_WELLS, seed=seed)
+        return drawn or self.plates
+
+    def score(self, made: Made | None, profiles: Profiles, plates: Sequence[str]) -> pl.DataFrame:
+        """Score profiles after a step, or those given."""
+        from phenoprint.evaluation import score_steps
+        from phenoprint.profiles import StepResult
+
+        scored = partial(score_steps, treatment=["Metadata_perturbation"], seed=self.context.config.evaluation.seed)
+        frame = profiles.of(plates)
+        if made is None:
+            return scored([], level3=frame)
+        number = pl.lit(made.number, pl.Int32)
+        return scored([StepResult(made.name, frame, made.status)]).with_columns(number=number)
+
+
+def _told(frame: pl.DataFrame, status: pl.DataFrame, statuses: list[pl.DataFrame]) -> pl.DataFrame:
+    statuses.append(status)
+    return frame

@@ -1,0 +1,155 @@
+"""The methods of batch correction over matrices of shape (features, rows)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import DataError, MissingExtraError, UsageError
+from phenoprint.profiles.combat import fit_combat
+from phenoprint.profiles.frames import Groups, require_columns, rows_with_values
+from phenoprint.profiles.statistics import mean, sd
+from phenoprint.profiles.status import StatusRow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FloatArray
+
+    Arrays = dict[str, NDArray[Any]]
+
+__all__ = ["align", "apply_combat", "apply_harmony"]
+
+
+def align(
+    values: FloatArray, groups: Groups, chosen: NDArray[np.bool_], *, scale: bool
+) -> tuple[NDArray[np.float64], Arrays]:
+    """Bring each batch's mean, and with `scale` its standard deviation, to those of all."""
+    out = np.empty(values.shape, dtype=np.float64)
+    blocks = [values[:, rows[chosen[rows]]] for rows in groups.rows()]
+    centers = np.column_stack([mean(block) for block in blocks])
+    spreads = np.column_stack([sd(block, ddof=0) for block in blocks])
+    target = mean(values[:, chosen])
+    # The target spread is the one within batches: the spread of all holds the difference that is to go.
+    there = ~np.isnan(spreads)
+    weights = there * np.array([block.shape[1] for block in blocks], dtype=np.float64)
+    total = weights.sum(axis=1)
+    squares = (weights * np.nan_to_num(spreads) ** 2).sum(axis=1)
+    within = np.sqrt(np.divide(squares, total, out=np.zeros_like(total), where=total > 0))
+    for number, rows in enumerate(groups.rows()):
+        spread = spreads[:, number]
+        factor = np.divide(within, spread, out=np.ones_like(spread), where=spread > 0) if scale else np.ones(len(out))
+        out[:, rows] = (values[:, rows] - centers[:, number, None]) * factor[:, None] + target[:, None]
+    return out, {"center": centers, "spread": spreads, "target_center": target, "target_spread": within}
+
+
+def apply_combat(
+    data: pl.DataFrame,
+    values: FloatArray,
+    groups: Groups,
+    chosen: NDArray[np.bool_],
+    *,
+    covariates: Sequence[str] = (),
+    mean_only: bool = False,
+    shrink: bool = True,
+) -> tuple[NDArray[np.float64], Arrays]:
+    """Fit ComBat on the chosen rows and apply it to all."""
+    require_columns(data, covariates, purpose="covariates of ComBat")
+    rows = np.ascontiguousarray(values.T, dtype=np.float64)
+    indicators = _indicators(data, covariates) if covariates else None
+    fitted = fit_combat(
+        rows[chosen],
+        groups.codes[chosen],
+        covariates=None if indicators is None else indicators[chosen],
+        mean_only=mean_only,
+        shrink=shrink,
+    )
+    return fitted.apply(rows, groups.codes, indicators).T, dict(vars(fitted))
+
+
+def _indicators(data: pl.DataFrame, covariates: Sequence[str]) -> NDArray[np.float64]:
+    """One column a value of each covariate but the first, 1 where a row has it."""
+    columns = []
+    for name in covariates:
+        codes = Groups.of(data, [name]).codes
+        columns.append(np.eye(int(codes.max(initial=0)) + 1)[codes][:, 1:])
+    return np.column_stack(columns)
+
+
+def apply_harmony(
+    values: FloatArray,
+    features: list[str],
+    batch: pl.Series,
+    *,
+    n_clusters: int = 300,
+    theta: float = 2.0,
+    ridge: float | None = 1.0,
+    max_iterations: int = 20,
+    seed: int = 0,
+) -> tuple[NDArray[np.float64], Arrays, list[StatusRow], dict[str, Any]]:
+    """Run Harmony on the rows that have values and the features that all of those have."""
+    try:
+        import harmonypy
+    except ImportError as error:
+        raise MissingExtraError("harmonypy", extra="harmony", purpose="Harmony batch correction") from error
+    if n_clusters < 1 or max_iterations < 1:
+        raise UsageError(f"n_clusters and max_iterations must be 1 or more; found {n_clusters}, {max_iterations}")
+    rows = np.flatnonzero(rows_with_values(values))
+    gaps = np.isnan(values[:, rows]).sum(axis=1)
+    used = gaps == 0
+    told = [
+        StatusRow(
+            None,
+            features[i],
+            "missing_values",
+            f"{gaps[i]} profiles lack a value; harmony needs complete features, so this one is NULL",
+            float(gaps[i]),
+        )
+        if gaps[i] < len(rows)
+        else StatusRow(None, features[i], "all_null", "no profile has a value", None)
+        for i in np.flatnonzero(~used).tolist()
+    ]
+    points = np.ascontiguousarray(values[np.ix_(used, rows)], dtype=np.float64)
+    if len(rows) < 4 or not used.any():
+        raise DataError(
+            f"Harmony needs at least 4 profiles and a feature that all of them have; found {len(rows)} profiles and "
+            f"{int(used.sum())} complete features"
+        )
+    if not (points != 0).any(axis=0).all():
+        raise DataError("Harmony looks at directions: a profile that is 0 in every feature has none. Leave it out")
+    labels = batch.cast(pl.String).to_numpy()[rows]
+    known: dict[str, Any] = {
+        "n_clusters": min(n_clusters, max(1, len(rows) // 2)),
+        "theta": theta,
+        "ridge": ridge,
+        "max_iterations": max_iterations,
+        "seed": seed,
+        "harmonypy": str(getattr(harmonypy, "__version__", "unknown")),
+    }
+    # (features, rows): of a square matrix it takes the columns for the profiles.
+    fitted = harmonypy.run_harmony(
+        points,
+        {"batch": labels},
+        ["batch"],
+        theta=theta,
+        lamb=ridge,
+        nclust=known["n_clusters"],
+        max_iter_harmony=max_iterations,
+        random_state=seed,
+        verbose=False,
+    )
+    out = np.full(values.shape, np.nan)
+    out[np.ix_(used, rows)] = np.asarray(fitted.Z_corr, dtype=np.float64).T
+    objective = np.asarray(fitted.objective_harmony, dtype=np.float64)
+    change = abs(objective[-2] - objective[-1]) / max(abs(objective[-2]), 1e-300) if len(objective) > 1 else np.inf
+    if len(objective) > max_iterations and change >= _CONVERGED:
+        reason = f"the objective still changed by {change:.2g} of itself in round {max_iterations}"
+        told.append(StatusRow(None, "", "not_converged", reason, float(change)))
+    arrays = {"clusters": np.asarray(fitted.R), "centroids": np.asarray(fitted.Y), "objective": objective}
+    return out, arrays, told, known
+
+
+_CONVERGED = 1e-2  # Harmony's own measure

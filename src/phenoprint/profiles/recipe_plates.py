@@ -1,0 +1,142 @@
+"""Steps of recipes over plates that come one after the other, so that a screen need not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from phenoprint.errors import UsageError
+from phenoprint.profiles.frames import feature_columns
+from phenoprint.profiles.limits import limit_values_with_status
+from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, reference_of
+from phenoprint.profiles.registry import normalizer
+from phenoprint.profiles.selection import DEFAULT_OPERATIONS
+from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, WithStatus, not_finite_rows, status_frame
+from phenoprint.profiles.streamed_selection import select_plates
+from phenoprint.profiles.streaming import fit_plates
+
+if TYPE_CHECKING:
+    from phenoprint.profiles.fitted import FittedNormalization
+    from phenoprint.profiles.recipes import RecipeStep
+
+__all__ = ["PlateStep", "fit_step"]
+
+Plates = Callable[[], Iterable[pl.DataFrame]]
+
+_PLATE = "Metadata_Plate"
+
+
+@dataclass(frozen=True)
+class PlateStep:
+    """A step that has seen all plates and can be applied to each.
+
+    Attributes
+    ----------
+    apply
+        From a plate's profiles to those after the step, and what is to be told of that plate alone.
+    status
+        Rows of ``feature_status`` over all plates.
+    fitted
+        What a normalization learned; None for other steps.
+    """
+
+    apply: Callable[[pl.DataFrame], WithStatus]
+    status: pl.DataFrame
+    fitted: FittedNormalization | None = None
+
+
+def fit_step(step: RecipeStep, plates: Plates) -> PlateStep | None:
+    """Learn a step from plates that are read one after the other.
+
+    Parameters
+    ----------
+    step
+        Of a recipe.
+    plates
+        Called once a pass; each time all plates again, one frame a plate.
+
+    Returns
+    -------
+    PlateStep or None
+        None for a step that needs all plates together: sphering and TVN, batch and position corrections over several
+        plates, selection in another order than `select_plates` allows.
+
+    Raises
+    ------
+    UsageError
+        For no plate at all.
+    PhenoprintError
+        As the step itself.
+
+    Examples
+    --------
+    >>> from phenoprint.profiles import RecipeStep
+    >>> wells = [pl.DataFrame({"Metadata_Plate": [p] * 3, "area": [1.0, 2.0, 6.0]}) for p in "ab"]
+    >>> parameters = {"method": "standardize", "reference": "all"}
+    >>> step = fit_step(RecipeStep("normalize", parameters=parameters), lambda: wells)
+    >>> round(step.apply(wells[0]).frame["area"].sum(), 9)
+    0.0
+    """
+    if step.operation == "normalize":
+        return _normalize(plates, **step.parameters)
+    if step.operation == "select":
+        return _select(plates, **step.parameters)
+    if step.operation == "limit":
+        limit = float(step.parameters.get("limit", 20.0))
+        return PlateStep(lambda plate: _of_plate(limit_values_with_status(plate, limit), plate), _nothing())
+    if step.operation in ("correct_position", "correct_count") and _within_plates(step):
+        run = STEP_OPERATIONS[step.operation].run
+        return PlateStep(lambda plate: _of_plate(run(plate, **step.parameters), plate), _nothing())
+    return None
+
+
+def _within_plates(step: RecipeStep) -> bool:
+    """Whether a correction looks at one plate at a time."""
+    usual = [_PLATE] if step.operation == "correct_position" else []
+    return list(step.parameters.get("by", usual)) == [_PLATE] and step.parameters.get("method") != "well_mean"
+
+
+def _normalize(
+    plates: Plates,
+    *,
+    method: str = "mad_robust",
+    by: Iterable[str] = (_PLATE,),
+    reference: str = "negcon",
+    min_cells: int = 0,
+    **parameters: Any,
+) -> PlateStep | None:
+    how = normalizer(method, **parameters)
+    keys = list(by)
+    if how.is_joint or _PLATE not in keys:
+        return None
+    first = next(iter(plates()), None)
+    if first is None:
+        raise UsageError("expected at least one plate; found none")
+    fitted = fit_plates(plates(), how, keys, reference=reference_of(first, reference, min_cells))
+
+    def apply(plate: pl.DataFrame) -> WithStatus:
+        told = not_finite_rows(plate, feature_columns(plate))
+        return _of_plate(WithStatus(fitted.apply(plate), status_frame("normalize", told)), plate)
+
+    return PlateStep(apply, fitted.status, fitted)
+
+
+def _select(plates: Plates, *, operations: Iterable[str] = DEFAULT_OPERATIONS, **options: Any) -> PlateStep | None:
+    names = list(operations)
+    if "correlation_threshold" in names[:-1]:
+        return None
+    chosen = select_plates(plates, names, **options)
+    return PlateStep(lambda plate: WithStatus(chosen.apply(plate), _nothing()), chosen.status)
+
+
+def _of_plate(made: WithStatus, plate: pl.DataFrame) -> WithStatus:
+    """Say of which plate a status is."""
+    name = plate.get_column(_PLATE)[0] if plate.height else None
+    return WithStatus(made.frame, made.status.with_columns(pl.lit(name, pl.String).alias(_PLATE)))
+
+
+def _nothing() -> pl.DataFrame:
+    return pl.DataFrame(schema=FEATURE_STATUS_SCHEMA)
