@@ -61,3 +61,32 @@ def test_wrong_options(app, table, tmp_path):
         run(app, "import", table, "-o", tmp_path / "s", "--set", "Plate")
     with pytest.raises(UnknownNameError, match="normalization"):
         run(app, "import", table, "-o", tmp_path / "s", "--normalization", "both")
+
+
+def test_annotation_in_files_of_its_own(app, tmp_path, capsys):
+    (tmp_path / "w.csv").write_text("Metadata_Plate,Metadata_Well,Cells_A,Cells_B\nb1_x,A01,1,nan\nb1_x,A02,2,3\n")
+    (tmp_path / "map.csv").write_text("Barcode_1,well,compound\nb1_x,A1,DMSO\nb1_x,A2,taxol\n")
+    (tmp_path / "moa.csv").write_text("compound,moa\ntaxol,tubulin\n")
+    options = ["--plate-map", tmp_path / "map.csv", "--map-column", "Plate=Barcode_1"]
+    options += ["--treatments", tmp_path / "moa.csv", "--extract", "Plate=^(?P<Batch>b[0-9]+)_"]
+    assert run(app, "import", tmp_path / "w.csv", "-o", tmp_path / "screen", *options) == 0
+    out = capsys.readouterr().out
+    assert "treatments_joined" in out
+    assert "FROM problem" in out
+    rows = open_screen(tmp_path / "screen").sql(
+        "SELECT Metadata_Batch, Metadata_perturbation, Metadata_moa FROM profile_well ORDER BY Metadata_Well"
+    )
+    assert rows.rows() == [("b1", "DMSO", None), ("b1", "taxol", "tubulin")]
+
+
+def test_many_notes_of_a_kind_are_one_line(app, tmp_path, capsys):
+    names = [f"odd_{k}" for k in range(40)]
+    for plate, more in (("P1", []), ("P2", [f"Cells_{k}" for k in range(30)])):
+        frame = pl.DataFrame({"Metadata_Plate": [plate], "Metadata_Well": ["A01"], "Cells_A": [1.0]})
+        frame.with_columns(pl.lit(0.5).alias(name) for name in [*names, *more]).write_csv(tmp_path / f"{plate}.csv")
+    assert run(app, "import", tmp_path / "P1.csv", tmp_path / "P2.csv", "-o", tmp_path / "screen") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("unknown_column" in line for line in lines) == 1
+    assert sum("absent" in line for line in lines) == 1
+    assert any("30" in line for line in lines if "absent" in line)
+    assert not any("--limit" in line for line in lines)

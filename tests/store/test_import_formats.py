@@ -97,6 +97,7 @@ def test_levels_of_names(name, stem, level):
 def test_levels_of_columns_and_their_tables():
     assert level_of_columns(["Metadata_Plate", "Metadata_Well", "Cells_Number_Object_Number"]) == "3"
     assert level_of_columns(["Metadata_Well", "Metadata_Cells_Number_Object_Number"]) == "2"
+    assert level_of_columns(["Metadata_Well", "Metadata_ImageNumber", "Cells_Number_Object_Number"]) == "2"
     assert level_of_columns(["Metadata_broad_sample", "Cells_A"]) == "5"
     assert [table_of(x) for x in ("2", "3_augmented", "4b_negcon")] == ["cell", "profile_well", "profile_selected"]
     with pytest.raises(UnknownNameError, match="level"):
@@ -254,7 +255,6 @@ def test_h5ad_needs_its_extra(tmp_path, monkeypatch):
         write_profiles(profiles("P"), tmp_path / "q.h5ad")
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_h5ad_there_and_back(tmp_path):
     pytest.importorskip("anndata")
     frame = profiles(

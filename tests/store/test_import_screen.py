@@ -171,6 +171,14 @@ def test_rows_without_a_key(tmp_path):
     assert import_profiles(bare, tmp_path / "other", fixed={"Plate": "P9"}).plates == ("P9",)
 
 
+def test_tables_without_rows_are_no_screen(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("Metadata_Plate,Metadata_Well,Cells_A\n")
+    with pytest.raises(SchemaError, match=r"nothing to import: the tables have no rows"):
+        import_profiles([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "screen")
+    assert not (tmp_path / "screen").exists()
+
+
 def test_what_fails_leaves_the_screen_as_it_was(tmp_path):
     screen = import_profiles(write_profiles(profiles("P1"), tmp_path / "P1.csv"), tmp_path / "screen").screen
     before = screen.table("profile_well").collect()
@@ -277,12 +285,38 @@ def test_into_a_screen_that_is_there(tmp_path):
     assert screen.sql("SELECT count(*) FROM problem WHERE kind = 'derived_column'").item() == 1
 
 
+def test_rows_that_share_a_key_are_told_apart(tmp_path):
+    frame = pl.concat([profiles("P1", replicate=[k] * 3, id=[str(3 * k + j) for j in range(3)]) for k in (1, 2)])
+    path = tmp_path / "wells.csv"
+    frame.rename({"Metadata_Plate": "barcode"}).write_csv(path)
+    with pytest.raises(SchemaError, match=r"6 of 6 rows share a key .*replicate tells .*Plate=barcode\+replicate"):
+        import_profiles(path, tmp_path / "screen")
+    joined = {"Plate": ["barcode", "replicate"]}
+    assert import_profiles(path, tmp_path / "screen", columns=joined).plates == ("P1_1", "P1_2")
+    one = write_profiles(profiles("P1"), tmp_path / "x" / "one.csv")
+    two = write_profiles(profiles("P1"), tmp_path / "x" / "two.csv")
+    with pytest.raises(SchemaError, match=r"one.csv, .*two.csv: .* import one of these sources only"):
+        import_profiles([one, two], tmp_path / "other")
+
+
+def test_one_table_in_two_forms_is_imported_once(tmp_path):
+    frame = cells("P1", sites=("1",))
+    frame.write_csv(tmp_path / "P1.csv")
+    # the image's number instead of its site: the keys alone would not tell that these are the same cells
+    frame.rename({"Metadata_Site": "ImageNumber"}).write_parquet(tmp_path / "P1.parquet")
+    summary = import_profiles([tmp_path / "P1.csv", tmp_path / "P1.parquet"], tmp_path / "screen")
+    assert summary.rows == {"cell": 6}
+    assert "P1.csv, because P1.parquet" in summary.notes.filter(kind="file_not_used")["detail"].item()
+
+
 @pytest.mark.real
 def test_published_plates_and_cells(real_data, tmp_path):
     summary = import_profiles(real_data / "varchamp_golden", tmp_path / "golden", level="4a")
     assert dict(summary.rows) == {"profile_normalized": 286}
     assert summary.levels == ("4a_negcon",)
     screen = summary.screen
+    detail = summary.notes.filter(kind="derived_column", column="Metadata_pert_type")["detail"].item()
+    assert detail.startswith("from Metadata_control_type (tc is poscon), from the compound where it is blank")
     assert dict(screen.sql("SELECT Metadata_pert_type, count(*) FROM well GROUP BY 1").rows()) == {
         "trt": 178,
         "negcon": 56,
@@ -334,7 +368,10 @@ def test_cells_of_other_tools(real_data, tmp_path):
     assert summary.screen.sql("SELECT DISTINCT Metadata_Well FROM cell").item() == "D03"
     with pytest.raises(LostRowsError, match=r"partial=True"):
         import_profiles(real_data / "cellprofiler_sqlite" / "test_SQ00014613.sqlite", tmp_path / "c")
-    summary = import_profiles(
-        real_data / "cellprofiler_sqlite" / "test_SQ00014613.sqlite", tmp_path / "c", partial=True
-    )
-    assert summary.screen.sql("SELECT n_in, n_out, n_lost FROM lost").rows() == [(447, 2, 445)]
+    # a folder with the database and what was exported from it: the cells of the plate are there once
+    summary = import_profiles(real_data / "cellprofiler_sqlite", tmp_path / "c", partial=True)
+    assert summary.screen.sql("SELECT n_in, n_out, n_lost FROM lost WHERE unit_of_count = 'cells'").rows() == [
+        (447, 2, 445)
+    ]
+    assert dict(summary.rows) == {"cell": 244, "site_feature": 34}
+    assert summary.screen.sql("SELECT count(*) FROM cell WHERE Metadata_Plate = 'SQ00014613'").item() == 2

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phenoprint.errors import SchemaError
+from phenoprint.store import read_profiles
+from phenoprint.store.import_clean import clean_profiles
 from phenoprint.store.import_names import is_descriptive, renames
 from phenoprint.store.import_text import read_blocks, read_csv, read_header
 
@@ -117,3 +119,44 @@ def test_utf8_mark_and_windows_lines(tmp_path):
     path.write_bytes("\ufeffMetadata_Well,Cells_A\r\nA01,1\r\nA02,\r\n".encode())
     assert read_csv(path).rows() == [("A01", 1.0), ("A02", None)]
     assert io.BytesIO(path.read_bytes()).getvalue().startswith(b"\xef\xbb\xbf")
+
+
+MISSING_WORDS = st.sampled_from(["nan", "NaN", "NA", "N/A", "", "null", "None", "-1.#IND", "#N/A"])
+NUMBERS = st.one_of(
+    st.floats(width=32, allow_nan=False, allow_infinity=False).map(lambda x: (repr(x), x)),
+    st.integers(-(2**24), 2**24).map(lambda n: (str(n), float(n))),
+    st.integers(-1000, 1000).map(lambda n: (f"{n}.0", float(n))),
+    st.integers(-9, 9).map(lambda n: (f"{n}e+00{abs(n)}", float(f"{n}e+00{abs(n)}"))),
+    st.sampled_from([("inf", np.inf), ("-inf", -np.inf), ("Infinity", np.inf), ("1e300", np.inf)]),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.one_of(NUMBERS, MISSING_WORDS.map(lambda word: (word, None))), st.sampled_from(["", '"', " "])),
+        min_size=1,
+        max_size=25,
+    ),
+    st.integers(5, 200),
+)
+def test_every_spelling_of_a_number_is_that_number(tmp_path_factory, cells, size):
+    texts = [f"{around}{text}{around}" for (text, _), around in cells]
+    lines = "".join(f"P,A01,x{k},{text}\n" for k, text in enumerate(texts))
+    path = tmp_path_factory.mktemp("t") / "t.csv"
+    path.write_text("Metadata_Plate,Metadata_Well,Metadata_id,Cells_A\n" + lines)
+    with np.errstate(over="ignore"):
+        expected = [None if value is None else float(np.float32(value)) for (_, value), _ in cells]
+    for frame in (read_csv(path), pl.concat(read_blocks(path, block_bytes=size)), read_profiles(path)):
+        assert frame.schema["Cells_A"] == pl.Float32
+        assert frame["Metadata_id"].to_list() == [f"x{k}" for k in range(len(cells))]
+        assert clean_profiles(frame)["Cells_A"].to_list() == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["nan", "NA", "", "007", "1.50", "inf", "+1", "1e5", "x,y", "None", "-0"]), min_size=1))
+def test_metadata_are_the_text_they_were(tmp_path_factory, words):
+    path = tmp_path_factory.mktemp("t") / "t.csv"
+    pl.DataFrame({"Metadata_code": words, "Cells_A": [1.0] * len(words)}).write_csv(path)
+    expected = [None if word in ("", "nan", "None") else word for word in words]
+    assert read_profiles(path)["Metadata_code"].to_list() == expected  # NA may be the name of something

@@ -297,3 +297,31 @@ def test_sqlite_databases_of_the_field(real_data):
     np.testing.assert_array_equal(
         excerpt.sort(order).select(shared).to_numpy(), kin.sort(order).select(shared).to_numpy()
     )
+
+
+def test_folders_of_a_plate_may_differ(run, tmp_path):
+    tree = tmp_path / "tree"
+    changes = {
+        "1": {},
+        "2": {"Extra": [1.0, 2.0]},
+        "3": {"Texture": ["nan", "5"]},
+        "4": {"Texture": ["x", "5"]},
+        "5": {},
+    }
+    for site, columns in changes.items():
+        shutil.copytree(run, tree / site)
+        image = pl.read_csv(run / "Image.csv", infer_schema=False).with_columns(Metadata_Site=pl.lit(site))
+        image.write_csv(tree / site / "Image.csv")
+        objects(2, Parent_Nuclei=[3, 1], **columns).write_csv(tree / site / "Cells.csv")
+    loaded = load_profiles(tree)
+    assert loaded.frame.height == 10
+    found = loaded.differences.sort("column").select("column", "kind", "n_sources", "n_without").rows()
+    assert found == [
+        ("Cells_Extra", "absent", 5, 4),
+        ("Cells_Texture", "text_or_number", 5, 4),
+        ("Metadata_Cells_Texture", "text_or_number", 5, 4),
+    ]
+    cells = loaded.frame.sort("Metadata_Site", "Metadata_ObjectNumber")
+    # text in one folder leaves the numbers of the others numbers
+    assert cells["Cells_Texture"].to_list() == [None] * 5 + [5.0] + [None] * 4
+    assert cells["Metadata_Cells_Texture"].to_list() == [None] * 6 + ["x", "5"] + [None] * 2

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phenoprint.cli.render import console, print_frame, print_json
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["export", "import_"]
 
@@ -36,7 +39,25 @@ def import_(
         str | None, typer.Option("--level", help="Level to import: 2, 3, 4a, 4b, 5. Default: all there are.")
     ] = None,
     plate_map: Annotated[
-        Path | None, typer.Option("--plate-map", help="A plate map, or a barcode_platemap.csv beside platemap/.")
+        Path | None,
+        typer.Option(
+            "--plate-map",
+            help="What is in the wells: a list with columns plate, well, compound, concentration, moa, ...; a map of "
+            "every plate; a barcode_platemap.csv beside platemap/; a list of images that says it.",
+        ),
+    ] = None,
+    map_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map-column", metavar="KEY=NAME", help="Column of the plate map that holds a key: Plate=Plate_DAPI."
+        ),
+    ] = None,
+    treatments: Annotated[
+        Path | None,
+        typer.Option(
+            "--treatments",
+            help="A row a compound (and concentration): moa, target, ...; joined by the compound's name.",
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -47,6 +68,12 @@ def import_(
     fixed: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Value where there is none: Plate=P1.")
     ] = None,
+    extract: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--extract", metavar="KEY=REGEX", help=r"Metadata within other metadata: 'Plate=(?P<Batch>Week\d+)_'."
+        ),
+    ] = None,
     normalization: Annotated[
         str | None, typer.Option("--normalization", help="Where a folder has both: all or negcon (the default).")
     ] = None,
@@ -55,7 +82,18 @@ def import_(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Import cells or profiles of other tools into a screen, so that query, report and statistics work on them."""
+    r"""Import cells or profiles of other tools into a screen, so that query, report and statistics work on them.
+
+    Profiles and a list of what is in the wells of all plates, with columns plate, well, compound, concentration, moa:
+
+      phenoprint import profiles.csv.gz -o SCREEN --plate-map wells.csv
+
+    The annotation may be in several files: BBBC021's list of images names compounds, another table mechanisms:
+
+      phenoprint import ljosa_jbiomolscreen_2013_per_well_mean.csv.gz -o SCREEN --plate-map BBBC021_v1_image.csv.gz
+      --map-column Plate=Image_Metadata_Plate_DAPI --map-column Well=Image_Metadata_Well_DAPI
+      --treatments BBBC021_v1_moa.csv --extract 'Plate=(?P<Batch>Week\d+)_'
+    """
     import polars as pl
 
     from phenoprint.errors import UnknownNameError
@@ -69,8 +107,11 @@ def import_(
         output,
         level=level,
         plate_map=plate_map,
+        map_columns=_pairs(map_column or [], "--map-column"),
+        treatments=treatments,
         columns=columns,
         fixed=_pairs(fixed or [], "--set"),
+        extract=_pairs(extract or [], "--extract"),
         normalization=normalization,  # type: ignore[arg-type]
         partial=partial,
     )
@@ -94,16 +135,49 @@ def import_(
         console.print(f"{table:<20} {n:>10,} rows")
     console.print(f"{len(summary.plates)} plates, levels {', '.join(summary.levels)}, {summary.seconds:.1f} s")
     for title, frame in (
-        ("notes", summary.notes),
-        ("columns that not every file has", summary.differences),
+        ("notes", _by_kind(summary.notes)),
+        ("columns that not every source has", _by_sources(summary.differences)),
         ("lost, by reason", lost.group_by("step", "unit_of_count", "reason").agg(pl.col("n_lost").sum())),
     ):
         if frame.height:
-            print_frame(frame, limit=12, title=title)
+            print_frame(frame, limit=None, title=title)
+    if summary.notes.height + summary.differences.height:
+        console.print(f"all of it: phenoprint query {summary.screen.path} 'FROM problem', or --json", soft_wrap=True)
     console.print(f"screen  {summary.screen.path}")
     if is_partial:
         console.print("[yellow]partial[/]: not everything could be taken; table 'ledger' says what and why")
     return 3 if is_partial else 0
+
+
+def _some(column: str) -> pl.Expr:
+    """Name the first few values of a group."""
+    import polars as pl
+
+    named = pl.col(column).drop_nulls().unique(maintain_order=True)
+    more = pl.when(named.len() > 3).then(pl.format(" and {} more", named.len() - 3)).otherwise(pl.lit(""))
+    return pl.concat_str(named.head(3).str.join(", "), more)
+
+
+def _by_kind(notes: pl.DataFrame) -> pl.DataFrame:
+    """Make one row a kind of note; keys and what was derived have one each."""
+    import polars as pl
+
+    keys = [f"Metadata_{name}" for name in ("Plate", "Well", "Site", "ObjectNumber", "Batch")]
+    single = pl.when((pl.col("kind") == "derived_column") | pl.col("column").is_in(keys)).then(pl.col("column"))
+    return (
+        notes.group_by("kind", single.alias("of"), maintain_order=True)
+        .agg(_some("column").alias("columns"), pl.col("n").sum(), pl.col("detail").first())
+        .drop("of")
+    )
+
+
+def _by_sources(differences: pl.DataFrame) -> pl.DataFrame:
+    """Make one row of all columns that the same sources lack."""
+    import polars as pl
+
+    return differences.group_by("kind", "without", "n_without", "n_sources", maintain_order=True).agg(
+        pl.len().alias("n_columns"), _some("column").alias("columns")
+    )
 
 
 def export(

@@ -3,8 +3,11 @@
 from phenoprint.store._atomic import write_bytes
 from phenoprint.store._merge import StoredWell
 from phenoprint.store.cellprofiler import read_cellprofiler
+from phenoprint.store.export_frames import to_anndata, to_pandas_profiles
+from phenoprint.store.export_screen import export_profiles
 from phenoprint.store.exports import gallery_name, write_profiles
-from phenoprint.store.imports import read_profiles
+from phenoprint.store.import_screen import ImportSummary, import_profiles
+from phenoprint.store.imports import Imported, load_profiles, read_profiles
 from phenoprint.store.layout import decode_name, encode_name
 from phenoprint.store.ledger import check_balance, concat_ledgers, ledger_rows, strict_join
 from phenoprint.store.lock import LockHolder
@@ -33,6 +36,8 @@ from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, ope
 
 __all__ = [
     "Column",
+    "ImportSummary",
+    "Imported",
     "LockHolder",
     "Receipt",
     "Screen",
@@ -48,11 +53,14 @@ __all__ = [
     "drop_wells",
     "empty",
     "encode_name",
+    "export_profiles",
     "gallery_name",
     "get_table",
     "hash_key",
+    "import_profiles",
     "is_screen",
     "ledger_rows",
+    "load_profiles",
     "load_receipts",
     "nan_to_null",
     "open",
@@ -66,6 +74,8 @@ __all__ = [
     "stored_wells",
     "strict_join",
     "table_names",
+    "to_anndata",
+    "to_pandas_profiles",
     "validate",
     "write_bytes",
     "write_parquet",

@@ -38,7 +38,8 @@ _WELL_REASONS = f"""
 SELECT Metadata_Plate, Metadata_Well, 'images' AS kind, 'annotated, but without images' AS reason
 FROM well WHERE NOT has_images
 UNION ALL
-SELECT Metadata_Plate, Metadata_Well, 'annotation', 'has images, but no annotation in the plate map'
+SELECT Metadata_Plate, Metadata_Well, 'annotation',
+    if(has_images IS NULL, 'imported without annotation', 'has images, but no annotation in the plate map')
 FROM well WHERE NOT is_annotated
 UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'site',
@@ -85,8 +86,9 @@ def saved_views(columns: Mapping[str, Sequence[str]], filled: frozenset[str]) ->
             "Wells with how many sites and cells they have and how many of them are flagged",
             f"""
 SELECT {_columns(well, "w")},
-    coalesce(s.n_sites, 0) AS n_sites, coalesce(s.n_sites_failed, 0) AS n_sites_failed,
-    coalesce(q.n_sites_flagged, 0) AS n_sites_flagged, coalesce(c.n_cells, 0) AS n_cells,
+    coalesce(s.n_sites, if(w.has_images IS NULL, p.Metadata_Site_Count, 0), 0) AS n_sites,
+    coalesce(s.n_sites_failed, 0) AS n_sites_failed, coalesce(q.n_sites_flagged, 0) AS n_sites_flagged,
+    coalesce(c.n_cells, if(w.has_images IS NULL, p.Metadata_Object_Count, 0), 0) AS n_cells,
     coalesce(o.n_cells_flagged, 0) AS n_cells_flagged, x.reason IS NOT NULL AS is_excluded
 FROM well w
 LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_sites, count(*) FILTER (status <> 'ok') AS n_sites_failed
@@ -94,6 +96,8 @@ LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_sites, count(*) F
 LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(DISTINCT Metadata_Site) AS n_sites_flagged
     FROM image_quality WHERE is_flagged GROUP BY ALL) q USING (Metadata_Plate, Metadata_Well)
 LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_cells FROM {cells} GROUP BY ALL) c
+    USING (Metadata_Plate, Metadata_Well)
+LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, Metadata_Object_Count, Metadata_Site_Count FROM {profile}) p
     USING (Metadata_Plate, Metadata_Well)
 LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_cells_flagged
     FROM cell_quality WHERE is_outlier GROUP BY ALL) o USING (Metadata_Plate, Metadata_Well)

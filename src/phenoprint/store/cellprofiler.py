@@ -104,8 +104,10 @@ def cell_pieces(
         n_with_cells += 1
         cells = _cells_of(run, runs, partial=partial)
         frame = clean(
-            cells.drop(RUN), source=run.source, findings=findings, reading=reading, group=str(source), among="2"
+            cells.drop(RUN), source=run.source, findings=findings, reading=reading, group=runs[0].source, among="2"
         )
+        for part in runs[1:]:  # merged because their columns are the same
+            findings.saw(part.source, frame.columns, among="2")
         frame = with_site(frame, findings, source=run.source)
         _check_images(frame, cells[RUN], seen, source)
         yield Piece(frame, losses, images)
@@ -158,7 +160,7 @@ def warn_of_losses(source: Path, ledger: pl.DataFrame) -> None:
     if lost.height:
         listed = "; ".join(f"{n} {unit}: {reason}" for reason, unit, n in lost.sort("reason").iter_rows())
         warnings.warn(
-            f"{source}: not in the table: {listed}. phenoprint.store.read_cellprofiler gives their ledger", stacklevel=3
+            f"{source}: not in the table: {listed}. phenoprint.store.load_profiles gives their ledger", stacklevel=3
         )
 
 
@@ -230,6 +232,5 @@ def _check_counts(run: Run) -> None:
             raise LostRowsError(
                 f"{run.source}: image {first['ImageNumber']} counts {first[counted]} {name}, their table holds "
                 f"{first['found'] or 0}; {wrong.height} images disagree. The table may be truncated: "
-                "export it again, or take it as the excerpt it is with "
-                "phenoprint.store.read_cellprofiler(path, partial=True)"
+                "export it again, or take it as the excerpt it is with partial=True (--partial)"
             )

@@ -40,10 +40,13 @@ class Reading:
         For a metadata column, the source's column that holds it, or several that are joined by ``_``.
     fixed
         Values of metadata columns for rows that have none.
+    extract
+        For a metadata column, a regular expression whose named groups are metadata of their own.
     """
 
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
+    extract: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +136,8 @@ def clean(
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Object]
     for name in nested:
         findings.note("nested_column", name, frame.height, source=source, detail="not a value a row: not imported")
-    frame = _named(frame.drop(nested), source, findings)
-    result = _fixed(_typed(frame), reading)
+    frame = _named(frame.drop(nested) if nested else frame, source, findings)
+    result = _fixed(_extracted(_typed(frame), reading, source, findings), reading)
     result = _wells(result, source, findings)
     _look_at_values(result, source, findings)
     findings.saw(group or source, result.columns, among=among)
@@ -201,9 +204,9 @@ def _named(frame: pl.DataFrame, source: str, findings: Findings) -> pl.DataFrame
         if not old.startswith("Image_Metadata_"):
             kind = "renamed_column" if new.startswith("Metadata_") else "renamed_feature"
             findings.note(kind, new, frame.height, source=source, detail=f"{old} in the source")
-            if kind == "renamed_feature":
-                findings.aliases[new] = old
-    return frame.drop(repeated).rename({old: new for old, new in plan.items() if old not in repeated})
+            (findings.originals if kind == "renamed_column" else findings.aliases)[new] = old
+    kept = frame.drop(repeated) if repeated else frame  # with thousands of columns even nothing costs
+    return kept.rename({old: new for old, new in plan.items() if old not in repeated})
 
 
 def _agree(one: pl.Series, other: pl.Series, name: str) -> bool:
@@ -239,6 +242,27 @@ def _described(column: pl.Series) -> pl.Series:
         return text
     number = text.cast(wanted, strict=False)
     return number if number.null_count() == text.null_count() else text
+
+
+def _extracted(frame: pl.DataFrame, reading: Reading, source: str, findings: Findings) -> pl.DataFrame:
+    """Read metadata out of other metadata, such as the batch out of the name of a plate."""
+    for name, pattern in reading.extract.items():
+        if name not in frame.columns:
+            raise UnknownNameError(f"metadata column of {source}", name, metadata_names(frame))
+        groups = frame.select(pl.col(name).cast(pl.String).str.extract_groups(pattern)).to_series().struct.unnest()
+        is_missed = groups.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        missed = frame[name].filter(is_missed).drop_nulls()
+        if missed.len():
+            detail = f"such as {missed[0]!r}, which {pattern} does not fit"
+            findings.note("not_extracted", name, missed.len(), source=source, detail=detail)
+        for group in groups:
+            column = _described(group.alias(group.name if is_metadata(group.name) else f"Metadata_{group.name}"))
+            held = [pl.col(column.name).cast(column.dtype)] if column.name in frame.columns else []
+            frame = frame.with_columns(pl.coalesce(pl.lit(column), *held).alias(column.name))
+    if not reading.extract:
+        return frame
+    described = metadata_names(frame)
+    return frame.select(*described, pl.exclude(described))
 
 
 def _fixed(frame: pl.DataFrame, reading: Reading) -> pl.DataFrame:

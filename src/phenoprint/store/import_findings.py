@@ -42,9 +42,12 @@ class Findings:
     ----------
     aliases
         What features were called in their source, where they had another name.
+    originals
+        What metadata were called in their source, where they had another name.
     """
 
     aliases: dict[str, str] = field(default_factory=dict)
+    originals: dict[str, str] = field(default_factory=dict)
     _notes: dict[tuple[str, str | None], _Note] = field(default_factory=dict)
     _columns: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
     _shared: dict[tuple[str, ...], dict[str, None]] = field(default_factory=dict)
@@ -54,6 +57,14 @@ class Findings:
         held = self._notes.setdefault((kind, column), _Note(0, detail, set()))
         held.n += n
         held.sources.add(source)
+
+    def has(self, kind: str) -> bool:
+        """Whether anything of a kind was noted."""
+        return any(noted == kind for noted, _ in self._notes)
+
+    def detail(self, kind: str) -> str | None:
+        """Return the detail of the first note of a kind; None if there is none."""
+        return next((held.detail for (noted, _), held in self._notes.items() if noted == kind), None)
 
     def saw(self, source: str, columns: Iterable[str], *, among: str = "") -> None:
         """Remember which columns a source has; it is compared with the others of its kind, pieces of it as one."""

@@ -2,11 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
+from phenoprint.errors import SchemaError
 from phenoprint.store.import_findings import Findings
+from phenoprint.store.schemas import get_table
 
-__all__ = ["with_site"]
+__all__ = ["refuse_doubles", "with_site"]
+
+
+def refuse_doubles(rows: pl.DataFrame, table: str, findings: Findings, *, sources: Collection[str]) -> None:
+    """Refuse two rows of one key, and say which column might tell them apart.
+
+    Parameters
+    ----------
+    rows
+        Rows of a plate or well, all with their keys.
+    table
+        Table they are for.
+    findings
+        Knows what columns were called in their source.
+    sources
+        Where the rows are from.
+
+    Raises
+    ------
+    SchemaError
+        If two rows share the table's key.
+    """
+    key = list(get_table(table).key)
+    doubled = rows.filter(rows.select(key).is_duplicated())
+    if doubled.is_empty():
+        return
+    example = ", ".join(f"{name} {doubled[name][0]!r}" for name in key)
+    others = [name for name in rows.columns if name.startswith("Metadata_") and name not in key]
+    able = [name for name in others if not doubled.select(*key, name).is_duplicated().any()]
+    # A number of its own for every row tells rows apart, too, but a replicate has few values.
+    telling = min(able, key=lambda name: doubled[name].n_unique(), default=None)
+    if telling is not None:
+        plate, other = (findings.originals.get(name, name) for name in (key[0], telling))
+        hint = f"{other} tells them apart: join it to the plate with --column Plate={plate}+{other} (columns=...)"
+    elif len(sources) > 1:
+        hint = "import one of these sources only, or give their plates names of their own (--set, --column)"
+    else:
+        hint = "each may occur once; take out what is doubled"
+    raise SchemaError(
+        f"{', '.join(sorted(sources)[:3])}: {doubled.height} of {rows.height} rows share a key "
+        f"({', '.join(key)}), such as {example}; {hint}"
+    )
 
 
 def with_site(frame: pl.DataFrame, findings: Findings | None, *, source: str = "") -> pl.DataFrame:

@@ -96,7 +96,7 @@ def _place_of(reading: Reading | None) -> Reading | None:
     if reading is None:
         return None
     kept = {name: names for name, names in reading.columns.items() if name in _IN_SITE}
-    return Reading(kept, {name: value for name, value in reading.fixed.items() if name in _IN_SITE})
+    return Reading(kept, {name: value for name, value in reading.fixed.items() if name in _IN_SITE}, reading.extract)
 
 
 def balanced_ledger(losses: pl.DataFrame) -> pl.DataFrame:

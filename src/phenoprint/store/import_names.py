@@ -150,10 +150,14 @@ def renames(names: Iterable[str], *, text: Iterable[str] = ()) -> dict[str, str]
     found = list(names)
     result = {name: name.removeprefix("Image_") for name in found if name.startswith("Image_Metadata_")}
     held = {*found, *result.values()}
+    # Where images are numbered, rows are cells, and the number of an object is no mean of numbers.
+    of_images = any(word(name) in ("imagenumber", "image_number") for name in found if is_descriptive(name))
     for key, aliases in _ALIASES.items():
         if key in held:
             continue
-        candidates = {word(name): name for name in reversed(found) if is_descriptive(name)}
+        candidates = {
+            word(name): name for name in reversed(found) if is_descriptive(name) or (of_images and is_link(name))
+        }
         chosen = next((candidates[alias] for alias in aliases if alias in candidates), None)
         if chosen is not None:
             result[chosen] = key

@@ -15,11 +15,12 @@ from phenoprint.store.import_losses import balanced_ledger
 from phenoprint.store.import_runs import image_files
 from phenoprint.store.import_sources import Source
 from phenoprint.store.import_tables import Import
+from phenoprint.store.import_treatments import Treatments
 from phenoprint.store.layout import table_folder
 from phenoprint.store.receipts import Receipt, hash_key, write_receipt
 from phenoprint.store.schemas import PLATE
 
-__all__ = ["write_records"]
+__all__ = ["hash_of", "write_records"]
 
 
 def write_records(
@@ -124,6 +125,14 @@ def _hash(source: Source) -> str:
             while chunk := handle.read(2**20):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def hash_of(given: pl.DataFrame | Treatments | None) -> str | None:
+    """Hash what the user gave beside the sources, for the receipt; None for nothing."""
+    if given is None:
+        return None
+    frame = given if isinstance(given, pl.DataFrame) else given.frame
+    return hashlib.blake2b(frame.write_csv().encode(), digest_size=16).hexdigest()
 
 
 def _software() -> str:

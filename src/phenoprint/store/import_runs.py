@@ -80,7 +80,9 @@ def gather(runs: Iterable[Run]) -> Iterator[list[Run]]:
     for run in runs:
         if not run.image.height and not any(table.height for table in run.objects.values()):
             continue
-        found = (tuple(run.image.columns), *((name, tuple(t.columns)) for name, t in run.objects.items()))
+        # One folder with text among its numbers must not make text of the others' numbers.
+        tables = {"Image": run.image, **run.objects}
+        found = [(name, column, dtype == pl.String) for name, t in tables.items() for column, dtype in t.schema.items()]
         if waiting and (found != columns or n_bytes >= _PIECE_BYTES):
             yield waiting
             waiting, n_bytes = [], 0

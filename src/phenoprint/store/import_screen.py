@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,23 +12,21 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.store.import_counts import counted
 from phenoprint.store.import_findings import Findings
-from phenoprint.store.import_levels import parse_gallery_name, table_of
+from phenoprint.store.import_journal import placing, staging_folder
+from phenoprint.store.import_levels import table_of
 from phenoprint.store.import_platemaps import read_plate_map
-from phenoprint.store.import_records import write_records
+from phenoprint.store.import_records import hash_of, write_records
+from phenoprint.store.import_rows import derived, placed, refuse_empty
 from phenoprint.store.import_sources import Normalization, Source, find_sources, source_pieces
-from phenoprint.store.import_tables import Import, write_images, write_treatments, write_wells
+from phenoprint.store.import_tables import Import, check_annotation, write_images, write_treatments, write_wells
+from phenoprint.store.import_treatments import read_treatments
 from phenoprint.store.import_writers import BUFFER_BYTES, CellWriter, PlateWriter, StableTypes
 from phenoprint.store.imports import make_reading
-from phenoprint.store.schemas import PLATE, WELL
+from phenoprint.store.schemas import PLATE
 from phenoprint.store.screen import Screen, create
 
 __all__ = ["ImportSummary", "import_profiles"]
-
-_STAGING = ".import-"
-# Folders of the Gallery's layout that may stand where a batch does.
-_NO_BATCH = frozenset(("profiles", "backend", "analysis", "workspace", "data", "tmp", "home"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +65,11 @@ def import_profiles(
     *,
     level: str | None = None,
     plate_map: str | Path | pl.DataFrame | None = None,
+    map_columns: Mapping[str, str] | None = None,
+    treatments: str | Path | pl.DataFrame | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     fixed: Mapping[str, str] | None = None,
+    extract: Mapping[str, str] | None = None,
     normalization: Normalization | None = None,
     partial: bool = False,
 ) -> ImportSummary:
@@ -89,9 +88,16 @@ def import_profiles(
     level
         Level to import, or what a file is though its name does not say so.
     plate_map
-        What is in the wells: a plate map, a ``barcode_platemap.csv`` beside its ``platemap`` folder, or a frame as
-        `phenoprint.plates.parse_plate_map` returns it. By default the annotation is taken that the tables carry.
-    columns, fixed, normalization
+        What is in the wells: a list with columns for plate, well, compound, concentration, mechanism and whatever
+        else; a map of every plate; a ``barcode_platemap.csv`` beside its ``platemap`` folder; a list of images that
+        says it; or a frame as `phenoprint.plates.parse_plate_map` returns it. By default the annotation is taken that
+        the tables carry.
+    map_columns
+        What the plate map calls its columns, where that cannot be recognised: ``{"Plate": "Plate_DAPI"}``.
+    treatments
+        What is known of treatments, a row a compound or a compound and concentration: mechanism, target, ... It is
+        joined to the annotation by the name of the compound (or ``broad_sample``, ``JCP2022``, ...).
+    columns, fixed, extract, normalization
         As for `load_profiles`.
     partial
         Whether to take what is there of incomplete data: object tables that hold fewer objects than their image
@@ -126,22 +132,37 @@ def import_profiles(
     ...     summary = import_profiles(file, Path(folder) / "screen")
     ...     summary.screen.sql("SELECT Metadata_Well, Cells_A FROM profile_normalized").rows()
     [('A01', 0.5)]
+
+    Profiles with their annotation in files of their own, as BBBC021 comes:
+
+    >>> import_profiles(
+    ...     "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz",
+    ...     "bbbc021",
+    ...     plate_map="BBBC021_v1_image.csv.gz",
+    ...     map_columns={"Plate": "Image_Metadata_Plate_DAPI", "Well": "Image_Metadata_Well_DAPI"},
+    ...     treatments="BBBC021_v1_moa.csv",
+    ...     extract={"Plate": r"(?P<Batch>Week\d+)_"},
+    ... )  # doctest: +SKIP
     """
     clock, begun = time.perf_counter(), datetime.now(UTC)
     paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str | Path) else path)]
-    wells = None if plate_map is None else read_plate_map(plate_map)
+    wells = None if plate_map is None else read_plate_map(plate_map, columns=map_columns)
+    known = None if treatments is None else read_treatments(treatments)
     findings = Findings()
     sources = find_sources(paths, findings, level=level, normalization=normalization)
     is_new = not isinstance(screen, Screen) and not Path(screen).expanduser().exists()
     target = screen if isinstance(screen, Screen) else create(screen)
     try:
-        with target.lock(), _staging(target.path) as staging:
-            job = Import(target, staging, make_reading(columns, fixed), wells, partial, findings)
-            rows, plates = _run(job, sources)
+        with target.lock(), staging_folder(target.path) as staging:
+            job = Import(target, staging, make_reading(columns, fixed, extract), wells, known, partial, findings)
+            writers, consensus = _read(job, sources)
             said = {"level": level, "partial": partial, "columns": job.reading.columns, "fixed": job.reading.fixed}
-            ledger = write_records(
-                job, sources, plates, parameters=said, begun=begun, seconds=time.perf_counter() - clock
-            )
+            said |= {"extract": job.reading.extract, "plate_map": hash_of(wells), "treatments": hash_of(known)}
+            with placing(target.path, staging):
+                rows, plates = _place(job, writers, consensus)
+                ledger = write_records(
+                    job, sources, plates, parameters=said, begun=begun, seconds=time.perf_counter() - clock
+                )
             target.rebuild_catalog()
     except BaseException:
         if is_new and not target.tables():
@@ -159,21 +180,8 @@ def import_profiles(
     )
 
 
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """Make a folder for what is not in place yet, and take it and what killed imports left away afterwards."""
-    for left in folder.glob(f"{_STAGING}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    staging = folder / f"{_STAGING}{uuid.uuid4().hex[:8]}"
-    staging.mkdir()
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _run(job: Import, sources: Sequence[Source]) -> tuple[dict[str, int], dict[str, dict[str, Path]]]:
-    """Read everything, then put it into place; gives rows a table, and the file of each plate and table."""
+def _read(job: Import, sources: Sequence[Source]) -> tuple[dict[str, PlateWriter | CellWriter], list[pl.DataFrame]]:
+    """Read everything; gives what writes each table, and the treatments of level 5."""
     writers: dict[str, PlateWriter | CellWriter] = {}
     types: dict[str, StableTypes] = {}
     treatments: list[pl.DataFrame] = []
@@ -182,27 +190,38 @@ def _run(job: Import, sources: Sequence[Source]) -> tuple[dict[str, int], dict[s
         settled = types.setdefault(table, StableTypes.of_table(job.screen.path, table))
         for frame in _frames(job, source):
             n_rows += frame.height
-            derived = frame if table == "cell" else _derived(frame, job.findings, source)
-            rows = settled.settle(derived, job.findings, source=name)
+            full = frame if table == "cell" else derived(frame, job.findings, source)
+            rows = settled.settle(full, job.findings, source=name)
             if table == "profile_consensus":
                 treatments.append(rows)
                 continue
-            placed = _placed(rows, table, job, source)
+            kept = placed(rows, table, job, source)
             if table not in writers:
                 writers[table] = _writer(job, table)
-            writers[table].add(placed, source=name)
-            for plate in placed[PLATE].unique():
+            writers[table].add(kept, source=name)
+            for plate in kept[PLATE].unique():
                 job.inputs.setdefault((table, str(plate)), {}).setdefault(name)
         if not n_rows:
-            _refuse_empty(job, source, len(sources))
+            refuse_empty(job, source, len(sources))
     for writer in writers.values():
         writer.stage()
+    if not treatments and not any(writer.rows for writer in writers.values()):
+        found = job.findings.detail("rows_without_key") or "the tables have no rows"
+        raise SchemaError(f"{sources[0].path}: nothing to import: {found}")
+    return {table: writer for table, writer in writers.items() if writer.rows}, treatments
+
+
+def _place(
+    job: Import, writers: Mapping[str, PlateWriter | CellWriter], treatments: Sequence[pl.DataFrame]
+) -> tuple[dict[str, int], dict[str, dict[str, Path]]]:
+    """Put what was read into place; gives rows a table, and the file of each plate and table."""
     plates = {table: writer.place() for table, writer in writers.items()}
     for table, writer in writers.items():
         write_wells(job, table, writer)
     rows_of = {table: sum(writer.rows.values()) for table, writer in writers.items()}
     rows_of |= {"site_feature": n} if (n := write_images(job)) else {}
     rows_of |= {"profile_consensus": write_treatments(job, treatments)} if treatments else {}
+    check_annotation(job, {plate for files in plates.values() for plate in files})
     return rows_of, plates
 
 
@@ -219,69 +238,5 @@ def _frames(job: Import, source: Source) -> Iterator[pl.DataFrame]:
 
 def _writer(job: Import, table: str) -> PlateWriter | CellWriter:
     if table == "cell":
-        return CellWriter(job.screen.path, job.staging, BUFFER_BYTES)
-    return PlateWriter(job.screen.path, job.staging, table, job.plate_map, job.findings, BUFFER_BYTES)
-
-
-def _refuse_empty(job: Import, source: Source, n_sources: int) -> None:
-    message = f"{source.path} has column names but no rows; export it again, or leave it out"
-    if n_sources == 1:
-        raise SchemaError(message)
-    job.findings.note("file_not_used", None, 1, source=str(source.path), detail=message)
-
-
-def _derived(frame: pl.DataFrame, findings: Findings, source: Source) -> pl.DataFrame:
-    """Give profiles their number of cells and their batch, where they say it in other words."""
-    name = str(source.path)
-    known = [n for n in frame.columns if n.startswith("Metadata_")]
-    made: list[pl.Series] = []
-    if "Metadata_Object_Count" not in known:
-        for other in ("Metadata_Count_Cells", "Metadata_number_of_singlecells", "Metadata_Count_Nuclei"):
-            if other in known and (n := frame[other].cast(pl.Int64, strict=False)).null_count() < frame.height:
-                made.append(n.alias("Metadata_Object_Count"))
-                findings.note("derived_column", made[-1].name, frame.height, source=name, detail=f"from {other}")
-                break
-    plate_folder = source.path.parent
-    if "Metadata_Batch" not in known and plate_folder.name == parse_gallery_name(source.path.name).stem:
-        batch = plate_folder.parent.name
-        if batch and batch not in _NO_BATCH:
-            made.append(pl.Series("Metadata_Batch", [batch] * frame.height, dtype=pl.String))
-            findings.note("derived_column", "Metadata_Batch", frame.height, source=name, detail=f"folder {batch}")
-    return frame.select(known).hstack(made).hstack(frame.select(pl.exclude(known))) if made else frame
-
-
-def _placed(frame: pl.DataFrame, table: str, job: Import, source: Source) -> pl.DataFrame:
-    """Give the rows that have their keys and a real well; the others are an error, or counted as lost."""
-    keys = [PLATE, WELL] if table != "cell" else [PLATE, WELL, "Metadata_Site", "Metadata_ObjectNumber"]
-    absent = [key for key in keys if key not in frame.columns]
-    if absent:
-        named = ", ".join(n for n in frame.columns if n.startswith("Metadata_"))
-        raise SchemaError(
-            f"{source.path}: no {', '.join(absent)}; found {named or 'no metadata'}. Say which column it is "
-            f"(columns={{{absent[0]!r}: '...'}}, --column {absent[0]}=...) or fix it (fixed=..., --set {absent[0]}=...)"
-        )
-    is_well = pl.col(WELL).str.contains(r"^(?:[A-Z]|A[A-F])\d{2}$").fill_null(value=False)
-    has_keys = pl.all_horizontal(pl.col(keys).is_not_null()) & is_well
-    lost = frame.filter(~has_keys)
-    unit = "cells" if table == "cell" else "wells"
-    # CellProfiler's own ledger counts its cells as read already; what is lost here is then a step of its own.
-    is_counted = source.kind == "cellprofiler"
-    ledger = job.ledgers.setdefault(table, [])
-    step = "import" if table == "cell" else f"import {table}"
-    if not lost.height:
-        ledger.extend([] if is_counted else [counted(frame, unit, step=step)])
-        return frame
-    example = ", ".join(f"{key} {lost[key][0]!r}" for key in keys)
-    if not job.partial:
-        raise SchemaError(
-            f"{source.path}: {lost.height} of {frame.height} rows have no {', '.join(keys[:-1])} or {keys[-1]} that "
-            f"can be used, such as {example}; correct them, or leave them out with partial=True (--partial)"
-        )
-    detail = f"rows without a usable key, such as {example}; not imported"
-    job.findings.note("rows_without_key", None, lost.height, source=str(source.path), detail=detail)
-    kept = frame.filter(has_keys)
-    places = lost.with_columns(pl.when(is_well).then(pl.col(WELL)).alias(WELL))
-    lost_in = "import keys" if is_counted else step
-    ledger.append(counted(places, unit, lost="no usable plate, well, site or object", step=lost_in))
-    ledger.extend([] if is_counted else [counted(kept, unit, step=step)])
-    return kept
+        return CellWriter(job.screen.path, job.staging, job.findings, BUFFER_BYTES)
+    return PlateWriter(job.screen.path, job.staging, table, job.plate_map, job.treatments, job.findings, BUFFER_BYTES)

@@ -235,12 +235,24 @@ def _in_folder(root: Path, findings: Findings) -> list[Source]:
             detail = f"{path} has no feature of Cells, Nuclei or Cytoplasm"
             findings.note("file_not_used", None, 1, source=str(path), detail=detail)
     if not found:
-        kinds = ", ".join(sorted({path.suffix or "no ending" for path in files})[:8]) or "nothing"
-        raise SchemaError(
-            f"{root}: no Image.csv in it or below, and no table of profiles; found {kinds}. Give CellProfiler's output "
-            "folder, a folder of profiles, or a file"
-        )
+        raise _nothing_in(root, files)
     return found
+
+
+def _nothing_in(root: Path, files: Sequence[Path]) -> SchemaError:
+    """Say what a folder holds instead of something to import."""
+    tables = [path.relative_to(root).as_posix() for path in files if path.name.lower().endswith(_IN_FOLDERS)]
+    if tables:
+        shown = ", ".join(tables[:3]) + (f" and {len(tables) - 3} more" if len(tables) > 3 else "")
+        return SchemaError(
+            f"{root}: no Image.csv in it or below, and no table with features of Cells, Nuclei or Cytoplasm; found "
+            f"{shown}. Other tables are not taken from a folder: give such a file by its name"
+        )
+    kinds = ", ".join(sorted({path.suffix or "no ending" for path in files})[:8]) or "nothing"
+    return SchemaError(
+        f"{root}: no Image.csv in it or below, and no table of profiles; found {kinds}. Give CellProfiler's output "
+        "folder, a folder of profiles, or a file"
+    )
 
 
 def _holds_profiles(columns: Sequence[str]) -> bool:
@@ -251,18 +263,21 @@ def _holds_profiles(columns: Sequence[str]) -> bool:
 def _chosen(
     sources: Sequence[Source], findings: Findings, wanted: str | None, normalization: Normalization | None
 ) -> list[Source]:
-    """Take one of several files of a plate that are of one level."""
+    """Take one of several files of a plate that are of one level: a database and what was exported from it are one."""
     groups: dict[tuple[object, ...], list[Source]] = {}
     for source in sources:
         is_table = source.kind in ("text", "parquet", "gct", "h5ad")
-        stem = parse_gallery_name(source.path.name).stem if is_table else str(source.path)
-        groups.setdefault((source.path.parent, stem, is_table, family(source.level)), []).append(source)
+        stem = parse_gallery_name(source.path.name).stem if is_table else source.path.stem
+        is_one = is_table or source.path.name.lower().endswith(_DATABASES)
+        key = (source.path.parent, stem) if is_one else (source.path, source.kind)
+        groups.setdefault((*key, family(source.level)), []).append(source)
     negcon = normalization != "all" if wanted is None or "_" not in wanted else True
 
-    def rank(source: Source) -> tuple[bool, bool, int, bool, str]:
+    def rank(source: Source) -> tuple[bool, bool, int, int, str]:
         level, scope = source.level, parse_gallery_name(source.path.name).scope
         off = ("negcon" in level and not negcon) or (level in ("4a", "4b") and negcon)
-        return off, level == "3", _SCOPES.index(scope), source.kind != "parquet", source.path.name
+        kind = ("cellprofiler", "parquet").index(source.kind) if source.kind in ("cellprofiler", "parquet") else 2
+        return off, level == "3", _SCOPES.index(scope), kind, source.path.name
 
     kept = []
     for group in groups.values():

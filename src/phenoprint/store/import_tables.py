@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from phenoprint.store.import_clean import Reading
 from phenoprint.store.import_counts import counted
 from phenoprint.store.import_features import describe_features
 from phenoprint.store.import_findings import Findings
+from phenoprint.store.import_treatments import Treatments
 from phenoprint.store.import_wells import annotate_treatments, merge_wells, metadata_of_wells, plate_row, well_rows
 from phenoprint.store.import_writers import CellWriter, PlateWriter
-from phenoprint.store.layout import partition
-from phenoprint.store.parquet import write_parquet
 from phenoprint.store.schemas import PLATE, WELL
 from phenoprint.store.screen import Screen
 
-__all__ = ["Import", "write_images", "write_treatments", "write_wells"]
+__all__ = ["Import", "check_annotation", "write_images", "write_treatments", "write_wells"]
 
 
 @dataclass(slots=True)
@@ -36,6 +35,8 @@ class Import:
         What the user says of columns.
     plate_map
         What is in the wells; None takes it from the tables.
+    treatments
+        What is known of treatments apart from plates.
     partial
         Whether incomplete data are taken.
     findings
@@ -54,6 +55,7 @@ class Import:
     staging: Path
     reading: Reading
     plate_map: pl.DataFrame | None
+    treatments: Treatments | None
     partial: bool
     findings: Findings = field(default_factory=Findings)
     ledgers: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
@@ -71,7 +73,7 @@ def write_wells(job: Import, table: str, writer: PlateWriter | CellWriter) -> No
     for plate in writer.rows:
         if isinstance(writer, CellWriter):
             rows = metadata_of_wells(writer.described[plate], writer.sites[plate])
-            fresh = well_rows(rows, job.plate_map, job.findings, source=f"plate {plate}")
+            fresh = well_rows(rows, job.plate_map, job.findings, source=f"plate {plate}", treatments=job.treatments)
             sites = sum(len(found) for found in writer.sites[plate].values())
             _write_sites(screen, plate, writer.sites[plate], failed)
         else:
@@ -119,9 +121,7 @@ def write_images(job: Import) -> int:
     if not job.images:
         return 0
     whole = pl.concat(job.images, how="diagonal_relaxed")
-    for (plate,), rows in whole.partition_by(PLATE, as_dict=True, maintain_order=True).items():
-        path = partition(job.screen.path, "site_feature", str(plate)) / "site_feature.parquet"
-        write_parquet(rows, path, sort_by=_IN_SITE)
+    job.screen.write("site_feature", whole)
     _write_features(job, [name for name in whole.columns if not name.startswith("Metadata_")])
     return whole.height
 
@@ -146,10 +146,31 @@ def _write_perturbations(job: Import) -> None:
         job.screen.write("perturbation", table)
 
 
+def check_annotation(job: Import, plates: Collection[str]) -> None:
+    """Refuse a plate map or a table of treatments that fits nothing of what was imported.
+
+    Raises
+    ------
+    PlateMapError
+        If it names none of the wells or treatments.
+    """
+    if job.plate_map is not None and plates:
+        annotated = job.screen.table("well").filter(pl.col(PLATE).is_in(list(plates)), pl.col("is_annotated")).collect()
+        if annotated.is_empty():
+            named = job.plate_map[PLATE].drop_nulls().unique().sort()
+            raise PlateMapError(
+                f"the plate map names none of the plates: it has {', '.join(named.head(3)) or 'no plates'}, the tables "
+                f"have {', '.join(sorted(plates)[:3])}; plates must be spelled alike on both sides"
+            )
+    if job.treatments is not None and not job.findings.has("treatments_joined"):
+        found = job.findings.detail("treatment_unknown") or "the wells are not annotated"
+        raise PlateMapError(f"{job.treatments.source}: it names none of the treatments; {found}")
+
+
 def write_treatments(job: Import, frames: Sequence[pl.DataFrame]) -> int:
     """Write level 5, which is one table for the whole screen."""
     whole = pl.concat(frames, how="diagonal_relaxed")
-    named = annotate_treatments(whole, job.findings, source="level 5")
+    named = annotate_treatments(whole, job.findings, source="level 5", treatments=job.treatments)
     job.screen.write("profile_consensus", named)
     entry = counted(whole.select(), "treatments", n=whole.height, step="import profile_consensus")
     job.ledgers.setdefault("profile_consensus", []).append(entry)

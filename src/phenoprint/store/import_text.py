@@ -15,7 +15,7 @@ import polars as pl
 from phenoprint.errors import SchemaError
 from phenoprint.store.import_names import is_descriptive
 
-__all__ = ["MISSING", "Header", "read_blocks", "read_csv", "read_header"]
+__all__ = ["MISSING", "Header", "read_blocks", "read_columns_of_text", "read_csv", "read_header"]
 
 MISSING = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A", "-1.#IND", "1.#QNAN")
 
@@ -51,6 +51,19 @@ def read_csv(path: Path, *, columns: tuple[str, ...] = (), text: Collection[str]
     """
     header = read_header(path)
     return next(read_blocks(path, block_bytes=None, columns=columns, text=text, header=header))
+
+
+def read_columns_of_text(path: Path) -> pl.DataFrame:
+    """Read a CSV or TSV file, gzipped or not, with every column as the text it is; what is missing is NULL.
+
+    Raises
+    ------
+    SchemaError
+        As `read_csv`.
+    """
+    header = read_header(path)
+    frame = next(read_blocks(path, block_bytes=None, text=header.names, header=header))
+    return frame.with_columns(pl.when(~pl.all().str.strip_chars().is_in(MISSING)).then(pl.all()))
 
 
 def read_header(path: Path) -> Header:

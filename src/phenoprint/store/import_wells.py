@@ -15,6 +15,7 @@ from phenoprint.errors import PlateMapError
 from phenoprint.plates import PlateFormat, expand_plate_map, parse_plate_map, perturbation_id, well_table
 from phenoprint.plates.vocabulary import match_columns
 from phenoprint.store.import_findings import Findings
+from phenoprint.store.import_treatments import Treatments, as_wells, join_treatments
 
 __all__ = [
     "annotate_rows",
@@ -39,6 +40,13 @@ CANONICAL = (
 )
 # Roles without which a table says nothing of what is in its wells.
 _TELLING = ("pert_type", "compound", "concentration", "moa")
+# What is told of it where it stood under another name.
+_READ_AS = {
+    "pert_type": "Metadata_pert_type",
+    "compound": "Metadata_compound",
+    "concentration": "Metadata_Concentration",
+    "moa": "Metadata_moa",
+}
 _NOT_OF_WELL = (
     "Metadata_Site",
     "Metadata_ObjectNumber",
@@ -52,7 +60,14 @@ _NOT_OF_WELL = (
 )
 
 
-def well_rows(rows: pl.DataFrame, plate_map: pl.DataFrame | None, findings: Findings, *, source: str) -> pl.DataFrame:
+def well_rows(
+    rows: pl.DataFrame,
+    plate_map: pl.DataFrame | None,
+    findings: Findings,
+    *,
+    source: str,
+    treatments: Treatments | None = None,
+) -> pl.DataFrame:
     """Make the rows of table ``well`` of one plate.
 
     Parameters
@@ -65,6 +80,8 @@ def well_rows(rows: pl.DataFrame, plate_map: pl.DataFrame | None, findings: Find
         Takes notes where map and rows disagree, or the annotation cannot be understood.
     source
         What to call the rows in notes.
+    treatments
+        What is known of treatments apart from plates.
 
     Returns
     -------
@@ -80,11 +97,15 @@ def well_rows(rows: pl.DataFrame, plate_map: pl.DataFrame | None, findings: Find
     else:
         annotation = expand_plate_map(plate_map, [plate]).filter(pl.col("Metadata_Plate") == plate)
         _compare(own, annotation, findings, source)
+    if treatments is not None and annotation is not None and annotation.height:
+        annotation = join_treatments(annotation, treatments, findings, source=source, of=own.select(_KEYS))
     table = well_table(own.select(_KEYS), annotation)
     extra = [name for name in own.columns if name not in table.columns or table[name].null_count() == table.height]
     joined = table.drop([n for n in extra if n in table.columns]).join(own.select(*_KEYS, *extra), on=_KEYS, how="left")
-    batch = [] if joined.schema.get("Metadata_Batch") is not None else [pl.lit(None, pl.String).alias("Metadata_Batch")]
-    return joined.with_columns(*batch, pl.lit(None, pl.Boolean).alias("has_images")).sort(_KEYS)
+    known = joined["Metadata_Batch"].drop_nulls().unique() if "Metadata_Batch" in joined.columns else pl.Series([])
+    if known.len() < 2:  # a plate is of one batch: wells that only the map names are of it, too
+        joined = joined.with_columns(pl.lit(known[0] if known.len() else None, pl.String).alias("Metadata_Batch"))
+    return joined.with_columns(pl.lit(None, pl.Boolean).alias("has_images")).sort(_KEYS)
 
 
 def constant_metadata(rows: pl.DataFrame) -> pl.DataFrame:
@@ -130,18 +151,48 @@ def metadata_of_wells(wells: Mapping[str, pl.DataFrame], sites: Mapping[str, Seq
 def _own_annotation(wells: pl.DataFrame, findings: Findings, source: str) -> pl.DataFrame | None:
     """Read what a table says of its wells as a plate map; None if it says nothing that can be understood."""
     roles = match_columns(wells.columns)
-    if not any(role in roles for role in _TELLING):
+    telling = [roles[role] for role in (*_TELLING, "solvent") if role in roles]
+    # A blank cell of a plate map is an empty well; of profiles, a well that nobody annotated.
+    said = wells.filter(pl.any_horizontal(pl.col(telling).is_not_null())) if telling else wells.clear()
+    if said.is_empty():
         return None
-    plain = wells.select(pl.all().cast(pl.String))
+    plain = said.select(pl.all().cast(pl.String))
     without = plain.drop(roles["pert_type"]) if "pert_type" in roles else None
     for attempt in (plain, without):
         if attempt is None:
             continue
         try:
-            return parse_plate_map(attempt.write_csv(), source=f"annotation in {source}")
+            found = parse_plate_map(attempt.write_csv(), source=f"annotation in {source}")
         except PlateMapError as error:
             findings.note("annotation", None, wells.height, source=source, detail=str(error))
+        else:
+            _note_roles(attempt, found, findings, source)
+            return found
     return None
+
+
+def _note_roles(said: pl.DataFrame, found: pl.DataFrame, findings: Findings, source: str) -> None:
+    """Say which column of a table was taken for what, and how words were read."""
+    roles = match_columns(said.columns)
+    for role, name in _READ_AS.items():
+        column, filled = roles.get(role), found[name].drop_nulls()
+        if not filled.len() or column == name:
+            continue
+        if column is None and role != "pert_type":
+            continue
+        detail = f"from {column}" if column else "from the compound"
+        if role == "pert_type":
+            counts = filled.value_counts(sort=True, name="n")
+            words = said.select(_KEYS[1], word=pl.lit(None, pl.String) if column is None else pl.col(column)).join(
+                found.select(_KEYS[1], role=pl.col(name)), on=_KEYS[1]
+            )
+            pairs = words.filter(pl.col("word").is_not_null() & (pl.col("word") != pl.col("role")))
+            read = [f"{word} is {kind}" for word, kind in pairs.select("word", "role").unique().sort("word").rows()]
+            blank = column is not None and words["word"].null_count()
+            detail += f" ({', '.join(read[:8])})" if read else ""
+            detail += ", from the compound where it is blank" if blank else ""
+            detail += f": {', '.join(f'{n} {kind}' for kind, n in counts.sort('n', name).rows())}"
+        findings.note("derived_column", name, filled.len(), source=source, detail=detail)
 
 
 def _compare(own: pl.DataFrame, annotation: pl.DataFrame, findings: Findings, source: str) -> None:
@@ -149,7 +200,7 @@ def _compare(own: pl.DataFrame, annotation: pl.DataFrame, findings: Findings, so
     for kind, left, right in (("profiled_not_mapped", own, annotation), ("mapped_not_profiled", annotation, own)):
         alone = left.join(right, on=_KEYS, how="anti")
         if alone.height:
-            wells = ", ".join(alone["Metadata_Well"].head(5).to_list())
+            wells = ", ".join(alone["Metadata_Well"].sort().head(5))
             findings.note(kind, "Metadata_Well", alone.height, source=source, detail=f"such as {wells}")
     shared = [name for name in own.columns if name in annotation.columns and name not in _KEYS]
     both = own.join(annotation, on=_KEYS, how="inner", suffix=" of the map")
@@ -186,7 +237,9 @@ def annotate_rows(rows: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
     return joined.select(*_KEYS, *(n for n in described if n not in _KEYS), pl.exclude(described))
 
 
-def annotate_treatments(rows: pl.DataFrame, findings: Findings, *, source: str) -> pl.DataFrame:
+def annotate_treatments(
+    rows: pl.DataFrame, findings: Findings, *, source: str, treatments: Treatments | None = None
+) -> pl.DataFrame:
     """Give profiles of treatments (level 5) the columns and names of a screen.
 
     Parameters
@@ -197,6 +250,8 @@ def annotate_treatments(rows: pl.DataFrame, findings: Findings, *, source: str) 
         Takes a note if the treatments cannot be told.
     source
         What to call the rows in it.
+    treatments
+        What is known of treatments besides.
 
     Returns
     -------
@@ -205,19 +260,19 @@ def annotate_treatments(rows: pl.DataFrame, findings: Findings, *, source: str) 
     """
     described = [name for name in rows.columns if name.startswith("Metadata_")]
     # A plate map is read by wells; treatments have none, so each stands in a well of its own while it is read.
-    grid = [str(well) for well in PlateFormat.of(1536).wells()]
-    places = pl.DataFrame(
-        {
-            "Metadata_Plate": [f"rows {k // len(grid)}" for k in range(rows.height)],
-            "Metadata_Well": [grid[k % len(grid)] for k in range(rows.height)],
-        }
-    )
+    places = as_wells(rows.height)
     skipped = {*_KEYS, *_NOT_OF_WELL, "Metadata_Replicate_Count"}
     kept = [n for n in described if n not in skipped and not n.startswith("Metadata_Count_")]
     annotation = _own_annotation(places.hstack(rows.select(kept)), findings, source)
     if annotation is None:
         return rows
-    table = annotation.with_columns(perturbation_id(annotation)).select("Metadata_perturbation", *CANONICAL[3:], *_KEYS)
+    added: list[str] = []
+    if treatments is not None:
+        before = set(annotation.columns)
+        annotation = join_treatments(annotation, treatments, findings, source=source)
+        added = [name for name in annotation.columns if name not in before and name not in described]
+    table = annotation.with_columns(perturbation_id(annotation))
+    table = table.select("Metadata_perturbation", *CANONICAL[3:], *added, *_KEYS)
     found = places.join(table, on=_KEYS, how="left", maintain_order="left").drop(_KEYS)
     named = rows.drop([name for name in found.columns if name in described]).hstack(found)
     order = [n for n in named.columns if n.startswith("Metadata_")]

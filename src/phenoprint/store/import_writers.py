@@ -19,6 +19,8 @@ from phenoprint.store._merge import PART_SUFFIX
 from phenoprint.store.import_clean import NUMBERS
 from phenoprint.store.import_features import feature_status
 from phenoprint.store.import_findings import Findings
+from phenoprint.store.import_keys import refuse_doubles
+from phenoprint.store.import_treatments import Treatments
 from phenoprint.store.import_wells import annotate_rows, constant_metadata, well_rows
 from phenoprint.store.layout import encode_name, partition, table_files
 from phenoprint.store.parquet import union_schema, write_parquet
@@ -104,6 +106,8 @@ class PlateWriter:
         Table of the profiles.
     plate_map
         What is in the wells; None takes it from the profiles themselves.
+    treatments
+        What is known of treatments apart from plates.
     findings
         Takes notes.
     buffer_bytes
@@ -114,6 +118,7 @@ class PlateWriter:
     staging: Path
     table: str
     plate_map: pl.DataFrame | None
+    treatments: Treatments | None
     findings: Findings
     buffer_bytes: int
     wells: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -122,13 +127,13 @@ class PlateWriter:
     status: dict[str, pl.DataFrame] = field(default_factory=dict)
     _buffer: _Buffer = field(default_factory=_Buffer)
     _added: dict[str, list[str]] = field(default_factory=dict)
-    _source: str = ""
+    _sources: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, frame: pl.DataFrame, *, source: str) -> None:
         """Take rows, all of which have plate and well."""
-        self._source = source
         for (plate,), rows in frame.partition_by(PLATE, as_dict=True, maintain_order=True).items():
             self._buffer.add((str(plate), ""), rows)
+            self._sources.setdefault(str(plate), {})[source] = None
         if self._buffer.n_bytes > self.buffer_bytes:
             self._flush(keep_last=True)
 
@@ -139,7 +144,11 @@ class PlateWriter:
             if path.exists():
                 earlier = pl.read_parquet(path, hive_partitioning=False).drop(self._added[plate])
                 rows = pl.concat([earlier, rows], how="diagonal_relaxed")
-            wells = well_rows(rows, self.plate_map, self.findings, source=self._source)
+            sources = self._sources[plate]
+            refuse_doubles(rows, self.table, self.findings, sources=sources)
+            wells = well_rows(
+                rows, self.plate_map, self.findings, source=next(iter(sources)), treatments=self.treatments
+            )
             annotated = annotate_rows(rows, wells)
             before = set(rows.columns)
             self._added[plate] = [name for name in annotated.columns if name not in before]
@@ -172,23 +181,28 @@ class CellWriter:
         The screen folder.
     staging
         A folder on the same disk, for wells that are not in place yet.
+    findings
+        Takes notes.
     buffer_bytes
         Values held in memory before wells are written.
     """
 
     folder: Path
     staging: Path
+    findings: Findings
     buffer_bytes: int
     described: dict[str, dict[str, pl.DataFrame]] = field(default_factory=dict)
     sites: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     features: dict[str, None] = field(default_factory=dict)
     _buffer: _Buffer = field(default_factory=_Buffer)
+    _sources: dict[str, dict[str, None]] = field(default_factory=dict)
 
-    def add(self, frame: pl.DataFrame, *, source: str) -> None:  # noqa: ARG002 - as PlateWriter
+    def add(self, frame: pl.DataFrame, *, source: str) -> None:
         """Take rows, all of which have plate, well, site and object."""
         for (plate, well), rows in frame.partition_by(PLATE, WELL, as_dict=True, maintain_order=True).items():
             self._buffer.add((str(plate), str(well)), rows)
+            self._sources.setdefault(str(plate), {})[source] = None
         if self._buffer.n_bytes > self.buffer_bytes:
             self._flush(keep_last=True)
 
@@ -199,6 +213,7 @@ class CellWriter:
             if well in written:
                 path = partition(self.staging, "cell", plate, root="parts") / f"{encode_name(well)}{PART_SUFFIX}"
                 rows = pl.concat([pl.read_ipc(path), frame], how="diagonal_relaxed")
+            refuse_doubles(rows, "cell", self.findings, sources=self._sources[plate])
             parts.write_part(self.staging, "cell", rows, plate=plate, well=well)
             written[well] = constant_metadata(rows)
             self.sites.setdefault(plate, {})[well] = rows["Metadata_Site"].unique().sort().to_list()

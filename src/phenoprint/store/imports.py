@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import SchemaError
+from phenoprint.errors import SchemaError, UsageError
 from phenoprint.store.cellprofiler import warn_of_losses
 from phenoprint.store.import_clean import Reading, clean_profiles
 from phenoprint.store.import_counts import add_up, counted
@@ -101,6 +101,7 @@ def load_profiles(
     level: str | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     fixed: Mapping[str, str] | None = None,
+    extract: Mapping[str, str] | None = None,
     normalization: Normalization | None = None,
     partial: bool = False,
 ) -> Imported:
@@ -118,6 +119,9 @@ def load_profiles(
         ``{"Metadata_Plate": ["plate", "replicate"]}``.
     fixed
         Values of metadata columns for rows that have none: ``{"Metadata_Plate": "P1"}``.
+    extract
+        For a metadata column, a regular expression whose named groups become metadata:
+        ``{"Plate": r"(?P<Batch>Week\d+)_"}``.
     normalization
         Where a folder has profiles normalized to ``"all"`` wells and to the ``"negcon"`` wells: which; negcon by
         default.
@@ -155,7 +159,7 @@ def load_profiles(
             f"{', '.join(map(str, paths))} holds levels {', '.join(families)}; say which with level=..., or import all "
             "of them into a screen"
         )
-    reading = make_reading(columns, fixed)
+    reading = make_reading(columns, fixed, extract)
     frames, ledgers, losses = [], [], []
     for source in sources:
         n_rows = 0
@@ -180,10 +184,28 @@ def load_profiles(
     return Imported(frame, sources[0].level, ledger, findings.differences(), findings.notes())
 
 
-def make_reading(columns: Mapping[str, str | Sequence[str]] | None, fixed: Mapping[str, str] | None) -> Reading:
-    """Put what the user says of columns into one record; names get their ``Metadata_`` if they lack it."""
+def make_reading(
+    columns: Mapping[str, str | Sequence[str]] | None,
+    fixed: Mapping[str, str] | None,
+    extract: Mapping[str, str] | None = None,
+) -> Reading:
+    """Put what the user says of columns into one record; names get their ``Metadata_`` if they lack it.
+
+    Raises
+    ------
+    UsageError
+        If an expression is none, or has no named group.
+    """
     joined = {_key(k): (v,) if isinstance(v, str) else tuple(v) for k, v in (columns or {}).items()}
-    return Reading(joined, {_key(k): str(v) for k, v in (fixed or {}).items()})
+    for name, pattern in (extract or {}).items():
+        try:
+            groups = pl.DataFrame({"x": [""]}).select(pl.col("x").str.extract_groups(pattern)).to_series().struct.fields
+        except pl.exceptions.PolarsError as error:
+            raise UsageError(f"extract {name}: {pattern!r} is no regular expression: {error}") from error
+        if not groups or any(group.isdigit() for group in groups):
+            raise UsageError(f"extract {name}: {pattern!r} names no group; write such as '(?P<Batch>[^_]+)_'")
+    patterns = {_key(k): v for k, v in (extract or {}).items()}
+    return Reading(joined, {_key(k): str(v) for k, v in (fixed or {}).items()}, patterns)
 
 
 def _key(name: str) -> str:

@@ -1,0 +1,106 @@
+"""An import is in a screen as a whole or not at all, whatever ends it.
+
+What is read waits in a folder of its own. While it is put into place, that folder also holds links to all the files
+that the screen had; an error puts them back at once, and the next import does after a process was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from phenoprint.store._atomic import explain, replace, write_bytes
+
+__all__ = ["placing", "staging_folder"]
+
+_STAGING: Final = ".import-"
+_MARK: Final = "placing"
+_BEFORE: Final = "before"
+_KEPT: Final = ("tables", "receipts")
+
+
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder in a screen for what is not in place yet; undoes imports that were killed while placing.
+
+    Parameters
+    ----------
+    folder
+        The screen folder, which the caller has locked.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder; it is gone after the block.
+    """
+    for left in folder.glob(f"{_STAGING}*"):
+        if (left / _MARK).exists():
+            _restore(folder, left)
+        shutil.rmtree(left, ignore_errors=True)
+    staging = folder / f"{_STAGING}{uuid.uuid4().hex[:8]}"
+    staging.mkdir()
+    try:
+        yield staging
+    finally:
+        if not (staging / _MARK).exists():
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def placing(folder: Path, staging: Path) -> Iterator[None]:
+    """Undo what the block did to tables and receipts if it fails.
+
+    Parameters
+    ----------
+    folder
+        The screen folder. Its files are replaced, never written into, so that links keep what they held.
+    staging
+        As `staging_folder` gave it.
+
+    Raises
+    ------
+    ScreenError
+        If the disk takes no more files.
+    """
+    try:
+        for name in _KEPT:
+            for file in _files(folder / name):
+                kept = staging / _BEFORE / file.relative_to(folder)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(file, kept)
+                except OSError:  # a file system without links
+                    shutil.copy2(file, kept)
+    except OSError as error:
+        raise explain(error, staging) from error
+    write_bytes(staging / _MARK, b"")
+    try:
+        yield
+    except BaseException:
+        _restore(folder, staging)
+        raise
+    (staging / _MARK).unlink()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _restore(folder: Path, staging: Path) -> None:
+    """Bring tables and receipts back to what they were."""
+    before = {path.relative_to(staging / _BEFORE): path for path in _files(staging / _BEFORE)}
+    for name in _KEPT:
+        for file in _files(folder / name):
+            if file.relative_to(folder) not in before:
+                file.unlink()
+    for place, kept in before.items():
+        target = folder / place
+        if not (target.exists() and target.samefile(kept)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            replace(kept, target)
+    (staging / _MARK).unlink(missing_ok=True)
