@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline import RunResult, run_screen, verify_screen
+from phenoprint.pipeline.events import Event, Message
 from phenoprint.report import write_report
 from phenoprint.store import check_balance
 from phenoprint.store.import_screen import import_profiles
@@ -127,6 +128,25 @@ def test_cells_without_images_are_aggregated(tiny_run: RunResult, tmp_path: Path
     assert counted == cells.height - flagged
     check_balance(screen.table("ledger").collect())
     assert screen.table("profile_heterogeneity").collect().height == 24
+
+
+def test_a_run_undoes_an_import_that_was_killed(
+    imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run_screen(imported, workers=1).screen.table("profile_selected").collect()
+
+    def die(*_: object, **__: object) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:  # a process that is killed puts nothing back
+        patch.setattr("phenoprint.store.import_journal._restore", lambda *_: None)
+        patch.setattr("phenoprint.store.import_screen.write_records", die)
+        with pytest.raises(OSError, match="killed"):
+            import_profiles(level_3(tmp_path / "tables", seed=5), imported)
+    events: list[Event] = []
+    again = run_screen(imported, workers=1, on_event=events.append)
+    assert any("killed" in event.text for event in events if isinstance(event, Message))
+    assert_frame_equal(again.screen.table("profile_selected").collect(), before)
 
 
 def test_wrong_configurations_are_named(imported: Path, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from phenoprint.store import (
     load_receipts,
     write_bytes,
 )
+from phenoprint.store.import_journal import undo_killed_imports
 
 __all__ = ["RunResult", "read_base", "run_screen"]
 
@@ -168,7 +169,7 @@ def _ingest(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent)
     return ingested
 
 
-def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
+def _take_imported(screen: Screen, config: ScreenConfig, on_event: OnEvent) -> Ingested:
     """Take the tables that were imported as what the screen consists of.
 
     Raises
@@ -176,6 +177,8 @@ def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
     ConfigError
         Where there are none, or the configuration is about images.
     """
+    if undo_killed_imports(screen.path):
+        on_event(Message("an import was killed half-way; the screen is as it was before it", level="warning"))
     if not imported_tables(screen):
         raise ConfigError(
             f"the configuration has no [images], and nothing was imported into {screen.path}: add [images] with "
@@ -248,7 +251,7 @@ def run_screen(
     with screen.lock():
         prepared.settle()
         has_images = config.images is not None
-        ingested = _ingest(screen, config, base, on_event) if has_images else _take_imported(screen, config)
+        ingested = _ingest(screen, config, base, on_event) if has_images else _take_imported(screen, config, on_event)
         imported = frozenset() if has_images else imported_tables(screen)
         context = Context(
             path=screen.path,

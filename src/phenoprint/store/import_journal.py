@@ -16,12 +16,29 @@ from typing import Final
 
 from phenoprint.store._atomic import explain, replace, write_bytes
 
-__all__ = ["placing", "staging_folder"]
+__all__ = ["placing", "staging_folder", "undo_killed_imports"]
 
 _STAGING: Final = ".import-"
 _MARK: Final = "placing"
 _BEFORE: Final = "before"
 _KEPT: Final = ("tables", "receipts")
+
+
+def undo_killed_imports(folder: Path) -> bool:
+    """Put back what a screen held before imports that were killed while placing; whether there were any.
+
+    Parameters
+    ----------
+    folder
+        The screen folder, which the caller has locked.
+    """
+    was_half_placed = False
+    for left in folder.glob(f"{_STAGING}*"):
+        if (left / _MARK).exists():
+            _restore(folder, left)
+            was_half_placed = True
+        shutil.rmtree(left, ignore_errors=True)
+    return was_half_placed
 
 
 @contextmanager
@@ -38,10 +55,7 @@ def staging_folder(folder: Path) -> Iterator[Path]:
     pathlib.Path
         The folder; it is gone after the block.
     """
-    for left in folder.glob(f"{_STAGING}*"):
-        if (left / _MARK).exists():
-            _restore(folder, left)
-        shutil.rmtree(left, ignore_errors=True)
+    undo_killed_imports(folder)
     staging = folder / f"{_STAGING}{uuid.uuid4().hex[:8]}"
     staging.mkdir()
     try:
