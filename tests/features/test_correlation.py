@@ -7,6 +7,7 @@ from scipy.stats import pearsonr, rankdata
 
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.features import measure, measure_field, measure_image
+from phenoprint.features._kernels_correlation import colocalization
 from phenoprint.features._kernels_costes import costes_threshold
 from phenoprint.features.correlation import Correlation
 
@@ -77,6 +78,24 @@ def test_costes_thresholds_by_the_book(sign: int, count: int) -> None:
     np.testing.assert_allclose(costes_threshold(first, second, 255), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_costes_thresholds_of_few_pixels_by_the_book() -> None:
+    # With few pixels and steps the search comes by every turn: two pixels below, three, a flat background, all.
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        count, levels = int(rng.integers(3, 14)), int(rng.choice([15, 31, 255]))
+        first = rng.random(count).astype(np.float32)
+        second = np.abs(first * rng.choice([1, -0.5]) + rng.normal(0.3, 0.3, count)).astype(np.float32)
+        if seed % 2:
+            flat = np.full(int(rng.integers(1, 9)), rng.choice([0.0, 0.1]), np.float32)
+            uneven = 0.1 * rng.random(len(flat)).astype(np.float32)
+            grounds = ((flat, flat), (flat, uneven), (uneven, flat))[rng.integers(3)]
+            first, second = np.append(first, grounds[0]), np.append(second, grounds[1])
+        expected = costes_by_the_book(first.astype(float), second.astype(float), levels)
+        found = costes_threshold(first, second, levels)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=str(seed))
+
+
 def test_a_constant_channel_has_no_correlation(channels: list[str]) -> None:
     labels = np.zeros((20, 20), np.int32)
     labels[2:12, 2:12] = 1
@@ -92,11 +111,12 @@ def test_a_constant_channel_has_no_correlation(channels: list[str]) -> None:
     assert row["Cells_Correlation_Manders_RNA_ER"] is None  # a black channel has no intensity to share
 
 
-def test_one_stray_pixel_in_a_dark_channel_is_no_crash() -> None:
+@pytest.mark.parametrize("stray", [1 / 65535, 1e-7])
+def test_one_stray_pixel_in_a_dark_channel_is_no_crash(stray: float) -> None:
     rng = np.random.default_rng(2)
     first = rng.random(4000).astype(np.float32)
     second = np.zeros(4000, np.float32)
-    second[7] = 1 / 65535  # so little that the slope of Costes' line rounds to nothing
+    second[7] = stray  # so little that a careless slope of Costes' line rounds to nothing
     assert np.isfinite(costes_threshold(first, second, 65535)).all()
     assert np.isfinite(costes_threshold(second, first, 65535)).all()
 
@@ -150,15 +170,37 @@ def test_whole_images_by_their_definitions(pixels: np.ndarray, labels: dict[str,
         assert row[f"Image_Correlation_{name}"] == pytest.approx(expected, rel=1e-5), name
 
 
-def test_a_pixel_on_the_threshold_is_stained_in_objects_not_in_images() -> None:
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_pixel_on_the_threshold_is_stained_in_objects_not_in_images(swapped: bool) -> None:
     labels = np.ones((2, 2), np.int32)
     planes = np.array([[[1.0, 0.5], [0.1, 0.1]], [[1.0, 1.0], [1.0, 1.0]]])
-    families = [Correlation(threshold_percent=50)]
     cells, image = measure_field(
-        planes, {"Nuclei": 0 * labels, "Cells": labels}, channels=["A", "B"], families=families
+        planes[::-1] if swapped else planes,
+        {"Nuclei": 0 * labels, "Cells": labels},
+        channels=["B", "A"] if swapped else ["A", "B"],
+        families=[Correlation(threshold_percent=50)],
     )
-    assert cells["Cells_Correlation_Manders_B_A"].item() == pytest.approx(0.5)
-    assert image["Image_Correlation_Manders_B_A"].item() == pytest.approx(0.25)
+    pair = "B_A" if swapped else "A_B"
+    for name, in_cell, in_image in (
+        ("Manders_B_A", 2 / 4, 1 / 4),
+        ("K_A_B", 1.5 / 1.25, 1.0),
+        ("K_B_A", 1.5 / 2, 1.0),
+        (f"Overlap_{pair}", 1.5 / np.sqrt(2.5), 1.0),
+        ("RWC_A_B", (1 / 3 + 0.5 * 2 / 3) / 1.5, 1 / 3),  # ranks 2, 1, 0, 0 and 0, 0, 0, 0
+        ("RWC_B_A", (1 / 3 + 2 / 3) / 4, 1 / 3 / 4),
+    ):
+        assert cells[f"Cells_Correlation_{name}"].item() == pytest.approx(in_cell, rel=1e-6), name
+        assert image[f"Image_Correlation_{name}"].item() == pytest.approx(in_image, rel=1e-6), name
+
+
+@pytest.mark.parametrize(("strict", "expected"), [(False, (0.5 / 1.5, 0.5 / 1.25)), (True, (0.5 / 1.25, 0.5))])
+def test_a_pixel_on_costes_threshold(strict: bool, expected: tuple[float, float]) -> None:
+    # On its threshold a pixel is not over both; it counts in the whole of an object, not in that of an image.
+    values = np.array([[0.25, 0.5, 0.75], [0.5, 0.5, 0.25]], np.float32)
+    none = np.zeros((0, 0), np.int32), np.zeros(0, np.int64)
+    pairs, cuts = np.array([[0, 1]]), np.array([[0.25, 0.25]])
+    table = colocalization(values, np.array([0, 3]), pairs, 15.0, False, *none, cuts, strict)
+    assert table[0, 0, 9:] == pytest.approx(expected)
 
 
 def test_impossible_parameters_are_refused() -> None:

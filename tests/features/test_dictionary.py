@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import UsageError
-from phenoprint.features import families, feature_dictionary, measure, presets
+from phenoprint.features import families, feature_dictionary, measure, measure_field, presets
 from phenoprint.features.texture import Texture
 
 CHANNELS = ["DNA", "ER_2", "ER"]
@@ -26,6 +26,56 @@ def test_every_feature_is_described_once(table: pl.DataFrame) -> None:
         assert table[column].null_count() == 0, column
     assert table["description"].str.contains("\n").sum() == 0
     assert set(table.dtypes) == {pl.String}
+
+
+UNITS = {"1", "%", "bit", "count", "degree", "intensity", "level", "level^2", "px", "px^2", "px^(2 + powers)", "rad"}
+
+
+@pytest.mark.parametrize("preset", sorted(presets()))
+@pytest.mark.parametrize("image", [False, True])
+def test_no_entry_is_empty_or_long(preset: str, image: bool) -> None:
+    found = feature_dictionary(CHANNELS, preset=preset, image=image)
+    for column in ("description", "source", "difference"):
+        text = found[column].drop_nulls()
+        assert text.str.contains(r"^\S.*\S$").all(), column  # one line, no space around it
+        assert text.str.len_chars().min() >= 8
+    assert found["description"].str.len_chars().max() <= 120
+    assert found["source"].str.contains("CellProfiler 4.2.8").all()
+    assert found["difference"].drop_nulls().str.contains("CellProfiler|in both").all()
+    assert set(found["unit"]) <= UNITS
+
+
+def test_what_is_said_to_be_missing_is_missing() -> None:
+    cells = np.zeros((24, 40), np.int32)
+    cells[4:20, 4:20] = 1
+    cells[10, 30] = 2
+    planes = np.stack([np.random.default_rng(0).random((24, 40)), np.zeros((24, 40)), np.full((24, 40), 0.5)])
+    both = {"Nuclei": cells, "Cells": cells}
+    objects, image = measure_field(planes, both, channels=["A", "Black", "Flat"])
+    told = pl.concat([feature_dictionary(["A", "Black", "Flat"], image=kind) for kind in (False, True)])
+    reasons = dict(told.select("feature", "difference").iter_rows())
+    big, pixel = objects.rows(named=True)
+    row = image.row(0, named=True)
+    for where, name in (
+        (big, "Cells_Correlation_Correlation_A_Flat"),
+        (big, "Cells_Correlation_K_A_Black"),
+        (big, "Cells_Correlation_Costes_A_Flat"),
+        (pixel, "Cells_AreaShape_FormFactor"),
+        (pixel, "Cells_Texture_Contrast_A_3_00_256"),
+        (big, "Cells_Neighbors_SecondClosestDistance_Adjacent"),
+        (big, "Cells_Neighbors_AngleBetweenNeighbors_Adjacent"),
+        (row, "Image_Correlation_Slope_Black_Flat"),
+        (row, "Image_Correlation_Correlation_A_Black"),
+        (row, "Image_Correlation_Costes_A_Black"),
+    ):
+        assert where[name] is None, name
+        assert "NULL" in str(reasons[name]), name
+    # Where nothing is said, a cell of ordinary size in an ordinary channel has every value.
+    unsaid = [name for name, reason in reasons.items() if reason is None and name.startswith("Cells_")]
+    texts = dict(told.select("feature", "description").iter_rows())
+    for name in unsaid:
+        if "Black" not in name and "Flat" not in name and "NULL" not in str(texts[name]):
+            assert big[name] is not None, name
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,27 @@ def test_quantiles_are_those_of_cellprofiler(channels: list[str]) -> None:
     assert second["Cells_Intensity_MedianIntensity_DNA"] == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9, 24])
+def test_deviation_from_the_median_is_the_same_quantile(channels: list[str], count: int) -> None:
+    def quantile(values: np.ndarray) -> float:
+        position = len(values) * 0.5
+        low = int(position)
+        if low >= len(values) - 1:
+            return float(values[low])
+        return float(values[low] * (1 - position + low) + values[low + 1] * (position - low))
+
+    labels = np.zeros((3, 24), np.int32)
+    labels[1, :count] = 1
+    planes = np.random.default_rng(count).random((3, 3, 24)).astype(np.float32)
+    frame = measure(planes, {"Nuclei": labels, "Cells": labels}, channels=channels, families=[Intensity()])
+    for channel, plane in zip(channels, planes, strict=True):
+        values = np.sort(plane[1, :count].astype(float))
+        median = quantile(values)
+        assert frame[f"Cells_Intensity_MedianIntensity_{channel}"].item() == pytest.approx(median, rel=1e-6)
+        expected = quantile(np.sort(np.abs(values - median)))
+        assert frame[f"Cells_Intensity_MADIntensity_{channel}"].item() == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
 def test_places_of_mass_and_peak(channels: list[str]) -> None:
     labels = np.zeros((9, 9), np.int32)
     labels[2:7, 2:7] = 1
@@ -90,6 +111,8 @@ def test_constant_intensity_is_defined_and_black_has_no_centre_of_mass(channels:
     assert row["Cells_Intensity_MADIntensity_DNA"] == 0
     assert row["Cells_Intensity_MassDisplacement_DNA"] == pytest.approx(0, abs=1e-6)
     assert row["Cells_Location_CenterMassIntensity_X_ER"] is None
+    assert row["Cells_Location_CenterMassIntensity_Z_ER"] is None
+    assert row["Cells_Location_CenterMassIntensity_Z_DNA"] == 0
     assert row["Cells_Intensity_MassDisplacement_ER"] is None
 
 

@@ -34,6 +34,17 @@ def test_neighbours_of_a_row_of_squares(channels: list[str]) -> None:
     assert frame["Cells_Neighbors_AngleBetweenNeighbors_Adjacent"][0] == pytest.approx(angle, rel=1e-5)
 
 
+def test_of_neighbours_equally_near_the_lower_numbers_are_named(channels: list[str]) -> None:
+    labels = np.zeros((25, 25), np.int32)
+    for number, (y, x) in enumerate([(12, 12), (4, 12), (12, 4), (12, 20), (20, 12)], start=1):
+        labels[y, x] = number
+    both = {"Nuclei": labels, "Cells": labels}
+    row = measure(np.zeros((3, 25, 25)), both, channels=channels, families=[Neighbors()]).row(0, named=True)
+    assert row["Cells_Neighbors_FirstClosestObjectNumber_Adjacent"] == 2
+    assert row["Cells_Neighbors_SecondClosestObjectNumber_Adjacent"] == 3
+    assert row["Cells_Neighbors_AngleBetweenNeighbors_Adjacent"] == pytest.approx(90)
+
+
 def test_object_numbers_are_the_callers(channels: list[str]) -> None:
     labels = np.zeros((10, 30), np.int32)
     labels[2:5, 2:5] = 40

@@ -3,9 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.sparse.csgraph import dijkstra
 
 from phenoprint.errors import UsageError
 from phenoprint.features import measure
+from phenoprint.features._kernels_pixels import group_pixels
+from phenoprint.features._kernels_radial import radial_bins, radial_profile
+from phenoprint.features._kernels_shape import squared_distance
 from phenoprint.features._kernels_ties import largest_like_cellprofiler
 from phenoprint.features.radial import RadialDistribution
 
@@ -52,9 +56,68 @@ def test_the_ring_of_a_cytoplasm_is_walked_not_crossed(channels: list[str]) -> N
     assert frame["Cytoplasm_RadialDistribution_FracAtD_DNA_4of4"].item() > 0.7
 
 
-def test_distance_to_edge_is_exact_between_touching_objects(labels: dict[str, np.ndarray]) -> None:
-    from phenoprint.features._kernels_shape import squared_distance
+def rings_by_the_book(mask: np.ndarray, centre: int, bins: int) -> np.ndarray:
+    """Ring * 8 + wedge of every pixel of an object away from the border, its ways by Dijkstra; -1 where none leads."""
+    y, x = np.nonzero(mask)
+    dy, dx = np.abs(y[:, None] - y), np.abs(x[:, None] - x)
+    way = dijkstra(np.where(np.maximum(dy, dx) == 1, np.hypot(dy, dx), 0), indices=centre)
+    edge = ndimage.distance_transform_edt(mask)[mask]
+    dy, dx = y - y[centre], x - x[centre]
+    wedge = (dy > 0) + 2 * (dx > 0) + 4 * (np.abs(dy) > np.abs(dx))
+    reached = np.isfinite(way)
+    ring = np.floor(np.where(reached, way / (np.where(reached, way, 0) + edge + 0.001), 0) * bins)
+    return np.where(reached, ring * 8 + wedge, -1).astype(int)
 
+
+LINE, FALLING, CORNER, PARTS = np.zeros((4, 20, 24), np.int32)
+LINE[5, 2:22] = 1
+FALLING[np.arange(3, 18), np.arange(3, 18)] = 1
+CORNER[3:16, 3:5] = CORNER[14:16, 3:20] = CORNER[6:16, 18:20] = 1
+PARTS[3:9, 3:9] = PARTS[11:16, 10:20] = 1
+BLOB = (ndimage.gaussian_filter(np.random.default_rng(4).random((20, 24)), 1.2) > 0.5).astype(np.int32)
+BLOB[[0, -1]], BLOB[:, [0, -1]] = 0, 0
+
+
+@pytest.mark.parametrize("labels", [LINE, FALLING, CORNER, PARTS, BLOB], ids=["line", "falling", "corner", "2", "blob"])
+def test_rings_and_wedges_from_every_centre(labels: np.ndarray) -> None:
+    pixels, rows, columns, offsets, box = group_pixels(labels, 1)
+    distance2 = squared_distance(labels).reshape(-1)
+    values = np.random.default_rng(1).random(len(pixels)).astype(np.float32)
+    for place in range(len(pixels)):  # the last has no pixel to its right or below
+        codes = radial_bins(
+            distance2, pixels, rows, columns, offsets, box, labels.shape[1], pixels[place : place + 1].astype(int), 4
+        )
+        np.testing.assert_array_equal(codes, rings_by_the_book(labels > 0, place, 4))
+        found = radial_profile(values, codes, offsets, 4)[0]
+        inside = codes >= 0
+        for ring in range(4):
+            mine = codes // 8 == ring
+            if not mine.any():
+                assert found[:, ring].tolist() == [0, 0, 0]
+                continue
+            share = values[mine].sum() / values[inside].sum()
+            wedges = np.array([values[codes == code].mean() for code in np.unique(codes[mine])])
+            expected = [share, share / mine.sum() * inside.sum(), wedges.std() / wedges.mean()]
+            np.testing.assert_allclose(found[:, ring], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_black_object_has_no_spread_and_a_single_pixel_no_moments(channels: list[str]) -> None:
+    labels = np.zeros((20, 20), np.int32)
+    labels[2:12, 2:12] = 1
+    labels[15, 15] = 2
+    planes = np.stack([np.zeros((20, 20)), np.full((20, 20), 0.5), np.random.default_rng(0).random((20, 20))])
+    both = {"Nuclei": labels, "Cells": labels}
+    frame = measure(planes, both, channels=channels, families=[RadialDistribution()])
+    big, pixel = frame.rows(named=True)
+    # As CellProfiler 4.2.8.1 prints them.
+    assert [big[f"Cells_RadialDistribution_RadialCV_DNA_{k}of4"] for k in range(1, 5)] == [0] * 4
+    assert big["Cells_RadialDistribution_FracAtD_DNA_1of4"] is None
+    assert big["Cells_RadialDistribution_ZernikeMagnitude_DNA_4_2"] == 0
+    assert pixel["Cells_RadialDistribution_FracAtD_ER_1of4"] == 1
+    assert {value for name, value in pixel.items() if "Zernike" in name} == {None}
+
+
+def test_distance_to_edge_is_exact_between_touching_objects(labels: dict[str, np.ndarray]) -> None:
     distance2 = squared_distance(labels["Cells"])
     for label in range(1, 8):
         mask = labels["Cells"] == label

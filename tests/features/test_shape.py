@@ -68,6 +68,35 @@ def test_euler_number_counts_parts_and_holes(shapes: pl.DataFrame, labels: dict[
     assert expected[2:4] == [0, 2]  # the fixture has a hole and a pair of parts
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("seed", range(4))
+def test_ragged_shapes_agree_with_scikit_image(channels: list[str], seed: int) -> None:
+    # Ragged at random, with holes, pieces and pixels that meet at a corner; two objects side by side.
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((40, 60)), 0.7)
+    labels = np.where(noise > 0.5, 1 + (np.arange(60)[None, :] >= 31), 0).astype(np.int32)
+    frame = measure(
+        np.ones((3, 40, 60)), {"Nuclei": 0 * labels, "Cells": labels}, channels=channels, families=[AreaShape()]
+    )
+    regions = regionprops(labels)
+    np.testing.assert_allclose(column(frame, "Perimeter"), [region.perimeter for region in regions], rtol=1e-6)
+    np.testing.assert_allclose(column(frame, "ConvexArea"), [region.area_convex for region in regions])
+    np.testing.assert_allclose(column(frame, "Eccentricity"), [region.eccentricity for region in regions], rtol=1e-5)
+    assert column(frame, "EulerNumber").tolist() == [euler_number(labels == n, connectivity=2) for n in (1, 2)]
+    for n in (1, 2):
+        mask = np.pad(labels == n, 1)
+        distance = ndimage.distance_transform_edt(mask)[mask]
+        assert column(frame, "MedianRadius")[n - 1] == pytest.approx(np.median(distance), rel=1e-6)
+
+
+def test_the_median_of_an_even_number_of_radii_lies_between(channels: list[str]) -> None:
+    labels = np.zeros((12, 12), np.int32)
+    labels[2:8, 2:10] = 1  # 24 of the 48 pixels lie at the edge
+    frame = measure(
+        np.ones((3, 12, 12)), {"Nuclei": 0 * labels, "Cells": labels}, channels=channels, families=[AreaShape()]
+    )
+    assert column(frame, "MedianRadius")[0] == 1.5
+
+
 def test_radii_are_distances_to_the_outside(shapes: pl.DataFrame, labels: dict[str, np.ndarray]) -> None:
     for row, label in enumerate(range(1, 8)):
         mask = np.pad(labels["Cells"] == label, 1)
@@ -86,6 +115,18 @@ def test_feret_diameters_are_the_caliper_widths(shapes: pl.DataFrame, labels: di
         assert column(shapes, "MaxFeretDiameter")[row] == pytest.approx(longest, rel=1e-6)
 
 
+def test_feret_diameters_do_not_hang_on_the_first_corner() -> None:
+    from phenoprint.features._kernels_geometry import feret
+
+    corners = np.array([[0, 0], [0, 9], [7, 12], [15, 3], [9, 0]])  # every side is the last once
+    turned = np.concatenate([np.roll(corners, k, axis=0) for k in range(5)])
+    found = feret(turned, np.arange(0, 26, 5))
+    np.testing.assert_allclose(found, np.tile(found[0], (5, 1)), rtol=1e-12)
+    angles = np.linspace(0, np.pi, 100_001)
+    widths = np.ptp(corners @ np.array([np.cos(angles), np.sin(angles)]), axis=0)
+    np.testing.assert_allclose(found[0], [widths.min(), widths.max()], rtol=1e-6)
+
+
 def test_orientation_follows_the_long_axis(channels: list[str]) -> None:
     labels = np.zeros((60, 60), np.int32)
     labels[5:45, 10:15] = 1  # upright: along the rows' axis
@@ -96,6 +137,12 @@ def test_orientation_follows_the_long_axis(channels: list[str]) -> None:
     upright, lying = column(frame, "Orientation")
     assert upright == pytest.approx(0)
     assert abs(lying) == pytest.approx(90)
+    falling = np.eye(60, dtype=np.int32) + np.eye(60, k=1, dtype=np.int32)  # down to the right
+    both = measure(
+        np.ones((3, 60, 60)), {"Nuclei": falling, "Cells": falling[:, ::-1]}, channels=channels, families=[AreaShape()]
+    )
+    assert both["Nuclei_AreaShape_Orientation"].item() == pytest.approx(45, abs=1)
+    assert both["Cells_AreaShape_Orientation"].item() == pytest.approx(-45, abs=1)
 
 
 def test_one_pixel_and_line_are_defined_or_null(shapes: pl.DataFrame) -> None:

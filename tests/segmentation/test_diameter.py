@@ -31,6 +31,21 @@ def test_integers_and_order_give_the_same(draw_field):
     assert estimate_nucleus_diameter(counts) == pytest.approx(first, rel=0.02)
 
 
+def test_a_large_field_is_measured_on_larger_pixels(draw_field, monkeypatch):
+    from phenoprint.segmentation import diameter
+
+    part = draw_field([(45, 50), (45, 140), (140, 50), (140, 140)], shape=(186, 187), radius=16)[0]
+    field = np.tile(part, (4, 4))[:-1]
+    sizes = []
+    segmented = diameter._segmented_areas
+    monkeypatch.setattr(diameter, "_segmented_areas", lambda image, d: sizes.append(image.shape) or segmented(image, d))
+    found = estimate_nucleus_diameter([field])
+    assert set(sizes) == {(371, 374)}
+    monkeypatch.setattr(diameter, "LARGE_FIELD", field.size + 1)
+    assert found == pytest.approx(estimate_nucleus_diameter([field]), rel=0.03)
+    assert set(sizes) == {(371, 374), (743, 748)}
+
+
 def test_clumps_and_cut_nuclei_alone_still_give_a_size(draw_field):
     row = [(30, 8.0 + 17 * k) for k in range(10)]
     found = estimate_nucleus_diameter([draw_field(row, shape=(60, 160), radius=9)[0]])

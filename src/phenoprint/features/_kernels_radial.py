@@ -16,8 +16,8 @@ __all__ = ["radial_bins", "radial_profile"]
 def _spread(distance, inside, rows, stride):
     """Shortest way from the zero of ``distance`` inside the object, steps 1 and root 2, by sweeps to a standstill."""
     diagonal = np.sqrt(2.0)
-    changed = True
-    while changed:
+    begun = False
+    while True:
         changed = False
         for y in range(1, rows - 1):
             for x in range(1, stride - 1):
@@ -30,8 +30,10 @@ def _spread(distance, inside, rows, stride):
                     if best < distance[k]:
                         distance[k] = best
                         changed = True
-        if not changed:
+        # From a centre in the last row, at its right, the first sweep leads nowhere and the second everywhere.
+        if begun and not changed:
             break
+        begun = True
         changed = False
         for y in range(rows - 2, 0, -1):
             for x in range(stride - 2, 0, -1):
@@ -44,6 +46,8 @@ def _spread(distance, inside, rows, stride):
                     if best < distance[k]:
                         distance[k] = best
                         changed = True
+        if not changed:
+            break
 
 
 @njit(cache=True)
@@ -127,8 +131,8 @@ def radial_profile(values, bin_of, offsets, bins):
                 if count[ring, wedge] > 0:
                     wedges += 1
                     mean += mass[ring, wedge] / count[ring, wedge]
+            result[i, 2, ring] = 0.0  # of an empty or black ring, too
             if wedges == 0:
-                result[i, 2, ring] = 0.0
                 continue
             mean /= wedges
             square = 0.0

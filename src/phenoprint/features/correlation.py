@@ -25,6 +25,11 @@ _COLUMNS = {
     "Costes": (9, 10),
 }
 _SLOPE = 1
+_NO_COSTES = (
+    "NULL where no pixel of the first channel reaches its threshold, or an image is constant and no line can be drawn; "
+    "CellProfiler writes 0 or NaN. Images given as fractions are searched in 65,535 steps; CellProfiler takes 255 "
+    "where it does not know the camera's range"
+)
 _NO_RANKS = (np.zeros((0, 0), np.int32), np.zeros(0, np.int64))
 
 
@@ -50,24 +55,39 @@ class Correlation(FeatureFamily):
             "1",
             "NULL where a channel is constant; CellProfiler writes 0 or NaN",
         ),
-        "Correlation_Overlap": Definition("sum of products over the root of the product of sums of squares"),
-        "Correlation_K": Definition("sum of products over the sum of squares of the first channel"),
+        "Correlation_Overlap": Definition(
+            "sum of products over the root of the product of sums of squares, where both channels reach the threshold"
+        ),
+        "Correlation_K": Definition(
+            "sum of products over the sum of squares of the first channel, where both reach the threshold",
+            "1",
+            "NULL where a channel is black; CellProfiler writes 0 or NaN",
+        ),
         "Correlation_Manders": Definition(
-            "share of the first channel's intensity that lies where both channels are above the threshold"
+            "share of the first channel's intensity above its threshold that lies where the second reaches its own"
         ),
         "Correlation_RWC": Definition(
             "Manders' share weighted by how near the ranks of the two channels are; ranks over all objects' pixels"
         ),
         "Correlation_Costes": Definition(
-            "Manders' share with the thresholds that Costes' regression on the whole image gives",
-            "1",
-            "NULL where an image is constant and no line can be drawn; CellProfiler writes 0 or NaN",
+            "Manders' share with the thresholds that Costes' regression on the whole image gives", "1", _NO_COSTES
         ),
     }
 
     image_definitions: ClassVar[Mapping[str, Definition]] = {
-        "Correlation_Slope": Definition("slope of the least-squares line of the second channel over the first"),
-        "Correlation_Correlation": Definition("Pearson correlation of two channels over the image"),
+        "Correlation_Slope": Definition(
+            "slope of the least-squares line of the second channel over the first",
+            "1",
+            "NULL where the first channel is constant; CellProfiler writes 0",
+        ),
+        "Correlation_Correlation": Definition(
+            "Pearson correlation of two channels over the image",
+            "1",
+            "NULL where a channel is constant; CellProfiler writes NaN",
+        ),
+        "Correlation_RWC": Definition(
+            "Manders' share weighted by how near the ranks of the two channels are; ranks over the image's pixels"
+        ),
     }
 
     threshold_percent: float = 15.0

@@ -36,7 +36,10 @@ class Granularity(FeatureFamily):
     name: ClassVar[str] = "granularity"
     source: ClassVar[str] = "CellProfiler 4.2.8 MeasureGranularity; Vincent 2000"
     definitions: ClassVar[Mapping[str, Definition]] = {
-        "Granularity": Definition("share of the object's mean intensity lost at the k-th erosion", "%"),
+        "Granularity": Definition(
+            "fall of the mean intensity over background at the k-th erosion, in parts of the object's mean intensity",
+            "%",
+        ),
     }
     image_definitions: ClassVar[Mapping[str, Definition]] = {
         "Granularity": Definition("share of the image's mean intensity over background lost at the k-th erosion", "%"),

@@ -47,8 +47,12 @@ class ImageQuality(FeatureFamily):
     name: ClassVar[str] = "image_quality"
     source: ClassVar[str] = "CellProfiler 4.2.8 MeasureImageQuality"
     image_definitions: ClassVar[Mapping[str, Definition]] = {
-        "ImageQuality_FocusScore": Definition("variance of the intensities over their mean", "intensity"),
-        "ImageQuality_Correlation": Definition("correlation of grey levels (8) with those further to the right"),
+        "ImageQuality_FocusScore": Definition(
+            "variance of the intensities over their mean; 0 for a black image", "intensity"
+        ),
+        "ImageQuality_Correlation": Definition(
+            "correlation of each pixel's grey level (of 8) with that so many pixels to its right; 0 where undefined"
+        ),
         "ImageQuality_PercentMaximal": Definition("share of pixels at the largest intensity of the image", "%"),
         "ImageQuality_PercentMinimal": Definition("share of pixels at the smallest intensity of the image", "%"),
         "ImageQuality_TotalIntensity": Definition("sum of the intensities of the image", "intensity"),

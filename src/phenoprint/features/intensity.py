@@ -50,23 +50,34 @@ class Intensity(FeatureFamily):
         "Intensity_StdIntensity": Definition("standard deviation (population) of the intensities", "intensity"),
         "Intensity_MinIntensity": Definition("smallest intensity in the object", "intensity"),
         "Intensity_MaxIntensity": Definition("largest intensity in the object", "intensity"),
-        "Intensity_IntegratedIntensityEdge": Definition("sum of the intensities of the outline pixels", "intensity"),
+        "Intensity_IntegratedIntensityEdge": Definition(
+            "sum of the intensities of the outline pixels (a side to the outside; the image border is none)",
+            "intensity",
+        ),
         "Intensity_MeanIntensityEdge": Definition("mean intensity of the outline pixels", "intensity"),
-        "Intensity_StdIntensityEdge": Definition("standard deviation of the outline pixels", "intensity"),
+        "Intensity_StdIntensityEdge": Definition(
+            "standard deviation (population) of the intensities of the outline pixels", "intensity"
+        ),
         "Intensity_MinIntensityEdge": Definition("smallest intensity of the outline pixels", "intensity"),
         "Intensity_MaxIntensityEdge": Definition("largest intensity of the outline pixels", "intensity"),
         "Intensity_MassDisplacement": Definition(
-            "distance between the centroid of the object and its centre of mass by intensity", "px"
+            "distance from the centroid to the centre of mass by intensity; NULL for a black object", "px"
         ),
         "Intensity_LowerQuartileIntensity": Definition("intensity a quarter of the pixels lie below", "intensity"),
         "Intensity_MedianIntensity": Definition("intensity half of the pixels lie below", "intensity"),
-        "Intensity_MADIntensity": Definition("median absolute deviation from the median", "intensity"),
+        "Intensity_MADIntensity": Definition("median absolute deviation from the median of the pixels", "intensity"),
         "Intensity_UpperQuartileIntensity": Definition("intensity a quarter of the pixels lie above", "intensity"),
-        "Location_CenterMassIntensity_X": Definition("x of the centre of mass by intensity", "px"),
-        "Location_CenterMassIntensity_Y": Definition("y of the centre of mass by intensity", "px"),
-        "Location_CenterMassIntensity_Z": Definition("plane of the centre of mass: 0 in two dimensions", "px"),
-        "Location_MaxIntensity_X": Definition("x of the brightest pixel", "px"),
-        "Location_MaxIntensity_Y": Definition("y of the brightest pixel", "px"),
+        "Location_CenterMassIntensity_X": Definition(
+            "column of the centre of mass by intensity; NULL for a black object", "px"
+        ),
+        "Location_CenterMassIntensity_Y": Definition(
+            "row of the centre of mass by intensity; NULL for a black object", "px"
+        ),
+        "Location_CenterMassIntensity_Z": Definition(
+            "plane of the centre of mass: 0 in two dimensions, NULL for a black object", "px"
+        ),
+        "Location_MaxIntensity_X": Definition("column of the brightest pixel", "px"),
+        "Location_MaxIntensity_Y": Definition("row of the brightest pixel", "px"),
         "Location_MaxIntensity_Z": Definition("plane of the brightest pixel: 0 in two dimensions", "px"),
     }
 
@@ -101,8 +112,9 @@ class Intensity(FeatureFamily):
                 brightest = objects.brightest(c)
                 result[f"Location_MaxIntensity_X_{channel}"] = (brightest % objects.width).astype(np.float64)
                 result[f"Location_MaxIntensity_Y_{channel}"] = (brightest // objects.width).astype(np.float64)
-            for column in ("CenterMassIntensity_Z", "MaxIntensity_Z"):
-                result[f"Location_{column}_{channel}"] = np.zeros(objects.n)
+            black = np.isnan(result[f"Location_CenterMassIntensity_X_{channel}"])
+            result[f"Location_CenterMassIntensity_Z_{channel}"] = np.where(black, np.nan, 0.0)
+            result[f"Location_MaxIntensity_Z_{channel}"] = np.zeros(objects.n)
         return result
 
     def measure_image(self, field: Field) -> dict[str, float]:

@@ -23,15 +23,16 @@ class Location(FeatureFamily):
     name: ClassVar[str] = "location"
     source: ClassVar[str] = "CellProfiler 4.2.8 IdentifyTertiaryObjects and object bookkeeping"
     definitions: ClassVar[Mapping[str, Definition]] = {
-        "Location_Center_X": Definition("x of the centroid in the image", "px"),
-        "Location_Center_Y": Definition("y of the centroid in the image", "px"),
+        "Location_Center_X": Definition("column of the centroid in the image", "px"),
+        "Location_Center_Y": Definition("row of the centroid in the image", "px"),
         "Number_Object_Number": Definition("number of the object in its field"),
         "Children_Cytoplasm_Count": Definition("number of cytoplasms that belong to the object", "count"),
         "Parent_Cells": Definition("number of the cell the cytoplasm belongs to"),
         "Parent_Nuclei": Definition("number of the nucleus the cytoplasm surrounds"),
     }
     image_definitions: ClassVar[Mapping[str, Definition]] = {
-        f"Count_{kind}": Definition(f"number of {kind.lower()} in the image", "count") for kind in COMPARTMENTS
+        f"Count_{kind}": Definition(f"number of objects in the image that have pixels in {kind}", "count")
+        for kind in COMPARTMENTS
     }
 
     def alias(self, name: str) -> str | None:

@@ -47,10 +47,11 @@ class Neighbors(FeatureFamily):
     source: ClassVar[str] = "CellProfiler 4.2.8 MeasureObjectNeighbors (adjacent, within a distance)"
     definitions: ClassVar[Mapping[str, Definition]] = {
         "Neighbors_NumberOfNeighbors": Definition(
-            "number of objects that share a pixel side with it, or lie within the distance", "count"
+            "number of objects that share a pixel side with it (Adjacent) or lie within the distance", "count"
         ),
         "Neighbors_PercentTouching": Definition(
-            "share of outline pixels that touch another object, or lie within the distance of one", "%"
+            "share of outline pixels within 1.5 pixels (Adjacent) of another object, or within the distance and a half",
+            "%",
         ),
         "Neighbors_FirstClosestObjectNumber": Definition("number of the object with the nearest centre", "1", _NONE),
         "Neighbors_FirstClosestDistance": Definition("distance to the nearest centre", "px", _NONE),

@@ -16,6 +16,8 @@ from phenoprint.features.family import Definition, FeatureFamily, register_famil
 
 __all__ = ["RadialDistribution"]
 
+_NO_PHASE = "of a moment that vanishes (a symmetric object of one intensity) the angle is rounding error in both"
+
 
 @register_family
 @dataclass(frozen=True)
@@ -42,12 +44,16 @@ class RadialDistribution(FeatureFamily):
             "share of the intensity in a ring over its share of the pixels; 0 for an empty ring"
         ),
         "RadialDistribution_RadialCV": Definition(
-            "coefficient of variation of the mean intensities of the eight wedges of a ring; 0 for an empty ring"
+            "coefficient of variation of the mean intensities of a ring's eight wedges; 0 for an empty or black ring"
         ),
         "RadialDistribution_ZernikeMagnitude": Definition(
-            "magnitude of a Zernike moment of the intensity in the enclosing circle, over the area", "intensity"
+            "magnitude of a Zernike moment of the intensity in the enclosing circle over the object's area", "intensity"
         ),
-        "RadialDistribution_ZernikePhase": Definition("direction of that moment", "rad"),
+        "RadialDistribution_ZernikePhase": Definition(
+            "angle of a Zernike moment of the intensity, from the imaginary axis as CellProfiler takes it",
+            "rad",
+            _NO_PHASE,
+        ),
     }
 
     bins: int = 4
@@ -87,9 +93,11 @@ class RadialDistribution(FeatureFamily):
 
 def _zernike(objects: Objects, c: int, channel: str) -> dict[str, npt.NDArray[np.float64]]:
     real, imaginary = zernike_moments(objects.power_sums[:, 1 + c])
-    area = np.where(objects.area > 0, objects.area, np.nan)
-    magnitude = np.hypot(real, imaginary) / area[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        magnitude = np.hypot(real, imaginary) / objects.area[:, None]
     phase = np.arctan2(real, imaginary)  # in this order, as CellProfiler has it
+    # A single pixel's circle has no extent, and so no moments.
+    magnitude[~(objects.circles[:, 2] > 0)] = phase[~(objects.circles[:, 2] > 0)] = np.nan
     result = {}
     for k, (n, m) in enumerate(ZERNIKE_INDEXES):
         result[f"RadialDistribution_ZernikeMagnitude_{channel}_{n}_{m}"] = np.ascontiguousarray(magnitude[:, k])

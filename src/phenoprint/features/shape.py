@@ -38,10 +38,12 @@ class AreaShape(FeatureFamily):
     definitions: ClassVar[Mapping[str, Definition]] = {
         "AreaShape_Area": Definition("number of pixels", "px^2"),
         "AreaShape_BoundingBoxArea": Definition("area of the upright bounding box", "px^2"),
-        "AreaShape_BoundingBoxMinimum": Definition("first row or column of the object", "px"),
-        "AreaShape_BoundingBoxMaximum": Definition("row or column after the last of the object", "px"),
-        "AreaShape_Center": Definition("centroid", "px"),
-        "AreaShape_CentralMoment": Definition("moment about the centroid, row power then column power"),
+        "AreaShape_BoundingBoxMinimum": Definition("first row (Y) or column (X) of the object", "px"),
+        "AreaShape_BoundingBoxMaximum": Definition("row (Y) or column (X) after the last of the object", "px"),
+        "AreaShape_Center": Definition("row (Y) or column (X) of the centroid", "px"),
+        "AreaShape_CentralMoment": Definition(
+            "sum of the powers of the distance to the centroid, power of rows then of columns", "px^(2 + powers)"
+        ),
         "AreaShape_Compactness": Definition("squared perimeter over 4 pi area; 1 for a disk"),
         "AreaShape_ConvexArea": Definition("pixels in the convex hull", "px^2"),
         "AreaShape_Eccentricity": Definition("eccentricity of the ellipse with the same second moments; 0 is round"),
@@ -50,23 +52,34 @@ class AreaShape(FeatureFamily):
         "AreaShape_Extent": Definition("area over bounding box area"),
         "AreaShape_FormFactor": Definition("4 pi area over squared perimeter; 1 for a disk", "1", _ROUND),
         "AreaShape_HuMoment": Definition("moment invariant to shift, scale and rotation (Hu 1962)"),
-        "AreaShape_InertiaTensor": Definition("second moments about the centroid", "px^2"),
+        "AreaShape_InertiaTensor": Definition(
+            "inertia of the pixels about the centroid over the area: spread of columns, -covariance, spread of rows",
+            "px^2",
+        ),
         "AreaShape_InertiaTensorEigenvalues": Definition("eigenvalues of the inertia tensor, larger first", "px^2"),
         "AreaShape_MajorAxisLength": Definition("long axis of the ellipse with the same second moments", "px"),
         "AreaShape_MaxFeretDiameter": Definition("largest caliper width", "px"),
-        "AreaShape_MaximumRadius": Definition("largest distance of a pixel to the nearest outside pixel", "px"),
-        "AreaShape_MeanRadius": Definition("mean distance of the pixels to the nearest outside pixel", "px"),
-        "AreaShape_MedianRadius": Definition("median distance of the pixels to the nearest outside pixel", "px"),
+        "AreaShape_MaximumRadius": Definition(
+            "largest distance of a pixel to the nearest outside (the image ends there, too)", "px"
+        ),
+        "AreaShape_MeanRadius": Definition("mean distance of the pixels to the nearest outside", "px"),
+        "AreaShape_MedianRadius": Definition("median distance of the pixels to the nearest outside", "px"),
         "AreaShape_MinFeretDiameter": Definition("smallest caliper width", "px"),
         "AreaShape_MinorAxisLength": Definition("short axis of the ellipse with the same second moments", "px"),
         "AreaShape_NormalizedMoment": Definition(
-            "central moment over a power of the area; undefined (NULL) for a total power under 2"
+            "central moment over the area to half the powers plus one; NULL where the powers sum to less than 2"
         ),
-        "AreaShape_Orientation": Definition("angle of the long axis to the vertical, -90 to 90", "degree"),
-        "AreaShape_Perimeter": Definition("length of the boundary", "px"),
+        "AreaShape_Orientation": Definition(
+            "angle of the long axis to the vertical, -90 to 90, positive towards larger columns", "degree"
+        ),
+        "AreaShape_Perimeter": Definition("length of the line through the centres of the border pixels", "px"),
         "AreaShape_Solidity": Definition("area over convex area"),
-        "AreaShape_SpatialMoment": Definition("moment about the box corner, row power then column power"),
-        "AreaShape_Zernike": Definition("magnitude of a Zernike moment of the shape in its enclosing circle"),
+        "AreaShape_SpatialMoment": Definition(
+            "sum of the powers of the distance to the box corner, power of rows then of columns", "px^(2 + powers)"
+        ),
+        "AreaShape_Zernike": Definition(
+            "magnitude of a Zernike moment of the shape over the area of its enclosing circle"
+        ),
     }
 
     advanced: bool = True

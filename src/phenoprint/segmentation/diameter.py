@@ -21,6 +21,13 @@ LEAST_PX = 5.0
 """Objects of a smaller diameter are noise, dust or hot pixels to the estimate."""
 
 
+ENOUGH_PX = 12.0
+"""A nucleus no smaller than this on pixels twice as large is measured there, if the field is large."""
+
+LARGE_FIELD = 1 << 19
+"""Pixels of a field from which on time is saved."""
+
+
 def estimate_nucleus_diameter(
     images: Iterable[Array],
     *,
@@ -31,7 +38,8 @@ def estimate_nucleus_diameter(
 
     Round objects above the threshold that do not touch the border give a first value (the median by area, so
     that a nucleus outweighs specks of debris); the fields are then segmented with it, which drops what is
-    much smaller, and the median of the segmented nuclei is the next value. A dozen fields spread over the
+    much smaller, and the median of the segmented nuclei is the next value (in a large field on pixels twice
+    as large). A dozen fields spread over the
     plate are enough. Nothing is random: the same images give the same number. Over the 2018 Data Science
     Bowl's images it lies within 20% of the median labelled nucleus for nine in ten fields.
 
@@ -70,12 +78,25 @@ def estimate_nucleus_diameter(
             "give nucleus_diameter_um or nucleus_diameter_px, or other fields"
         )
     diameter = _equivalent_diameter(areas, weights=areas)
+    # In a large field nuclei are many, and as well measured on larger pixels for a quarter of the time.
+    large = max(field.size for field in fields) >= LARGE_FIELD and diameter >= 2 * ENOUGH_PX
+    step = 2 if large else 1
+    fields = [_binned(field, step) for field in fields]
     for _ in range(refinements):
-        areas = np.concatenate([_segmented_areas(field, diameter) for field in fields])
+        areas = np.concatenate([_segmented_areas(field, diameter / step) for field in fields]) * step**2
         if areas.size == 0:
             break
         diameter = max(_equivalent_diameter(areas, weights=np.ones_like(areas)), minimum_diameter)
     return diameter
+
+
+def _binned(image: Array, step: int) -> Array:
+    """Means of blocks of `step` by `step` pixels; what is left over at the right and below is cut off."""
+    if step == 1:
+        return image
+    height, width = (size // step * step for size in image.shape)
+    total = sum(image[y:height:step, x:width:step] for y in range(step) for x in range(step))
+    return np.asarray(total * np.float32(1 / step**2), np.float32)
 
 
 def _equivalent_diameter(areas: Array, *, weights: Array) -> float:
@@ -87,7 +108,7 @@ def _equivalent_diameter(areas: Array, *, weights: Array) -> float:
 
 def _round_areas(image: Array, minimum_diameter: float) -> Array:
     """Areas of objects away from the border that nearly fill the circle inside them."""
-    from scipy.ndimage import label, maximum
+    from scipy.ndimage import label
 
     from phenoprint.segmentation.kernels import squared_distance
 
@@ -103,7 +124,9 @@ def _round_areas(image: Array, minimum_diameter: float) -> Array:
         return np.zeros(0)
     numbers = np.arange(1, count + 1)
     area = np.bincount(objects.ravel(), minlength=count + 1)[1:]
-    inner = maximum(squared_distance(mask), objects, numbers)
+    inner = np.zeros(count + 1, np.float32)
+    np.maximum.at(inner, objects[mask], squared_distance(mask)[mask])
+    inner = inner[1:]
     whole = ~np.isin(numbers, touching_border(objects))
     # An ellipse twice as long as wide has twice the area of its inscribed circle.
     compact = area < 2 * np.pi * inner

@@ -209,7 +209,10 @@ def _in_reading_order(labels: Array) -> Array:
     pixels = np.flatnonzero(labels)
     if pixels.size == 0:
         return labels
-    numbers, first = np.unique(labels.ravel()[pixels], return_index=True)
-    lookup = np.zeros(int(numbers[-1]) + 1, np.int32)
-    lookup[numbers[np.argsort(first, kind="stable")]] = np.arange(1, numbers.size + 1, dtype=np.int32)
+    owner = labels.ravel()[pixels]
+    first = np.full(int(owner.max()) + 1, pixels.size)
+    np.minimum.at(first, owner, np.arange(pixels.size))
+    present = np.flatnonzero(first < pixels.size)
+    lookup = np.zeros(first.size, np.int32)
+    lookup[present[np.argsort(first[present])]] = np.arange(1, present.size + 1, dtype=np.int32)
     return lookup[labels]
