@@ -83,7 +83,9 @@ def test_seed_and_wrong_use() -> None:
 
 @pytest.mark.parametrize("metric", ["pearson", "euclidean"])
 def test_the_order_of_rows_changes_nothing(metric: str) -> None:
-    data = wells(0.4).vstack(wells(0.4, replicates=5, seed=3).with_columns(Metadata_t=pl.lit("u") + pl.col("Metadata_t")))
+    data = wells(0.4).vstack(
+        wells(0.4, replicates=5, seed=3).with_columns(Metadata_t=pl.lit("u") + pl.col("Metadata_t"))
+    )
     found = replicate_reproducibility(data, ["Metadata_t"], metric=metric, null_size=200)
     for seed in range(3):
         again = replicate_reproducibility(

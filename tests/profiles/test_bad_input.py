@@ -331,8 +331,8 @@ KEYS = {  # groups a plate, a batch or a compound; None: keys do not matter
 }
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {  # case: functions (or beginnings of names), what they say
     "no controls": (
-        ("batch c", "batch s", "batch t", "cell_st", "correct_c", "distr", "position l", "position m", "position s"),
-        "Metadata_Batch=b1|at least|on each plate",
+        ("batch c", "batch s", "batch t", "cell_", "correct_c", "distr", "position l", "position m", "position s"),
+        "Metadata_Batch=b1|at least|on each plate|no reference cell of p1",
     ),
     "one control": (
         ("batch co", "batch sp", "batch t", "cell_st", "correct_c", "position l", "position m", "position s"),

@@ -79,7 +79,7 @@ def test_replicates_and_frequencies_are_the_same(monkeypatch: pytest.MonkeyPatch
     """However few features a pass may hold."""
     monkeypatch.setattr(streamed_selection, "_HELD_BYTES", held)
     row = pl.int_range(pl.len())
-    frames = [f.with_columns(pl.when(row != 3).then(pl.col("Metadata_compound"))) for f in plates()]
+    frames = [f.with_columns(pl.when(row != 13).then(pl.col("Metadata_compound"))) for f in plates()]
     effect = pl.col("Metadata_compound").str.slice(1).cast(pl.Float32) * 0.3
     frames = [
         f.with_columns(pl.col("Cells_F1", "Cells_F8") + effect, Cells_F5=(row % 7).cast(pl.Float32)) for f in frames

@@ -34,7 +34,7 @@ def announce_compilation(families: Iterable[str]) -> None:
         return
     absent = sorted(name for name in new if name in _KERNELS and not _is_compiled(folder, *_KERNELS[name]))
     if absent:
-        text = "compiling the measurement kernels of %s, up to half a minute; they are kept in %s"
+        text = "compiling the measurement kernels of %s, half a minute of an idle core; they are kept in %s"
         _log.info(text, ", ".join(absent), folder)
 
 

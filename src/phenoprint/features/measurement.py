@@ -58,9 +58,9 @@ def measure(
 
     Notes
     -----
-    The first call in a fresh installation compiles the kernels, which takes up to half a minute, and says so to the
-    logger ``phenoprint.features`` (level INFO); they are kept on disk. Call :func:`warm_up` once before starting worker
-    processes.
+    The first call in a fresh installation compiles the kernels, which takes half a minute of an idle core, and says so
+    to the logger ``phenoprint.features`` (level INFO); they are kept on disk. Call :func:`warm_up` once before starting
+    worker processes.
 
     Examples
     --------

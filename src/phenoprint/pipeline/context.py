@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,11 @@ def site_order(sites: pl.Series) -> list[str]:
 @lru_cache(maxsize=4)
 def _plate_images(root: Path, plate: str, stamp: int) -> pl.DataFrame:  # noqa: ARG001 - the stamp ages the cache
     return read_table(root, "image").filter(pl.col("Metadata_Plate") == plate).collect()
+
+
+@lru_cache(maxsize=1)
+def _imported_wells(root: Path, stamp: int) -> pl.DataFrame:  # noqa: ARG001 - the stamp ages the cache
+    return _with_treatment(read_table(root, "well").select(pl.col("^Metadata_.*$")).collect())
 
 
 @lru_cache(maxsize=2)
@@ -102,18 +108,25 @@ class Context:
 
     def wells(self, plate: str) -> pl.DataFrame:
         """Return the well table of a plate, every well with the id of its treatment."""
-        return _with_treatment(self.table("well").filter(pl.col("Metadata_Plate") == plate).collect())
+        return _with_treatment(read_table(self.path, "well", plate=plate).collect())
 
-    def profiles(self, table: str, *, plate: str | None = None, columns: str = "*") -> pl.DataFrame:
+    def profiles(
+        self,
+        table: str,
+        *,
+        plate: str | None = None,
+        columns: str = "*",
+        schema: Mapping[str, pl.DataType] | None = None,
+    ) -> pl.DataFrame:
         """Return well profiles, of all plates or one, all columns or those of a pattern.
 
-        Imported ones get the annotation of their wells that they do not carry themselves.
+        Imported ones get the annotation of their wells that they do not carry themselves. ``schema`` is that of the
+        whole table, where it is known: it spares reading it again for each of many plates.
         """
-        chosen = self.table(table).select(pl.col(columns))
-        frame = (chosen if plate is None else chosen.filter(pl.col("Metadata_Plate") == plate)).collect()
+        frame = read_table(self.path, table, plate=plate, schema=schema).select(pl.col(columns)).collect()
         if not self.is_imported:
             return frame
-        wells = _with_treatment(self.table("well").select(pl.col("^Metadata_.*$")).collect())
+        wells = _imported_wells(self.path, self.stamp)
         keys = ["Metadata_Plate", "Metadata_Well"]
         absent = [name for name in wells.columns if name not in frame.columns]
         joined = strict_join(frame, wells.select(*keys, *absent), on=keys, expect="m:1")

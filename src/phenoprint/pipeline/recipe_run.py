@@ -115,9 +115,8 @@ class RecipeRun:
         sizes = dict(about.group_by("Metadata_Plate").len().sort("Metadata_Plate").iter_rows())
         schema = context.table(table).collect_schema()
         features = tuple(feature_columns(schema.to_frame()))
-        return cls(
-            context, recipe, kept_as, Profiles(lambda plate: context.profiles(table, plate=plate), features, sizes)
-        )
+        given = Profiles(lambda plate: context.profiles(table, plate=plate, schema=schema), features, sizes)
+        return cls(context, recipe, kept_as, given)
 
     @property
     def plates(self) -> list[str]:

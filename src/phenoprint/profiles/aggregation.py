@@ -17,10 +17,11 @@ from phenoprint.profiles.frames import (
     matrix_dtype,
     metadata_columns,
     to_polars,
+    with_series,
 )
 from phenoprint.profiles.modz import modz
 from phenoprint.profiles.statistics import statistic_named
-from phenoprint.profiles.status import StatusRow, WithStatus, not_finite_rows, status_frame
+from phenoprint.profiles.status import StatusRow, WithStatus, concat_status, not_finite_rows, status_frame
 
 if TYPE_CHECKING:
     from phenoprint.profiles.frames import FloatArray, FrameLike
@@ -116,7 +117,7 @@ def aggregate_with_status(
     columns = feature_series(features, reduced)
     if statistic == "count":
         columns = [column.cast(pl.Int64) for column in columns]
-    result = result.with_columns(columns) if columns else result
+    result = with_series(result, columns) if columns else result
     rows = [row._replace(plate=None) for row in not_finite_rows(data, features)]
     if statistic != "count":
         rows += _all_null_rows(result, features, reduced)
@@ -205,10 +206,14 @@ def consensus_with_status(
     groups = Groups.of(data, by, null_keys=null_keys)
     if statistic == "modz":
         features = feature_columns(data)
-        profiles = modz(feature_matrix(data, features), groups, **options).astype(matrix_dtype(data, features))
-        reduced = _metadata_of(data, groups, by).with_columns(feature_series(features, profiles))
+        values = feature_matrix(data, features)
+        profiles = modz(values, groups, **options).astype(values.dtype)
+        reduced = with_series(_metadata_of(data, groups, by), feature_series(features, profiles))
+        rows = [row._replace(plate=None) for row in not_finite_rows(data, features, values)]
+        told = status_frame("consensus", rows)
     else:
-        reduced = aggregate(data, by, statistic, null_keys=null_keys)
+        reduced, told = aggregate_with_status(data, by, statistic, null_keys=null_keys)
+        told = told.filter(pl.col("status") != "all_null")
     if OBJECT_COUNT not in data.columns:
         reduced = reduced.drop(OBJECT_COUNT)
     replicates = pl.Series(REPLICATE_COUNT, groups.sizes, dtype=pl.Int64)
@@ -218,14 +223,15 @@ def consensus_with_status(
         if REPLICATE_COUNT in reduced.columns
         else reduced.insert_column(at, replicates)
     )
-    features = feature_columns(data)
-    rows = [row._replace(plate=None) for row in not_finite_rows(data, features)]
-    rows += [
+    features = feature_columns(reduced)
+    counts = zip(features, reduced[features].null_count().row(0), strict=True) if features else ()
+    rows = [
         StatusRow(None, name, "all_null", f"no value in any of {reduced.height} profiles", None)
-        for name in features
-        if reduced.height and reduced[name].null_count() == reduced.height
+        for name, n in counts
+        if n == reduced.height > 0
     ]
-    return WithStatus(reduced, status_frame("consensus", rows))
+    told = told.with_columns(step=pl.lit("consensus"))
+    return WithStatus(reduced, concat_status([told, status_frame("consensus", rows)]))
 
 
 def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.DataFrame:

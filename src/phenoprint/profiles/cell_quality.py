@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import SchemaError, UsageError
+from phenoprint.errors import DataError, SchemaError, UsageError
+from phenoprint.profiles.fitted import reference_rows
 from phenoprint.profiles.frames import Groups, feature_matrix, require_columns, to_polars
 from phenoprint.profiles.statistics import mad, median
 
@@ -127,8 +128,12 @@ def cell_quality(
 
     Raises
     ------
+    DataError
+        Where a group has cells but no reference cell with a value of a rule's feature.
     SchemaError
         Where a rule's feature or a flag is not a column.
+    UsageError
+        Where `reference` is not true or false for each cell.
 
     Examples
     --------
@@ -190,15 +195,18 @@ def _centers_and_spreads(
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
     """Median and MAD of each cell's group, one value a cell."""
     groups = Groups.of(data, by)
-    chosen = (
-        np.ones(data.height, dtype=bool)
-        if reference is None
-        else data.select(reference.alias("r")).get_column("r").fill_null(value=False).to_numpy()
-    )
+    chosen = reference_rows(data, reference)
     block = np.stack([values[name] for name in features]) if features else np.empty((0, data.height))
     center, spread = np.full_like(block, np.nan), np.full_like(block, np.nan)
-    for rows in groups.rows():
+    for key, rows in groups.items():
         of_reference = block[:, rows[chosen[rows]]]
+        blind = np.isnan(of_reference).all(axis=1) & ~np.isnan(block[:, rows]).all(axis=1)
+        if blind.any():  # no cell could be told from the median, and all would pass
+            raise DataError(
+                f"no reference cell of {', '.join(map(str, key)) or 'the table'} has a value of "
+                f"{features[int(blind.argmax())]}, while other cells do: check the reference expression and the plate "
+                "map, leave those cells out, or judge all by all with reference=None"
+            )
         center[:, rows] = median(of_reference)[:, None]
         spread[:, rows] = mad(of_reference)[:, None]
     return dict(zip(features, center, strict=True)), dict(zip(features, spread, strict=True))

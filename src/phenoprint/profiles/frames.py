@@ -221,7 +221,7 @@ def with_series(frame: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
     names = [column.name for column in columns]
     given = set(names)
     others = [name for name in frame.columns if name not in given]
-    if frame.width and frame.columns in (others, [*others, *names]):
+    if frame.columns in (others, [*others, *names]):
         return frame[others].hstack(columns) if others else pl.DataFrame(columns)
     return frame.with_columns(columns)
 

@@ -60,6 +60,7 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
         for name, n in zip(features, beyond, strict=True)
         if n
     ]
-    whole = [name for name in features if not data.schema[name].is_float()]
+    schema = data.schema  # made anew at each access: not in the loop
+    whole = [name for name in features if not schema[name].is_float()]
     limited = data.with_columns(pl.col(whole).cast(pl.Float64)).with_columns(pl.col(features).clip(-limit, limit))
     return WithStatus(limited, status_frame("limit", [*rows, *told]))

@@ -16,7 +16,16 @@ from phenoprint.profiles.recipe_steps import STEP_OPERATIONS
 if TYPE_CHECKING:
     from phenoprint.profiles.frames import FrameLike
 
-__all__ = ["RECIPES", "Recipe", "RecipeLike", "RecipeStep", "StepResult", "apply_recipe", "iterate_recipe", "recipe_named"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "RecipeLike",
+    "RecipeStep",
+    "StepResult",
+    "apply_recipe",
+    "iterate_recipe",
+    "recipe_named",
+]
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,9 @@ class Sphering(Normalizer):
         if fit.used is None or not fit.used.any():
             return fit
         whitening = fit_whitening(rows, self.kind, share=self.regularization, outside=self.outside, blocks=blocks)
-        return replace(fit, steps=(whitening,), held_out=held_out_variances(rows, blocks, whitening, self.regularization))
+        return replace(
+            fit, steps=(whitening,), held_out=held_out_variances(rows, blocks, whitening, self.regularization)
+        )
 
     def outputs(self, features: Sequence[str], fits: Sequence[Fit]) -> list[str]:
         """Keep the names for ZCA; ``PC1`` onwards for PCA."""

@@ -8,7 +8,8 @@ Every function reads an iterable of frames, a plate (or a few) at a time, and ho
     selected = map(chosen.apply, map(fitted.apply, read()))
     profiles = consensus_plates(selected, ["Metadata_compound"], counts=counts)
 
-where ``read()`` starts over at the first plate, such as ``pl.read_parquet(path) for path in paths``.
+where ``read()`` starts over at the first plate, such as ``pl.read_parquet(path) for path in paths``; `select_plates` is
+in `streamed_selection`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from phenoprint.errors import SchemaError
 from phenoprint.store._atomic import atomic_file
-from phenoprint.store.layout import PARTITION, table_files
+from phenoprint.store.layout import PARTITION, plate_of, table_files
 from phenoprint.store.schemas import PLATE, empty, get_table, table_names
 
 __all__ = ["read_table", "write_parquet"]
@@ -113,8 +113,10 @@ def write_parquet(
     return path.stat().st_size
 
 
-def read_table(folder: Path, table: str) -> pl.LazyFrame:
-    """Scan one table of a screen, over all its plates, read only as far as the query asks.
+def read_table(
+    folder: Path, table: str, *, plate: str | None = None, schema: Mapping[str, pl.DataType] | None = None
+) -> pl.LazyFrame:
+    """Scan one table of a screen, over all its plates or of one, read only as far as the query asks.
 
     Plates may differ in their features: a column that a plate lacks is NULL there. Row order is not promised.
 
@@ -124,6 +126,11 @@ def read_table(folder: Path, table: str) -> pl.LazyFrame:
         The screen folder.
     table
         Table name. A declared table without any file yet is empty.
+    plate
+        The plate whose files are read; None: of all.
+    schema
+        Columns of the table over all plates, where they are known from an earlier scan; spares reading the footers of
+        all files again.
 
     Returns
     -------
@@ -140,16 +147,20 @@ def read_table(folder: Path, table: str) -> pl.LazyFrame:
     files = table_files(folder, table)
     if not files:
         return empty(table).lazy()
-    schema = union_schema(files)
+    known = dict(schema) if schema is not None else union_schema(files)
     partitioned = any(plate_folder(file) for file in files)
+    if plate is not None and partitioned:
+        files = [file for file in files if plate_of(file.relative_to(folder)) == plate]
+        if not files:
+            return pl.DataFrame(schema=known).select(ordered_names(table, known)).lazy()
     return pl.scan_parquet(
         files,
-        schema=schema,
+        schema=known,
         missing_columns="insert",
         hive_partitioning=partitioned,
         hive_schema={PLATE: pl.String} if partitioned else None,
         glob=False,
-    ).select(ordered_names(table, schema))
+    ).select(ordered_names(table, known))
 
 
 def union_schema(files: Sequence[Path]) -> dict[str, pl.DataType]:
