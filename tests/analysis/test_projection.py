@@ -85,6 +85,16 @@ def test_wrong_use() -> None:
     assert project(wells().clear()).height == 0
 
 
+def test_more_profiles_than_can_be_linked_join_the_nearest_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = wells(groups=4)
+    all_linked = cluster_profiles(data)
+    monkeypatch.setattr("phenoprint.analysis.clustering._MOST_LINKED", data.height // 2)
+    sampled = cluster_profiles(data)
+    pairs = pl.DataFrame({"whole": all_linked["cluster"], "sampled": sampled["cluster"]}).unique()
+    assert pairs.height == 4  # the same groups, whatever their numbers
+    assert cluster_profiles(data).equals(sampled)
+
+
 @pytest.mark.parametrize("method", ["agglomerative", "hdbscan"])
 def test_clusters_are_the_groups(method: str) -> None:
     data = wells(groups=4)

@@ -117,6 +117,28 @@ def test_drop_invariant_by_hand() -> None:
     assert words["empty"][0] == "invariant"
 
 
+def test_a_plate_with_too_few_controls_has_no_say_in_what_is_invariant() -> None:
+    data = wells()
+    few = data.with_columns(
+        Metadata_pert_type=pl.when((pl.col("Metadata_Plate") == "p0") & (pl.int_range(pl.len()) > 12))
+        .then(pl.lit("trt"))
+        .otherwise("Metadata_pert_type")
+    )
+    n_controls = few.filter(Metadata_Plate="p0", Metadata_pert_type="negcon").height
+    few = few.filter(
+        (pl.col("Metadata_Plate") != "p0")
+        | (pl.col("Metadata_pert_type") != "negcon")
+        | (pl.int_range(pl.len()).over("Metadata_Plate", "Metadata_pert_type") < 2)
+    )
+    assert n_controls > 2
+    assert few.filter(Metadata_Plate="p0", Metadata_pert_type="negcon").height == 2
+    assert len(feature_columns(drop_invariant(few).frame)) == 12
+    nobody = few.with_columns(Metadata_pert_type=pl.lit("trt"))
+    frame, status = drop_invariant(nobody)
+    assert feature_columns(frame) == []
+    assert status["reason"].unique().to_list() == ["no plate has 3 reference values"]
+
+
 @pytest.mark.real
 def test_classic_recipe_is_the_published_chain(real_data: Path) -> None:
     """Level 4a to the printed digits and the features of level 4b, from the published level 3."""

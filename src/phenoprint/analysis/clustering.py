@@ -22,6 +22,8 @@ __all__ = ["CLUSTERINGS", "cluster_profiles"]
 CLUSTERINGS = ("agglomerative", "hdbscan")
 """Methods that `cluster_profiles` knows by name."""
 
+_MOST_LINKED = 5_000  # their pairs fill 100 MB
+
 
 def cluster_profiles(
     frame: FrameLike,
@@ -43,7 +45,8 @@ def cluster_profiles(
         ``"agglomerative"`` (Ward's linkage; every profile gets a cluster) or ``"hdbscan"`` (density; profiles
         in no dense region get NULL).
     n_clusters
-        For agglomerative; None: the number from 2 to 20 with the best silhouette.
+        For agglomerative; None: the number from 2 to 20 with the best silhouette. Ward's linkage compares all pairs:
+        of more than 5,000 profiles a sample is linked, and the others join the cluster with the nearest mean.
     min_size
         For hdbscan: the smallest cluster.
     n_components
@@ -51,7 +54,8 @@ def cluster_profiles(
     keep
         Metadata columns of the result; None: plate and well where both are there, else all.
     seed
-        Of the sample of profiles that the silhouette is taken over where there are more than 2,000.
+        Of the samples: of profiles that are linked, and that the silhouette is taken over where there are more than
+        2,000.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def cluster_profiles(
     elif method == "hdbscan":
         labels = _hdbscan(points, min_size)
     else:
-        labels = _ward(points, n_clusters, seed)
+        labels = _ward_of_many(points, n_clusters, seed)
     full = np.full(data.height, -1, dtype=np.intp)
     full[rows] = _by_size(labels)
     column = pl.Series("cluster", full, dtype=pl.Int32)
@@ -95,6 +99,21 @@ def _components(values: NDArray[np.float64], n_components: int) -> NDArray[np.fl
     left, singular, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
     points: NDArray[np.float64] = (left * singular)[:, :n_components]
     return points
+
+
+def _ward_of_many(points: NDArray[np.float64], n_clusters: int | None, seed: int) -> NDArray[np.intp]:
+    """Link a sample where there are too many pairs to hold; the rest goes to the nearest mean of a cluster."""
+    if len(points) <= _MOST_LINKED:
+        return _ward(points, n_clusters, seed)
+    linked = np.sort(np.random.default_rng(seed).choice(len(points), _MOST_LINKED, replace=False))
+    found = _ward(points[linked], n_clusters, seed)
+    names = np.unique(found)
+    means = np.stack([points[linked[found == name]].mean(axis=0) for name in names])
+    # |p - m|^2 up to |p|^2, which is the same for all means
+    nearest = np.argmin((means**2).sum(axis=1) - 2 * points @ means.T, axis=1)
+    labels: NDArray[np.intp] = names[nearest]
+    labels[linked] = found
+    return labels
 
 
 def _ward(points: NDArray[np.float64], n_clusters: int | None, seed: int) -> NDArray[np.intp]:

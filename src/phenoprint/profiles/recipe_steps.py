@@ -12,18 +12,20 @@ import polars as pl
 
 from phenoprint.errors import SchemaError
 from phenoprint.profiles.aggregation import consensus
-from phenoprint.profiles.batch import correct_batch
+from phenoprint.profiles.batch import correct_batch_with_status
 from phenoprint.profiles.fitted import reference_rows
 from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix
 from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.normalization import normalize_with_status
-from phenoprint.profiles.position import Corrected, correct_count, correct_position
+from phenoprint.profiles.position import correct_count, correct_position
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS, select_features_with_status
 from phenoprint.profiles.selection_rules import SelectionOptions
-from phenoprint.profiles.statistics import MAD_SCALE, mad, median
+from phenoprint.profiles.statistics import MAD_SCALE, count, mad, median
 from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
 
 __all__ = ["STEP_OPERATIONS", "StepOperation", "drop_invariant", "reference_of"]
+
+_FEWEST = 3  # values that a spread can be told from
 
 
 @dataclass(frozen=True)
@@ -90,35 +92,18 @@ def _correct_batch(
     if batch in data.columns and data.get_column(batch).n_unique() < 2:
         row = StatusRow(None, "", "skipped", f"all profiles are of one {batch}: there is nothing to correct", None)
         return WithStatus(data, status_frame("correct_batch", [row]))
-    corrected = correct_batch(data, method, batch, reference=reference_of(data, reference), **parameters)
-    rows = [StatusRow(None, name, "ok", f"corrected by {method}", None) for name in feature_columns(corrected)]
-    return WithStatus(corrected, status_frame("correct_batch", rows))
+    done = correct_batch_with_status(data, method, batch, reference=reference_of(data, reference), **parameters)
+    return WithStatus(done.frame, done.status)
 
 
 def _correct_position(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> WithStatus:
-    return _told(correct_position(data, reference=reference_of(data, reference), **parameters), "position")
+    done = correct_position(data, reference=reference_of(data, reference), **parameters)
+    return WithStatus(done.frame, done.status)
 
 
 def _correct_count(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> WithStatus:
-    return _told(correct_count(data, reference=reference_of(data, reference), **parameters), "cell count")
-
-
-def _told(corrected: Corrected, what: str) -> WithStatus:
-    """Tell each feature's effect size before and after as its status."""
-    effects = corrected.effects
-    status = effects.select(
-        Metadata_Plate=pl.lit(None, dtype=pl.String),
-        feature=pl.col("feature"),
-        step=pl.lit("correct"),
-        status=pl.lit("ok"),
-        reason=pl.format(
-            f"{what} explained {{}} of the variance, {{}} after",
-            pl.col("effect_before").round(3).cast(pl.String).fill_null("an unknown share"),
-            pl.col("effect_after").round(3).cast(pl.String).fill_null("an unknown share"),
-        ),
-        value=pl.col("effect_before"),
-    )
-    return WithStatus(corrected.frame, status)
+    done = correct_count(data, reference=reference_of(data, reference), **parameters)
+    return WithStatus(done.frame, done.status)
 
 
 def _consensus(
@@ -131,6 +116,9 @@ def drop_invariant(
     data: pl.DataFrame, *, ratio: float = 1e-3, by: Sequence[str] = ("Metadata_Plate",), reference: str = "negcon"
 ) -> WithStatus:
     """Leave out features that hardly vary among the reference wells of some plate.
+
+    A plate with fewer than three values of a feature among its reference wells says nothing of it; a feature of which
+    no plate has as many goes.
 
     Parameters
     ----------
@@ -158,14 +146,17 @@ def drop_invariant(
         if block.shape[1]:
             spread, level = mad(block) / MAD_SCALE, np.abs(median(block))
             share = np.where(spread > 0, spread / np.maximum(level, 1e-300), 0.0)
-            least = np.fmin(least, np.where(np.isnan(level), 0.0, share))
-    gone = least <= ratio
+            votes = count(block) >= _FEWEST
+            least = np.where(votes, np.fmin(least, share), least)
+    gone = (least <= ratio) | np.isinf(least)
     rows_ = [
         StatusRow(
             None,
             name,
             "invariant" if out else "ok",
-            f"smallest MAD on a plate is {value:.3g} of the median" + (f", not above {ratio:g}" if out else ""),
+            f"smallest MAD on a plate is {value:.3g} of the median" + (f", not above {ratio:g}" if out else "")
+            if np.isfinite(value)
+            else f"no plate has {_FEWEST} reference values",
             float(value) if np.isfinite(value) else None,
         )
         for name, out, value in zip(features, gone.tolist(), least.tolist(), strict=True)

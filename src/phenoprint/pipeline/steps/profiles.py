@@ -22,8 +22,9 @@ __all__ = ["ApplyRecipe", "Consensus"]
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 _EVERY_STEP = "*"
-# A spread that was pooled over plates, or a value that was limited, is a note on a feature, not its loss.
-_IS_LOST = ~pl.col("status").is_in(["ok", "pooled", "limited", "skipped"]) & ~pl.col("step").str.ends_with("_check")
+# Notes on a feature that stays, not its loss.
+_NOTES = ("ok", "pooled", "limited", "skipped", "worse", "not_converged", "nan_input", "infinite_input")
+_IS_LOST = ~pl.col("status").is_in(_NOTES) & ~pl.col("step").str.ends_with("_check")
 
 
 class ApplyRecipe(Step):
