@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline import load_config, parse_config
+from phenoprint.pipeline.recipe import recipe_of
 
 MINIMAL = '[screen]\nname = "pilot"\n[images]\nroot = "plates"\n'
 
@@ -61,3 +63,11 @@ def test_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
 def test_sections_are_plain_data() -> None:
     section = parse_config(MINIMAL).section("cell_quality")
     assert section == {"exclude_flagged_cells": True, "exclude_border_cells": True, "rules": None}
+
+
+def test_configurations_of_the_readme_can_be_used(project_root: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (project_root / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(blocks) >= 2
+    for block in blocks:
+        config = parse_config('[screen]\nname = "r"\n' + block, source="README.md")
+        assert recipe_of(config.profiles).steps
