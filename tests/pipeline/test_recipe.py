@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -120,8 +122,28 @@ def test_steps_of_ones_own(own_screen: Path) -> None:
     assert selected["n_out"].unique().to_list() == [len(kept)]
     told = screen.sql("SELECT DISTINCT step FROM feature_status")["step"].to_list()
     assert {"correct_position", "normalize", "select"} <= set(told)
+    recipe = recipe_of(parse_config(config.read_text()).profiles)
+    expected = apply_recipe(screen.table("profile_well").collect(), recipe)[-1].frame
+    keys = ["Metadata_Plate", "Metadata_Well"]
+    found = screen.table("profile_selected").collect()
+    assert_frame_equal(found.sort(keys), expected.sort(keys), check_column_order=False)
     again = run_screen(own_screen, workers=1)
     assert sum(count.done for count in again.summary.steps.values()) == 0
+
+
+def test_what_was_fitted_is_kept_and_gives_the_same_again(tiny_run: RunResult) -> None:
+    screen = tiny_run.screen
+    with np.load(screen.path / "models" / "01_normalize.npz", allow_pickle=False) as model:
+        facts = json.loads(str(model["facts"]))
+        center, scale = model["0/center"], model["0/scale"]
+    assert facts["step"]["operation"] == "normalize"
+    wells = screen.table("profile_well").sort("Metadata_Well").collect().select(facts["features"]).to_numpy()
+    normalized = screen.table("profile_normalized").sort("Metadata_Well").collect().select(facts["features"]).to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        again = (wells - center) / scale
+    known = ~np.isnan(normalized)
+    assert known.mean() > 0.5
+    np.testing.assert_allclose(again[known], normalized[known], rtol=1e-4, atol=1e-4)
 
 
 def test_steps_that_are_no_more_leave_no_rows(own_screen: Path) -> None:

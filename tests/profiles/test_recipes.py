@@ -108,7 +108,7 @@ def test_drop_invariant_by_hand() -> None:
             "empty": [None] * 10,
         }
     )
-    frame, status = drop_invariant(data, reference="all")
+    frame, status, _ = drop_invariant(data, reference="all")
     assert feature_columns(frame) == ["fine"]
     words = {row["feature"]: (row["status"], row["value"]) for row in status.to_dicts()}
     assert words["fine"] == ("ok", pytest.approx(1 / 3))
@@ -134,7 +134,7 @@ def test_a_plate_with_too_few_controls_has_no_say_in_what_is_invariant() -> None
     assert few.filter(Metadata_Plate="p0", Metadata_pert_type="negcon").height == 2
     assert len(feature_columns(drop_invariant(few).frame)) == 12
     nobody = few.with_columns(Metadata_pert_type=pl.lit("trt"))
-    frame, status = drop_invariant(nobody)
+    frame, status, _ = drop_invariant(nobody)
     assert feature_columns(frame) == []
     assert status["reason"].unique().to_list() == ["no plate has 3 reference values"]
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError
 from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
+from phenoprint.profiles.recipe_steps import Done
 from phenoprint.store import encode_name, write_bytes
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
-    from phenoprint.profiles import FittedNormalization, Recipe, RecipeStep
+    from phenoprint.profiles import PlateStep, Recipe, RecipeStep
 
 __all__ = ["Made", "Profiles", "RecipeRun"]
 
@@ -125,33 +126,45 @@ class RecipeRun:
 
     def apply(self, step: RecipeStep, number: int, profiles: Profiles) -> Made:
         """Apply a step and write what it made, a file a plate."""
-        from phenoprint.profiles import apply_recipe, feature_columns, fit_step
+        from phenoprint.profiles import feature_columns, fit_step
 
         fitted = fit_step(step, profiles.plates)
         statuses: list[pl.DataFrame] = []
         files: dict[str, Path] = {}
-        models: list[Path] = []
         sizes: dict[str, int] = {}
         features: dict[str, None] = {}
-        if fitted is None:  # all plates have to be looked at together
-            (whole,) = apply_recipe(profiles.of(self.plates), [step.to_dict()])
-            statuses.append(whole.status)
-            frames = (
-                (str(plate), rows) for (plate,), rows in whole.frame.group_by("Metadata_Plate", maintain_order=True)
-            )
-        else:
+        arrays: dict[str, Any] = {}
+        for plate, done in self._applied(step, profiles, fitted):
+            statuses.append(done.status)
+            arrays |= done.arrays
+            files[plate] = self._keep(step.name, number, plate, done.frame)
+            sizes[plate] = done.frame.height
+            features |= dict.fromkeys(feature_columns(done.frame))
+        facts: dict[str, Any] = {"step": step.to_dict()}
+        if fitted is not None:
             statuses.append(fitted.status)
-            models += self._keep_fit(step, number, fitted.fitted)
-            applied = ((plate, fitted.apply(profiles.read(plate))) for plate in profiles.n_wells)
-            frames = ((plate, _told(made.frame, made.status, statuses)) for plate, made in applied)
-        for plate, frame in frames:
-            files[plate] = self._keep(step.name, number, plate, frame)
-            sizes[plate] = frame.height
-            features |= dict.fromkeys(feature_columns(frame))
+            if fitted.fitted is not None:
+                facts |= fitted.fitted.to_dict() | {"features": list(fitted.fitted.features)}
+                arrays |= fitted.fitted.arrays()
+        models = self._keep_model(step, number, facts, arrays)
         named = pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
         status = pl.concat(statuses).with_columns(step=named)
         read = lambda plate: pl.read_parquet(files[plate], hive_partitioning=False).drop(_STEP, _NUMBER)  # noqa: E731
-        return Made(step.name, number, Profiles(read, tuple(features), sizes), status, (*files.values(), *models))
+        profiles = Profiles(read, tuple(features), sizes)
+        return Made(step.name, number, profiles, status, (*files.values(), *models))
+
+    def _applied(self, step: RecipeStep, profiles: Profiles, fitted: PlateStep | None) -> Iterator[tuple[str, Done]]:
+        """Give what a step makes of each plate."""
+        from phenoprint.profiles import apply_recipe
+
+        if fitted is not None:
+            yield from ((plate, fitted.apply(profiles.read(plate))) for plate in profiles.n_wells)
+            return
+        (whole,) = apply_recipe(profiles.of(self.plates), [step.to_dict()])  # all plates have to be looked at together
+        status, arrays = whole.status, whole.arrays
+        for (plate,), rows in whole.frame.group_by("Metadata_Plate", maintain_order=True):
+            yield str(plate), Done(rows, status, arrays)
+            status, arrays = status.clear(), {}
 
     def _keep(self, name: str, number: int, plate: str, frame: pl.DataFrame) -> Path:
         step, place = pl.lit(name).alias(_STEP), pl.lit(number, pl.Int32).alias(_NUMBER)
@@ -159,13 +172,14 @@ class RecipeRun:
         (path,) = self.context.screen.write("profile_step", rows, plate, part=f"{number:02d}_{encode_name(name)}")
         return path
 
-    def _keep_fit(self, step: RecipeStep, number: int, fitted: FittedNormalization | None) -> list[Path]:
-        """Keep what a normalization learned, so that it can be looked at and further plates put on its scale."""
-        if fitted is None:
+    def _keep_model(
+        self, step: RecipeStep, number: int, facts: Mapping[str, Any], arrays: Mapping[str, Any]
+    ) -> list[Path]:
+        """Keep what a step fitted, so that it can be looked at and further plates put on its scale."""
+        if not arrays:
             return []
         stream = io.BytesIO()
-        facts = json.dumps(fitted.to_dict() | {"features": list(fitted.features)}, default=str)
-        np.savez_compressed(stream, allow_pickle=False, facts=np.array(facts), **fitted.arrays())
+        np.savez_compressed(stream, allow_pickle=False, facts=np.array(json.dumps(facts, default=str)), **arrays)
         path = self.context.path / "models" / f"{number:02d}_{encode_name(step.name)}.npz"
         write_bytes(path, stream.getvalue())
         return [path]
@@ -197,8 +211,3 @@ class RecipeRun:
             return scored([], level3=frame)
         number = pl.lit(made.number, pl.Int32)
         return scored([StepResult(made.name, frame, made.status)]).with_columns(number=number)
-
-
-def _told(frame: pl.DataFrame, status: pl.DataFrame, statuses: list[pl.DataFrame]) -> pl.DataFrame:
-    statuses.append(status)
-    return frame

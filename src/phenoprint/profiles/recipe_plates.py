@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from phenoprint.errors import UsageError
+from phenoprint.profiles.fitted import fit_normalization
 from phenoprint.profiles.frames import feature_columns
 from phenoprint.profiles.limits import limit_values_with_status
-from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, reference_of
+from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, Done, reference_of
 from phenoprint.profiles.registry import normalizer
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS
-from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, WithStatus, not_finite_rows, status_frame
+from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, not_finite_rows, status_frame
 from phenoprint.profiles.streamed_selection import select_plates
 from phenoprint.profiles.streaming import fit_plates
 
@@ -36,14 +37,14 @@ class PlateStep:
     Attributes
     ----------
     apply
-        From a plate's profiles to those after the step, and what is to be told of that plate alone.
+        From a plate's profiles to those after the step, with what is to be told of that plate alone.
     status
         Rows of ``feature_status`` over all plates.
     fitted
         What a normalization learned; None for other steps.
     """
 
-    apply: Callable[[pl.DataFrame], WithStatus]
+    apply: Callable[[pl.DataFrame], Done]
     status: pl.DataFrame
     fitted: FittedNormalization | None = None
 
@@ -61,8 +62,9 @@ def fit_step(step: RecipeStep, plates: Plates) -> PlateStep | None:
     Returns
     -------
     PlateStep or None
-        None for a step that needs all plates together: sphering and TVN, batch and position corrections over several
-        plates, selection in another order than `select_plates` allows.
+        None for a step that needs all plates together: batch and position corrections over several plates, selection
+        in another order than `select_plates` allows. Sphering, TVN and normalizations over several plates are fitted on
+        all plates at once, and applied to each.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def fit_step(step: RecipeStep, plates: Plates) -> PlateStep | None:
         return _select(plates, **step.parameters)
     if step.operation == "limit":
         limit = float(step.parameters.get("limit", 20.0))
-        return PlateStep(lambda plate: _of_plate(limit_values_with_status(plate, limit), plate), _nothing())
+        return PlateStep(lambda plate: _of_plate(Done(*limit_values_with_status(plate, limit)), plate), _nothing())
     if step.operation in ("correct_position", "correct_count") and _within_plates(step):
         run = STEP_OPERATIONS[step.operation].run
         return PlateStep(lambda plate: _of_plate(run(plate, **step.parameters), plate), _nothing())
@@ -107,19 +109,22 @@ def _normalize(
     reference: str = "negcon",
     min_cells: int = 0,
     **parameters: Any,
-) -> PlateStep | None:
+) -> PlateStep:
     how = normalizer(method, **parameters)
     keys = list(by)
-    if how.is_joint or _PLATE not in keys:
-        return None
     first = next(iter(plates()), None)
     if first is None:
         raise UsageError("expected at least one plate; found none")
-    fitted = fit_plates(plates(), how, keys, reference=reference_of(first, reference, min_cells))
+    expression = reference_of(first, reference, min_cells)
+    if how.is_joint or _PLATE not in keys:
+        whole = pl.concat(list(plates()), how="diagonal_relaxed")
+        fitted = fit_normalization(whole, how, keys, reference=expression)
+    else:
+        fitted = fit_plates(plates(), how, keys, reference=expression)
 
-    def apply(plate: pl.DataFrame) -> WithStatus:
+    def apply(plate: pl.DataFrame) -> Done:
         told = not_finite_rows(plate, feature_columns(plate))
-        return _of_plate(WithStatus(fitted.apply(plate), status_frame("normalize", told)), plate)
+        return _of_plate(Done(fitted.apply(plate), status_frame("normalize", told)), plate)
 
     return PlateStep(apply, fitted.status, fitted)
 
@@ -129,13 +134,13 @@ def _select(plates: Plates, *, operations: Iterable[str] = DEFAULT_OPERATIONS, *
     if "correlation_threshold" in names[:-1]:
         return None
     chosen = select_plates(plates, names, **options)
-    return PlateStep(lambda plate: WithStatus(chosen.apply(plate), _nothing()), chosen.status)
+    return PlateStep(lambda plate: Done(chosen.apply(plate), _nothing()), chosen.status)
 
 
-def _of_plate(made: WithStatus, plate: pl.DataFrame) -> WithStatus:
+def _of_plate(made: Done, plate: pl.DataFrame) -> Done:
     """Say of which plate a status is."""
     name = plate.get_column(_PLATE)[0] if plate.height else None
-    return WithStatus(made.frame, made.status.with_columns(pl.lit(name, pl.String).alias(_PLATE)))
+    return Done(made.frame, made.status.with_columns(pl.lit(name, pl.String).alias(_PLATE)), made.arrays)
 
 
 def _nothing() -> pl.DataFrame:

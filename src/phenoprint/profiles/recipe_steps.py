@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -21,11 +21,29 @@ from phenoprint.profiles.position import correct_count, correct_position
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS, select_features_with_status
 from phenoprint.profiles.selection_rules import SelectionOptions
 from phenoprint.profiles.statistics import MAD_SCALE, count, mad, median
-from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
+from phenoprint.profiles.status import StatusRow, status_frame
 
-__all__ = ["STEP_OPERATIONS", "StepOperation", "drop_invariant", "reference_of"]
+__all__ = ["STEP_OPERATIONS", "Done", "StepOperation", "drop_invariant", "reference_of"]
 
 _FEWEST = 3  # values that a spread can be told from
+
+
+class Done(NamedTuple):
+    """What a step made.
+
+    Attributes
+    ----------
+    frame
+        Profiles after it.
+    status
+        Rows of ``feature_status``.
+    arrays
+        What was fitted, by name; empty where nothing was, or a fit of its own holds it (normalizations).
+    """
+
+    frame: pl.DataFrame
+    status: pl.DataFrame
+    arrays: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -35,12 +53,12 @@ class StepOperation:
     Attributes
     ----------
     run
-        From a frame and parameters to a frame and rows of ``feature_status``.
+        From a frame and parameters to what the step made.
     parameters
         Names that `run` takes; None: those of the method it names, checked there.
     """
 
-    run: Callable[..., WithStatus]
+    run: Callable[..., Done]
     parameters: frozenset[str] | None
 
 
@@ -69,16 +87,17 @@ def _normalize(
     reference: str = "negcon",
     min_cells: int = 0,
     **parameters: Any,
-) -> WithStatus:
-    return normalize_with_status(data, method, by, reference=reference_of(data, reference, min_cells), **parameters)
+) -> Done:
+    made = normalize_with_status(data, method, by, reference=reference_of(data, reference, min_cells), **parameters)
+    return Done(*made)
 
 
-def _select(data: pl.DataFrame, *, operations: Sequence[str] = DEFAULT_OPERATIONS, **options: Any) -> WithStatus:
-    return select_features_with_status(data, operations, **options)
+def _select(data: pl.DataFrame, *, operations: Sequence[str] = DEFAULT_OPERATIONS, **options: Any) -> Done:
+    return Done(*select_features_with_status(data, operations, **options))
 
 
-def _limit(data: pl.DataFrame, *, limit: float = 20.0) -> WithStatus:
-    return limit_values_with_status(data, limit)
+def _limit(data: pl.DataFrame, *, limit: float = 20.0) -> Done:
+    return Done(*limit_values_with_status(data, limit))
 
 
 def _correct_batch(
@@ -88,33 +107,33 @@ def _correct_batch(
     batch: str = "Metadata_Batch",
     reference: str = "all",
     **parameters: Any,
-) -> WithStatus:
+) -> Done:
     if batch in data.columns and data.get_column(batch).n_unique() < 2:
         row = StatusRow(None, "", "skipped", f"all profiles are of one {batch}: there is nothing to correct", None)
-        return WithStatus(data, status_frame("correct_batch", [row]))
+        return Done(data, status_frame("correct_batch", [row]))
     done = correct_batch_with_status(data, method, batch, reference=reference_of(data, reference), **parameters)
-    return WithStatus(done.frame, done.status)
+    return Done(done.frame, done.status, done.arrays)
 
 
-def _correct_position(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> WithStatus:
+def _correct_position(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> Done:
     done = correct_position(data, reference=reference_of(data, reference), **parameters)
-    return WithStatus(done.frame, done.status)
+    return Done(done.frame, done.status, done.arrays)
 
 
-def _correct_count(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> WithStatus:
+def _correct_count(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> Done:
     done = correct_count(data, reference=reference_of(data, reference), **parameters)
-    return WithStatus(done.frame, done.status)
+    return Done(done.frame, done.status, done.arrays)
 
 
 def _consensus(
     data: pl.DataFrame, *, by: Sequence[str] = ("Metadata_perturbation",), statistic: str = "median", **options: Any
-) -> WithStatus:
-    return WithStatus(consensus(data.drop_nulls(list(by)), by, statistic, **options), status_frame("consensus", []))
+) -> Done:
+    return Done(consensus(data.drop_nulls(list(by)), by, statistic, **options), status_frame("consensus", []))
 
 
 def drop_invariant(
     data: pl.DataFrame, *, ratio: float = 1e-3, by: Sequence[str] = ("Metadata_Plate",), reference: str = "negcon"
-) -> WithStatus:
+) -> Done:
     """Leave out features that hardly vary among the reference wells of some plate.
 
     A plate with fewer than three values of a feature among its reference wells says nothing of it; a feature of which
@@ -134,8 +153,8 @@ def drop_invariant(
 
     Returns
     -------
-    WithStatus
-        One row a feature: ``ok`` or ``invariant``, with the smallest ratio found as value.
+    Done
+        With one row of status a feature: ``ok`` or ``invariant``, with the smallest ratio found as value.
     """
     features = feature_columns(data)
     values = feature_matrix(data, features)
@@ -162,7 +181,7 @@ def drop_invariant(
         for name, out, value in zip(features, gone.tolist(), least.tolist(), strict=True)
     ]
     dropped = [name for name, out in zip(features, gone.tolist(), strict=True) if out]
-    return WithStatus(data.drop(dropped), status_frame("drop_invariant", rows_))
+    return Done(data.drop(dropped), status_frame("drop_invariant", rows_))
 
 
 def _names(*names: str) -> frozenset[str]:

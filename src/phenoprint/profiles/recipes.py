@@ -138,11 +138,14 @@ class StepResult(NamedTuple):
     status
         Rows of ``feature_status`` whose ``step`` is that name; a step that had nothing to do says so in a row of status
         ``skipped`` with an empty feature.
+    arrays
+        What a correction fitted, by name; see `Corrected`.
     """
 
     name: str
     frame: pl.DataFrame
     status: pl.DataFrame
+    arrays: Mapping[str, Any] = MappingProxyType({})
 
 
 RecipeLike: TypeAlias = "str | Recipe | Sequence[Mapping[str, Any]]"
@@ -322,4 +325,4 @@ def iterate_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> Itera
         renamed = made.status.with_columns(
             step=pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
         )
-        yield StepResult(step.name, data, renamed)
+        yield StepResult(step.name, data, renamed, made.arrays)
