@@ -47,6 +47,22 @@ def test_there_and_back(app, table, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["files"]) == 2
 
 
+def test_status_of_imported_profiles_names_what_goes_on_from_them(app, tmp_path, capsys):
+    from phenoprint.cli.command_run import status
+
+    app.command("status")(status)
+    path = tmp_path / "P_normalized.csv"
+    path.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP,a1,1\nP,A02,2\n")
+    assert run(app, "import", path, "-o", tmp_path / "screen") == 0
+    assert "phenoprint run" in capsys.readouterr().out
+    assert run(app, "status", tmp_path / "screen") == 0
+    out = capsys.readouterr().out
+    assert "profile_normalized" in out
+    assert "consensus" in out
+    assert "illumination" not in out
+    assert "Metadata_Channel" not in out  # nothing to say in that column
+
+
 def test_what_is_left_out_is_said(app, tmp_path, capsys):
     path = tmp_path / "P_normalized.csv"
     path.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP,A01,1\nP,nowhere,2\n")

@@ -10,8 +10,22 @@ import pytest
 
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline import RunResult, run_screen
+from phenoprint.pipeline.config import parse_config
+from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Event, Message
+from phenoprint.pipeline.steps import Step, Unit
+from phenoprint.pipeline.steps.heterogeneity import (
+    Heterogeneity,
+    LearnStates,
+    control_cells,
+    fit_to_controls,
+    heterogeneity_features,
+)
+from phenoprint.pipeline.steps.tables import CELL, cell_fates
+from phenoprint.profiles import feature_columns
+from phenoprint.store import check_balance, hash_key
 from phenoprint.store import open as open_screen
+from phenoprint.store.import_screen import import_profiles
 
 RULE = """
 [[cell_quality.rules]]
@@ -32,6 +46,28 @@ def test_every_well_is_described(tiny_run: RunResult) -> None:
     distances = wells.select("^.*_KS$").drop_nulls().to_numpy()
     assert distances.size
     assert np.abs(distances).max() <= 1
+
+
+def test_wells_are_compared_with_cells_of_controls_that_count(tiny_run: RunResult) -> None:
+    screen = tiny_run.screen
+    config = parse_config((screen.path / "screen.toml").read_text())
+    context = Context(screen.path, config, screen.path, ("DNA",))
+    unit = Unit(screen.table("plate").collect()["Metadata_Plate"][0])
+    features = heterogeneity_features(context)
+    assert set(features) <= set(feature_columns(screen.table("profile_selected").collect()))
+    controls = control_cells(unit, context, features, most=10_000)
+    wells = screen.table("well").filter(Metadata_pert_type="negcon").collect()["Metadata_Well"]
+    fates = cell_fates(unit, context)
+    expected = fates.filter(pl.col("_reason").is_null() & pl.col("Metadata_Well").is_in(wells.implode()))
+    assert 0 < expected.height < fates.filter(pl.col("Metadata_Well").is_in(wells.implode())).height
+    assert controls.select(CELL).rows() == expected.select(CELL).sort(CELL).rows()
+    few = control_cells(unit, context, features, most=6)
+    assert few.height == 6
+    assert few.equals(control_cells(unit, context, features, most=6))
+    told = fit_to_controls(controls).apply(controls).select(features)
+    middle, spread = told.median().row(0), told.select(pl.all().abs().median()).row(0)
+    np.testing.assert_allclose([value for value in middle if value is not None], 0, atol=1e-6)
+    assert max(value for value in spread if value is not None) < 0.68  # 1 / 1.4826, or less where the floor holds
 
 
 def test_it_can_be_left_out(own_screen: Path) -> None:
@@ -76,6 +112,58 @@ def test_a_rule_on_what_is_not_measured_is_refused(own_screen: Path) -> None:
     config.write_text(config.read_text() + RULE.replace("AreaShape_Area", "AreaShape_Aera"))
     with pytest.raises(ConfigError, match="Nuclei_AreaShape_Aera"):
         run_screen(own_screen, workers=1)
+
+
+@pytest.mark.parametrize(("names", "told"), [(("a", "a"), "two rules"), (("any",), "all rules together")])
+def test_rules_have_names_of_their_own(own_screen: Path, names: tuple[str, ...], told: str) -> None:
+    config = own_screen / "screen.toml"
+    config.write_text(config.read_text() + "".join(RULE.replace("large nucleus", name) for name in names))
+    with pytest.raises(ConfigError, match=told):
+        run_screen(own_screen, workers=1)
+
+
+def test_a_plate_without_control_cells_is_told(tiny_run: RunResult, tmp_path: Path) -> None:
+    cells = (
+        tiny_run.screen.table("cell")
+        .collect()
+        .filter(pl.col("Metadata_Well").is_in(["A01", "A02", "A03", "B03", "C04"]))
+    )
+    wells = tiny_run.screen.table("well").collect().select(pl.col("^Metadata_.*$"))
+    for plate, kind in (("with", "negcon"), ("without", "trt")):
+        named = pl.lit(plate).alias("Metadata_Plate")
+        some = pl.when(pl.col("Metadata_Well") < "B").then(pl.lit(kind)).otherwise(pl.lit("trt"))
+        cells.with_columns(named).write_parquet(tmp_path / f"{plate}.parquet")
+        known = wells.with_columns(named, some.alias("Metadata_pert_type"), Metadata_compound=pl.lit("c"))
+        import_profiles(tmp_path / f"{plate}.parquet", tmp_path / "screen", level="2", plate_map=known)
+    (tmp_path / "screen" / "screen.toml").write_text(
+        'screen.name = "two"\n[[profiles.recipe]]\noperation = "normalize"\n'
+    )
+    screen = run_screen(tmp_path / "screen", workers=1).screen
+    described = screen.table("profile_heterogeneity").collect()
+    assert described["Metadata_Plate"].unique().to_list() == ["with"]
+    told = screen.table("feature_status").filter(step="heterogeneity").collect()
+    assert told.select("Metadata_Plate", "status").rows() == [("without", "skipped")]
+    ledger = screen.table("ledger").filter(step="heterogeneity").collect()
+    n_wells = dict(screen.table("profile_well").group_by("Metadata_Plate").len().collect().iter_rows())
+    lost = dict(ledger.group_by("Metadata_Plate").agg(pl.col("n_lost").sum()).iter_rows())
+    assert lost == {"with": n_wells["with"] - 5, "without": n_wells["without"]}
+    check_balance(screen.table("ledger").collect())
+
+
+@pytest.mark.parametrize("step", [LearnStates(), Heterogeneity()])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "profiles.heterogeneity = false",
+        'profiles.reference = "all"',
+        "evaluation.seed = 1",
+        "cell_quality.exclude_flagged_cells = false",
+        "quality.exclude_flagged_sites = false",
+    ],
+)
+def test_what_decides_which_cells_are_compared_is_part_of_the_key(step: Step, change: str) -> None:
+    before, after = (step.parameters(parse_config(f'screen.name = "s"\n{text}')) for text in ("", change))
+    assert hash_key(before) != hash_key(after)
 
 
 @pytest.mark.parametrize(

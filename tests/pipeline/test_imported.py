@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,9 +13,17 @@ from polars.testing import assert_frame_equal
 
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline import RunResult, run_screen, verify_screen
+from phenoprint.pipeline.config import ScreenConfig
+from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Event, Message
+from phenoprint.pipeline.imported import forget_replaced, imported_keys, imported_tables, steps_after_import
+from phenoprint.pipeline.recipe_run import RecipeRun
+from phenoprint.pipeline.steps import STEPS, Unit
+from phenoprint.pipeline.steps.profiles import ApplyRecipe
+from phenoprint.profiles import apply_recipe
 from phenoprint.report import write_report
-from phenoprint.store import check_balance
+from phenoprint.store import check_balance, load_receipts
+from phenoprint.store import open as open_screen
 from phenoprint.store.import_screen import import_profiles
 
 KEYS = ["Metadata_Plate", "Metadata_Well"]
@@ -89,6 +99,213 @@ def test_other_tables_run_again_and_the_same_do_not(imported: Path, tmp_path: Pa
     assert not any(count.done for count in run_screen(imported, workers=1).summary.steps.values())
     import_profiles(level_3(tmp_path / "tables", seed=1), imported)
     assert run_screen(imported, workers=1).summary.steps["recipe"].done == 1
+
+
+def as_level(folder: Path, suffix: str, *, seed: int = 0) -> Path:
+    """Write the profiles of two plates under the names of another level."""
+    for path in level_3(folder, seed=seed).glob("*_augmented.csv"):
+        path.rename(path.with_name(path.name.replace("_augmented", suffix)))
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["_normalized", "_normalized_feature_select"])
+def test_other_normalized_profiles_run_again(tmp_path: Path, suffix: str) -> None:
+    import_profiles(as_level(tmp_path / "tables", suffix), tmp_path / "screen")
+    before = run_screen(tmp_path / "screen", workers=1).screen.table("profile_consensus").collect()
+    import_profiles(as_level(tmp_path / "others", suffix, seed=1), tmp_path / "screen")
+    after = run_screen(tmp_path / "screen", workers=1).screen.table("profile_consensus").collect()
+    assert not before.equals(after)
+
+
+def test_other_annotation_runs_again(imported: Path, tmp_path: Path) -> None:
+    """Annotation that comes with another table is that of the wells, whatever the profiles carried."""
+    run_screen(imported, workers=1)
+    files = sorted((tmp_path / "tables").glob("*.csv"))
+    wells = pl.concat([pl.read_csv(path).select("^Metadata_.*$") for path in files])
+    other = wells.with_columns(Metadata_compound=pl.lit("new-") + pl.col("Metadata_compound"))
+    import_profiles(as_level(tmp_path / "4a", "_normalized"), imported, plate_map=parsed(other, tmp_path))
+    screen = run_screen(imported, workers=1).screen
+    assert all("new-" in name for name in screen.table("profile_consensus").collect()["Metadata_compound"])
+    before = imported_keys(screen)
+    others = wells.with_columns(Metadata_compound=pl.lit("newer-") + pl.col("Metadata_compound"))
+    wells_now = screen.table("well").collect().drop("Metadata_compound")
+    changed = wells_now.join(others.select(*KEYS, "Metadata_compound"), on=KEYS)
+    screen.write("well", changed)
+    assert {place for place, key in imported_keys(screen).items() if before[place] != key} == set(before)
+    names = run_screen(imported, workers=1).screen.table("profile_consensus").collect()["Metadata_compound"]
+    assert all("newer-" in name for name in names)
+
+
+def parsed(wells: pl.DataFrame, folder: Path) -> Path:
+    """Write a plate map."""
+    wells.write_csv(folder / "map.csv")
+    return folder / "map.csv"
+
+
+@pytest.mark.parametrize("suffix", ["_normalized", "_normalized_feature_select"])
+def test_plates_of_another_level_are_not_left_out_in_silence(tmp_path: Path, suffix: str) -> None:
+    tables = level_3(tmp_path / "tables")
+    (tables / "P2_augmented.csv").rename(tables / f"P2{suffix}.csv")
+    result = run_screen(import_profiles(tables, tmp_path / "screen").screen.path, workers=1)
+    assert result.is_partial
+    assert "P1" in str(result.screen.status().failures["message"].to_list())
+    (tables / "P1_augmented.csv").rename(tables / f"P1{suffix}.csv")
+    import_profiles(tables / f"P1{suffix}.csv", tmp_path / "screen")
+    result = run_screen(tmp_path / "screen", workers=1)
+    assert not result.is_partial
+    assert result.screen.table("profile_selected").select(KEYS).collect().height == 48
+
+
+def test_what_an_import_replaced_is_forgotten(imported: Path, tmp_path: Path) -> None:
+    run_screen(imported, workers=1)
+    import_profiles(as_level(tmp_path / "4b", "_normalized_feature_select", seed=1), imported)
+    screen = open_screen(imported)
+    before = screen.table("profile_selected").collect()
+    tables = imported_tables(screen)
+    going = {step.name for step in steps_after_import(STEPS, tables)}
+    forget_replaced(screen, [step for step in STEPS if step.name not in going])
+    assert not {"profile_normalized", "profile_step", "step_score"} & set(screen.tables())
+    assert not list((imported / "models").glob("*"))
+    assert_frame_equal(screen.table("profile_selected").collect(), before)
+    assert "select" not in set(screen.table("feature_status").collect()["step"])
+    assert not load_receipts(imported, "recipe")
+    ledger = run_screen(imported, workers=1).screen.table("ledger").filter(pl.col("Metadata_Plate").is_null()).collect()
+    assert not {"normalize", "select", "limit"} & set(ledger["step"])
+
+
+def test_a_plate_that_comes_later_is_taken_in(imported: Path, tmp_path: Path) -> None:
+    run_screen(imported, workers=1)
+    third = pl.read_csv(tmp_path / "tables" / "P1_augmented.csv").with_columns(Metadata_Plate=pl.lit("P3"))
+    third.write_csv(tmp_path / "P3_augmented.csv")
+    import_profiles(tmp_path / "P3_augmented.csv", imported)
+    screen = run_screen(imported, workers=1).screen
+    for table in ("profile_normalized", "profile_selected", "projection"):
+        assert screen.table(table).select(KEYS).unique().collect().height == 72, table
+
+
+def test_treatments_alone_are_no_run(tmp_path: Path) -> None:
+    pl.DataFrame({"Metadata_compound": ["a", "b"], "Cells_Texture_F0": [1.0, 2.0]}).write_csv(
+        tmp_path / "x_consensus.csv"
+    )
+    import_profiles(tmp_path / "x_consensus.csv", tmp_path / "screen")
+    with pytest.raises(ConfigError, match="level 5"):
+        run_screen(tmp_path / "screen", workers=1)
+
+
+def test_a_folder_of_any_name_can_be_run(tmp_path: Path) -> None:
+    path = import_profiles(level_3(tmp_path / "tables"), tmp_path / "a+b, é").screen.path
+    assert not run_screen(path, workers=1).is_partial
+
+
+def test_a_plate_whose_counts_are_unknown_keeps_its_controls(tmp_path: Path) -> None:
+    tables = level_3(tmp_path / "tables")
+    first = tables / "P1_augmented.csv"
+    pl.read_csv(first).with_columns(Metadata_Object_Count=pl.lit(100)).write_csv(first)
+    screen = run_screen(import_profiles(tables, tmp_path / "screen").screen.path, workers=1).screen
+    normalized = screen.table("profile_normalized").filter(Metadata_Plate="P2").collect()
+    assert normalized["Cells_Texture_F0"].null_count() == 0
+
+
+def test_the_ledger_counts_features_that_a_step_left_without_values(imported: Path) -> None:
+    """Sphering makes NULL of a feature that one plate lacks; the next step does not have it any more."""
+    screen = run_screen(imported, workers=1).screen
+    plate = screen.table("profile_well").filter(Metadata_Plate="P2").collect()
+    screen.write("profile_well", plate.with_columns(Cells_Texture_F3=pl.lit(None, pl.Float32)), "P2")
+    steps = ({"name": "mad"}, {"name": "white", "method": "sphering", "by": []}, {"name": "pcs", "kind": "PCA"})
+    text = "".join(
+        f'[[profiles.recipe]]\noperation = "normalize"\nname = "{step["name"]}"\n'
+        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in step.items() if key != "name")
+        for step in (*steps[:2], steps[2] | {"method": "sphering", "by": []})
+    )
+    (imported / "screen.toml").write_text(f'[screen]\nname = "screen"\n{text}')
+    screen = run_screen(imported, workers=1).screen
+    ledger = screen.table("ledger").filter(pl.col("unit_of_count") == "features").collect()
+    check_balance(ledger)
+    rows = ledger.filter(pl.col("step").is_in(["mad", "white", "pcs"])).sort("step", "Metadata_Plate", nulls_last=True)
+    assert rows.select("step", "Metadata_Plate", "n_in", "n_out", "reason").rows() == [
+        ("mad", "P2", 12, 11, "all_null"),
+        ("mad", None, 12, 12, None),
+        ("pcs", None, 11, 0, "replaced by the step"),
+        ("white", None, 12, 11, "missing_values"),
+    ]
+
+
+TOGETHER: list[dict[str, Any]] = [
+    {"operation": "correct_position", "method": "well_mean"},
+    {"operation": "correct_position", "name": "polish", "reference": "all"},
+    {"operation": "drop_invariant", "reference": "all"},
+    {"operation": "normalize", "reference": "all"},
+    {"operation": "select", "operations": ["correlation_threshold", "blocklist"]},
+]
+
+
+def context_of(folder: Path, **section: Any) -> Context:
+    """Give what a step sees of a screen of imported tables."""
+    config = ScreenConfig.model_validate({"screen": {"name": "screen"}, "profiles": section})
+    return Context(folder, config, folder, (), imported=imported_tables(open_screen(folder)))
+
+
+def test_steps_that_see_all_plates_say_everything_once(imported: Path) -> None:
+    context = context_of(imported, recipe=TOGETHER, reference="all")
+    outcome = ApplyRecipe().run(Unit(), context)
+    given = context.profiles("profile_well")
+    expected = apply_recipe(given, RecipeRun.of(context).recipe)
+    told = outcome.tables["feature_status"]
+    assert not told.select("Metadata_Plate", "feature", "step", "status").is_duplicated().any()
+    for number, step in enumerate(expected, start=1):
+        rows = context.table("profile_step").filter(Metadata_Step=step.name).collect().sort(KEYS)
+        assert_frame_equal(rows.select(step.frame.columns), step.frame.sort(KEYS), rel_tol=1e-4, abs_tol=1e-4)
+        kept = imported / "models" / f"{number:02d}_{step.name}.npz"
+        assert kept.exists() == (number in (1, 2, 4))
+    with np.load(imported / "models" / "02_polish.npz", allow_pickle=False) as model:
+        assert set(model) == {"facts", "P1/rows", "P1/cols", "P2/rows", "P2/cols"}
+        np.testing.assert_allclose(model["P2/rows"], expected[1].arrays["P2/rows"], rtol=1e-3, atol=1e-4)
+    assert outcome.ledger is not None
+    check_balance(outcome.ledger)
+    wells = outcome.ledger.filter(pl.col("unit_of_count") == "wells")
+    assert wells.height == 2 * len(TOGETHER)
+
+
+def test_many_wells_are_scored_by_some_plates(imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    third = pl.read_csv(tmp_path / "tables" / "P1_augmented.csv").with_columns(Metadata_Plate=pl.lit("P3"))
+    third.write_csv(tmp_path / "P3_augmented.csv")
+    import_profiles(tmp_path / "P3_augmented.csv", imported)
+    run = RecipeRun.of(context_of(imported))
+    assert run.scored_wells() == ["P1", "P2", "P3"]
+    monkeypatch.setattr("phenoprint.pipeline.recipe_run._SCORED_WELLS", 71)
+    assert len(set(run.scored_wells())) == 2
+
+
+def test_a_recipe_that_fails_leaves_nothing_behind(imported: Path) -> None:
+    run_screen(imported, workers=1)
+    assert (imported / "models" / "01_normalize.npz").exists()
+    later = '[[profiles.recipe]]\noperation = "normalize"\n[[profiles.recipe]]\noperation = "correct_count"\n'
+    (imported / "screen.toml").write_text(f'[screen]\nname = "screen"\n{later}')
+    result = run_screen(imported, workers=1)
+    assert result.is_partial
+    assert not list((imported / "models").glob("*.npz"))
+    left = {"profile_normalized", "profile_selected", "profile_step", "step_score"} & set(result.screen.tables())
+    assert not left
+    assert "recipe" not in set(result.screen.table("feature_status").collect()["step"])
+
+
+def test_a_run_killed_within_the_recipe_starts_it_again(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run_screen(imported, workers=1).screen.table("profile_step").collect().sort(*KEYS, "Metadata_Step")
+    config = imported / "screen.toml"
+    before = config.read_text()
+    config.write_text(before + 'recipe = "profiling-recipe"\n')
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecipeRun, "write", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_screen(imported, workers=1)
+    config.write_text(before)
+    result = run_screen(imported, workers=1)
+    assert result.summary.steps["recipe"].done == 1
+    assert_frame_equal(result.screen.table("profile_step").collect().sort(*KEYS, "Metadata_Step"), expected)
 
 
 def test_no_negative_control_is_told_and_all_wells_can_serve(tmp_path: Path) -> None:

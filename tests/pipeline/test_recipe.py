@@ -47,6 +47,11 @@ def test_every_named_recipe_can_be_asked_for(name: str) -> None:
     ]
 
 
+def test_a_selection_that_comes_first_is_done_on_normalized_profiles() -> None:
+    recipe = recipe_of(ProfilesSection.model_validate({"recipe": [{"operation": "select"}, {"operation": "limit"}]}))
+    assert [step.name for step in after_4a(recipe).steps] == ["select", "limit"]
+
+
 def test_reference_and_least_cells_reach_the_steps() -> None:
     section = ProfilesSection(recipe="jump-production", reference="all", min_cells=5)
     recipe = recipe_of(section)
@@ -69,6 +74,8 @@ def test_without_counts_every_well_may_serve() -> None:
         ([{"operation": "normalise"}], UnknownNameError, "normalize"),
         ([{"method": "rank"}], ConfigError, "operation"),
         ([{"operation": "select"}, {"operation": "select"}], ConfigError, "names of their own"),
+        ([{"operation": "select", "name": "x" * 300}], ConfigError, "too long"),
+        ([], ConfigError, "no step"),
     ],
 )
 def test_wrong_recipes_are_named(recipe: object, error: type[Exception], told: str) -> None:

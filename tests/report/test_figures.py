@@ -272,3 +272,6 @@ def test_step_scores_are_drawn_in_order_and_only_where_there_is_a_value() -> Non
     assert list(figure.data[0].y) == [0.2, 0.5, 0.9]
     assert list(figure.layout.xaxis.categoryarray) == ["level3", "normalize", "select"]
     assert len(figures.step_scores(scores, only=("n_features",)).data) == 1
+    titled = figures.step_scores(scores, title="Steps").layout
+    assert titled.showlegend, "a single line has a name, too"
+    assert titled.legend.x > 1, "beside the lines: above them is the title"

@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 
 from phenoprint.report import ReportSource, render_report, write_report
+from phenoprint.report.context import Context
+from phenoprint.report.page import _cells, _features, _sites
 from phenoprint.report.sections import SECTIONS
 from phenoprint.report.sections.doses import hill_points
 
@@ -487,3 +489,51 @@ def test_cells_found_and_cells_used_are_both_told(small_source: Any, text: str) 
         "cells in profiles": used,
     }
     assert "cells found" not in text.partition("<nav")[0]
+
+
+def test_what_was_imported_stands_first_and_the_last_count_of_cells_is_that_of_the_run() -> None:
+    from phenoprint.report.sections.losses import _order, _sentence
+    from phenoprint.report.summaries.ledger import ledger_steps
+
+    rows = {
+        "Metadata_Plate": ["P"] * 2,
+        "Metadata_Well": ["A01"] * 2,
+        "step": ["aggregate", "import"],
+        "unit_of_count": ["cells"] * 2,
+        "n_in": [242, 242],
+        "n_out": [240, 242],
+        "n_lost": [2, 0],
+        "reason": ["flagged", None],
+    }
+    ledger = pl.DataFrame(rows)
+    context = Context(_Bare())
+    steps = ledger_steps(ledger, order=_order(context, ledger))
+    assert steps["step"].to_list() == ["import", "aggregate"]
+    assert "Of 242 cells found, 240 reached" in _sentence(steps)
+
+
+def test_the_header_is_silent_on_what_nobody_counted() -> None:
+    counts = pl.DataFrame({"Metadata_Object_Count": pl.Series([None, None], dtype=pl.Int64)})
+    dictionary = pl.DataFrame({"feature": ["Cells_A", "Image_B", "x"], "compartment": ["Cells", "Image", None]})
+    context = Context(_Bare(profile_well=counts, feature=dictionary))
+    assert _cells(context) == []
+    assert _sites(context) == []
+    assert _features(context) == 2, "what is measured on images is no feature of cells"
+
+
+class _Bare:
+    """A screen of a few tables."""
+
+    name, path = "bare", Path()
+
+    def __init__(self, **tables: pl.DataFrame) -> None:
+        self._tables = tables
+
+    def tables(self) -> list[str]:
+        return list(self._tables)
+
+    def table(self, name: str) -> pl.LazyFrame:
+        return self._tables[name].lazy()
+
+    def sql(self, query: str) -> pl.DataFrame:
+        raise NotImplementedError(query)

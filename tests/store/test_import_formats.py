@@ -120,7 +120,9 @@ def test_a_folder_of_the_gallery(tmp_path):
     assert load_profiles(tmp_path, level="4a", normalization="all").level == "4a"
     assert load_profiles(tmp_path, level="3").level == "3_augmented"
     unused = loaded.notes.filter(pl.col("kind") == "file_not_used")
-    assert unused["n"].to_list() == [4]  # two plates' whole-plate file, the barcode list, the empty file
+    # two plates' whole-plate file, the barcode list, the empty file
+    whole = [f"{plate}_normalized.csv.gz" for plate in ("BR1", "BR2")]
+    assert sorted(unused["column"]) == [*whole, "barcode_platemap.csv", "zero.csv"]
     with pytest.raises(DataError, match=r"nothing of level 5; its levels are 3, 3_augmented, 4a, 4a_negcon, 4b"):
         load_profiles(tmp_path, level="5")
 

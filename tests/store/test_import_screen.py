@@ -7,7 +7,15 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import LostRowsError, PlateMapError, SchemaError, ScreenLockedError
-from phenoprint.store import check_balance, create, load_receipts, read_profiles, validate, write_profiles
+from phenoprint.store import (
+    check_balance,
+    create,
+    export_profiles,
+    load_receipts,
+    read_profiles,
+    validate,
+    write_profiles,
+)
 from phenoprint.store.import_counts import add_up, counted
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_screen import import_profiles
@@ -282,7 +290,10 @@ def test_into_a_screen_that_is_there(tmp_path):
         "P1",
         "P2",
     ]
-    assert screen.sql("SELECT count(*) FROM problem WHERE kind = 'derived_column'").item() == 1
+    # a row a column, and what the second import has to say again is not said twice
+    derived = screen.sql("SELECT detail FROM problem WHERE kind = 'derived_column'")["detail"]
+    assert derived.n_unique() == derived.len() == 4
+    assert derived.str.contains(r"^[23] \(Metadata_\w+\): ").all()
 
 
 def test_rows_that_share_a_key_are_told_apart(tmp_path):
@@ -307,6 +318,37 @@ def test_one_table_in_two_forms_is_imported_once(tmp_path):
     summary = import_profiles([tmp_path / "P1.csv", tmp_path / "P1.parquet"], tmp_path / "screen")
     assert summary.rows == {"cell": 6}
     assert "P1.csv, because P1.parquet" in summary.notes.filter(kind="file_not_used")["detail"].item()
+
+
+def test_what_is_given_as_annotation_is_not_a_file_left_over(tmp_path):
+    source = tmp_path / "src"
+    write_profiles(profiles("P1"), source / "P1.csv")
+    (source / "map.csv").write_text("plate,well,compound\nP1,A01,DMSO\nP1,A02,taxol\nP1,A03,taxol\n")
+    (source / "moa.csv").write_text("compound,moa\ntaxol,tubulin\n")
+    (source / "other.csv").write_text("a,b\n1,2\n")
+    given = {"plate_map": source / "map.csv", "treatments": source / "moa.csv"}
+    summary = import_profiles(source, tmp_path / "screen", **given)
+    assert summary.notes.filter(kind="file_not_used")["column"].to_list() == ["other.csv"]
+
+
+def test_the_dictionary_describes_the_variables_of_h5ad(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    screen = import_profiles(write_profiles(profiles("P1"), tmp_path / "P1.csv"), tmp_path / "screen").screen
+    (path,) = export_profiles(screen, tmp_path / "out", form="h5ad")
+    described = anndata.read_h5ad(path).var
+    assert described.loc["Cells_Texture_Contrast_DNA_3_00_256", ["compartment", "family", "channel"]].to_list() == [
+        "Cells",
+        "Texture",
+        "DNA",
+    ]
+
+
+def test_nobody_knows_how_many_cells_wells_of_profiles_without_counts_had(tmp_path):
+    frame = profiles("P1").drop("Metadata_Count_Cells")
+    screen = import_profiles(write_profiles(frame, tmp_path / "P1.csv"), tmp_path / "screen").screen
+    assert screen.sql("SELECT n_cells FROM well_summary")["n_cells"].to_list() == [None] * 3
+    counted = import_profiles(write_profiles(profiles("P1"), tmp_path / "P1.csv"), tmp_path / "counted").screen
+    assert counted.sql("SELECT n_cells FROM well_summary ORDER BY ALL")["n_cells"].sort().to_list() == [100, 101, 102]
 
 
 @pytest.mark.real

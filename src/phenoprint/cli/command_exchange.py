@@ -144,6 +144,8 @@ def import_(
     if summary.notes.height + summary.differences.height:
         console.print(f"all of it: phenoprint query {summary.screen.path} 'FROM problem', or --json", soft_wrap=True)
     console.print(f"screen  {summary.screen.path}")
+    if set(summary.rows) - {"profile_consensus", "site_feature"}:
+        console.print(f"next    phenoprint run {summary.screen.path}", soft_wrap=True)
     if is_partial:
         console.print("[yellow]partial[/]: not everything could be taken; table 'ledger' says what and why")
     return 3 if is_partial else 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import polars as pl
 import typer
 
-from phenoprint.cli.render import ProgressDisplay, console, print_frame, print_json
+from phenoprint.cli.render import ProgressDisplay, console, filled, print_frame, print_json
 
 if TYPE_CHECKING:
     from phenoprint.pipeline import RunResult
+    from phenoprint.store import Screen
 
 __all__ = ["exit_code", "report", "run", "status"]
 
@@ -58,6 +60,12 @@ def run(
         )
     else:
         print_summary(summary)
+        if summary["treatments"] == 0:
+            console.print(
+                "[yellow]note[/]    no well has a treatment, so nothing is called: name what is in the wells with a "
+                "plate map (images: \\[plate_map] in screen.toml; tables: import again with --plate-map)",
+                soft_wrap=True,
+            )
         console.print(f"screen  {result.screen.path}")
         if path is not None:
             console.print(f"report  {path}")
@@ -103,7 +111,8 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
     from phenoprint.pipeline import screen_state
     from phenoprint.store import open as open_screen
 
-    state = screen_state(open_screen(screen))
+    opened = open_screen(screen)
+    state = screen_state(opened)
     if as_json:
         print_json(
             {
@@ -117,13 +126,29 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
         )
     else:
         console.print(f"screen  {state.path}{f'  (held by {state.held_by})' if state.held_by else ''}")
-        print_frame(state.steps)
+        _print_steps(opened, state.steps)
         for title, frame in (("failed", state.failures), ("to know of the input", state.problems)):
             if frame.height:
-                print_frame(frame, limit=20, title=title)
+                print_frame(filled(frame), limit=20, title=title)
         if state.lost.height:
             print_frame(state.lost, limit=20, title="lost, by step and reason")
     return 3 if state.is_partial else 0
+
+
+def _print_steps(screen: Screen, steps: pl.DataFrame) -> None:
+    """Print the steps that a run of the screen has; of an imported one, those that go on from its tables."""
+    from phenoprint.pipeline.imported import imported_tables, steps_after_import
+    from phenoprint.pipeline.steps import STEPS
+
+    imported = imported_tables(screen)
+    if imported == {"profile_consensus"}:
+        console.print("imported  profile_consensus: no step of a run goes on from treatments; query and export them")
+        return
+    own = steps["step"].to_list()
+    if imported:
+        console.print(f"imported  {', '.join(sorted(imported))}")
+        own = [step.name for step in steps_after_import(STEPS, imported)]
+    print_frame(steps.filter(pl.col("step").is_in(own) | (pl.col("done") + pl.col("failed") > 0)))
 
 
 def report(

@@ -27,7 +27,7 @@ from rich.text import Text
 
 from phenoprint.pipeline.events import Event, Message, StepFinished, StepStarted, UnitFinished
 
-__all__ = ["ProgressDisplay", "console", "errors", "frame_json", "print_frame", "print_json"]
+__all__ = ["ProgressDisplay", "console", "errors", "filled", "frame_json", "print_frame", "print_json"]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -128,6 +128,11 @@ def _cell(value: Any) -> str:
     if isinstance(value, bytes):
         return f"[dim]{len(value)} bytes[/]"
     return escape(str(value))
+
+
+def filled(frame: pl.DataFrame) -> pl.DataFrame:
+    """Drop the columns that have no value at all, which would squeeze the others."""
+    return frame.select(column for column in frame if column.null_count() < frame.height)
 
 
 def print_frame(frame: pl.DataFrame, *, limit: int | None = 100, title: str | None = None) -> None:

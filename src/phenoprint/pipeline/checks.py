@@ -13,6 +13,10 @@ from phenoprint.pipeline.recipe import recipe_of
 __all__ = ["check_against_screen"]
 
 
+# What a normalization is told beside the parameters of its method.
+_OF_THE_STEP = ("by", "reference", "min_cells", "min_reference")
+
+
 def check_against_screen(config: ScreenConfig, channels: tuple[str, ...] | None, features: pl.DataFrame) -> None:
     """Raise for names in a configuration that do not exist: channels, methods, options, columns.
 
@@ -73,16 +77,17 @@ def _check_cell_rules(config: ScreenConfig, features: pl.DataFrame) -> None:
 
 
 def _check_profiles(config: ScreenConfig) -> None:
-    from phenoprint.profiles import NORMALIZERS, OPERATIONS, STATISTICS
+    from phenoprint.profiles import OPERATIONS, STATISTICS
+    from phenoprint.profiles.registry import normalizer
 
     section = config.profiles
     for name in (section.statistic, section.consensus):
         if name not in STATISTICS:
             raise UnknownNameError("statistic", name, STATISTICS)
     for step in recipe_of(section).steps:
-        method = step.parameters.get("method")
-        if step.operation == "normalize" and method is not None and method not in NORMALIZERS:
-            raise UnknownNameError(f"normalization of the step {step.name!r}", method, NORMALIZERS)
+        if step.operation == "normalize":
+            own = {key: value for key, value in step.parameters.items() if key not in _OF_THE_STEP}
+            normalizer(own.pop("method", "mad_robust"), **own)
         for name in step.parameters.get("operations", ()):
             if name not in OPERATIONS:
                 raise UnknownNameError(f"selection of the step {step.name!r}", name, OPERATIONS)

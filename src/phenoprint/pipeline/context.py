@@ -120,16 +120,16 @@ class Context:
     ) -> pl.DataFrame:
         """Return well profiles, of all plates or one, all columns or those of a pattern.
 
-        Imported ones get the annotation of their wells that they do not carry themselves. ``schema`` is that of the
-        whole table, where it is known: it spares reading it again for each of many plates.
+        Imported ones get the annotation of their wells, which may be newer than what they carry themselves. ``schema``
+        is that of the whole table, where it is known: it spares reading it again for each of many plates.
         """
         frame = read_table(self.path, table, plate=plate, schema=schema).select(pl.col(columns)).collect()
         if not self.is_imported:
             return frame
         wells = _imported_wells(self.path, self.stamp)
         keys = ["Metadata_Plate", "Metadata_Well"]
-        absent = [name for name in wells.columns if name not in frame.columns]
-        joined = strict_join(frame, wells.select(*keys, *absent), on=keys, expect="m:1")
+        own = frame.drop([name for name in wells.columns if name not in keys and name in frame.columns])
+        joined = strict_join(own, wells, on=keys, expect="m:1")
         return joined.select(pl.col("^Metadata_.*$"), pl.exclude("^Metadata_.*$"))
 
     def read_raw(self, rows: pl.DataFrame) -> np.ndarray:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from phenoprint.errors import ConfigError
-from phenoprint.store import Screen, hash_key, load_receipts
+from phenoprint.errors import ConfigError, DataError
+from phenoprint.store import Screen, hash_key, load_receipts, remove_receipt
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.steps.base import Step
 
-__all__ = ["import_config", "imported_keys", "imported_tables", "steps_after_import"]
+__all__ = [
+    "forget_replaced",
+    "import_config",
+    "imported_keys",
+    "imported_tables",
+    "require_all_plates",
+    "steps_after_import",
+]
 
 # Which step makes a table when a run starts from images.
 MADE_BY = {
@@ -32,19 +40,53 @@ def imported_tables(screen: Screen) -> frozenset[str]:
 
 
 def imported_keys(screen: Screen) -> dict[tuple[str, str], str]:
-    """Return a key for every plate of every imported table, by the step that would have made it and plate.
+    """Return a key for every plate of every imported table, by table and plate, and by the step it stands for.
 
-    It changes with what was imported. A step of which several tables were imported rests on all of them.
+    It changes with what was imported and with the annotation of the plate's wells. A step of which several tables were
+    imported rests on all of them; one that still runs, such as the recipe after level 4a, has a key of its own.
     """
+    receipts = {place: r for place, r in load_receipts(screen.path, "import").items() if place[1] in MADE_BY}
+    wells = screen.table("well").collect().sort("Metadata_Plate", "Metadata_Well")
+    annotation = {
+        str(plate): hash_key(rows.columns, rows.rows()) for (plate,), rows in wells.group_by("Metadata_Plate")
+    }
+    has_selected = any(unit == "profile_selected" for _, unit in receipts)
     keys: dict[tuple[str, str], list[str]] = {}
-    for (plate, unit), receipt in load_receipts(screen.path, "import").items():
-        if unit in MADE_BY:
-            keys.setdefault((MADE_BY[unit], plate or ""), []).append(f"{unit} {receipt.key}")
+    for (plate, unit), receipt in receipts.items():
+        key = f"{unit} {receipt.key} {annotation.get(plate or '', '')}"
+        keys[unit, plate or ""] = [key]
+        if unit != "profile_normalized" or has_selected:
+            keys.setdefault((MADE_BY[unit], plate or ""), []).append(key)
     return {place: hash_key(sorted(found)) for place, found in keys.items()}
+
+
+def require_all_plates(screen: Screen, table: str) -> None:
+    """Raise where a table was imported for some plates only, so that the others would be left out without a word.
+
+    Raises
+    ------
+    DataError
+        Names the plates.
+    """
+    receipts = [(plate, unit) for plate, unit in load_receipts(screen.path, "import") if unit in MADE_BY]
+    there = {plate for plate, unit in receipts if unit == table}
+    missing = sorted({plate for plate, _ in receipts if plate is not None} - there)
+    if there and missing:
+        others = sorted({unit for plate, unit in receipts if plate in missing})
+        raise DataError(
+            f"{table} was imported for {len(there)} plates and not for {len(missing)}, such as "
+            f"{', '.join(missing[:3])}, of which there is {', '.join(others)}: import {table} of these, too, or "
+            "import plates of other levels into a screen of their own"
+        )
 
 
 def steps_after_import(steps: Sequence[Step], imported: frozenset[str]) -> tuple[Step, ...]:
     """Return the steps that go on from imported tables; none of them replaces what was imported.
+
+    Raises
+    ------
+    ConfigError
+        Where only treatments (level 5) were imported, from which no step goes on.
 
     Examples
     --------
@@ -52,9 +94,12 @@ def steps_after_import(steps: Sequence[Step], imported: frozenset[str]) -> tuple
     >>> [step.name for step in steps_after_import(STEPS, frozenset({"profile_well"}))][:3]
     ['recipe', 'consensus', 'plate_acceptance']
     """
-    wanted: set[str] = set()
-    if imported & {"cell", "profile_well", "profile_normalized", "profile_selected"}:
-        wanted |= set(_FROM_WELLS)
+    if not imported & {"cell", "profile_well", "profile_normalized", "profile_selected"}:
+        raise ConfigError(
+            "only treatments (level 5) were imported, and no step of a run goes on from these: query and export work "
+            "without a run; import cells or wells (levels 2 to 4b) to have them profiled and called"
+        )
+    wanted = set(_FROM_WELLS)
     if "cell" in imported:
         wanted |= set(_FROM_CELLS)
     if "profile_well" in imported:
@@ -64,6 +109,26 @@ def steps_after_import(steps: Sequence[Step], imported: frozenset[str]) -> tuple
     if "profile_consensus" in imported:
         wanted -= {"consensus"}
     return tuple(step for step in steps if step.name in wanted)
+
+
+def forget_replaced(screen: Screen, steps: Iterable[Step]) -> None:
+    """Remove what steps made that do not run any more, since what they would make was imported.
+
+    Else the ledger would go on telling of it, and their tables of profiles that are not those of the screen.
+
+    Parameters
+    ----------
+    screen
+        The screen, held by the caller.
+    steps
+        The steps that do not run.
+    """
+    imported = {name for receipt in load_receipts(screen.path, "import").values() for name in receipt.outputs}
+    for step in steps:
+        for (plate, unit), receipt in load_receipts(screen.path, step.name).items():
+            for name in set(receipt.outputs) - imported:
+                (screen.path / name).unlink(missing_ok=True)
+            remove_receipt(screen.path, step.name, plate, unit)
 
 
 def import_config(screen: Screen) -> str:
@@ -81,11 +146,12 @@ def import_config(screen: Screen) -> str:
         )
     wells = screen.table("well").collect()
     has_controls = "Metadata_pert_type" in wells.columns and (wells["Metadata_pert_type"] == "negcon").any()
+    name = re.sub(r"[^\w .-]+", "_", screen.path.resolve().name).strip() or "screen"
     lines = [
         "# What to do with the imported tables. Lines with a # are optional; the values shown are the defaults.",
         "",
         "[screen]",
-        f"name = {json.dumps(screen.path.resolve().name, ensure_ascii=False)}",
+        f"name = {json.dumps(name, ensure_ascii=False)}",
         "",
         "[profiles]",
         '# recipe = "phenoprint"     # or "phenoprint-sphering", "profiling-recipe", "jump-production", or steps of',

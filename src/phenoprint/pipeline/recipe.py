@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from phenoprint.errors import ConfigError
 from phenoprint.profiles import Recipe, recipe_named
+from phenoprint.store import encode_name
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ProfilesSection
@@ -14,6 +15,8 @@ __all__ = ["after_4a", "level_4a", "recipe_of", "reference_kind"]
 
 # Operations that compare with the controls unless they are told otherwise.
 _AGAINST_CONTROLS = ("normalize", "drop_invariant")
+# Steps name files, with their number and an ending; file systems take 255 bytes.
+_LONGEST_NAME = 150
 
 
 def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
@@ -29,7 +32,8 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
     Raises
     ------
     ConfigError
-        For a step without operation, a name that comes twice, or a consensus within the recipe.
+        For no step at all, one without operation, a name that comes twice or is too long, or a consensus within the
+        recipe.
     UnknownNameError
         For an unknown recipe, operation or parameter.
 
@@ -40,8 +44,12 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
     ['normalize', 'select', 'limit']
     """
     named = recipe_named(section.recipe)
+    if not named.steps:
+        raise ConfigError('the recipe has no step: give it some, or name one with profiles.recipe = "phenoprint"')
     steps = []
     for step in named.steps:
+        if len(encode_name(step.name)) > _LONGEST_NAME:
+            raise ConfigError(f"the name {step.name[:30]!r}... of a step of the recipe is too long for a file's name")
         if step.operation == "consensus":
             raise ConfigError(
                 "a recipe is about wells: the consensus of treatments follows it; name its statistic with "
@@ -73,12 +81,11 @@ def level_4a(recipe: Recipe) -> str:
     >>> level_4a(RECIPES["jump-production"])
     'inverse_normal'
     """
-    selections = (i for i, step in enumerate(recipe.steps) if step.operation == "select")
-    return recipe.steps[max(next(selections, len(recipe.steps)) - 1, 0)].name
+    return recipe.steps[max(_first_selection(recipe) - 1, 0)].name
 
 
 def after_4a(recipe: Recipe) -> Recipe:
-    """Return the steps that follow level 4a, for profiles that come normalized.
+    """Return the steps from the first selection of features on, for profiles that come normalized.
 
     Examples
     --------
@@ -86,5 +93,9 @@ def after_4a(recipe: Recipe) -> Recipe:
     >>> [step.name for step in after_4a(RECIPES["phenoprint"]).steps]
     ['select', 'limit']
     """
-    names = [step.name for step in recipe.steps]
-    return recipe.without(*names[: names.index(level_4a(recipe)) + 1])
+    return recipe.without(*(step.name for step in recipe.steps[: _first_selection(recipe)]))
+
+
+def _first_selection(recipe: Recipe) -> int:
+    selections = (i for i, step in enumerate(recipe.steps) if step.operation == "select")
+    return next(selections, len(recipe.steps))

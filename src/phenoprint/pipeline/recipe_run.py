@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError
+from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
 from phenoprint.profiles.recipe_steps import Done
-from phenoprint.store import encode_name, write_bytes
+from phenoprint.store import encode_name
+from phenoprint.store._atomic import atomic_file
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from phenoprint.pipeline.context import Context
     from phenoprint.profiles import PlateStep, Recipe, RecipeStep
 
@@ -42,11 +47,19 @@ class Profiles:
         Their features.
     n_wells
         Wells of each plate.
+    empty
+        Features that a step left without any value, by plate; nothing is said of those that came so.
     """
 
     read: Callable[[str], pl.DataFrame]
     features: tuple[str, ...]
     n_wells: dict[str, int]
+    empty: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def nowhere(self) -> frozenset[str]:
+        """Features without a value on any plate."""
+        return frozenset.intersection(*self.empty.values()) if self.empty else frozenset()
 
     def plates(self) -> Iterator[pl.DataFrame]:
         """Read one plate after the other."""
@@ -66,6 +79,50 @@ class Made:
     profiles: Profiles
     status: pl.DataFrame
     files: tuple[Path, ...]
+
+
+class _Model:
+    """What a step fitted, so that it can be looked at and further plates put on its scale.
+
+    Arrays are written as they come: those of all plates need not be in memory together. Nothing fitted leaves no file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open = ExitStack()
+        self._archive: zipfile.ZipFile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)  # an error takes the half-written file away
+
+    def add(self, arrays: Mapping[str, Any]) -> None:
+        """Write arrays by name."""
+        for name, array in arrays.items():
+            if self._archive is None:
+                handle = self._open.enter_context(atomic_file(self._path))
+                self._archive = self._open.enter_context(zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED))
+            with self._archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+    def close(self, facts: Mapping[str, Any]) -> list[Path]:
+        """Add what is known of the step; return the file."""
+        if self._archive is None:
+            return []
+        self.add({"facts": np.array(json.dumps(facts, default=str))})
+        self._open.close()
+        return [self._path]
+
+
+def _without_value(frame: pl.DataFrame, features: Sequence[str]) -> frozenset[str]:
+    if not features:
+        return frozenset()
+    counts = frame.select(features).null_count().row(0)
+    return frozenset(name for name, n in zip(features, counts, strict=True) if n == frame.height)
 
 
 @dataclass(frozen=True)
@@ -96,12 +153,14 @@ class RecipeRun:
         Raises
         ------
         DataError
-            Where the recipe rests on negative controls and no well is one.
+            Where the recipe rests on negative controls and no well is one, or plates were imported at different levels.
         """
         from phenoprint.profiles import feature_columns
 
         is_normalized = "profile_normalized" in context.imported
         table = "profile_normalized" if is_normalized else "profile_well"
+        if context.is_imported:
+            require_all_plates(context.screen, table)
         about = context.profiles(table, columns="^Metadata_.*$")
         counts = about.get_column("Metadata_Object_Count", default=pl.Series([None]))
         recipe = recipe_of(context.config.profiles, has_counts=counts.null_count() < len(counts))
@@ -133,24 +192,27 @@ class RecipeRun:
         files: dict[str, Path] = {}
         sizes: dict[str, int] = {}
         features: dict[str, None] = {}
-        arrays: dict[str, Any] = {}
-        for plate, done in self._applied(step, profiles, fitted):
-            statuses.append(done.status)
-            arrays |= done.arrays
-            files[plate] = self._keep(step.name, number, plate, done.frame)
-            sizes[plate] = done.frame.height
-            features |= dict.fromkeys(feature_columns(done.frame))
+        empty: dict[str, frozenset[str]] = {}
         facts: dict[str, Any] = {"step": step.to_dict()}
-        if fitted is not None:
-            statuses.append(fitted.status)
-            if fitted.fitted is not None:
-                facts |= fitted.fitted.to_dict() | {"features": list(fitted.fitted.features)}
-                arrays |= fitted.fitted.arrays()
-        models = self._keep_model(step, number, facts, arrays)
+        with _Model(self.context.path / "models" / f"{number:02d}_{encode_name(step.name)}.npz") as model:
+            for plate, done in self._applied(step, profiles, fitted):
+                statuses.append(done.status)
+                model.add(done.arrays)
+                files[plate] = self._keep(step.name, number, plate, done.frame)
+                sizes[plate] = done.frame.height
+                found = feature_columns(done.frame)
+                features |= dict.fromkeys(found)
+                empty[plate] = _without_value(done.frame, found)
+            if fitted is not None:
+                statuses.append(fitted.status)
+                if fitted.fitted is not None:
+                    facts |= fitted.fitted.to_dict() | {"features": list(fitted.fitted.features)}
+                    model.add(fitted.fitted.arrays())
+            models = model.close(facts)
         named = pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
         status = pl.concat(statuses).with_columns(step=named)
         read = lambda plate: pl.read_parquet(files[plate], hive_partitioning=False).drop(_STEP, _NUMBER)  # noqa: E731
-        profiles = Profiles(read, tuple(features), sizes)
+        profiles = Profiles(read, tuple(features), sizes, empty)
         return Made(step.name, number, profiles, status, (*files.values(), *models))
 
     def _applied(self, step: RecipeStep, profiles: Profiles, fitted: PlateStep | None) -> Iterator[tuple[str, Done]]:
@@ -171,18 +233,6 @@ class RecipeRun:
         rows = frame.sort(WELL).with_columns(step, place)
         (path,) = self.context.screen.write("profile_step", rows, plate, part=f"{number:02d}_{encode_name(name)}")
         return path
-
-    def _keep_model(
-        self, step: RecipeStep, number: int, facts: Mapping[str, Any], arrays: Mapping[str, Any]
-    ) -> list[Path]:
-        """Keep what a step fitted, so that it can be looked at and further plates put on its scale."""
-        if not arrays:
-            return []
-        stream = io.BytesIO()
-        np.savez_compressed(stream, allow_pickle=False, facts=np.array(json.dumps(facts, default=str)), **arrays)
-        path = self.context.path / "models" / f"{number:02d}_{encode_name(step.name)}.npz"
-        write_bytes(path, stream.getvalue())
-        return [path]
 
     def write(self, table: str, profiles: Profiles) -> set[Path]:
         """Write profiles as a table of the screen, a plate at a time."""

@@ -12,13 +12,14 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import ConfigError
+from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.checks import check_against_screen
 from phenoprint.pipeline.config import PlateMapSection, ScreenConfig, load_config, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine, RunSummary
 from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
 from phenoprint.pipeline.executors import make_executor
-from phenoprint.pipeline.imported import import_config, imported_tables, steps_after_import
+from phenoprint.pipeline.imported import forget_replaced, import_config, imported_tables, steps_after_import
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import (
@@ -213,7 +214,7 @@ def _write_ledger(screen: Screen, first: pl.DataFrame, engine: Engine) -> None:
         )
     ledger = concat_ledgers(rows)
     check_balance(ledger)
-    screen.write("ledger", ledger)
+    drop_table(screen.path, "ledger", part="ledger", keep=set(screen.write("ledger", ledger)))
 
 
 def run_screen(
@@ -253,6 +254,9 @@ def run_screen(
         has_images = config.images is not None
         ingested = _ingest(screen, config, base, on_event) if has_images else _take_imported(screen, config, on_event)
         imported = frozenset() if has_images else imported_tables(screen)
+        steps = steps_after_import(STEPS, imported) if imported else STEPS
+        if imported:
+            forget_replaced(screen, [step for step in STEPS if step not in steps])
         context = Context(
             path=screen.path,
             config=config,
@@ -263,7 +267,7 @@ def run_screen(
         )
         with make_executor(workers) as executor:
             engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed)
-            summary = engine.run(steps_after_import(STEPS, imported) if imported else STEPS)
+            summary = engine.run(steps)
         _warn_of_phenotypes(screen, on_event)
         _write_ledger(screen, ingested.ledger, engine)
         screen.rebuild_catalog()

@@ -10,12 +10,11 @@ import polars as pl
 
 from phenoprint.errors import UsageError
 from phenoprint.profiles.fitted import fit_normalization
-from phenoprint.profiles.frames import feature_columns
 from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, Done, reference_of
 from phenoprint.profiles.registry import normalizer
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS
-from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, not_finite_rows, status_frame
+from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA
 from phenoprint.profiles.streamed_selection import select_plates
 from phenoprint.profiles.streaming import fit_plates
 
@@ -122,11 +121,7 @@ def _normalize(
     else:
         fitted = fit_plates(plates(), how, keys, reference=expression)
 
-    def apply(plate: pl.DataFrame) -> Done:
-        told = not_finite_rows(plate, feature_columns(plate))
-        return _of_plate(Done(fitted.apply(plate), status_frame("normalize", told)), plate)
-
-    return PlateStep(apply, fitted.status, fitted)
+    return PlateStep(lambda plate: Done(fitted.apply(plate), _nothing()), fitted.status, fitted)
 
 
 def _select(plates: Plates, *, operations: Iterable[str] = DEFAULT_OPERATIONS, **options: Any) -> PlateStep | None:

@@ -63,7 +63,11 @@ class StepOperation:
 
 
 def reference_of(data: pl.DataFrame, reference: str, min_cells: int = 0) -> pl.Expr | None:
-    """Turn ``"all"`` or a value of Metadata_pert_type into an expression; wells of fewer cells never serve."""
+    """Turn ``"all"`` or a value of Metadata_pert_type into an expression; wells of fewer cells never serve.
+
+    A well whose count is not known may serve where one cell is enough: a plate without counts beside others with them
+    would be left without any.
+    """
     parts = []
     if reference != "all":
         if "Metadata_pert_type" not in data.columns:
@@ -75,7 +79,7 @@ def reference_of(data: pl.DataFrame, reference: str, min_cells: int = 0) -> pl.E
     if min_cells:
         if "Metadata_Object_Count" not in data.columns:
             raise SchemaError("min_cells needs the column Metadata_Object_Count")
-        parts.append(pl.col("Metadata_Object_Count").fill_null(0) >= min_cells)
+        parts.append((pl.col("Metadata_Object_Count") >= min_cells).fill_null(value=min_cells <= 1))
     return pl.all_horizontal(parts) if parts else None
 
 

@@ -129,7 +129,7 @@ def _header(context: Context, now: datetime) -> Html:
     facts: Sequence[tuple[str, str, str]] = [
         ("plates", number(len(context.plates)), "Plates with images or in the plate map."),
         ("wells", number(context.wells.height), "Wells with images or in the plate map."),
-        ("sites", number(_sites(context)), "Fields of view: places imaged in a well."),
+        *_sites(context),
         *_cells(context),
         ("features", number(_features(context)), "Measurements of each cell."),
     ]
@@ -148,22 +148,24 @@ def _header(context: Context, now: datetime) -> Html:
     )
 
 
-def _sites(context: Context) -> int | None:
+def _sites(context: Context) -> list[tuple[str, str, str]]:
+    """Tell how many fields there are; profiles of other tools do not say."""
     keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
     for name in ("site", "image_quality", "image"):
         frame = context.tables.columns(name, keys)
         if frame is not None and frame.columns == keys:
-            return frame.unique().height
-    return None
+            return [("sites", number(frame.unique().height), "Fields of view: places imaged in a well.")]
+    return []
 
 
 def _cells(context: Context) -> list[tuple[str, str, str]]:
     """Tell how many cells were found and how many entered the profiles, where tables tell."""
     found = context.tables.height("cell") or context.tables.height("object")
     counts = context.tables.columns("profile_well", ["Metadata_Object_Count"])
-    used = None if counts is None else int(counts["Metadata_Object_Count"].sum())
+    known = None if counts is None else counts["Metadata_Object_Count"].drop_nulls()
+    used = None if known is None or known.is_empty() else int(known.sum())
     facts = []
-    if found is not None or used is None:
+    if found is not None:
         facts.append(("cells found", number(found), "Cells that segmentation found and that were measured."))
     if used is not None:
         about = "Cells that entered the well profiles: without those cut by the border of a field or flagged."
@@ -172,8 +174,9 @@ def _cells(context: Context) -> list[tuple[str, str, str]]:
 
 
 def _features(context: Context) -> int | None:
-    height = context.tables.height("feature")
-    if height:
-        return height
+    described = context.tables.columns("feature", ["feature", "compartment"])
+    if described is not None and described.height:
+        # what was measured on whole images has a dictionary entry, too
+        return described.filter(pl.col("compartment").is_null() | (pl.col("compartment") != "Image")).height
     profile = context.tables.find("profile_well")
     return len(feature_names(profile)) if profile is not None else None

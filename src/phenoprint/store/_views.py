@@ -88,7 +88,7 @@ def saved_views(columns: Mapping[str, Sequence[str]], filled: frozenset[str]) ->
 SELECT {_columns(well, "w")},
     coalesce(s.n_sites, if(w.has_images IS NULL, p.Metadata_Site_Count, 0), 0) AS n_sites,
     coalesce(s.n_sites_failed, 0) AS n_sites_failed, coalesce(q.n_sites_flagged, 0) AS n_sites_flagged,
-    coalesce(c.n_cells, if(w.has_images IS NULL, p.Metadata_Object_Count, 0), 0) AS n_cells,
+    coalesce(c.n_cells, if(w.has_images IS NULL, p.Metadata_Object_Count, 0)) AS n_cells,
     coalesce(o.n_cells_flagged, 0) AS n_cells_flagged, x.reason IS NOT NULL AS is_excluded
 FROM well w
 LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_sites, count(*) FILTER (status <> 'ok') AS n_sites_failed

@@ -81,6 +81,7 @@ def export_profiles(
     asked = list(levels) if levels else held
     if not asked:
         raise DataError(f"{source.path} holds no profiles; it has {', '.join(source.tables()) or 'no tables'}")
+    features = source.table("feature").collect() if form == "h5ad" and "feature" in source.tables() else None
     written: list[Path] = []
     for level in asked:
         if family(level) not in held:
@@ -89,7 +90,8 @@ def export_profiles(
         scope: Literal["all"] | None = "all" if full.startswith("4b") and _is_own(source, "recipe") else None
         for place, stem, rows in _tables(source, full, plates):
             name = gallery_name(encode_name(stem), full, scope=scope, extension=f".{form}")
-            written.append(write_profiles(rows, target / place / name, float_format=float_format))
+            path = target / place / name
+            written.append(write_profiles(rows, path, float_format=float_format, features=features))
     return written
 
 

@@ -60,7 +60,13 @@ def gallery_name(
     return f"{plate}{LEVELS[level]}{f'_{scope}' if scope else ''}{extension}"
 
 
-def write_profiles(frame: pl.DataFrame, path: str | Path, *, float_format: str | None = None) -> Path:
+def write_profiles(
+    frame: pl.DataFrame,
+    path: str | Path,
+    *,
+    float_format: str | None = None,
+    features: pl.DataFrame | None = None,
+) -> Path:
     """Write profiles for other tools: metadata first, missing values empty (text) or NULL (Parquet), atomically.
 
     Parameters
@@ -73,6 +79,8 @@ def write_profiles(frame: pl.DataFrame, path: str | Path, *, float_format: str |
     float_format
         How features are written in text files, such as the Gallery's ``"%.5g"``; None writes as many digits as tell
         32-bit floats apart.
+    features
+        Table ``feature`` of a screen, which describes the variables of an h5ad file.
 
     Returns
     -------
@@ -99,8 +107,8 @@ def write_profiles(frame: pl.DataFrame, path: str | Path, *, float_format: str |
     target = Path(path).expanduser()
     check_float_format(float_format)
     described = [name for name in frame.columns if name.startswith("Metadata_")]
-    features = [name for name in frame.columns if not name.startswith("Metadata_")]
-    ordered = nan_to_null(frame.select(described + features))
+    measured = [name for name in frame.columns if not name.startswith("Metadata_")]
+    ordered = nan_to_null(frame.select(described + measured))
     name = target.name.lower()
     if name.endswith(".parquet"):
         write_parquet(ordered, target)
@@ -111,7 +119,7 @@ def write_profiles(frame: pl.DataFrame, path: str | Path, *, float_format: str |
     elif name.endswith(".h5ad"):
         from phenoprint.store.export_frames import write_h5ad
 
-        write_h5ad(ordered, target)
+        write_h5ad(ordered, target, features=features)
     else:
         ending = next((e for e in sorted(_SEPARATORS, key=len, reverse=True) if name.endswith(e)), None)
         if ending is None:

@@ -83,21 +83,23 @@ def write_records(
 
 def _write_problems(job: Import) -> None:
     """Keep notes and differences where SQL finds them, beside those of earlier imports."""
-    # A kind of note is one row: hundreds of columns say no more than the first few.
+    # A kind of note is one row: hundreds of names say no more than the first few; what was derived differs in each.
+    own = pl.when(pl.col("kind") == "derived_column").then(pl.col("column"))
+    more = pl.when(pl.col("names") > 5).then(pl.format(" and {} more", pl.col("names") - 5)).otherwise(pl.lit(""))
     notes = (
         job.findings.notes()
-        .group_by("kind", maintain_order=True)
+        .group_by("kind", own.alias("own"), maintain_order=True)
         .agg(
-            pl.len().alias("columns"),
-            pl.col("column").drop_nulls().head(5).str.join(", ").alias("names"),
+            pl.col("column").count().alias("names"),
+            pl.col("column").drop_nulls().head(5).str.join(", ").alias("first"),
             pl.col("n").sum(),
             pl.col("detail").first(),
         )
         .select(
             kind="kind",
-            detail=pl.when(pl.col("names") == "")
+            detail=pl.when(pl.col("names") == 0)
             .then(pl.format("{}: {}", "n", "detail"))
-            .otherwise(pl.format("{} of {} columns ({}): {}", "n", "columns", "names", "detail")),
+            .otherwise(pl.format("{} ({}{}): {}", "n", "first", more, "detail")),
         )
     )
     differences = job.findings.differences().select(

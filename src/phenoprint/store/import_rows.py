@@ -25,7 +25,7 @@ def refuse_empty(job: Import, source: Source, n_sources: int) -> None:
     message = f"{source.path} has column names but no rows; export it again, or leave it out"
     if n_sources == 1:
         raise SchemaError(message)
-    job.findings.note("file_not_used", None, 1, source=str(source.path), detail=message)
+    job.findings.note("file_not_used", source.path.name, 1, source=str(source.path), detail=message)
 
 
 def derived(frame: pl.DataFrame, findings: Findings, source: Source) -> pl.DataFrame:

@@ -149,7 +149,8 @@ def import_profiles(
     wells = None if plate_map is None else read_plate_map(plate_map, columns=map_columns)
     known = None if treatments is None else read_treatments(treatments)
     findings = Findings()
-    sources = find_sources(paths, findings, level=level, normalization=normalization)
+    given = [Path(p).expanduser() for p in (plate_map, treatments) if isinstance(p, str | Path)]
+    sources = find_sources(paths, findings, level=level, normalization=normalization, apart=given)
     is_new = not isinstance(screen, Screen) and not Path(screen).expanduser().exists()
     target = screen if isinstance(screen, Screen) else create(screen)
     try:

@@ -63,6 +63,7 @@ def find_sources(
     *,
     level: str | None = None,
     normalization: Normalization | None = None,
+    apart: Collection[Path] = (),
 ) -> list[Source]:
     """Find what can be imported, one source a plate and level where a folder has several.
 
@@ -76,6 +77,8 @@ def find_sources(
         Level to take; None for all there are. For a file whose name and columns say another, it is believed.
     normalization
         Where a folder has profiles normalized to all wells and to the controls: which ones; the controls by default.
+    apart
+        Files that are used for something else, such as the plate map: no sources, wherever they lie.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def find_sources(
         if path.is_file():
             found.append(_of_file(path, wanted))
             continue
-        inside = _in_folder(path, findings)
+        inside = _in_folder(path, findings, frozenset(file.resolve() for file in apart))
         fitting = [s for s in inside if wanted is None or family(s.level) == family(wanted)]
         if not fitting:
             held = ", ".join(sorted({s.level for s in inside}))
@@ -211,7 +214,7 @@ def _columns(path: Path, kind: Kind) -> list[str]:
     return next(read_h5ad(path, Findings())).columns
 
 
-def _in_folder(root: Path, findings: Findings) -> list[Source]:
+def _in_folder(root: Path, findings: Findings, apart: Collection[Path]) -> list[Source]:
     """Everything below a folder that can be imported."""
     if (root / "screen.toml").exists() and (root / "tables").is_dir():
         raise UsageError(f"{root} is a screen, not something to import; open it with phenoprint.open")
@@ -223,17 +226,17 @@ def _in_folder(root: Path, findings: Findings) -> list[Source]:
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
     found += [Source(path, "cellprofiler", "2") for path in files if path.name.lower().endswith(_DATABASES)]
     for path in files:
-        if path.parent in claimed or not path.name.lower().endswith(_IN_FOLDERS):
+        if path.parent in claimed or not path.name.lower().endswith(_IN_FOLDERS) or path.resolve() in apart:
             continue
         if path.stat().st_size == 0:
-            findings.note("file_not_used", None, 1, source=str(path), detail=f"{path} is empty (0 bytes)")
+            findings.note("file_not_used", path.name, 1, source=str(path), detail=f"{path} is empty (0 bytes)")
             continue
         source = _of_file(path, None)
         if _holds_profiles(_columns(path, source.kind)):
             found.append(source)
         else:
             detail = f"{path} has no feature of Cells, Nuclei or Cytoplasm"
-            findings.note("file_not_used", None, 1, source=str(path), detail=detail)
+            findings.note("file_not_used", path.name, 1, source=str(path), detail=detail)
     if not found:
         raise _nothing_in(root, files)
     return found
@@ -285,5 +288,5 @@ def _chosen(
         kept.append(first)
         for other in others:
             detail = f"{other.path.name}, because {first.path.name} of the same plate and level is taken"
-            findings.note("file_not_used", None, 1, source=str(other.path), detail=detail)
+            findings.note("file_not_used", other.path.name, 1, source=str(other.path), detail=detail)
     return kept

@@ -12,7 +12,7 @@ import polars as pl
 from phenoprint.errors import DataError
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.tables import CELL, WELL, cell_fates, well_batches
-from phenoprint.store import hash_key, strict_join, write_bytes
+from phenoprint.store import hash_key, ledger_rows, strict_join, write_bytes
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -26,6 +26,7 @@ STATES_FILE = "models/cell_states.json"
 _CONTROLS_A_PLATE, _CONTROLS_IN_ALL = 5_000, 50_000
 # States and distances are told in the features that were selected, and not in more than this many of them.
 _MOST_FEATURES = 500
+_NO_FEATURE = "none of the selected features was measured on cells"
 
 
 class LearnStates(Step):
@@ -39,17 +40,16 @@ class LearnStates(Step):
     parts: ClassVar = {"feature_status": "learn_states"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the seed and whether states are wanted."""
-        profiles = config.profiles
-        return {"wanted": profiles.heterogeneity, "reference": profiles.reference, "seed": config.evaluation.seed}
+        """Return whether states are wanted, of which cells, and the seed."""
+        return _parameters(config)
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Learn states on control cells, each normalized to the controls of its plate."""
         from phenoprint.profiles import learn_cell_states
 
         path = context.path / STATES_FILE
+        path.unlink(missing_ok=True)
         if not context.config.profiles.heterogeneity:
-            path.unlink(missing_ok=True)
             return Outcome()
         plates = sorted(context.table("well").select("Metadata_Plate").unique().collect()["Metadata_Plate"])
         features = heterogeneity_features(context)
@@ -59,21 +59,34 @@ class LearnStates(Step):
             controls = control_cells(Unit(plate), context, features, most=min(share, _CONTROLS_A_PLATE))
             if controls.height:
                 parts.append(fit_to_controls(controls).apply(controls))
-        if not features or not parts:
-            return self._skipped(context, "no control cells: states are learned on the cells of negative controls")
+        if not features:
+            return self._skipped(_NO_FEATURE)
+        if not parts:
+            return self._skipped("no control cells: states are learned on the cells of negative controls")
         try:
             states = learn_cell_states(pl.concat(parts), reference=None, seed=context.config.evaluation.seed)
         except DataError as error:
-            return self._skipped(context, str(error))
+            return self._skipped(str(error))
         text = json.dumps(states.to_dict())
         write_bytes(path, text.encode())
         return Outcome({"feature_status": _status([])}, files=(STATES_FILE,), digest=hash_key(text))
 
-    def _skipped(self, context: Context, reason: str) -> Outcome:
+    def _skipped(self, reason: str) -> Outcome:
         """Say why there are no states, which is no failure of the screen."""
-        (context.path / STATES_FILE).unlink(missing_ok=True)
         row = (None, "", self.name, "skipped", reason, None)
         return Outcome({"feature_status": _status([row])}, digest=hash_key(reason))
+
+
+def _parameters(config: ScreenConfig) -> dict[str, Any]:
+    """Return what decides which cells are compared with which; also where the wells' profiles do not say it."""
+    profiles = config.profiles
+    return {
+        "wanted": profiles.heterogeneity,
+        "reference": profiles.reference,
+        "seed": config.evaluation.seed,
+        "cells": config.section("cell_quality"),
+        "sites": config.section("quality"),
+    }
 
 
 def _status(rows: list[tuple[object, ...]]) -> pl.DataFrame:
@@ -89,23 +102,38 @@ class Heterogeneity(Step):
     title = "Heterogeneity"
     scope = Scope.PLATE
     needs = ("flag_cells", "aggregate", "recipe", "learn_states")
-    tables = ("profile_heterogeneity",)
+    tables = ("profile_heterogeneity", "feature_status")
+    parts: ClassVar = {"feature_status": "heterogeneity"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return whether it is wanted."""
-        return {"wanted": config.profiles.heterogeneity}
+        """Return whether it is wanted, and of which cells."""
+        return _parameters(config)
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Compare the cells of each well with control cells of its plate, a few wells at a time."""
-        features = heterogeneity_features(context)
-        controls = control_cells(unit, context, features, most=_CONTROLS_A_PLATE)
-        if not context.config.profiles.heterogeneity or not features or controls.is_empty():
+        if not context.config.profiles.heterogeneity:
             return Outcome()
+        wells = context.table("profile_well").filter(pl.col("Metadata_Plate") == unit.plate).select(WELL).collect()
+        features = heterogeneity_features(context)
+        if not features:
+            return self._skipped(unit, wells, _NO_FEATURE)
+        controls = control_cells(unit, context, features, most=_CONTROLS_A_PLATE)
+        if controls.is_empty():
+            return self._skipped(unit, wells, "no control cells on this plate to compare with")
         fitted = fit_to_controls(controls)
         described = [_describe(cells, fitted, controls, context) for cells in _kept_cells(unit, context, features)]
         frame = pl.concat(described, how="diagonal").sort(WELL)
-        wells = context.table("profile_well").filter(pl.col("Metadata_Plate") == unit.plate).select(WELL).collect()
-        return Outcome({"profile_heterogeneity": strict_join(wells, frame, on=WELL, expect="1:1").sort(WELL)})
+        joined = strict_join(wells, frame, on=WELL, expect="1:1").sort(WELL)
+        lost = {"no cell that counts": wells.join(frame, on=WELL, how="anti").height}
+        ledger = ledger_rows(self.name, unit.plate, unit_of_count="wells", n_in=wells.height, lost=lost)
+        return Outcome({"profile_heterogeneity": joined}, ledger)
+
+    def _skipped(self, unit: Unit, wells: pl.DataFrame, reason: str) -> Outcome:
+        """Say why no well of a plate is described."""
+        row = (unit.plate, "", self.name, "skipped", reason, None)
+        lost = {reason: wells.height}
+        ledger = ledger_rows(self.name, unit.plate, unit_of_count="wells", n_in=wells.height, lost=lost)
+        return Outcome({"feature_status": _status([row])}, ledger)
 
 
 def heterogeneity_features(context: Context) -> list[str]:

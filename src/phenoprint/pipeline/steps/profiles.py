@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
 from phenoprint.errors import DataError
+from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.recipe import recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
@@ -24,7 +25,7 @@ WELL = ["Metadata_Plate", "Metadata_Well"]
 _EVERY_STEP = "*"
 # Notes on a feature that stays, not its loss.
 _NOTES = ("ok", "pooled", "limited", "skipped", "worse", "not_converged", "nan_input", "infinite_input")
-_IS_LOST = ~pl.col("status").is_in(_NOTES) & ~pl.col("step").str.ends_with("_check")
+_IS_LOST = ~pl.col("status").is_in(_NOTES)
 
 
 class ApplyRecipe(Step):
@@ -33,7 +34,7 @@ class ApplyRecipe(Step):
     name = "recipe"
     title = "Recipe"
     scope = Scope.SCREEN
-    needs = ("aggregate",)
+    needs = ("aggregate", "profile_normalized")
     tables = ("profile_normalized", "profile_selected", "profile_step", "step_score", "feature_status")
     parts: ClassVar = {"feature_status": "recipe", "profile_step": _EVERY_STEP}
 
@@ -49,7 +50,14 @@ class ApplyRecipe(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Apply all steps, keep what each of them made, and score what it did to replicates, batches and positions."""
-        run = RecipeRun.of(context)
+        try:
+            return self._apply(RecipeRun.of(context))
+        except Exception:
+            _drop_models(context.path, keep=set())  # nobody answers for what earlier steps fitted
+            raise
+
+    def _apply(self, run: RecipeRun) -> Outcome:
+        context = run.context
         wells = run.scored_wells()
         scores = [run.score(None, run.given, wells)]
         statuses, ledgers, paths = [], [], set[Path]()
@@ -65,16 +73,20 @@ class ApplyRecipe(Step):
                 paths |= run.write("profile_normalized", profiles)
         _check_features(profiles, statuses)
         paths |= run.write("profile_selected", profiles)
-        for path in set((context.path / "models").glob("[0-9][0-9]_*.npz")) - paths:
-            path.unlink()
+        _drop_models(context.path, keep=paths)
         tables = {"step_score": pl.concat(scores), "feature_status": pl.concat(statuses)}
         files = tuple(sorted(path.relative_to(context.path).as_posix() for path in paths))
         return Outcome(tables, pl.concat(ledgers), files)
 
 
+def _drop_models(folder: Path, *, keep: set[Path]) -> None:
+    for path in set((folder / "models").glob("[0-9][0-9]*_*.npz")) - keep:
+        path.unlink()
+
+
 def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
     """Raise where a recipe left no feature to say anything with."""
-    if profiles.features:
+    if set(profiles.features) - profiles.nowhere:
         return
     lost = pl.concat(statuses).filter(_IS_LOST).group_by("step", "status").agg(pl.len(), pl.col("reason").first())
     told = "; ".join(
@@ -84,25 +96,42 @@ def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
 
 
 def _ledger(made: Made, before: Profiles, plates: Sequence[str]) -> pl.DataFrame:
-    """Balance the features of a step over the screen and on each plate, and the wells of each plate."""
-    dropped = set(before.features) - set(made.profiles.features)
-    lost = made.status.filter(_IS_LOST)
-    why = dict(lost.select("feature", "status").unique("feature", keep="first", maintain_order=True).iter_rows())
-    reasons: dict[str, int] = {}
-    for name in sorted(dropped):
-        reason = why.get(name, "not kept by the step")
-        reasons[reason] = reasons.get(reason, 0) + 1
-    rows = [ledger_rows(made.name, None, unit_of_count="features", n_in=len(before.features), lost=reasons)]
+    """Balance the features of a step over the screen and on each plate, and the wells of each plate.
+
+    A feature that a step leaves without any value is lost as one that it drops, and no longer there for the next.
+    """
+    after = made.profiles
+    told = made.status.filter(_IS_LOST & (pl.col("step") == made.name))
+    why: dict[tuple[str | None, str], str] = {}
+    for plate, name, status in told.select("Metadata_Plate", "feature", "status").iter_rows():
+        why.setdefault((plate, name), status)
+        why.setdefault((None, name), status)
+    is_renamed = not set(after.features) <= set(before.features)
+    kept = set(after.features)
+    come = [name for name in before.features if name not in before.nowhere]
+    gone = [name for name in come if name not in kept or name in after.nowhere]
+
+    def reasons(names: Iterable[str], plate: str | None = None) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name in sorted(names):
+            other = "replaced by the step" if is_renamed and name not in kept else "without a value"
+            reason = why.get((plate, name)) or why.get((None, name)) or other
+            found[reason] = found.get(reason, 0) + 1
+        return found
+
+    rows = [ledger_rows(made.name, None, unit_of_count="features", n_in=len(come), lost=reasons(gone))]
     # A feature that cannot be used on one plate stays for the others: it is that plate's loss.
-    on_plate = lost.filter(pl.col("Metadata_Plate").is_not_null() & ~pl.col("feature").is_in(list(dropped)))
-    for (plate,), status in on_plate.group_by("Metadata_Plate", maintain_order=True):
-        counts = dict(status.unique("feature").group_by("status").len().sort("status").iter_rows())
-        n_in = len(before.features) - len(dropped)
-        rows.append(ledger_rows(made.name, str(plate), unit_of_count="features", n_in=n_in, lost=counts))
+    stay = set(come) - set(gone)
+    for plate, empty in after.empty.items():
+        there = stay - before.empty.get(plate, frozenset())
+        if lost := there & empty:
+            rows.append(
+                ledger_rows(made.name, plate, unit_of_count="features", n_in=len(there), lost=reasons(lost, plate))
+            )
     for plate in plates:
-        n_in, n_out = before.n_wells[plate], made.profiles.n_wells.get(plate, 0)
-        gone = {"left out by the step": n_in - n_out}
-        rows.append(ledger_rows(made.name, plate, unit_of_count="wells", n_in=n_in, lost=gone))
+        n_in, n_out = before.n_wells[plate], after.n_wells.get(plate, 0)
+        gone_wells = {"left out by the step": n_in - n_out}
+        rows.append(ledger_rows(made.name, plate, unit_of_count="wells", n_in=n_in, lost=gone_wells))
     return pl.concat(rows)
 
 
@@ -123,6 +152,8 @@ class Consensus(Step):
         """Take the consensus of wells that share compound and dose."""
         from phenoprint.profiles import consensus
 
+        if "profile_selected" in context.imported:
+            require_all_plates(context.screen, "profile_selected")
         profiles = context.profiles("profile_selected")
         known = profiles.filter(pl.col("Metadata_perturbation").is_not_null())
         frame = consensus(known, by=["Metadata_perturbation"], statistic=context.config.profiles.consensus)

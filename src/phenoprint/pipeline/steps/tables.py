@@ -129,7 +129,7 @@ def cell_rules(section: CellQualitySection, columns: Sequence[str]) -> tuple[tup
     Raises
     ------
     ConfigError
-        Where a rule that the user wrote names a feature that was not measured.
+        Where a rule that the user wrote names a feature that was not measured, or two share a name.
     """
     from phenoprint.profiles import DEFAULT_CELL_RULES, CellRule, Limit
 
@@ -137,7 +137,11 @@ def cell_rules(section: CellQualitySection, columns: Sequence[str]) -> tuple[tup
         rules = tuple(
             CellRule(rule.name, tuple(Limit(**limit.model_dump()) for limit in rule.limits)) for rule in section.rules
         )
+        names = [rule.name for rule in rules]
         for rule in rules:
+            if names.count(rule.name) > 1 or rule.name == "any":
+                taken = "stands for all rules together" if rule.name == "any" else "is the name of two rules"
+                raise ConfigError(f"cell_quality.rules: {rule.name!r} {taken}; give each rule a name of its own")
             for limit in rule.limits:
                 if limit.feature not in columns:
                     error = UnknownNameError("feature", limit.feature, columns)

@@ -75,7 +75,10 @@ def step_scores(scores: pl.DataFrame, *, only: tuple[str, ...] = (), title: str 
     return finish(
         figure,
         title=title,
-        height=360,
+        height=380,
+        # the legend names even a single line, and stands beside the lines, where it meets neither title nor long steps
+        showlegend=True,
+        legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"},
         xaxis={"type": "category", "categoryorder": "array", "categoryarray": [plain(step) for step in steps]},
         yaxis={"title": {"text": "score"}, "rangemode": "tozero"},
     )

@@ -12,7 +12,7 @@ from phenoprint.report.source import AbsentError
 
 __all__ = ["cells", "gallery_crops"]
 
-WHY = "It is written by the run's last steps from the images and the masks."
+WHY = "It is written by the run's last steps from the images and the masks; tables of other tools come without."
 SIDE = 88
 
 

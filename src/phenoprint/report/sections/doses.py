@@ -179,7 +179,7 @@ def _readouts(context: Context, frame: pl.DataFrame, name: str) -> list[tuple[st
         ranked = sorted(((v, column) for column, v in zip(names, spread, strict=True) if v is not None), reverse=True)
         best = [column for _, column in ranked[:3]]
     found += [(short_name(column), column, frame, name) for column in best]
-    if COUNT in frame.columns:
+    if COUNT in frame.columns and frame[COUNT].count():
         found.append(("Cell count", COUNT, frame, name))
     return found
 

@@ -31,14 +31,16 @@ STEP_ORDER = (
     "select",
     "limit",
 )
-WHY = "Every step of a run writes it; an imported screen has none."
+WHY = "Every step of a run and every import writes it."
 
 
-def _order(context: Context) -> tuple[str, ...]:
-    """Return the steps in the order of a run: those of the recipe as it was, the consensus last."""
+def _order(context: Context, ledger: pl.DataFrame) -> tuple[str, ...]:
+    """Return the steps in the order of a run: an import first, the recipe as it was, the consensus last."""
+    imports = ledger["step"].unique(maintain_order=True)
+    first = imports.filter(imports.str.starts_with("import")).to_list()
     scored = context.tables.columns("step_score", ["step", "number"])
     recipe = () if scored is None else tuple(scored.unique("step").sort("number")["step"].to_list())
-    return (*(name for name in STEP_ORDER if name not in recipe), *recipe, "consensus")
+    return (*first, *(name for name in STEP_ORDER if name not in recipe), *recipe, "consensus")
 
 
 def losses(context: Context) -> Section:
@@ -52,7 +54,7 @@ def losses(context: Context) -> Section:
         return Section(
             "losses", "What was lost where", f"{context.flags.height} wells are flagged.", body, nav="Losses"
         )
-    order = _order(context)
+    order = _order(context, ledger)
     steps = ledger_steps(ledger, order=order)
     panels: list[tuple[str, object]] = [("All plates", _steps(steps))]
     by_plate = ledger_steps(ledger.filter(pl.col("Metadata_Plate").is_not_null()), by=("Metadata_Plate",), order=order)

@@ -9,6 +9,7 @@ import polars as pl
 from phenoprint.report.context import Context, Section
 from phenoprint.report.figures import baseline_bars, confusion
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
+from phenoprint.report.sections.hits import treatment_names
 from phenoprint.report.sections.terms import NSC
 from phenoprint.report.source import AbsentError
 
@@ -66,7 +67,7 @@ def mechanisms(context: Context) -> Section:
             else ").",
         ]
     )
-    body = [caution, bars, matrix, tag("h3", "Calls"), _calls(scored, correct)]
+    body = [caution, bars, matrix, tag("h3", "Calls"), _calls(_named(context, scored), correct)]
     body.append(sql_hint("SELECT * FROM moa_prediction WHERE NOT is_correct"))
     return Section("mechanisms", "Are mechanisms found again?", lead, join(body), nav="Mechanisms")
 
@@ -108,13 +109,22 @@ def _float(row: dict[str, Any], column: str) -> float | None:
     return None if row.get(column) is None else float(row[column])
 
 
+def _named(context: Context, scored: pl.DataFrame) -> pl.DataFrame:
+    """Call treatments by compound and dose, as the other sections do, where the table of treatments tells them."""
+    key, about = "Metadata_perturbation", context.tables.find("perturbation")
+    if about is None or not {key, "Metadata_compound"} <= set(about.columns) or key not in scored.columns:
+        return scored
+    names = about.select(key, treatment_names(about)).unique(key)
+    return scored.join(names, on=key, how="left", maintain_order="left")
+
+
 def _calls(scored: pl.DataFrame, correct: pl.Series) -> Html:
     def first(names: tuple[str, ...]) -> pl.Expr:
         found = next((name for name in names if name in scored.columns), None)
         return pl.lit(None, dtype=pl.String) if found is None else pl.col(found)
 
     shown = scored.select(
-        first(("Metadata_perturbation", "Metadata_compound")).alias("treatment"),
+        first(("treatment", "Metadata_perturbation", "Metadata_compound")).alias("treatment"),
         pl.col("Metadata_moa"),
         pl.col("predicted").fill_null("no call"),
         first(("nearest", "nearest_compound")).alias("nearest"),

@@ -213,7 +213,7 @@ def _join(left: pl.DataFrame, right: pl.DataFrame, columns: Sequence[str]) -> pl
 
 def _counts(tables: Tables, raw: pl.DataFrame, measures: list[Measure]) -> tuple[pl.DataFrame, list[Measure]]:
     counts = tables.columns("profile_well", [*KEY, "Metadata_Object_Count"])
-    if counts is not None and counts.width == 3:
+    if counts is not None and counts.width == 3 and counts["Metadata_Object_Count"].count():
         raw = _join(raw, counts.rename({"Metadata_Object_Count": "cells"}), ["cells"])
         measures = [
             *measures,
