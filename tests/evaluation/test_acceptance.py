@@ -142,3 +142,10 @@ def test_wells_without_cells_do_not_spoil_the_controls(counted: bool) -> None:
     assert verdicts(plate_acceptance(uncounted))["poscon_retrieval"] == "pass", "an unknown count is not none"
     untouched = plate_acceptance(wells).filter(criterion="poscon_retrieval")["reason"].item()
     assert "without cells" not in untouched
+
+
+def test_cells_that_nobody_counted_are_not_judged() -> None:
+    wells = plate().with_columns(Metadata_Object_Count=pl.lit(None, dtype=pl.Int64))
+    table = plate_acceptance(wells).filter(criterion="cell_count")
+    assert table.select("value", "verdict").rows() == [(None, None)]
+    assert "nobody counted" in table["reason"][0]

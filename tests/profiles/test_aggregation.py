@@ -208,3 +208,16 @@ def test_row_order_does_not_matter(order: list[int], statistic: str) -> None:
     pd.testing.assert_frame_equal(
         aggregate(data[order], statistic=statistic).to_pandas(), aggregate(data, statistic=statistic).to_pandas()
     )
+
+
+def test_counts_that_nobody_made_stay_missing() -> None:
+    wells = pl.DataFrame(
+        {
+            "Metadata_compound": ["a", "a", "b", "b", "c"],
+            "Metadata_Object_Count": [None, None, 5, None, 7],
+            "Cells_A": [1.0, 2.0, 3.0, 4.0, 5.0],
+        },
+        schema_overrides={"Metadata_Object_Count": pl.Int64},
+    )
+    profiles = consensus(wells, ["Metadata_compound"])
+    assert profiles["Metadata_Object_Count"].to_list() == [None, 5, 7]

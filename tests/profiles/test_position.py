@@ -232,3 +232,13 @@ def test_the_line_in_the_count_can_be_read_and_wells_without_a_count_are_told() 
     assert done.arrays["center"][0] == pytest.approx(count[2:].mean())
     assert done.frame["x"].null_count() == 2
     assert done.status.select("feature", "status", "value").rows() == [("x", "no_count", 2.0)]
+
+
+def test_well_mean_does_not_take_a_well_from_itself() -> None:
+    one = pl.DataFrame({"Metadata_Plate": ["p"] * 3, "Metadata_Well": ["A01", "A02", "A03"], "x": [1.0, 2.0, 6.0]})
+    with pytest.raises(UsageError, match="on two plates or more"):
+        correct_position(one, "well_mean")
+    two = pl.concat([one, one.head(2).with_columns(Metadata_Plate=pl.lit("q"), x=pl.Series([3.0, 2.0]))])
+    done = correct_position(two, "well_mean").frame.sort("Metadata_Plate", "Metadata_Well")
+    level = two["x"].mean()
+    assert done["x"].to_list() == pytest.approx([1 - 2 + level, 2 - 2 + level, 6.0, 3 - 2 + level, 2 - 2 + level])

@@ -170,6 +170,9 @@ def _count_checks(wells: pl.DataFrame, limits: AcceptanceLimits) -> Iterator[_Ro
     if name not in wells.columns:
         yield _unjudged("cell_count", f"no {name}")
         return
+    if wells.get_column(name).null_count() == wells.height:
+        yield _unjudged("cell_count", "nobody counted the cells")
+        return
     counts = wells.get_column(name).fill_null(0).cast(pl.Float64).to_numpy()
     middle = float(np.median(counts))
     reason = f"median of {middle:g} cells a well over {len(counts)} wells, lowest {counts.min():g}"

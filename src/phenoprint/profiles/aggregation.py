@@ -265,14 +265,16 @@ def _count_sites(data: pl.DataFrame, groups: Groups) -> np.ndarray[tuple[int], n
 
 def _sum_or(
     data: pl.DataFrame, column: str, groups: Groups, otherwise: np.ndarray[tuple[int], np.dtype[np.intp]]
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Sum a count column a group, or take `otherwise` where the frame has no such column."""
+) -> pl.Series:
+    """Sum a count column a group, NULL where nobody counted, or take `otherwise` where there is no such column."""
     if column not in data.columns:
-        return otherwise.astype(np.int64)
-    values = data.get_column(column).fill_null(0).cast(pl.Int64, strict=False).fill_null(0).to_numpy()
-    sums = np.zeros(len(groups), dtype=np.int64)
-    np.add.at(sums, groups.codes, values)
-    return sums
+        return pl.Series(otherwise.astype(np.int64))
+    values = data.get_column(column).cast(pl.Int64, strict=False)
+    sums, known = np.zeros(len(groups), dtype=np.int64), np.zeros(len(groups), dtype=np.int64)
+    np.add.at(sums, groups.codes, values.fill_null(0).to_numpy())
+    np.add.at(known, groups.codes, values.is_not_null().to_numpy())
+    counted = pl.DataFrame({"sum": sums, "known": known}).select(pl.when(pl.col("known") > 0).then(pl.col("sum")))
+    return counted.to_series()
 
 
 def _reduce(data: pl.DataFrame, features: Sequence[str], groups: Groups, statistic: str) -> FloatArray:

@@ -294,11 +294,19 @@ def _well_mean(
     for key, rows in groups.items():
         level = mean(values[:, rows[chosen[rows]]])
         wells, at = np.unique(code[rows], return_inverse=True)
+        fitted = np.bincount(at, weights=chosen[rows], minlength=len(wells))
+        if len(rows) and fitted.max(initial=0) < 2:
+            raise UsageError(
+                "well_mean needs wells in the same place on two plates or more; found each place once"
+                f"{f' in {key}' if key else ''}: its mean would be the well itself. Correct by plate instead "
+                "(median_polish, loess)"
+            )
         offset = np.zeros((len(values), len(wells)))
         for number in range(len(wells)):
             members = rows[at == number]
             own = mean(values[:, members[chosen[members]]])
-            offset[:, number] = np.where(np.isnan(own), 0.0, own - level)
+            alone = fitted[number] < 2  # its mean would be the well itself
+            offset[:, number] = np.where(alone | np.isnan(own), 0.0, own - level)
         out[:, rows] -= offset[:, at]
         arrays[f"{_name(key)}offset"] = offset
         arrays[f"{_name(key)}place"] = np.column_stack([wells // 10_000, wells % 10_000])

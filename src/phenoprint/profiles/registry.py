@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -41,7 +42,7 @@ def normalizer(method: str | Normalizer, **parameters: object) -> Normalizer:
     if method not in NORMALIZERS:
         raise UnknownNameError("normalization method", method, NORMALIZERS)
     kind = NORMALIZERS[method]
-    fields = list(kind.__dataclass_fields__)
+    fields = [field.name for field in dataclasses.fields(kind) if field.init]
     for name in parameters:
         if name not in fields:
             raise UnknownNameError(f"parameter of {method!r}", name, fields)
