@@ -95,6 +95,8 @@ def _prepare(path: Path, output: Path | None = None) -> _Prepared:
     ConfigError
         If the configuration is absent or wrong, or the folder holds another screen.
     """
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist: give a screen.toml, or the folder of a screen")
     is_own = path.is_dir() or path.name == "screen.toml"
     config_path = path / "screen.toml" if path.is_dir() else path
     if path.is_dir() and is_screen(path) and not (config_path.is_file() and config_path.stat().st_size):

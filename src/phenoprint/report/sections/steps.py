@@ -65,4 +65,5 @@ def _absent(scores: pl.DataFrame) -> Html | None:
     if missing.is_empty():
         return None
     rows = [(STEP_SCORE_NAMES.get(score, score), reason) for score, reason in missing.select("score", "reason").rows()]
-    return details(f"{len(rows)} scores cannot be had here", table(("Score", "Why"), rows))
+    what = "1 score" if len(rows) == 1 else f"{len(rows)} scores"
+    return details(f"{what} cannot be had here", table(("Score", "Why"), rows))

@@ -53,7 +53,8 @@ def _sentence(verdicts: list[str]) -> str:
     if set(verdicts) == {"none"}:
         return f"{n} {plates}, not judged."
     if set(verdicts) == {"pass"}:
-        return "The plate passes every check." if n == 1 else f"All {n} plates pass every check."
+        which = "every check that could be made"
+        return f"The plate passes {which}." if n == 1 else f"All {n} plates pass {which}."
     parts = [
         f"{verdicts.count(kind)} {phrase}"
         for kind, phrase in (
