@@ -8,7 +8,7 @@ Run by hand; nothing is asserted::
 
 The field is ``simulated_5ch`` of ``../shared/reference/cellprofiler`` (or ``--reference``): 1080 x 1080 pixels, 5
 channels, 191 cells. Seconds are CPU seconds of one process (``time.process_time``), the median of ``--repeats`` calls;
-compilation is apart. cp_measure 0.3 runs in a process of its own where it is installed (``pip install cp-measure``).
+compilation is apart. cp_measure 0.3 runs in a process of its own where it is installed (the extra ``benchmark``).
 CellProfiler needs an environment of its own, see ``cellprofiler_peer.py``; ``CELLPROFILER_PYTHON`` leads to it. Without
 it, what it took on another machine of this kind is printed, and marked so.
 """
@@ -213,7 +213,7 @@ def peers(folder: Path, ours: dict[str, float]) -> None:
     """Run both peers on the field and print their seconds beside ours."""
     objects, both = ours["cell-painting-full"], ours["full with whole images"]
     if importlib.util.find_spec("cp_measure") is None:
-        print("cp_measure is not installed: pip install cp-measure")
+        print("cp_measure is not installed: pip install -c constraints.txt -e '.[benchmark]'")
     else:
         seconds = run_self("cp_measure", folder)
         show("cp_measure 0.3, run here, objects", seconds, seconds.pop("peak_mb"), objects)

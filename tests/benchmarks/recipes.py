@@ -12,6 +12,7 @@ compound and other batches, without the two mechanisms of one batch only. Publis
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,26 +20,24 @@ import polars as pl
 
 from phenoprint.evaluation import batch_mixing, moa_accuracy
 from phenoprint.profiles import RECIPES, apply_recipe, consensus, feature_columns
+from phenoprint.store import import_profiles
 
 TREATMENT = ["Metadata_compound", "Metadata_Concentration"]
 ONE_BATCH = ["Cholesterol-lowering", "Kinase inhibitors"]
 
 
 def read(folder: Path) -> pl.DataFrame:
-    """Read the wells with compound, dose, mechanism and batch."""
-    place = {"Metadata_Plate": "Image_Metadata_Plate_DAPI", "Metadata_Well": "Image_Metadata_Well_DAPI"}
-    dose = {"Metadata_compound": "Image_Metadata_Compound", "Metadata_Concentration": "Image_Metadata_Concentration"}
-    images = pl.read_csv(folder / "BBBC021_v1_image.csv.gz", infer_schema_length=None).select(**place, **dose).unique()
-    moa = pl.read_csv(folder / "BBBC021_v1_moa.csv").select(
-        Metadata_compound="compound", Metadata_Concentration="concentration", Metadata_moa="moa"
-    )
-    wells = pl.read_csv(folder / "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz", infer_schema_length=None)
-    wells = wells.rename({"Image_Metadata_Plate": "Metadata_Plate", "Image_Metadata_Well": "Metadata_Well"})
-    joined = wells.join(images, on=list(place), how="left").join(moa, on=list(dose), how="left")
-    return joined.with_columns(
-        Metadata_pert_type=pl.when(Metadata_compound="DMSO").then(pl.lit("negcon")).otherwise(pl.lit("trt")),
-        Metadata_Batch=pl.col("Metadata_Plate").str.split("_").list.first(),
-    )
+    """Import the wells with compound, dose, mechanism and batch, as `phenoprint import --help` shows it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        summary = import_profiles(
+            folder / "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz",
+            Path(scratch) / "screen",
+            plate_map=folder / "BBBC021_v1_image.csv.gz",
+            map_columns={"Plate": "Image_Metadata_Plate_DAPI", "Well": "Image_Metadata_Well_DAPI"},
+            treatments=folder / "BBBC021_v1_moa.csv",
+            extract={"Plate": r"(?P<Batch>Week\d+)_"},
+        )
+        return summary.screen.table("profile_well").collect()
 
 
 def scores(profiles: pl.DataFrame) -> tuple[float, float, float]:

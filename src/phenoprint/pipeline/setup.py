@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from phenoprint.errors import PlateMapError, UsageError
 from phenoprint.images import LayoutCandidate, detect_layout
 from phenoprint.pipeline.config import parse_config
@@ -182,8 +180,3 @@ def write_proposal(proposal: Proposal, folder: Path, *, force: bool = False) -> 
         raise UsageError(f"{path} is there already: edit it, or overwrite it with --force")
     write_bytes(path, proposal.text.encode())
     return path
-
-
-def problem_counts(problems: pl.DataFrame) -> list[tuple[str, int]]:
-    """Return how many problems of each kind there are."""
-    return [(str(kind), int(count)) for kind, count in problems.group_by("kind").len().sort("kind").iter_rows()]

@@ -118,9 +118,3 @@ def _check_row(cells: list[str], columns: list[int], problems: Problems, *, line
         problems.add(line, f"row {cells[0]} of this block already stands at line {first}; keep one")
     if any(cells[len(columns) + 1 :]):
         problems.add(line, f"cells beyond column {columns[-1]}, the last of the block's header")
-
-
-def _check_names(heads: dict[int, str], problems: Problems) -> None:
-    """Note blocks without a name where there are several."""
-    for line in [line for line, head in heads.items() if not head and len(heads) > 1]:
-        problems.add(line, "one block of several has no name; write the variable's name in the line above it")

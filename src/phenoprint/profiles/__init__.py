@@ -21,7 +21,6 @@ from phenoprint.profiles.recipes import (
     RecipeStep,
     StepResult,
     apply_recipe,
-    iterate_recipe,
     recipe_named,
 )
 from phenoprint.profiles.registry import NORMALIZERS
@@ -84,7 +83,6 @@ __all__ = [
     "fit_normalization",
     "fit_plates",
     "fit_step",
-    "iterate_recipe",
     "learn_cell_states",
     "limit_values_with_status",
     "normalize",

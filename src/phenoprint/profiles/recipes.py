@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -23,7 +23,6 @@ __all__ = [
     "RecipeStep",
     "StepResult",
     "apply_recipe",
-    "iterate_recipe",
     "recipe_named",
 ]
 
@@ -306,23 +305,13 @@ def apply_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> list[St
     >>> steps[-1].name, round(steps[-1].frame["area"].sum(), 9)
     ('normalize', 0.0)
     """
-    return list(iterate_recipe(frame, recipe))
-
-
-def iterate_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> Iterator[StepResult]:
-    """Apply the steps of a recipe one by one; as `apply_recipe`, without keeping what earlier steps made.
-
-    Examples
-    --------
-    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 3, "area": [1.0, 2.0, 300.0]})
-    >>> [result.frame["area"].max() for result in iterate_recipe(wells, [{"operation": "limit", "limit": 20.0}])]
-    [20.0]
-    """
     data = to_polars(frame)
+    results = []
     for step in recipe_named(recipe).steps:
         made = STEP_OPERATIONS[step.operation].run(data, **step.parameters)
         data = made.frame
         renamed = made.status.with_columns(
             step=pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
         )
-        yield StepResult(step.name, data, renamed, made.arrays)
+        results.append(StepResult(step.name, data, renamed, made.arrays))
+    return results
