@@ -315,7 +315,10 @@ def load_config(path: Path) -> ScreenConfig:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise ConfigError(f"no configuration at {path}: make one with 'phenoprint init DIR'") from error
+        raise ConfigError(
+            f"no configuration at {path}: if images lie in {path.parent}, 'phenoprint init {path.parent}' looks at "
+            "them and writes one; tables of other tools come in with 'phenoprint import'"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from error
     return parse_config(text, source=str(path))
