@@ -3,6 +3,7 @@
 from phenoprint.store._atomic import write_bytes
 from phenoprint.store._merge import StoredWell
 from phenoprint.store.cellprofiler import read_cellprofiler
+from phenoprint.store.damage import damaged_tables
 from phenoprint.store.export_frames import to_anndata, to_pandas_profiles
 from phenoprint.store.export_screen import export_profiles
 from phenoprint.store.exports import gallery_name, write_profiles
@@ -49,6 +50,7 @@ __all__ = [
     "concat_ledgers",
     "conform",
     "create",
+    "damaged_tables",
     "decode_name",
     "drop_wells",
     "empty",

@@ -1,0 +1,76 @@
+"""Which files of a screen's tables are damaged: every page is read and checked against its checksum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phenoprint.store.layout import table_files, tables_on_disk
+
+__all__ = ["damaged_tables", "file_damage"]
+
+_BATCH_ROWS = 4096
+
+
+def damaged_tables(folder: Path, tables: Iterable[str] | None = None, *, pages: bool = True) -> pl.DataFrame:
+    """List the Parquet files of a screen that cannot be read or whose pages do not match their checksums.
+
+    A checksum covers the values of a page, not its header and not the footer of the file. Most damage there makes
+    the file unreadable; the hashes of whole files, which receipts hold, notice the rest.
+
+    Parameters
+    ----------
+    folder
+        The screen folder.
+    tables
+        Which tables to look at; None: all that have files.
+    pages
+        Whether to read every page and check it. False looks at footers only, which is quick but notices little.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per damaged file: ``table``, ``path`` (relative to the folder, forward slashes), ``reason``; sorted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     damaged_tables(Path(folder)).height
+    0
+    """
+    names = tables_on_disk(folder) if tables is None else sorted(set(tables))
+    rows = [
+        (table, file.relative_to(folder).as_posix(), reason)
+        for table in names
+        for file in table_files(folder, table)
+        if (reason := file_damage(file, pages=pages)) is not None
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("table", "path", "reason"), pl.String), orient="row")
+
+
+def file_damage(file: Path, *, pages: bool = True) -> str | None:
+    """Say what is wrong with one Parquet file; None if nothing is found.
+
+    Parameters
+    ----------
+    file
+        The file.
+    pages
+        Whether to read every page and check it against its checksum, or the footer only.
+    """
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet:
+            expected, found = parquet.metadata.num_rows, 0
+            for batch in parquet.iter_batches(_BATCH_ROWS) if pages else ():
+                found += batch.num_rows
+    # A damaged header may ask for any amount of memory, a damaged footer name any type.
+    except (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, OverflowError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    if pages and found != expected:
+        return f"its footer says {expected} rows, its pages hold {found}"
+    return None
