@@ -187,6 +187,12 @@ def test_black_constant_and_saturated_images_are_flagged() -> None:
     assert reasons[2] == "saturated: c 68.75 % of pixels, limit 1.0 %"
 
 
+def test_reasons_stand_one_per_line_whatever_a_channel_is_called() -> None:
+    pixels = np.zeros((1, 64, 64), dtype=np.uint8)
+    frame = image_quality(pixels, channels=["a; b\nc"]).with_columns(Metadata_Plate=pl.lit("P"), n_cells=pl.lit(0.0))
+    assert flag_image_quality(frame)["reasons"][0].split("\n") == ["all black: a; b c", "no cells"]
+
+
 def test_cell_counts() -> None:
     counts = [100, 104, 96, 99, 101, 103, 98, 100, 97, 102, 3, 1, 0, None]
     flagged = flag_image_quality(plate([0.0] * len(counts), n_cells=counts))

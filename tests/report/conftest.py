@@ -203,7 +203,7 @@ def _images(wells: pl.DataFrame, rng: np.random.Generator, counts: np.ndarray) -
     bad = (rows["Metadata_Well"] == "C05").to_numpy() & (rows["Metadata_Channel"] == "DNA").to_numpy()
     quality = rows.with_columns(**{k: pl.Series(v, dtype=pl.Float32) for k, v in columns.items()}).with_columns(
         is_flagged=pl.Series(bad),
-        reasons=pl.when(pl.Series(bad)).then(pl.lit("out of focus;saturated")).otherwise(None),
+        reasons=pl.when(pl.Series(bad)).then(pl.lit("out of focus\nsaturated")).otherwise(None),
     )
     failed = pl.col("Metadata_Well") == "D04"
     site = sites.drop("n_cells").with_columns(

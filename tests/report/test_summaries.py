@@ -257,8 +257,8 @@ def test_flags_name_every_reason_with_channel_and_site(small_source: object) -> 
     plate = flags.filter(Metadata_Plate="SIM-01")
     assert dict(zip(plate["Metadata_Well"], plate["reasons"], strict=True)) == {
         "B02": "in the plate map but without images",
-        "C05": "out of focus (DNA; 2 sites); saturated (DNA; 2 sites)",
-        "D04": "site 1: truncated TIFF: <page 3>; site 2: truncated TIFF: <page 3>",
+        "C05": "out of focus (DNA; 2 sites)\nsaturated (DNA; 2 sites)",
+        "D04": "site 1: truncated TIFF: <page 3>\nsite 2: truncated TIFF: <page 3>",
         "E06": "excluded: fibre <in> the field",
     }
 

@@ -89,11 +89,13 @@ def test_saved_views_answer(filled):
     assert summary["n_cells"].to_list() == [4, 6, 0, 0]
     assert summary["n_sites_failed"].to_list() == [0, 0, 0, 1]
     assert summary["Metadata_compound"].to_list() == ["DMSO", "Wortmannin", "Größe µ", None]
-    flagged = dict(filled.sql("SELECT Metadata_Well, reasons FROM wells_flagged").rows())
-    assert set(flagged) == {"B01", "B02"}
-    assert "annotated, but without images" in flagged["B01"]
-    for what in ("no annotation", "site 1: failed, truncated file", "no cell found"):
-        assert what in flagged["B02"]
+    flagged = filled.sql("SELECT Metadata_Well, kind, reason FROM wells_flagged")
+    assert flagged.rows() == [
+        ("B01", "images", "annotated, but without images"),
+        ("B02", "annotation", "has images, but no annotation in the plate map"),
+        ("B02", "cells", "no cell found"),
+        ("B02", "site", "site 1: failed, truncated file"),
+    ]
     cells = filled.sql("SELECT * FROM cells_annotated")
     assert cells.height == 10
     assert cells.columns[:4] == ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
@@ -109,20 +111,23 @@ def test_quality_exclusions_and_losses_are_seen(filled):
             "Metadata_Site": ["1", "2", "1"],
             "Metadata_Channel": ["DNA"] * 3,
             "is_flagged": [True, True, False],
-            "reasons": ["blurred;saturated", "blurred", None],
+            "reasons": ["blurred\nsaturated: 2 %; limit 1 %; A;B", "blurred", None],
         }
     )
     filled.write("image_quality", quality)
     filled.write(
         "exclusion",
-        pl.DataFrame({"scope": ["well"], "Metadata_Plate": ["000123"], "Metadata_Well": ["A01"], "reason": ["bubble"]}),
+        pl.DataFrame({"scope": ["well"], "Metadata_Plate": ["000123"], "Metadata_Well": ["A01"], "reason": ["bubble; z (edge)"]}),
     )
     filled.write(
         "ledger", store.ledger_rows("segment", "000123", "A02", unit_of_count="cells", n_in=9, lost={"small": 3})
     )
-    flagged = dict(filled.sql("SELECT Metadata_Well, reasons FROM wells_flagged").rows())
-    assert flagged["A02"] == "blurred (2 sites); saturated (1 site)"
-    assert flagged["A01"] == "excluded: bubble"
+    flagged = filled.sql("SELECT Metadata_Well, kind, reason FROM wells_flagged WHERE Metadata_Well LIKE 'A%'")
+    assert flagged.rows() == [
+        ("A01", "excluded", "excluded: bubble; z (edge)"),
+        ("A02", "quality", "blurred (2 sites)"),
+        ("A02", "quality", "saturated: 2 %; limit 1 %; A;B (1 site)"),
+    ]
     summary = filled.sql("SELECT n_sites_flagged, is_excluded FROM well_summary ORDER BY Metadata_Well")
     assert summary["n_sites_flagged"].to_list() == [0, 2, 0, 0]
     assert summary["is_excluded"].to_list() == [True, False, False, False]

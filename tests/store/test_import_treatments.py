@@ -56,7 +56,7 @@ def test_a_list_of_what_is_in_all_wells(tmp_path):
         ("P2", "A03", None, None, None),
     ]
     assert summary.screen.sql("SELECT count(*) FROM perturbation").item() == 3
-    assert summary.screen.sql("SELECT Metadata_Well, kind, reason FROM well_reason").rows() == [
+    assert summary.screen.sql("SELECT Metadata_Well, kind, reason FROM wells_flagged").rows() == [
         ("A03", "annotation", "imported without annotation")
     ]
     cells = summary.screen.sql("SELECT n_cells FROM well_summary ORDER BY Metadata_Plate, Metadata_Well")

@@ -168,7 +168,7 @@ def flag_image_quality(
     Returns
     -------
     `frame`, rows in order, with three columns added or replaced: ``is_flagged`` (Boolean, never NULL),
-    ``reasons`` (String, joined by ``"; "``, NULL where not flagged) and ``notes`` (likewise: unusual, not a
+    ``reasons`` (String, one reason per line, NULL where not flagged) and ``notes`` (likewise: unusual, not a
     reason to exclude).
 
     Flags: a value that is missing; all black, or one value everywhere; out of focus (below the plate's limit
@@ -207,7 +207,7 @@ def flag_image_quality(
         )
         judged = judged.join(of_measure, on=index, how="left", nulls_equal=True, maintain_order="left", validate="m:1")
     flags, notes = _flags(frame, limits), _notes(frame)
-    reasons, remarks = (pl.concat_list(expressions).list.drop_nulls().list.join("; ") for expressions in (flags, notes))
+    reasons, remarks = (pl.concat_list(expressions).list.drop_nulls().list.join("\n") for expressions in (flags, notes))
     return (
         judged.with_columns(reasons.alias("reasons"), remarks.alias("notes"))
         .with_columns(
@@ -239,8 +239,13 @@ def _judged(frame: pl.DataFrame) -> list[str]:
     return [*_REQUIRED[1:], *optional]
 
 
+def _channel() -> pl.Expr:
+    """Name the channel in a message; line ends stand between messages, so a name cannot keep its own."""
+    return pl.col("Metadata_Channel").fill_null("channel").str.replace_all(r"[\r\n]+", " ")
+
+
 def _flags(frame: pl.DataFrame, limits: QualityLimits) -> list[pl.Expr]:
-    channel = pl.col("Metadata_Channel").fill_null("channel")
+    channel = _channel()
     flat = (pl.col("_sd") == 0).fill_null(value=False)
     focus, saturated = pl.col("_focus_slope"), pl.col("_saturated_percent")
     absent = [
@@ -279,7 +284,7 @@ def _flags(frame: pl.DataFrame, limits: QualityLimits) -> list[pl.Expr]:
 
 
 def _notes(frame: pl.DataFrame) -> list[pl.Expr]:
-    channel = pl.col("Metadata_Channel").fill_null("channel")
+    channel = _channel()
     seen = pl.col("_sd") > 0
 
     def unusual(measure: str, words: str, *, above: bool, digits: int) -> pl.Expr:

@@ -34,7 +34,7 @@ _EXCLUDED = """
     WHERE x.scope = 'plate'
 """
 
-_WELL_REASONS = f"""
+_WELLS_FLAGGED = f"""
 SELECT Metadata_Plate, Metadata_Well, 'images' AS kind, 'annotated, but without images' AS reason
 FROM well WHERE NOT has_images
 UNION ALL
@@ -54,7 +54,7 @@ SELECT Metadata_Plate, Metadata_Well, 'quality',
     rule || ' (' || count(DISTINCT Metadata_Site) || if(count(DISTINCT Metadata_Site) = 1, ' site)', ' sites)')
 FROM (
     SELECT Metadata_Plate, Metadata_Well, Metadata_Site,
-        trim(unnest(string_split(coalesce(nullif(reasons, ''), 'flagged'), ';'))) AS rule
+        unnest(string_split(coalesce(nullif(reasons, ''), 'flagged'), chr(10))) AS rule
     FROM image_quality WHERE is_flagged
 )
 GROUP BY Metadata_Plate, Metadata_Well, rule
@@ -62,6 +62,7 @@ UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'cells', 'no cell found' FROM well_summary WHERE has_images AND n_cells = 0
 UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'excluded', 'excluded: ' || reason FROM ({_EXCLUDED})
+ORDER BY ALL
 """
 
 
@@ -105,14 +106,11 @@ LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, min(reason) AS reason FROM ({_E
     USING (Metadata_Plate, Metadata_Well)
 """,
         ),
-        SavedView("well_reason", "Everything that is amiss with a well, one row a reason", _WELL_REASONS),
         SavedView(
             "wells_flagged",
-            "Wells with anything amiss: missing images or annotation, failed sites, poor images, no cells, excluded",
-            """
-SELECT Metadata_Plate, Metadata_Well, count(*) AS n_reasons, string_agg(reason, '; ' ORDER BY kind, reason) AS reasons
-FROM well_reason GROUP BY ALL
-""",
+            "Wells with anything amiss, one row per reason: missing images or annotation, failed sites, poor images, "
+            "no cells, excluded",
+            _WELLS_FLAGGED,
         ),
         SavedView(
             "cells_annotated",

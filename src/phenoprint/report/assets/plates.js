@@ -54,7 +54,7 @@
       z[r][c] = value; id[r][c] = row;
       const what = wells.fields.slice(0, 2).map((f) => level(f, row)).filter(Boolean).map(escape).join("<br>");
       const flag = level(wells.flag, row);
-      text[r][c] = `<b>${wells.well[row]}</b>  ${shown(value)}<br>${what}${flag ? "<br><i>flagged: " + escape(flag) + "</i>" : ""}`;
+      text[r][c] = `<b>${wells.well[row]}</b>  ${shown(value)}<br>${what}${flag ? "<br><i>flagged: " + escape(flag).replaceAll("\n", "<br>") + "</i>" : ""}`;
       const role = level(wells.role, row), at = [c + 1, r + 1, row, text[r][c]];
       if (marks[role]) marks[role].push(at);
       if (flag) marks.flag.push(at);

@@ -188,6 +188,7 @@ def _hover_text(frame: pl.DataFrame, hover: Sequence[str]) -> list[str]:
         pl.format("{}: {}", pl.lit(name.removeprefix("Metadata_")), pl.col(name).cast(pl.String).fill_null("–"))
         .str.replace_all("&", "&amp;", literal=True)
         .str.replace_all("<", "&lt;", literal=True)
+        .str.replace_all("\n", "<br>", literal=True)
         for name in hover
         if name in frame.columns
     ]

@@ -19,7 +19,7 @@ def flagged_wells(tables: Tables) -> pl.DataFrame:
     -------
     pl.DataFrame
         ``Metadata_Plate``, ``Metadata_Well``, ``kind`` ("excluded", "images", "failed", "no images", the gravest
-        first), ``reasons``; sorted by plate and well.
+        first), ``reasons`` (one per line); sorted by plate and well.
     """
     parts = [
         pl.DataFrame(schema=_SCHEMA),
@@ -33,7 +33,7 @@ def flagged_wells(tables: Tables) -> pl.DataFrame:
         rows.group_by(KEY, maintain_order=True)
         .agg(
             pl.col("kind").first(),
-            pl.col("reason").unique(maintain_order=True).str.join("; ").alias("reasons"),
+            pl.col("reason").unique(maintain_order=True).str.join("\n").alias("reasons"),
         )
         .sort(KEY)
     )
@@ -45,9 +45,8 @@ def _quality(tables: Tables) -> pl.DataFrame | None:
         return None
     return (
         frame.filter(pl.col("is_flagged"))
-        .with_columns(pl.col("reasons").str.split(";"))
+        .with_columns(pl.col("reasons").str.split("\n"))
         .explode("reasons", empty_as_null=True, keep_nulls=True)
-        .with_columns(pl.col("reasons").str.strip_chars())
         .group_by([*KEY, "reasons"])
         .agg(
             pl.col("Metadata_Channel").unique().sort().str.join(", "),
