@@ -117,14 +117,14 @@ def test_quality_exclusions_and_losses_are_seen(filled):
     filled.write("image_quality", quality)
     filled.write(
         "exclusion",
-        pl.DataFrame({"scope": ["well"], "Metadata_Plate": ["000123"], "Metadata_Well": ["A01"], "reason": ["bubble; z (edge)"]}),
+        pl.DataFrame({"scope": ["well"], "Metadata_Plate": ["000123"], "Metadata_Well": ["A01"], "reason": ["a; z"]}),
     )
     filled.write(
         "ledger", store.ledger_rows("segment", "000123", "A02", unit_of_count="cells", n_in=9, lost={"small": 3})
     )
     flagged = filled.sql("SELECT Metadata_Well, kind, reason FROM wells_flagged WHERE Metadata_Well LIKE 'A%'")
     assert flagged.rows() == [
-        ("A01", "excluded", "excluded: bubble; z (edge)"),
+        ("A01", "excluded", "excluded: a; z"),
         ("A02", "quality", "blurred (2 sites)"),
         ("A02", "quality", "saturated: 2 %; limit 1 %; A;B (1 site)"),
     ]
