@@ -116,7 +116,10 @@ def test_wrong_use() -> None:
         moa_accuracy(frame, k=0)
     with pytest.raises(UsageError, match="no profile has a Metadata_moa"):
         moa_accuracy(frame.with_columns(Metadata_moa=pl.lit(None, dtype=pl.String)))
-    with pytest.raises(SchemaError, match="24 of 24 labelled profiles have no Metadata_Batch"):
+    with pytest.raises(
+        SchemaError,
+        match=r"Metadata_Batch is NULL in 24 of 24 rows with a Metadata_moa",
+    ):
         moa_accuracy(
             frame.with_columns(Metadata_Batch=pl.lit(None, dtype=pl.String)),
             not_same=["Metadata_compound", "Metadata_Batch"],
@@ -211,3 +214,16 @@ def test_recipes_on_bbbc021(real_data: Path) -> None:
     assert nsc("phenoprint-sphering") > 0.92
     assert nsc("jump-production") > 0.8
     assert nsc("profiling-recipe") < 0.75  # what raw MADs of all wells of a sparse plate cost
+
+
+def test_it_prints_as_one_line_with_its_number_and_baselines() -> None:
+    result = moa_accuracy(treatments(), n_shuffles=50)
+    text = str(result)
+    assert "\n" not in text
+    assert text == repr(result)
+    assert text.startswith("moa_accuracy(Metadata_moa, not same Metadata_compound) = 1.000, n = 24; shuffled labels 0.")
+    assert "cell count alone 1.000, well position alone not known; 12 features" in text
+    alone = moa_accuracy(treatments(n_moa=2, compounds=1, doses=1).head(1), n_shuffles=5)
+    assert str(alone).startswith(
+        "moa_accuracy(Metadata_moa, not same Metadata_compound) = nan, n = 0, 1 without prediction"
+    )

@@ -93,3 +93,21 @@ def test_the_order_of_rows_changes_nothing(metric: str) -> None:
         )
         assert again.groups.equals(found.groups)
         assert again.fraction == found.fraction
+
+
+def test_rows_without_a_treatment_are_counted_and_it_prints_as_one_line() -> None:
+    data = wells(3.0).with_columns(Metadata_dose=pl.lit(1.0))
+    holes = data.with_columns(
+        Metadata_t=pl.when(pl.int_range(pl.len()) < 3).then(None).otherwise("Metadata_t"),
+        Metadata_dose=pl.when(pl.int_range(pl.len()) == 5).then(float("nan")).otherwise("Metadata_dose"),
+    )
+    result = replicate_reproducibility(holes, ["Metadata_t", "Metadata_dose"])
+    assert result.n_null == 4
+    assert result.n_groups == 39
+    text = str(result)
+    assert text == repr(result)
+    assert text.startswith("replicate_reproducibility(Metadata_t, Metadata_dose) = ")
+    assert ", n = 39 of 39; chance 0.050; pearson, 15 features; 4 rows without Metadata_t or Metadata_dose" in text
+    assert replicate_reproducibility(data, ["Metadata_t"]).n_null == 0
+    with pytest.raises(UsageError, match="Metadata_t is NULL in 120 of 120 rows"):
+        replicate_reproducibility(data.with_columns(Metadata_t=pl.lit(None, dtype=pl.String)), ["Metadata_t"])

@@ -88,6 +88,30 @@ def test_null_in_a_key_is_in_no_pair() -> None:
     assert scored.filter(rest).equals(average_precision(data.filter(rest), **ACTIVITY))
 
 
+def test_an_error_without_pairs_names_the_column_and_counts_its_nulls() -> None:
+    controls = pl.col("Metadata_pert_type") == "negcon"
+    data = screen(plates=2, compounds=4, controls=4).with_columns(
+        Metadata_compound=pl.when(~controls).then("Metadata_compound"),  # DMSO without a name, as in many plate maps
+        Metadata_dose=pl.when(controls).then(float("nan")).otherwise(1.0),
+    )
+    with pytest.raises(UsageError, match=r"no negative pair.*Metadata_compound is NULL in 8 of 16 rows.*fill_null"):
+        average_precision(data, **ACTIVITY)
+    with pytest.raises(UsageError, match=r"no positive pair: no two of 16 rows agree in Metadata_empty; Met"):
+        average_precision(
+            data.with_columns(Metadata_empty=pl.lit(None)), ["Metadata_empty"], neg_diffby=["Metadata_compound"]
+        )
+    with pytest.raises(UsageError, match="Metadata_dose is NULL in 8 of 16 rows"):
+        average_precision(data, ["Metadata_compound"], neg_diffby=["Metadata_pert_type", "Metadata_dose"])
+    with pytest.raises(UsageError) as whole:
+        average_precision(data.filter(controls), ["Metadata_pert_type"], neg_diffby=["Metadata_pert_type"])
+    assert "NULL" not in str(whole.value)
+    scored = average_precision(data.with_columns(pl.col("Metadata_compound").fill_null("DMSO")), **ACTIVITY)
+    assert scored.filter(controls)["n_total_pairs"].min() > 0
+    scored = scored.with_columns(Metadata_group=pl.when(pl.int_range(pl.len()) > 2).then("Metadata_compound"))
+    with pytest.raises(SchemaError, match="Metadata_group is NULL in 3 of 16 rows with a score"):
+        mean_average_precision(scored, ["Metadata_group"])
+
+
 @given(st.integers(1, 8), st.integers(1, 12), st.integers(0, 2**31))
 @settings(max_examples=60, deadline=None)
 def test_score_agrees_with_scikit_learn(n_pos: int, n_neg: int, seed: int) -> None:

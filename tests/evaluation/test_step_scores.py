@@ -232,7 +232,7 @@ def test_what_cannot_be_had_is_null_with_a_reason() -> None:
     scores = score_steps(made)
     assert scores.filter(pl.col("value").is_null() != pl.col("reason").is_not_null()).is_empty()
     why = {(row["step"], row["score"]): row["reason"] for row in scores.iter_rows(named=True)}
-    assert "differ in ['Metadata_Plate']" in why["select", "replicate_retrieval"]
+    assert "differ in Metadata_Plate" in why["select", "replicate_retrieval"]
     assert "at least two batches" in why["select", "batch_mixing"]
     assert "no position holds" in why["select", "position_leakage"]
     assert why["select", "moa_consistency"] == "the profiles have no Metadata_moa"

@@ -11,6 +11,7 @@ import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
 from phenoprint.evaluation.baselines import count_baseline, position_baseline
+from phenoprint.evaluation.nulls import known, null_counts
 from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
 from phenoprint.profiles.frames import Groups, metadata_columns, require_columns, to_polars
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["MoaAccuracy", "moa_accuracy"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MoaAccuracy:
-    """Outcome of `moa_accuracy`.
+    """Outcome of `moa_accuracy`; prints as one line with its baselines, the table is `predictions`.
 
     Attributes
     ----------
@@ -69,6 +70,18 @@ class MoaAccuracy:
     metric: str
     k: int
 
+    def __repr__(self) -> str:
+        """Write score, number and baselines on one line."""
+        apart = f", not same {', '.join(self.not_same)}" if self.not_same else ""
+        beside = [f"shuffled labels {self.shuffled_accuracy:.3f} (p = {self.shuffled_p:.2g})"]
+        for name, value in (("cell count", self.count_accuracy), ("well position", self.position_accuracy)):
+            beside.append(f"{name} alone {'not known' if value is None else f'{value:.3f}'}")
+        left = f", {self.n_unpredicted} without prediction" if self.n_unpredicted else ""
+        return (
+            f"moa_accuracy({self.label}{apart}) = {self.accuracy:.3f}, n = {self.n}{left}; "
+            f"{', '.join(beside)}; {self.n_features} features"
+        )
+
 
 def moa_accuracy(
     frame: FrameLike,
@@ -89,7 +102,8 @@ def moa_accuracy(
     Parameters
     ----------
     frame
-        Treatment profiles, such as `consensus` makes them. Rows without a label are left out.
+        Treatment profiles, such as `consensus` makes them. Rows with NULL as label are left out: they can be
+        neither right nor wrong.
     label
         The column to predict.
     not_same
@@ -109,7 +123,7 @@ def moa_accuracy(
     Returns
     -------
     MoaAccuracy
-        See there.
+        See there; the calls are in ``predictions``.
 
     Raises
     ------
@@ -119,21 +133,31 @@ def moa_accuracy(
         For an absent column or an unknown metric.
     UsageError
         For k below 1, or no labelled profile.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"Metadata_moa": list("aabb"), "Metadata_compound": list("wxyz")}).with_columns(
+    ...     f=pl.Series([1.0, 0.9, -1.0, -0.8]), g=pl.Series([0.1, 0.2, 0.3, 0.2])
+    ... )
+    >>> moa_accuracy(frame, n_shuffles=9)  # doctest: +ELLIPSIS
+    moa_accuracy(Metadata_moa, not same Metadata_compound) = 1.000, n = 4; shuffled labels ...; 2 features
     """
     data = to_polars(frame)
     require_columns(data, [label, *not_same], purpose="the accuracy of mechanisms")
     if k < 1:
         raise UsageError(f"k must be 1 or more; found {k}")
-    data = data.filter(pl.col(label).is_not_null())
+    every, data = data.height, known(data, [label])
     if not data.height:
-        raise UsageError(f"no profile has a {label}; annotate the plate map, or name another label")
-    for name in not_same:
-        n_null = data.get_column(name).null_count()
-        if n_null:
-            raise SchemaError(
-                f"{n_null} of {data.height} labelled profiles have no {name}, so neighbours of the same "
-                f"{name} cannot be left out; fill it or filter those rows"
-            )
+        raise UsageError(
+            f"no profile has a {label}: it is NULL in {every} of {every} rows; annotate the plate map, or name "
+            "another label"
+        )
+    unknown = null_counts(data, not_same)
+    if unknown:
+        raise SchemaError(
+            f"neighbours of the same {', '.join(not_same)} must be left out; {unknown} with a {label}. "
+            "Fill it or filter those rows"
+        )
     vectors = prepare(data, metric, missing=missing)
     rows = vectors.rows
     labels = Groups.of(data, [label]).codes[rows]

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
+from phenoprint.evaluation.nulls import known, null_counts
 from phenoprint.evaluation.similarities import Vectors, prepare
 from phenoprint.profiles.frames import Groups, require_columns, to_polars
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["ReplicateReproducibility", "replicate_reproducibility"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReplicateReproducibility:
-    """Outcome of `replicate_reproducibility`.
+    """Outcome of `replicate_reproducibility`; prints as one line, the table is `groups`.
 
     Attributes
     ----------
@@ -35,7 +36,9 @@ class ReplicateReproducibility:
         One row a treatment: the keys, ``n_replicates``, ``median_similarity`` (over its pairs), ``threshold``
         (the quantile of the null of its size), ``p_value`` (share of the null, with the score itself, at or
         above it), ``is_reproducible``; NULL with fewer than two replicates.
-    quantile, metric, null_size
+    n_null
+        Rows left out since a column of `replicate_by` is NULL.
+    replicate_by, quantile, metric, null_size
         As asked.
     n_features
         Features used.
@@ -44,10 +47,21 @@ class ReplicateReproducibility:
     fraction: float
     n_groups: int
     groups: pl.DataFrame
+    n_null: int
+    replicate_by: tuple[str, ...]
     quantile: float
     metric: str
     null_size: int
     n_features: int
+
+    def __repr__(self) -> str:
+        """Write score, number and chance on one line."""
+        left = f"; {self.n_null} rows without {' or '.join(self.replicate_by)} left out" if self.n_null else ""
+        return (
+            f"replicate_reproducibility({', '.join(self.replicate_by)}) = {self.fraction:.3f}, "
+            f"n = {self.n_groups} of {self.groups.height}; chance {1 - self.quantile:.3f}; "
+            f"{self.metric}, {self.n_features} features{left}"
+        )
 
 
 def replicate_reproducibility(
@@ -69,7 +83,8 @@ def replicate_reproducibility(
     frame
         Well profiles.
     replicate_by
-        Columns that make a treatment; rows with NULL in them are left out.
+        Columns that make a treatment. A row with NULL in one of them is nobody's replicate and is left out; `n_null`
+        counts them.
     quantile
         Of the null that the median similarity of a treatment's pairs must exceed.
     metric
@@ -91,7 +106,7 @@ def replicate_reproducibility(
     UnknownNameError
         For an absent column or an unknown metric.
     UsageError
-        For a quantile outside 0 to 1, or no column in `replicate_by`.
+        For a quantile outside 0 to 1, no column in `replicate_by`, or no row with a value in all of them.
 
     Notes
     -----
@@ -107,7 +122,9 @@ def replicate_reproducibility(
     require_columns(data, replicate_by, purpose="replicates")
     if not replicate_by:
         raise UsageError("replicate_by needs at least one column that makes a treatment; found none")
-    data = data.drop_nulls(list(replicate_by))
+    whole, data = data, known(data, replicate_by)
+    if whole.height and not data.height:
+        raise UsageError(f"no row names a treatment: {null_counts(whole, replicate_by)}")
     groups = Groups.of(data, replicate_by)
     vectors = prepare(data, metric, missing=missing)
     place = np.full(data.height, -1, dtype=np.intp)
@@ -138,6 +155,8 @@ def replicate_reproducibility(
         fraction=float((scores > threshold)[judged].mean()) if judged.any() else float("nan"),
         n_groups=int(judged.sum()),
         groups=table,
+        n_null=whole.height - data.height,
+        replicate_by=tuple(replicate_by),
         quantile=quantile,
         metric=metric,
         null_size=null_size,

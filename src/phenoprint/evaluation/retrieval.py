@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
+from phenoprint.evaluation.nulls import null_counts
 from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
 from phenoprint.profiles.frames import metadata_columns, require_columns, to_polars
 
@@ -42,10 +43,11 @@ def average_precision(
         Profiles. Every row is a query and a candidate of the others.
     pos_sameby, pos_diffby
         Two rows are a positive pair where they agree in all columns of the first list and differ in all of
-        the second. As in SQL, NULL neither agrees nor differs: a row with NULL in one of the columns is in no
-        pair.
+        the second. NULL is unknown: as in SQL it neither agrees nor differs, so a row with NULL in one of these
+        columns has no positive pair. (copairs refuses NULL; pandas groups drop it.) Where controls have no
+        compound, fill it first: ``pl.col("Metadata_compound").fill_null("DMSO")``.
     neg_sameby, neg_diffby
-        The same for negative pairs.
+        The same for negative pairs: a row with NULL in one of them has none, and is nobody's negative.
     metric
         ``"cosine"``, ``"correlation"`` (also ``"pearson"``) or ``"euclidean"``.
     missing
@@ -67,7 +69,8 @@ def average_precision(
     UnknownNameError
         For an absent column or an unknown metric.
     UsageError
-        Where there is no positive or no negative pair at all, or pairs are both.
+        Where there is no positive or no negative pair at all (the message counts the NULLs of its columns), or
+        pairs are both.
 
     Notes
     -----
@@ -103,9 +106,9 @@ def average_precision(
         n_total[block] = n_pos[block] + negative.sum(axis=1)
         scores[block] = _score(similarity_block(vectors, block), positive, negative)
     if not n_pos.any():
-        raise UsageError(f"no positive pair: no two rows agree in {list(pos_sameby)} and differ in {list(pos_diffby)}")
+        raise UsageError(_no_pair(data, "positive", pos_sameby, pos_diffby))
     if not (n_total > n_pos).any():
-        raise UsageError(f"no negative pair: no two rows agree in {list(neg_sameby)} and differ in {list(neg_diffby)}")
+        raise UsageError(_no_pair(data, "negative", neg_sameby, neg_diffby))
     return _result(data, vectors.rows, n_pos, n_total, scores=scores, n_features=len(vectors.features))
 
 
@@ -120,6 +123,19 @@ def expected_average_precision(n_pos: NDArray[np.int64], n_total: NDArray[np.int
     h = harmonics[np.maximum(n_total, 2)]
     expected = ((n_pos - 1) / (total - 1) * (total - h) + h) / total
     return np.where(n_pos == 0, 0.0, np.where(n_pos == n_total, 1.0, expected))
+
+
+def _no_pair(data: pl.DataFrame, kind: str, sameby: Sequence[str], diffby: Sequence[str]) -> str:
+    """Say which pairs there are none of, and where NULL may be the cause."""
+    asked = [f"agree in {', '.join(sameby)}" if sameby else None, f"differ in {', '.join(diffby)}" if diffby else None]
+    text = f"no {kind} pair: no two of {data.height} rows {' and '.join(part for part in asked if part)}"
+    missing = null_counts(data, [*sameby, *diffby])
+    if not missing:
+        return text
+    return (
+        f"{text}; {missing}, and NULL neither agrees nor differs. Fill it "
+        "(such as the compound of controls with fill_null('DMSO')) or pair by other columns"
+    )
 
 
 def _codes(column: pl.Series) -> NDArray[np.int64]:

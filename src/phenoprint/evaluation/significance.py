@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import UsageError
+from phenoprint.errors import SchemaError, UsageError
+from phenoprint.evaluation.nulls import null_counts
 from phenoprint.profiles.frames import Groups, require_columns, to_polars
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def mean_average_precision(
     ap_frame
         What `average_precision` returned, filtered to the queries of interest.
     sameby
-        Columns that make a treatment.
+        Columns that make a treatment; a scored row with NULL in one of them belongs to none, which is an error.
     null_size
         Random orders drawn for each number of positives and candidates. Where all orders are no more than
         that, they are enumerated and the p value is exact.
@@ -64,6 +65,8 @@ def mean_average_precision(
 
     Raises
     ------
+    SchemaError
+        Where a row with a score has NULL in `sameby`.
     UnknownNameError
         For an absent column.
     UsageError
@@ -81,6 +84,12 @@ def mean_average_precision(
     needed = ["average_precision", "normalized_average_precision", "n_pos_pairs", "n_total_pairs"]
     require_columns(data, [*sameby, *needed], purpose="mean average precision")
     data = data.filter(pl.col("average_precision").is_not_null() & (pl.col("n_pos_pairs") > 0))
+    missing = null_counts(data, sameby)
+    if missing:
+        raise SchemaError(
+            f"a score belongs to the treatment that {', '.join(sameby)} name; {missing} with a score. Fill it, filter "
+            "those rows, or group by other columns"
+        )
     groups = Groups.of(data, sameby)
     score = data.get_column("average_precision").to_numpy()
     normalized = data.get_column("normalized_average_precision").to_numpy()
