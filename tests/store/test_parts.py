@@ -43,7 +43,7 @@ def test_parts_become_one_sorted_file(tmp_path):
         put(tmp_path, well, n=3)
     assert rows(tmp_path).height == 0
     merged = compact(tmp_path, "cell", "P")
-    assert merged == tmp_path / "tables" / "cell" / "Metadata_Plate=P" / "cell.parquet"
+    assert merged == tmp_path / "tables" / "cell" / "P" / "cell.parquet"
     on_disk = pl.read_parquet(merged, hive_partitioning=False)
     assert on_disk.select(KEYS).rows() == sorted(on_disk.select(KEYS).rows())
     assert on_disk.height == 9
@@ -146,7 +146,7 @@ def test_identifiers_are_added_where_the_frame_has_none(tmp_path):
 
 
 def test_a_file_by_another_hand_is_merged_too(tmp_path):
-    path = tmp_path / "tables" / "cell" / "Metadata_Plate=P" / "cell.parquet"
+    path = tmp_path / "tables" / "cell" / "P" / "cell.parquet"
     path.parent.mkdir(parents=True)
     pl.concat([make_cells("P", "B01"), make_cells("P", "A01")]).write_parquet(path)
     put(tmp_path, "A02")
@@ -183,7 +183,7 @@ def test_many_row_groups_hold_what_one_does(tmp_path, monkeypatch):
         put(folder, "A03", n=13, features=4)
         compact(folder, "cell", "P")
     assert rows(tmp_path / "one").equals(rows(tmp_path / "many"))
-    merged = tmp_path / "many" / "tables" / "cell" / "Metadata_Plate=P" / "cell.parquet"
+    merged = tmp_path / "many" / "tables" / "cell" / "P" / "cell.parquet"
     sizes = [pq.read_metadata(merged).row_group(i).num_rows for i in range(4)]
     assert sizes == [7, 7, 7, 3]
 

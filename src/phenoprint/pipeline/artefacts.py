@@ -40,7 +40,7 @@ def drop_table(
     for path in table_files(root, table):
         if (
             (part == "*" or path.name == name)
-            and (plate is None or plate_of(path) == plate)
+            and (plate is None or plate_of(root, path) == plate)
             and path not in (keep or set())
         ):
             path.unlink()

@@ -27,17 +27,15 @@ from phenoprint.store import (
     check_balance,
     concat_ledgers,
     create,
-    decode_name,
     is_screen,
     ledger_rows,
     load_receipts,
     write_bytes,
 )
 from phenoprint.store.import_journal import undo_killed_imports
+from phenoprint.store.layout import plate_folders
 
 __all__ = ["RunResult", "read_base", "run_screen"]
-
-_PARTITION = "Metadata_Plate="
 
 
 @dataclass(frozen=True)
@@ -143,11 +141,10 @@ def _forget_plates(screen: Screen, ingested: Ingested) -> None:
     """Remove the rows of plates that are no longer part of the screen."""
     imaged = set(ingested.tables["image"]["Metadata_Plate"].unique())
     for root in ("tables", "parts"):
-        for folder in (screen.path / root).glob(f"*/{_PARTITION}*"):
-            name = folder.name.removeprefix(_PARTITION)
-            frame = ingested.tables.get(folder.parent.name)
+        for table, plate, folder in plate_folders(screen.path, root):
+            frame = ingested.tables.get(table)
             keep = imaged if frame is None else set(frame["Metadata_Plate"].unique())
-            if not name.startswith("__") and decode_name(name) not in keep:
+            if plate not in keep:
                 shutil.rmtree(folder)
 
 

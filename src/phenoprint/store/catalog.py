@@ -24,9 +24,9 @@ from filelock import FileLock, Timeout
 from phenoprint.errors import ScreenError
 from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, replace
 from phenoprint.store._views import quote, saved_views
-from phenoprint.store.layout import CATALOG, PARTITION, table_files, tables_on_disk
+from phenoprint.store.layout import CATALOG, table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import file_schema, ordered_names, union_schema
-from phenoprint.store.schemas import PLATE, Table, get_table, table_names
+from phenoprint.store.schemas import Table, get_table, table_names
 
 __all__ = ["connect", "fingerprint", "is_current", "rebuild"]
 
@@ -189,12 +189,11 @@ def _source(folder: Path, name: str, files: Sequence[Path]) -> tuple[str, list[s
     )
     if not files:
         return f"SELECT {selected} WHERE false", held
-    partitioned = any(file.parent.name.startswith(PARTITION) for file in files)
-    globs = [f"{_prefix(folder)}tables/{name}/*.parquet"] if any(f.parent.name == name for f in files) else []
-    globs += [f"{_prefix(folder)}tables/{name}/{PARTITION}*/*.parquet"] if partitioned else []
-    options = f", hive_partitioning = true, hive_types = {{'{PLATE}': VARCHAR}}" if partitioned else ""
+    depths = {len(file.relative_to(table_folder(folder, name)).parts) for file in files}
+    globs = [f"{_prefix(folder)}tables/{name}/{'*/' * (depth - 1)}*.parquet" for depth in sorted(depths)]
+    options = ", hive_partitioning = false"  # a folder above the screen may be named x=1
     # Footers of all plates are read to unite columns: only where plates differ.
-    options += ", union_by_name = true" if any({PLATE, *schema} != {PLATE, *found} for schema in schemas) else ""
+    options += ", union_by_name = true" if any(set(schema) != set(found) for schema in schemas) else ""
     paths = ", ".join(_text(pattern) for pattern in globs)
     return f"SELECT {selected} FROM read_parquet([{paths}]{options})", held
 

@@ -137,14 +137,14 @@ def _tables(screen: Screen, level: str, plates: Sequence[str] | None) -> Iterato
         return
     files: dict[str, list[Path]] = {}
     for file in table_files(screen.path, table):
-        files.setdefault(str(plate_of(file.relative_to(screen.path))), []).append(file)
+        files.setdefault(str(plate_of(screen.path, file)), []).append(file)
     absent = sorted(set(plates or ()) - set(files))
     if absent:
         raise UnknownNameError("plate", absent[0], files)
     batches = dict(screen.table("plate").select(PLATE, "Metadata_Batch").collect().iter_rows())
     for plate, found in sorted(files.items()):
         if plates is None or plate in plates:
-            frames = [pl.read_parquet(file, hive_partitioning=False) for file in found]
+            frames = [pl.read_parquet(file, glob=False) for file in found]
             batch = batches.get(plate)
             place = Path(encode_name(batch), encode_name(plate)) if batch else Path(encode_name(plate))
             yield place, plate, pl.concat(frames, how="diagonal_relaxed")

@@ -1,7 +1,14 @@
-"""Where things lie in a screen folder, and names that are safe on every file system."""
+"""Where things lie in a screen folder, and names that are safe on every file system.
+
+The rows of a plate lie in ``tables/<table>/<plate>/``, those of tables that are one for the screen in
+``tables/<table>/``. Every file holds ``Metadata_Plate`` as text, and folders are not named ``Metadata_Plate=<plate>``:
+pandas, pyarrow, R's arrow, polars and DuckDB would then guess the type of the plate from the folder, make the number
+123 of the plate 000123, and refuse the files because their own column is text.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -9,12 +16,14 @@ __all__ = [
     "decode_name",
     "encode_name",
     "partition",
+    "plate_folders",
+    "plate_of",
     "table_files",
     "table_folder",
 ]
 
-PARTITION = "Metadata_Plate="
-NO_PLATE = "__HIVE_DEFAULT_PARTITION__"
+# Rows that belong to no plate; no plate's name is ever encoded with a plus sign.
+NO_PLATE = "+screen"
 CATALOG = "screen.duckdb"
 CONFIG = "screen.toml"
 
@@ -23,9 +32,10 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lp
 
 
 def encode_name(name: str) -> str:
-    """Turn any identifier into a file name that Windows, macOS and Linux take and that hive readers decode.
+    """Turn any identifier into a file name that Windows, macOS and Linux take and that no reader of folders skips.
 
     Letters, digits, ``-`` and ``_`` stay, dots stay inside the name, everything else is percent-encoded UTF-8.
+    ``_`` is encoded at the beginning, where pyarrow takes it for the mark of a hidden file.
 
     Examples
     --------
@@ -39,6 +49,8 @@ def encode_name(name: str) -> str:
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
     if encoded.startswith("."):  # hidden, or the folder itself or its parent
         encoded = encoded.replace(".", "%2E")
+    if encoded.startswith("_"):
+        encoded = f"%5F{encoded[1:]}"
     if encoded.endswith("."):  # Windows drops it
         encoded = f"{encoded[:-1]}%2E"
     return encoded
@@ -62,22 +74,40 @@ def table_folder(folder: Path, table: str) -> Path:
 
 def partition(folder: Path, table: str, plate: str | None, *, root: str = "tables") -> Path:
     """Return the folder of one plate's rows; `plate` None for rows that belong to no plate."""
-    return folder / root / table / (PARTITION + (NO_PLATE if plate is None else encode_name(plate)))
+    return folder / root / table / (NO_PLATE if plate is None else encode_name(plate))
 
 
-def plate_of(path: Path) -> str | None:
-    """Return the plate whose partition holds `path`; None outside a partition or for no plate."""
-    for part in path.parts:
-        if part.startswith(PARTITION):
-            name = part.removeprefix(PARTITION)
-            return None if name == NO_PLATE else decode_name(name)
-    return None
+def plate_of(folder: Path, path: Path) -> str | None:
+    """Return the plate whose rows the file `path` of a screen holds; None for no plate, or for all of the screen.
+
+    Parameters
+    ----------
+    folder
+        The screen folder.
+    path
+        A file below ``tables`` or ``parts``.
+
+    Examples
+    --------
+    >>> plate_of(Path("s"), Path("s/tables/cell/000123/cell.parquet"))
+    '000123'
+    >>> plate_of(Path("s"), Path("s/tables/feature/feature.parquet"))
+    """
+    _, _, *below, _ = path.relative_to(folder).parts
+    return decode_name(below[0]) if below and below[0] != NO_PLATE else None
+
+
+def plate_folders(folder: Path, root: str = "tables") -> Iterator[tuple[str, str, Path]]:
+    """Yield the folders that hold rows of a plate: table, plate and folder."""
+    for path in sorted((folder / root).glob("*/*/")):
+        if path.is_dir() and path.name != NO_PLATE:
+            yield path.parent.name, decode_name(path.name), path
 
 
 def table_files(folder: Path, table: str) -> list[Path]:
     """Every Parquet file of a table, sorted: one for the screen or some for each plate."""
     base = table_folder(folder, table)
-    return sorted([*base.glob("*.parquet"), *base.glob(f"{PARTITION}*/*.parquet")])
+    return sorted([*base.glob("*.parquet"), *base.glob("*/*.parquet")])
 
 
 def tables_on_disk(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 Features are 32-bit floats without a dictionary (four times faster to write and 30 % smaller than with one);
 text columns have one. Statistics are kept for keys only: with thousands of features they would make footers
 larger than the rows of a well. Every page has a checksum (`damaged_tables`). Every file carries ``Metadata_Plate``
-as a column, though the folder's name says it too: one file handed to another tool is complete, and barcodes stay text.
+as a column: one file, or a table's folder, handed to another tool is complete, and barcodes stay text (`layout`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from phenoprint.errors import SchemaError
 from phenoprint.store._atomic import atomic_file
-from phenoprint.store.layout import PARTITION, plate_of, table_files
+from phenoprint.store.layout import plate_of, table_files
 from phenoprint.store.schemas import PLATE, empty, get_table, table_names
 
 __all__ = ["read_table", "write_parquet"]
@@ -149,17 +149,15 @@ def read_table(
     if not files:
         return empty(table).lazy()
     known = dict(schema) if schema is not None else union_schema(files)
-    partitioned = any(plate_folder(file) for file in files)
-    if plate is not None and partitioned:
-        files = [file for file in files if plate_of(file.relative_to(folder)) == plate]
+    if plate is not None and any(plate_of(folder, file) is not None for file in files):
+        files = [file for file in files if plate_of(folder, file) == plate]
         if not files:
             return pl.DataFrame(schema=known).select(ordered_names(table, known)).lazy()
     return pl.scan_parquet(
         files,
         schema=known,
         missing_columns="insert",
-        hive_partitioning=partitioned,
-        hive_schema={PLATE: pl.String} if partitioned else None,
+        hive_partitioning=False,
         glob=False,
     ).select(ordered_names(table, known))
 
@@ -172,24 +170,18 @@ def union_schema(files: Sequence[Path]) -> dict[str, pl.DataType]:
     SchemaError
         If a file is not Parquet, or two files hold a column as different types.
     """
-    partitioned = any(plate_folder(file) for file in files)
-    schema: dict[str, pl.DataType] = {PLATE: pl.String()} if partitioned else {}
+    schema: dict[str, pl.DataType] = {}
     origin: dict[str, Path] = {}
     for file in files:
         for name, dtype in file_schema(file).items():
             known = schema.setdefault(name, dtype)
             origin.setdefault(name, file)
-            if known != dtype and not (partitioned and name == PLATE):  # the folder's name says it
+            if known != dtype:
                 raise SchemaError(
                     f"column {name!r} is {known} in {origin[name]} and {dtype} in {file}; "
                     "write one of the two again so that they agree"
                 )
     return schema
-
-
-def plate_folder(file: Path) -> bool:
-    """Whether a file lies in the folder of one plate."""
-    return file.parent.name.startswith(PARTITION)
 
 
 def file_schema(file: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Parts of a plate, written well by well while it is computed, and their merging into one file.
 
-A unit of work writes ``parts/<table>/Metadata_Plate=<p>/<well>.arrow``. `compact` merges them with the rows
+A unit of work writes ``parts/<table>/<plate>/<well>.arrow``. `compact` merges them with the rows
 that are already in ``tables``: a well that has a part, be it an empty one, is replaced by it. The merged file
 takes its name in one step and the parts are removed after that, so that a run killed anywhere can compact
 again and gets the same table. Memory is bounded by one row group, whatever the plate holds.

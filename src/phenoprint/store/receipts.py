@@ -20,12 +20,9 @@ import numpy as np
 
 from phenoprint.errors import UsageError
 from phenoprint.store._atomic import write_bytes
-from phenoprint.store.layout import decode_name, encode_name
+from phenoprint.store.layout import NO_PLATE, decode_name, encode_name
 
 __all__ = ["Receipt", "hash_key", "load_receipts", "read_receipt", "remove_receipt", "write_receipt"]
-
-# A step over the whole screen belongs to no plate; no plate's name is ever encoded with a plus sign.
-_NO_PLATE = "+screen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ class Receipt:
 
 def receipt_path(folder: Path, step: str, plate: str | None, unit: str) -> Path:
     """Where the receipt of a unit lies."""
-    place = _NO_PLATE if plate is None else encode_name(plate)
+    place = NO_PLATE if plate is None else encode_name(plate)
     return folder / "receipts" / encode_name(step) / place / f"{encode_name(unit)}.json"
 
 
@@ -134,7 +131,7 @@ def load_receipts(folder: Path, step: str) -> dict[tuple[str | None, str], Recei
     base = folder / "receipts" / encode_name(step)
     found: dict[tuple[str | None, str], Receipt] = {}
     for path in sorted(base.glob("*/*.json")):
-        plate = None if path.parent.name == _NO_PLATE else decode_name(path.parent.name)
+        plate = None if path.parent.name == NO_PLATE else decode_name(path.parent.name)
         receipt = read_receipt(path)
         if receipt is not None and (receipt.plate, receipt.unit) == (plate, decode_name(path.stem)):
             found[plate, receipt.unit] = receipt

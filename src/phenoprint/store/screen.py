@@ -339,7 +339,7 @@ def _names(folder: Path) -> list[str]:
 
 def _table_state(folder: Path, table: str) -> tuple[str, int, int, int, int, int]:
     files = table_files(folder, table)
-    plates = {plate_of(file.relative_to(folder)) for file in files if file.parent.name != table}
+    plates = {plate_of(folder, file) for file in files if file.parent != table_folder(folder, table)}
     waiting = len(list((folder / "parts" / table).glob(f"*/*{PART_SUFFIX}")))
     rows = sum(pq.read_metadata(file).num_rows for file in files)
     return table, rows, len(plates), len(files), sum(file.stat().st_size for file in files), waiting
