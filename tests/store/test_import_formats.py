@@ -350,7 +350,7 @@ def test_missing_words_and_text_among_numbers_of_a_database(tmp_path, monkeypatc
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE Cells SET Cells_A = 'oops' WHERE ImageNumber = 2")
     monkeypatch.setattr("phenoprint.store.import_sqlite._SAMPLE", 1)
-    with pytest.raises(SchemaError, match=r"'Cells_A' holds numbers at first and 'oops' further down"):
+    with pytest.raises(SchemaError, match=r"'Cells_A' holds numbers and also 'oops'"):
         read_cellprofiler(path)
 
 

@@ -70,6 +70,11 @@ def test_text_that_is_not_utf8(tmp_path):
         (b"a,b\n1\n", "ends in the middle of a row|is not a table"),
         (b"Cells_A,Cells_B\n1,2\n1", "ends in the middle of a row"),
         (b"Cells_A,Cells_B\n1,2\n1,2,3\n", "is not a table"),
+        (b'Metadata_a,Cells_A,Cells_B\n,1,2\n,1e9,"', "quote opened in line 3 is not closed"),
+        (b'Metadata_a,Cells_A\nx,1\n"y,1\nz,3\n', "quote opened in line 3 is not closed"),
+        (b'Metadata_a,Cells_A\nx,1\ny,"2', "quote opened in line 3 is not closed"),
+        (b'Metadata_a,"Cells_A\nx,1\n', "a quote in its header is not closed"),
+        (b"Metadata_a,Cells_A\rx,1\r", "end in CR alone"),
     ],
 )
 def test_broken_text_is_named(tmp_path, content, what):
@@ -78,6 +83,20 @@ def test_broken_text_is_named(tmp_path, content, what):
     with pytest.raises(SchemaError, match=what) as caught:
         read_csv(path)
     assert str(path) in str(caught.value)
+
+
+def test_an_open_quote_is_found_whatever_the_blocks(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("Metadata_Well,Cells_A\n" + "A01,1\n" * 50 + '"A02,1\n' + "A03,1\n" * 50)
+    for size in (20, 100, 1000):
+        with pytest.raises(SchemaError, match="quote opened in line 52 is not closed"):
+            list(read_blocks(path, block_bytes=size))
+
+
+def test_names_of_columns_may_hold_the_separator(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('"Metadata_Well","Cells, A"\nA01,1\n')
+    assert read_csv(path).columns == ["Metadata_Well", "Cells, A"]
 
 
 def test_a_number_column_with_text_further_down(tmp_path):

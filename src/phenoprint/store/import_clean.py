@@ -27,6 +27,8 @@ NUMBERS: Mapping[str, pl.DataType] = {
 }
 # Numbers by nature that other tools pass through floats: "3.0" is site 3.
 _WHOLE = ("Metadata_Site", "Metadata_ImageNumber", "Metadata_TableNumber", *NUMBERS)
+_NO_VALUES = (pl.Object, pl.Binary, pl.Duration)
+_BEYOND_INTEGERS = 2.0**63
 _TEXT_MISSING = ("", "nan", "NaN", "NAN", "null", "NULL", "None", "<NA>")
 
 
@@ -133,9 +135,12 @@ def clean(
     """
     reading = reading or Reading()
     frame = _taken(frame, reading, source)
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested() or dtype == pl.Object]
+    # A schema of thousands of columns is slow to build, so types are asked for once.
+    types = dict(zip(frame.columns, frame.dtypes, strict=True))
+    nested = [name for name, dtype in types.items() if dtype.is_nested() or dtype in _NO_VALUES]
     for name in nested:
-        findings.note("nested_column", name, frame.height, source=source, detail="not a value a row: not imported")
+        detail = f"{types[name]}, neither number nor text: not imported"
+        findings.note("nested_column", name, frame.height, source=source, detail=detail)
     frame = _named(frame.drop(nested) if nested else frame, source, findings)
     result = _fixed(_extracted(_typed(frame), reading, source, findings), reading)
     result = _wells(result, source, findings)
@@ -163,9 +168,13 @@ def _taken(frame: pl.DataFrame, reading: Reading, source: str) -> pl.DataFrame:
 
 def _plain_text(column: pl.Series) -> pl.Series:
     """Write identifiers as text, whole floats without a fraction."""
-    if column.dtype.is_float() and bool((column.is_null() | column.is_nan() | (column == column.round())).all()):
-        column = column.fill_nan(None).cast(pl.Int64)
-    return column.cast(pl.String)
+    if not column.dtype.is_float():
+        return column.cast(pl.String)
+    odd = column.abs() >= _BEYOND_INTEGERS  # infinite values included; written as they are
+    if not bool((column.is_null() | column.is_nan() | odd | (column == column.round())).all()):
+        return column.cast(pl.String)
+    whole = column.set(odd | column.is_nan(), None).cast(pl.Int64).cast(pl.String)
+    return whole.fill_null(column.set(~odd, None).cast(pl.String)) if odd.any() else whole
 
 
 @lru_cache(maxsize=64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError
+from phenoprint.store.import_compressed import READ_ERRORS, open_plain
 from phenoprint.store.import_text import MISSING
 
 __all__ = ["read_gct"]
@@ -34,9 +34,9 @@ def read_gct(path: Path) -> pl.DataFrame:
         If it is not such a file or its counts do not hold.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
-        lines = content.decode("utf-8").split("\n")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with open_plain(path) as handle:
+            lines = handle.read().decode("utf-8").split("\n")
+    except (*READ_ERRORS, UnicodeDecodeError) as error:
         raise SchemaError(f"{path} cannot be read: {error}") from error
     lines = [line.rstrip("\r") for line in lines]
     while lines and not lines[-1]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from phenoprint.errors import UnknownNameError
+from phenoprint.store.import_compressed import without_compression
 from phenoprint.store.import_names import renames
 
 __all__ = ["LEVELS", "GalleryName", "check_level", "family", "level_of_columns", "parse_gallery_name", "table_of"]
@@ -35,10 +36,10 @@ _SUFFIX: Final = re.compile(
     r"|(?P<consensus>_consensus(?:_\w+)?)"
     r"|_normalized(?P<selected>_feature_select(?:ed)?|_variable_selected)?(?P<controls>_negcon|_dmso)?"
     r"(?P<selected_after>_feature_select(?:ed)?)?(?:_(?P<scope>plate|batch|all))?)"
-    r"(?:\.csv|\.tsv|\.parquet|\.pq|\.gct|\.h5ad|\.txt)(?:\.gz)?",
+    r"(?:\.csv|\.tsv|\.parquet|\.pq|\.gct|\.h5ad|\.txt)",
     re.IGNORECASE,
 )
-_ENDING: Final = re.compile(r"(?:\.csv|\.tsv|\.parquet|\.pq|\.gct|\.h5ad|\.txt)(?:\.gz)?$", re.IGNORECASE)
+_ENDING: Final = re.compile(r"(?:\.csv|\.tsv|\.parquet|\.pq|\.gct|\.h5ad|\.txt)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,9 @@ def parse_gallery_name(name: str) -> GalleryName:
     >>> parse_gallery_name("BR00117010.csv.gz").level is None
     True
     """
-    bare = _ENDING.sub("", name)
-    match = _SUFFIX.fullmatch(name)
+    plain = without_compression(name)
+    bare = _ENDING.sub("", plain)
+    match = _SUFFIX.fullmatch(plain)
     if match is None:
         words = bare.lower().split("_")
         if words[0] == "profiles" and len(words) > 1:  # JUMP names the steps

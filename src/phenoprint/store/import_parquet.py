@@ -8,7 +8,8 @@ which rows are taken.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ def parquet_columns(path: Path) -> dict[str, bool]:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
+    _refuse_repeated(schema.names, path)
     return {field.name: _is_number(field.type) for field in schema if not _is_index(field.name)}
 
 
@@ -67,6 +69,7 @@ def read_parquet_pieces(
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             names = [name for name in file.schema_arrow.names if not _is_index(name)]
+            _refuse_repeated(names, path)
             if piece_bytes is None or not file.metadata.num_rows:
                 yield _frame(file.read(columns=names))
                 return
@@ -117,6 +120,12 @@ def _is_number(dtype: pa.DataType) -> bool:
 def _is_index(name: str) -> bool:
     """Whether a column is the row numbers that pandas stores."""
     return name.startswith("__index_level_")
+
+
+def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+    repeated = sorted({name for name, n in Counter(names).items() if n > 1})
+    if repeated:
+        raise SchemaError(f"{path} has several columns called {', '.join(repeated[:5])}; rename or drop all but one")
 
 
 def _unreadable(path: Path, error: BaseException) -> SchemaError:

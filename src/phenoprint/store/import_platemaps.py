@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import PlateMapError
+from phenoprint.errors import PlateMapError, SchemaError
 from phenoprint.plates import assign_plate_maps, parse_barcode_platemap, parse_plate_map
 from phenoprint.plates.grid import is_grid
 from phenoprint.plates.sheet import LINE, as_sheet, read_rows
 from phenoprint.plates.vocabulary import match_columns
+from phenoprint.store.import_compressed import READ_ERRORS, open_plain
 
 __all__ = ["read_plate_map"]
 
@@ -27,8 +26,8 @@ def read_plate_map(given: str | Path | pl.DataFrame, *, columns: Mapping[str, st
     Parameters
     ----------
     given
-        The file, gzipped or not: a map of every plate, a list with a column of plates, or a table with several rows a
-        well that agree, such as CellProfiler's list of images; or a frame as `phenoprint.plates.parse_plate_map`
+        The file, compressed or not: a map of every plate, a list with a column of plates, or a table with several rows
+        of a well that agree, such as CellProfiler's list of images; or a frame as `phenoprint.plates.parse_plate_map`
         returns it, which is given back.
     columns
         What the file calls its columns, where that cannot be recognised: ``{"Plate": "Image_Metadata_Plate_DAPI"}``.
@@ -91,12 +90,12 @@ def _one_row_a_well(text: str, path: Path, columns: Mapping[str, str]) -> str:
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (EOFError, zlib.error) as error:
+        with open_plain(path) as handle:
+            content = handle.read()
+    except SchemaError as error:
+        raise PlateMapError(str(error)) from error
+    except READ_ERRORS as error:
         raise PlateMapError(f"cannot read {path}: {error}; it may be truncated: copy it again") from error
-    except OSError as error:
-        raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
     for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
         try:
             return content.decode(encoding)

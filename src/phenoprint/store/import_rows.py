@@ -12,6 +12,7 @@ from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_levels import parse_gallery_name
 from phenoprint.store.import_sources import Source
 from phenoprint.store.import_tables import Import
+from phenoprint.store.import_writers import NOT_A_KEY
 from phenoprint.store.schemas import PLATE, WELL
 
 __all__ = ["derived", "placed", "refuse_empty"]
@@ -70,6 +71,8 @@ def placed(frame: pl.DataFrame, table: str, job: Import, source: Source) -> pl.D
         ledger.extend([] if is_counted else [counted(frame, unit, step=step)])
         return frame
     example = ", ".join(f"{key} {lost[key][0]!r}" for key in keys)
+    if odd := job.findings.detail(NOT_A_KEY):
+        example += f" ({odd})"
     if not job.partial:
         raise SchemaError(
             f"{source.path}: {lost.height} of {frame.height} rows have no {', '.join(keys[:-1])} or {keys[-1]} that "

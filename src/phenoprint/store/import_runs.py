@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError
+from phenoprint.store.import_compressed import compression
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_names import COMPARTMENTS
 from phenoprint.store.import_text import BLOCK_BYTES, read_blocks, read_csv, read_header
@@ -38,6 +39,8 @@ __all__ = [
 RUN = "Metadata__Run"
 IMAGE_KEYS = (RUN, "TableNumber", "ImageNumber")
 _KEYS = (*IMAGE_KEYS, "ObjectNumber")
+_COUNTS = tuple(f"Count_{name}" for name in COMPARTMENTS)
+_LARGEST_EXACT = 2.0**53
 # Files up to this size are read whole, whatever the order of their rows.
 _WHOLE_BYTES = 128 * 2**20
 _PIECE_BYTES = 48 * 2**20
@@ -109,7 +112,7 @@ def merge_runs(runs: Sequence[Run]) -> Run:
             whole = pl.concat(frames, how="vertical_relaxed", rechunk=True) if len(frames) > 1 else frames[0]
         except pl.exceptions.PolarsError as error:
             raise SchemaError(f"{source}: a column is of different kinds in these folders: {error}") from error
-        return _integer_keys(whole.hstack([pl.Series(RUN, numbers)]))
+        return _integer_keys(whole.hstack([pl.Series(RUN, numbers)]), source)
 
     objects = {name: joined([run.objects[name] for run in runs]) for name in runs[0].objects}
     return Run(source, joined([run.image for run in runs]), objects)
@@ -141,7 +144,7 @@ def read_folder(image_file: Path, findings: Findings) -> Iterator[Run]:
     for name in COMPARTMENTS:
         path = next((p for e in ("", ".gz") if (p := folder / f"{prefix}{name}.csv{e}").exists()), None)
         if path is not None:
-            small = path.stat().st_size < (_WHOLE_BYTES if path.suffix == ".csv" else _WHOLE_BYTES // 4)
+            small = path.stat().st_size < (_WHOLE_BYTES if compression(path) is None else _WHOLE_BYTES // 4)
             header = read_header(path)
             named = replace(header, names=object_names(str(folder), name, header.names))
             tables[name] = read_blocks(path, block_bytes=None if small else BLOCK_BYTES, header=named)
@@ -201,7 +204,8 @@ def sub_runs(source: str, image: pl.DataFrame, tables: Mapping[str, Iterator[pl.
     if not fresh:  # everything is here: whatever the order of rows
         yield Run(source, image, waiting)
         return
-    image, waiting = _integer_keys(image), {name: _integer_keys(table) for name, table in waiting.items()}
+    image = _integer_keys(image, source)
+    waiting = {name: _integer_keys(table, source) for name, table in waiting.items()}
     key = shared_keys(image, *waiting.values())
     open_tables = {name: tables[name] for name in fresh}
     pulled = {name: frame.height for name, frame in waiting.items()}
@@ -213,7 +217,7 @@ def sub_runs(source: str, image: pl.DataFrame, tables: Mapping[str, Iterator[pl.
         if block is None:
             del open_tables[behind]
             continue
-        block = _integer_keys(block)
+        block = _integer_keys(block, source)
         _check_together(source, behind, block, given, key)
         pulled[behind] += block.height
         waiting[behind] = pl.concat([waiting[behind], block], how="diagonal_relaxed")
@@ -263,9 +267,28 @@ def object_names(source: str, compartment: str, names: Sequence[str]) -> tuple[s
     )
 
 
-def _integer_keys(table: pl.DataFrame) -> pl.DataFrame:
-    """Make numbers of objects and images integers; the hash that numbers tables is text."""
-    links = [c for c in table.columns if c in ("ImageNumber", "ObjectNumber") or "_Parent_" in c]
-    numbers = [table[c].cast(pl.Float64).fill_nan(None).cast(pl.Int64) for c in links if table[c].dtype != pl.Int64]
+def _integer_keys(table: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Make numbers of objects and images, and counts of objects, integers; the hash that numbers tables is text."""
+    links = [c for c in table.columns if c in ("ImageNumber", "ObjectNumber", *_COUNTS) or "_Parent_" in c]
+    numbers = [_whole(table[c], source) for c in links if table[c].dtype != pl.Int64]
     texts = [table["TableNumber"].cast(pl.String)] if "TableNumber" in table.columns else []
     return table.with_columns(numbers + texts) if numbers or texts else table
+
+
+def _whole(column: pl.Series, source: str) -> pl.Series:
+    """Read a column as whole numbers, NaN as NULL.
+
+    Raises
+    ------
+    SchemaError
+        For a value that is none, such as text, 1.5, an infinite one, or one that floats cannot hold exactly.
+    """
+    number = column.cast(pl.Float64, strict=False)
+    exact = number.is_nan() | ((number == number.round()) & (number.abs() <= _LARGEST_EXACT))
+    wrong = column.filter(column.is_not_null() & ~exact.fill_null(value=False))
+    if wrong.len():
+        raise SchemaError(
+            f"{source}: {column.name} must hold whole numbers; found {wrong[0]!r} ({wrong.len()} such values): correct "
+            "them, or export the tables again"
+        )
+    return number.fill_nan(None).cast(pl.Int64)

@@ -14,6 +14,7 @@ from phenoprint.store.cellprofiler import cell_pieces
 from phenoprint.store.import_anndata import read_h5ad, require_anndata
 from phenoprint.store.import_arrays import read_npz
 from phenoprint.store.import_clean import Piece, Reading, clean
+from phenoprint.store.import_compressed import COMPRESSED, without_compression
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_gct import read_gct
 from phenoprint.store.import_keys import with_site
@@ -28,13 +29,14 @@ __all__ = ["Normalization", "Source", "find_sources", "source_pieces"]
 Normalization = Literal["all", "negcon"]
 Kind = Literal["cellprofiler", "text", "parquet", "npz", "h5ad", "gct"]
 
-_TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+_TEXT = (".csv", ".tsv", ".txt")
 _PARQUET = (".parquet", ".pq")
 _DATABASES = (".sqlite", ".sqlite3", ".db")
-_GCT = (".gct", ".gct.gz")
+_GCT = (".gct",)
 _ALL = (*_TEXT, *_PARQUET, *_DATABASES, *_GCT, ".h5ad", ".npz")
+_EXPECTED = f"{', '.join(_ALL)} (text also compressed: {', '.join(COMPRESSED)})"
 # In a folder a plain .txt is a plate map more often than a table of profiles.
-_IN_FOLDERS = tuple(ending for ending in _ALL if not ending.startswith(".txt") and ending not in (".npz", *_DATABASES))
+_IN_FOLDERS = (".csv", ".tsv", *_PARQUET, *_GCT, ".h5ad")
 _SCOPES = ("batch", "all", "plate", None)
 
 
@@ -96,7 +98,7 @@ def find_sources(
     found: list[Source] = []
     for path in paths:
         if not path.exists():
-            raise DataError(f"no such file or folder: {path}; expected one of {', '.join(_ALL)} or a folder of them")
+            raise DataError(f"no such file or folder: {path}; expected one of {_EXPECTED} or a folder of them")
         if path.is_file():
             found.append(_of_file(path, wanted))
             continue
@@ -180,7 +182,7 @@ def _raw(
 
 
 def _of_file(path: Path, wanted: str | None) -> Source:
-    name = path.name.lower()
+    name = _plain_name(path)
     if not path.stat().st_size:
         raise SchemaError(f"{path} is empty (0 bytes); expected a table: copy or export it again")
     if name.endswith(_DATABASES):
@@ -188,7 +190,7 @@ def _of_file(path: Path, wanted: str | None) -> Source:
     if name.endswith(".npz"):
         return Source(path, "npz", "2")
     if not name.endswith(_ALL):
-        raise SchemaError(f"{path}: expected one of {', '.join(_ALL)} or a folder")
+        raise SchemaError(f"{path}: expected one of {_EXPECTED} or a folder")
     kind: Kind = "text"
     if name.endswith(_PARQUET):
         kind = "parquet"
@@ -201,6 +203,12 @@ def _of_file(path: Path, wanted: str | None) -> Source:
     if wanted is not None and (level is None or family(level) != family(wanted)):
         level = wanted
     return Source(path, kind, level or level_of_columns(_columns(path, kind)))
+
+
+def _plain_name(path: Path) -> str:
+    """Give a file's name without what says that text is compressed."""
+    bare = without_compression(path.name.lower())
+    return bare if bare.endswith((*_TEXT, *_GCT)) else path.name.lower()
 
 
 def _columns(path: Path, kind: Kind) -> list[str]:
@@ -226,7 +234,7 @@ def _in_folder(root: Path, findings: Findings, apart: Collection[Path]) -> list[
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
     found += [Source(path, "cellprofiler", "2") for path in files if path.name.lower().endswith(_DATABASES)]
     for path in files:
-        if path.parent in claimed or not path.name.lower().endswith(_IN_FOLDERS) or path.resolve() in apart:
+        if path.parent in claimed or not _plain_name(path).endswith(_IN_FOLDERS) or path.resolve() in apart:
             continue
         if path.stat().st_size == 0:
             findings.note("file_not_used", path.name, 1, source=str(path), detail=f"{path} is empty (0 bytes)")
@@ -244,7 +252,7 @@ def _in_folder(root: Path, findings: Findings, apart: Collection[Path]) -> list[
 
 def _nothing_in(root: Path, files: Sequence[Path]) -> SchemaError:
     """Say what a folder holds instead of something to import."""
-    tables = [path.relative_to(root).as_posix() for path in files if path.name.lower().endswith(_IN_FOLDERS)]
+    tables = [path.relative_to(root).as_posix() for path in files if _plain_name(path).endswith(_IN_FOLDERS)]
     if tables:
         shown = ", ".join(tables[:3]) + (f" and {len(tables) - 3} more" if len(tables) > 3 else "")
         return SchemaError(

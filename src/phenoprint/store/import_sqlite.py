@@ -90,7 +90,7 @@ def _blocks(path: Path, connection: sqlite3.Connection, table: str, names: list[
     """Read a table's rows in their order: keys and numbers as numbers, missing ones NULL."""
     text = _text_columns(connection, table, names)
     numbers = [name for name in names if name not in text]
-    listed = ", ".join(f'"{name}"' for name in (*numbers, *text))
+    listed = ", ".join(_quoted(name) for name in (*numbers, *text))
     cursor = connection.execute(f'SELECT {listed} FROM "{table}"')  # noqa: S608 - names of the database itself
     at_once = max(1, _VALUES // max(len(names), 1))
     first = True
@@ -103,7 +103,7 @@ def _blocks(path: Path, connection: sqlite3.Connection, table: str, names: list[
 
 def _text_columns(connection: sqlite3.Connection, table: str, names: list[str]) -> list[str]:
     """Columns that hold text other than missing numbers, by their names and first rows."""
-    listed = ", ".join(f'"{name}"' for name in names)
+    listed = ", ".join(_quoted(name) for name in names)
     sample = connection.execute(f'SELECT {listed} FROM "{table}" LIMIT {_SAMPLE}').fetchall()  # noqa: S608 - as above
     return [
         name
@@ -114,8 +114,18 @@ def _text_columns(connection: sqlite3.Connection, table: str, names: list[str]) 
             and name not in ("ImageNumber", "ObjectNumber")
             and "_Parent_" not in name
         )
-        or any(_is_text(row[place]) for row in sample)
+        or _holds_text([row[place] for row in sample])
     ]
+
+
+def _quoted(name: str) -> str:
+    """Write a column's name so that it is one in SQL, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _holds_text(values: Sequence[Any]) -> bool:
+    """Whether a column is text: some of its values are and none is a number. One word among numbers is an error."""
+    return any(_is_text(value) for value in values) and not any(isinstance(value, int | float) for value in values)
 
 
 def _is_text(value: Any) -> bool:
@@ -159,7 +169,7 @@ def _number(path: Path, table: str, value: Any, name: str) -> float:
         return float(value)
     except ValueError:
         raise SchemaError(
-            f"{path}, table {table}: column {name!r} holds numbers at first and {value!r} further down; correct it"
+            f"{path}, table {table}: column {name!r} holds numbers and also {value!r}; correct it"
         ) from None
 
 

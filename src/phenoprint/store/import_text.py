@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
+import csv
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import polars as pl
 
 from phenoprint.errors import SchemaError
+from phenoprint.store.import_compressed import READ_ERRORS, open_plain
 from phenoprint.store.import_names import is_descriptive
 
 __all__ = ["MISSING", "Header", "read_blocks", "read_columns_of_text", "read_csv", "read_header"]
@@ -33,7 +33,7 @@ class Header:
 
 
 def read_csv(path: Path, *, columns: tuple[str, ...] = (), text: Collection[str] = ()) -> pl.DataFrame:
-    """Read a CSV or TSV file, gzipped or not: metadata as text, columns of numbers as Float32, others as text.
+    """Read a CSV or TSV file, compressed or not: metadata as text, columns of numbers as Float32, others as text.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def read_csv(path: Path, *, columns: tuple[str, ...] = (), text: Collection[str]
 
 
 def read_columns_of_text(path: Path) -> pl.DataFrame:
-    """Read a CSV or TSV file, gzipped or not, with every column as the text it is; what is missing is NULL.
+    """Read a CSV or TSV file, compressed or not, with every column as the text it is; what is missing is NULL.
 
     Raises
     ------
@@ -74,15 +74,20 @@ def read_header(path: Path) -> Header:
     SchemaError
         If the file is empty, is no text, or has two columns of one name.
     """
-    with closing(_open(path)) as handle:
+    with closing(open_plain(path)) as handle:
         first, second = _line(handle, path), _line(handle, path)
     line = first.strip().lstrip("\ufeff")
     if not line:
         raise SchemaError(f"{path} is empty; expected a header and rows")
     if "\0" in line:
         raise SchemaError(f"{path} is not text: expected a header of column names, found binary data")
+    if "\r" in line:
+        raise SchemaError(f"{path}: its lines end in CR alone; save it again with the line ends of Linux or Windows")
     separator = max(",\t;", key=line.count)
-    names = [name.strip().strip('"') for name in line.split(separator)]
+    try:
+        names = [name.strip() for name in next(csv.reader([line], delimiter=separator, strict=True))]
+    except csv.Error as error:
+        raise SchemaError(f"{path}: a quote in its header is not closed ({error}); correct the first line") from error
     if len(set(names)) < len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise SchemaError(f"{path} has several columns called {', '.join(doubled[:5])}; rename or drop all but one")
@@ -128,7 +133,7 @@ def read_blocks(
         name: pl.String() if is_descriptive(name) or name in text else pl.Float32() for name in wanted
     }
     types: dict[str, pl.DataType] | None = None
-    with closing(_open(path)) as handle:
+    with closing(open_plain(path)) as handle:
         _line(handle, path)
         for block in _blocks(handle, path, header, block_bytes):
             frame = _parse(block, header, types or expected, path)
@@ -141,17 +146,10 @@ def read_blocks(
         yield pl.DataFrame(schema=expected)
 
 
-def _open(path: Path) -> BinaryIO:
-    try:
-        return cast("BinaryIO", gzip.open(path, "rb")) if path.name.lower().endswith(".gz") else path.open("rb")
-    except OSError as error:
-        raise SchemaError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
 def _line(handle: BinaryIO, path: Path) -> str:
     try:
         return handle.readline().decode("utf-8", errors="replace")
-    except (OSError, EOFError, zlib.error) as error:
+    except READ_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
@@ -163,13 +161,15 @@ def _unreadable(path: Path, error: BaseException) -> SchemaError:
 
 def _blocks(handle: BinaryIO, path: Path, header: Header, size: int | None) -> Iterator[bytes]:
     """Cut the rest of a file into runs of whole lines; a line break inside quotes does not end a line."""
-    carry = b""
+    carry, n_before = b"", 1
     while chunk := _read(handle, path, size):
         text = carry + chunk
         end = 0 if size is None else _last_line_end(text)
         carry = text[end:]
         if end:
+            n_before += text.count(b"\n", 0, end)
             yield text[:end]
+    _refuse_open_quote(carry, path, n_before)
     last = carry[carry.rfind(b"\n") + 1 :]
     separators = last.count(header.separator.encode())
     if last.strip() and b'"' not in last and separators < len(header.names) - 1:
@@ -180,10 +180,21 @@ def _blocks(handle: BinaryIO, path: Path, header: Header, size: int | None) -> I
         yield carry
 
 
+def _refuse_open_quote(text: bytes, path: Path, n_before: int) -> None:
+    """Refuse text that ends inside quotes: everything after the quote would be read as one value."""
+    if text.count(b'"') % 2 == 0:
+        return
+    odd = (k for k, line in enumerate(text.split(b"\n"), start=n_before + 1) if line.count(b'"') % 2)
+    raise SchemaError(
+        f"{path} ends inside quotes: the quote opened in line {next(odd)} is not closed; correct that line, or copy "
+        "the file again if it is cut off there"
+    )
+
+
 def _read(handle: BinaryIO, path: Path, size: int | None) -> bytes:
     try:
         return handle.read(-1 if size is None else size)
-    except (OSError, EOFError, zlib.error) as error:
+    except READ_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
@@ -224,7 +235,7 @@ def _parse(block: bytes, header: Header, asked: dict[str, pl.DataType], path: Pa
         except pl.exceptions.ComputeError:
             text = dict.fromkeys(header.names, pl.String())
             return _numbers(read(text), asked, comma=header.decimal_comma)  # type: ignore[arg-type]
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise SchemaError(
             f"{path} is not a table: {error}; expected {len(header.names)} values a row, as in its header"
         ) from error

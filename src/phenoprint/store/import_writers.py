@@ -20,15 +20,18 @@ from phenoprint.store.import_clean import NUMBERS
 from phenoprint.store.import_features import feature_status
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_keys import refuse_doubles
+from phenoprint.store.import_names import KEYS
 from phenoprint.store.import_treatments import Treatments
 from phenoprint.store.import_wells import annotate_rows, constant_metadata, well_rows
 from phenoprint.store.layout import encode_name, partition, table_files
 from phenoprint.store.parquet import union_schema, write_parquet
 from phenoprint.store.schemas import PLATE, WELL, conform, get_table
 
-__all__ = ["BUFFER_BYTES", "CellWriter", "PlateWriter", "StableTypes"]
+__all__ = ["BUFFER_BYTES", "NOT_A_KEY", "CellWriter", "PlateWriter", "StableTypes"]
 
 BUFFER_BYTES = 96 * 2**20
+# Kind of the note on values of a key that are no key.
+NOT_A_KEY = "not_a_key"
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class StableTypes:
         return cls({name: dtype for name, dtype in known.items() if name.startswith("Metadata_")})
 
     def settle(self, frame: pl.DataFrame, findings: Findings, *, source: str) -> pl.DataFrame:
-        """Cast metadata to their types; a column that cannot be cast is kept as text under ``<name>_text``."""
+        """Cast metadata to their types; what cannot be is kept as text under ``<name>_text``, of a key it is NULL."""
         changes: list[pl.Series] = []
         drop: list[str] = []
         for name, dtype in frame.schema.items():
@@ -56,8 +59,17 @@ class StableTypes:
             wanted = self.known.setdefault(name, dtype)
             if dtype == wanted:
                 continue
-            cast = frame[name].cast(wanted, strict=False)
+            given = frame[name]
+            if name in KEYS and given.dtype == pl.String:
+                given = given.str.replace(r"\.0+$", "")  # "2.0" beside "2.5" is object 2
+            cast = given.cast(wanted, strict=False)
             if cast.null_count() == frame[name].null_count():
+                changes.append(cast)
+                continue
+            if name in KEYS:  # rows without a key are an error, or are counted as lost
+                wrong = frame[name].filter(cast.is_null() & frame[name].is_not_null())
+                detail = f"such as {wrong[0]!r}, which is no whole number of 32 bits"
+                findings.note(NOT_A_KEY, name, wrong.len(), source=source, detail=detail)
                 changes.append(cast)
                 continue
             drop.append(name)
