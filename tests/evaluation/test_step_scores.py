@@ -9,7 +9,14 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.evaluation import STEP_SCORES, batch_mixing, compare, replicate_reproducibility, score_steps
+from phenoprint.evaluation import (
+    STEP_SCORES,
+    TREATMENT_SCORES,
+    batch_mixing,
+    compare,
+    replicate_reproducibility,
+    score_steps,
+)
 from phenoprint.evaluation.step_profiles import drawn_plates, on_one_scale
 from phenoprint.profiles import StepResult, apply_recipe, feature_columns
 
@@ -68,6 +75,7 @@ def test_each_step_shows_in_the_score_it_is_meant_for() -> None:
         "value": pl.Float64,
         "baseline": pl.Float64,
         "n": pl.Int64,
+        "n_total": pl.Int64,
         "reason": pl.String,
     }
     assert scores["score"].to_list() == list(STEP_SCORES) * 4
@@ -78,6 +86,11 @@ def test_each_step_shows_in_the_score_it_is_meant_for() -> None:
         ("select", 3),
     ]
     assert scores["value"].null_count() == scores["n"].eq(0).sum() == 0
+    totals = dict(scores.filter(number=3).select("score", "n_total").rows())
+    treatments = data.filter(Metadata_pert_type="trt")["Metadata_compound"].n_unique()
+    assert {totals[name] for name in TREATMENT_SCORES} == {treatments}
+    assert {total for name, total in totals.items() if name not in TREATMENT_SCORES} == {data.height}
+    assert (scores["n"] <= scores["n_total"]).all()
     assert scores["reason"].null_count() == scores.height
     of = table(scores)
     assert of["position_variance"]["level3"] > 0.4

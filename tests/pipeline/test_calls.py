@@ -85,6 +85,9 @@ def test_mechanisms_are_called_beside_their_baselines() -> None:
     value = dict(scores.select("score", "value").iter_rows())
     assert value["moa_accuracy"] == 1.0
     assert value["moa_accuracy_shuffled_labels"] < 0.7
+    # six active treatments of seven: a score of 1.000 that is no result of a screen
+    stands = scores.select("n", "n_total", "is_headline").unique().rows()
+    assert stands == [(6, 7, False)]
     assert predictions.height == 6
     assert predictions["is_correct"].all()
     neighbours = predictions.select("Metadata_compound", "nearest").rows()
@@ -95,6 +98,7 @@ def test_replicates_are_scored() -> None:
     score = replicate_score(profiles())
     assert score["score"].to_list() == ["replicates_reproducible"]
     assert 0.8 < score["value"][0] <= 1.0
+    assert score.select("n", "n_total", "is_headline").rows() == [(7, 7, False)]
 
 
 def test_dose_curve_finds_its_middle_and_leaves_controls_out() -> None:

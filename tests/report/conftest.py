@@ -318,10 +318,11 @@ def _answers(
 def _step_scores() -> pl.DataFrame:
     rows = []
     for number, step in enumerate(("level3", "normalize", "select")):
-        rows.append((step, number, "control_retrieval", 0.4 + 0.1 * number, 0.0, 24, None))
-        rows.append((step, number, "position_variance", 0.2 - 0.05 * number, 0.0, 96, None))
-        rows.append((step, number, "batch_mixing", None, 1.0, 0, "<one> batch"))
-        rows.append((step, number, "n_features", 40.0 - 10 * (number == 2), None, 96, None))
+        rows.append((step, number, "control_retrieval", 0.4 + 0.1 * number, 0.0, 24, 30, None))
+        rows.append((step, number, "moa_consistency", 1.0, 0.1, 2, 30, None))
+        rows.append((step, number, "position_variance", 0.2 - 0.05 * number, 0.0, 96, 96, None))
+        rows.append((step, number, "batch_mixing", None, 1.0, 0, 96, "<one> batch"))
+        rows.append((step, number, "n_features", 40.0 - 10 * (number == 2), None, 96, 96, None))
     schema = {
         "step": pl.String,
         "number": pl.Int32,
@@ -329,6 +330,7 @@ def _step_scores() -> pl.DataFrame:
         "value": pl.Float64,
         "baseline": pl.Float64,
         "n": pl.Int64,
+        "n_total": pl.Int64,
         "reason": pl.String,
     }
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -205,6 +205,32 @@ def test_accuracy_no_better_than_a_baseline_is_said_aloud(small_source: Any) -> 
     assert "Well position alone does as well as the profiles" in body
 
 
+def test_a_share_of_two_treatments_is_no_headline(small_source: Any, page: Page) -> None:
+    few = pl.DataFrame(
+        {
+            "score": ["moa_accuracy", "moa_accuracy_shuffled_labels", "replicates_reproducible"],
+            "value": [1.0, 0.2, 1.0],
+            "n": [2, 2, 2],
+            "n_total": [339, 339, 30],
+        }
+    )
+    weak = Page(render_report(with_frames(small_source, score=few)))
+    text = weak.sections["mechanisms"]
+    assert "No accuracy: only 2 of 339 treatments could be compared, and a share needs 10" in text
+    assert "100 %" not in text
+    assert "baseline" not in text
+    assert "Too few for a share: 2 of " in weak.sections["replicates"]
+    many = few.with_columns(n=pl.lit(120))
+    strong = Page(render_report(with_frames(small_source, score=many))).sections["mechanisms"]
+    assert "100 % of the 120 of 339 treatments that could be compared are called right" in strong
+    steps = page.sections["steps"]
+    assert "24 of 30 treatments" in steps
+    assert "2 of 30 treatments too few" in steps
+    drawn = {trace["name"] for figure in page.data["figures"].values() for trace in figure["data"] if "name" in trace}
+    assert "treatments told from controls" in drawn
+    assert "mechanisms found again" not in drawn
+
+
 def test_a_screen_without_tables_says_so_everywhere(empty_source: Any) -> None:
     page = Page(render_report(empty_source, now=NOW))
     assert list(page.sections) == [entry[0] for entry in SECTIONS]

@@ -103,7 +103,26 @@ def print_summary(summary: dict[str, object]) -> None:
             continue
         text = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
         table.add_row(name.replace("_", " "), text)
+    for name, text in _scores(summary.get("scores")):
+        table.add_row(name, text)
     console.print(table)
+
+
+def _scores(rows: object) -> list[tuple[str, str]]:
+    """Write each score with the treatments it stands on; of too few, neither value nor baselines are headlines."""
+    from phenoprint.evaluation import stands_on
+
+    lines: list[tuple[str, str]] = []
+    weak: list[str] = []
+    for row in rows if isinstance(rows, list) else []:
+        if any(row["score"].startswith(name) for name in weak):
+            continue
+        has_value = row["is_headline"] and row["value"] is not None
+        if not has_value:
+            weak.append(row["score"])
+        value = f"{row['value']:.3f} on " if has_value else ""
+        lines.append((row["score"].replace("_", " "), f"{value}{stands_on(row['n'] or 0, row['n_total'])}"))
+    return lines
 
 
 def status(screen: ScreenPath, as_json: Json = False) -> int:

@@ -3,19 +3,22 @@
 from phenoprint.evaluation.acceptance import PLATE_ACCEPTANCE_SCHEMA, AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.assay import cliffs_delta, ssmd, z_prime
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
+from phenoprint.evaluation.headlines import LEAST_TREATMENTS, is_headline, stands_on
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.significance import adjust_p_values, mean_average_precision
 from phenoprint.evaluation.similarities import METRICS
-from phenoprint.evaluation.step_scores import STEP_SCORES, score_steps
+from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, score_steps
 
 __all__ = [
+    "LEAST_TREATMENTS",
     "METRICS",
     "PLATE_ACCEPTANCE_SCHEMA",
     "SCORES",
     "STEP_SCORES",
+    "TREATMENT_SCORES",
     "AcceptanceLimits",
     "BatchMixing",
     "Comparison",
@@ -26,6 +29,7 @@ __all__ = [
     "batch_mixing",
     "cliffs_delta",
     "compare",
+    "is_headline",
     "mean_average_precision",
     "moa_accuracy",
     "plate_acceptance",
@@ -33,5 +37,6 @@ __all__ = [
     "replicate_reproducibility",
     "score_steps",
     "ssmd",
+    "stands_on",
     "z_prime",
 ]

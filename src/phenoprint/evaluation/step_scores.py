@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from phenoprint.profiles.frames import FrameLike
     from phenoprint.profiles.recipes import StepResult
 
-__all__ = ["STEP_SCORES", "score_steps"]
+__all__ = ["STEP_SCORES", "TREATMENT_SCORES", "score_steps"]
 
 STEP_SCORES: Mapping[str, str] = MappingProxyType(
     {
@@ -55,6 +55,11 @@ STEP_SCORES: Mapping[str, str] = MappingProxyType(
 )
 """What `score_steps` scores, in its order, and what each score says."""
 
+TREATMENT_SCORES = frozenset(
+    {"replicate_retrieval", "control_retrieval", "reproducible_share", "moa_consistency", "moa_by_count"}
+)
+"""The scores that stand on treatments; the others stand on wells."""
+
 _SCHEMA: dict[str, type[pl.DataType]] = {
     "step": pl.String,
     "number": pl.Int32,
@@ -62,6 +67,7 @@ _SCHEMA: dict[str, type[pl.DataType]] = {
     "value": pl.Float64,
     "baseline": pl.Float64,
     "n": pl.Int64,
+    "n_total": pl.Int64,
     "reason": pl.String,
 }
 
@@ -127,8 +133,9 @@ def score_steps(
     polars.DataFrame
         One row a step and score, in order: ``step`` (String), ``number`` (Int32, from 1 on; 0 for `level3`), ``score``
         (String, of `STEP_SCORES`, which says what each means), ``value`` (Float64, NULL where it cannot be had),
-        ``baseline`` (Float64, what chance would give, where that is known), ``n`` (Int64: treatments for the
-        retrieval, reproducibility and mechanisms, else wells), ``reason`` (String, why the value is NULL).
+        ``baseline`` (Float64, what chance would give, where that is known), ``n`` and ``n_total`` (Int64: on how many
+        of how many it stands; treatments for `TREATMENT_SCORES`, else wells), ``reason`` (String, why the value is
+        NULL). A share of fewer than `LEAST_TREATMENTS` treatments is no result of a screen.
 
     Raises
     ------
@@ -192,7 +199,7 @@ def score_steps(
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
-def _scored(profiles: _Profiles) -> list[tuple[str, float | None, float | None, int, str | None]]:
+def _scored(profiles: _Profiles) -> list[tuple[str, float | None, float | None, int, int, str | None]]:
     found: dict[str, tuple[float | None, float | None, int, str | None]] = {}
     for names, scorer in _SCORERS.items():
         try:
@@ -205,7 +212,14 @@ def _scored(profiles: _Profiles) -> list[tuple[str, float | None, float | None, 
                 found[name] = (None, baseline, n, _NOTHING[name])
             else:
                 found[name] = (float(value), baseline, n, None)
-    return [(name, *found[name]) for name in STEP_SCORES]
+    named = [name for name in profiles.treatment if name in profiles.treated.columns]
+    n_treatments = profiles.treated.select(named).drop_nulls().unique().height if named else 0
+    rows = []
+    for name in STEP_SCORES:
+        value, baseline, n, reason = found[name]
+        n_total = n_treatments if name in TREATMENT_SCORES else profiles.frame.height
+        rows.append((name, value, baseline, n, n_total, reason))
+    return rows
 
 
 def _replicates(profiles: _Profiles) -> list[_Score]:

@@ -7,6 +7,7 @@ import polars as pl
 from phenoprint.analysis import fit_hill
 from phenoprint.evaluation import (
     average_precision,
+    is_headline,
     mean_average_precision,
     moa_accuracy,
     replicate_reproducibility,
@@ -65,7 +66,14 @@ CURVE_SCHEMA = {
     "status": pl.String,
     "reason": pl.String,
 }
-SCORE_SCHEMA = {"score": pl.String, "value": pl.Float64, "n": pl.Int64, "description": pl.String}
+SCORE_SCHEMA = {
+    "score": pl.String,
+    "value": pl.Float64,
+    "n": pl.Int64,
+    "n_total": pl.Int64,
+    "is_headline": pl.Boolean,
+    "description": pl.String,
+}
 
 
 def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) -> pl.DataFrame:
@@ -139,6 +147,8 @@ def replicate_score(profiles: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
         "replicates_reproducible",
         record.fraction,
         record.n_groups,
+        wells["Metadata_perturbation"].n_unique(),
+        is_headline(record.n_groups),
         "share of treatments whose replicates correlate above the 95th percentile of random groups of their size",
     )
     return pl.DataFrame([row], schema=SCORE_SCHEMA, orient="row")
@@ -169,18 +179,20 @@ def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -
     if shared.len() < 2 or not feature_columns(called):
         return pl.DataFrame(schema=PREDICTION_SCHEMA), pl.DataFrame(schema=SCORE_SCHEMA)
     record = moa_accuracy(called, label="Metadata_moa", not_same=["Metadata_compound"], seed=seed)
+    n_total = consensus.filter(pl.col("Metadata_pert_type") == "trt")["Metadata_perturbation"].n_unique()
+    stands = (record.n, n_total, is_headline(record.n))
     scores = [
         (
             "moa_accuracy",
             record.accuracy,
-            record.n,
+            *stands,
             "active treatments whose nearest other compound shares the mechanism",
         ),
-        ("moa_accuracy_shuffled_labels", record.shuffled_accuracy, record.n, "the same with shuffled mechanisms"),
+        ("moa_accuracy_shuffled_labels", record.shuffled_accuracy, *stands, "the same with shuffled mechanisms"),
     ]
     if record.count_accuracy is not None:
         scores.append(
-            ("moa_accuracy_cell_count_only", record.count_accuracy, record.n, "the same from cell counts alone")
+            ("moa_accuracy_cell_count_only", record.count_accuracy, *stands, "the same from cell counts alone")
         )
     predictions = record.predictions.select(pl.col(name).cast(dtype) for name, dtype in PREDICTION_SCHEMA.items())
     return predictions.sort("Metadata_perturbation"), pl.DataFrame(scores, schema=SCORE_SCHEMA, orient="row")

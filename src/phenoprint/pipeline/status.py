@@ -105,7 +105,8 @@ def _measured(screen: Screen) -> int | None:
 def screen_summary(screen: Screen) -> dict[str, Any]:
     """Return the numbers that a user looks at first.
 
-    Scores stand beside what needs no morphology: shuffled labels, cell count alone.
+    ``scores`` holds the rows of the table ``score``, each with the number of treatments it stands on: the share, and
+    beside it what needs no morphology (shuffled labels, cell count alone).
     """
     tables = set(screen.tables())
     summary: dict[str, Any] = {
@@ -126,6 +127,5 @@ def screen_summary(screen: Screen) -> dict[str, Any]:
         summary["active_treatments"] = int(active["below_corrected_p"][0] or 0)
         summary["tested_treatments"] = int(active["n"][0])
     if "score" in tables:
-        for row in screen.table("score").sort("score").collect().to_dicts():
-            summary[row["score"]] = row["value"]
+        summary["scores"] = screen.table("score").sort("score").collect().to_dicts()
     return summary

@@ -10,7 +10,7 @@ from phenoprint.store.schemas import Column, Table
 
 __all__ = ["RESULT_TABLES"]
 
-TEXT, INT, LONG, REAL, BYTES = pl.String(), pl.Int32(), pl.Int64(), pl.Float64(), pl.Binary()
+TEXT, INT, LONG, REAL, BYTES, FLAG = pl.String(), pl.Int32(), pl.Int64(), pl.Float64(), pl.Binary(), pl.Boolean()
 
 _PLATE = Column("Metadata_Plate", TEXT, "Plate barcode, as text", nullable=False)
 _WELL = Column("Metadata_Well", TEXT, "Well, row letter and two-digit column: A01", nullable=False)
@@ -84,7 +84,9 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
         (
             Column("score", TEXT, "Name", nullable=False),
             Column("value", REAL, "Value"),
-            Column("n", LONG, "Treatments or groups it rests on"),
+            Column("n", LONG, "Treatments it stands on"),
+            Column("n_total", LONG, "Treatments of the screen that could have been scored"),
+            Column("is_headline", FLAG, "Whether it stands on treatments enough (10) to be a result of the screen"),
             Column("description", TEXT, "What it says, in a sentence"),
         ),
         key=("score",),
@@ -99,7 +101,8 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
             Column("score", TEXT, "What is scored", nullable=False),
             Column("value", REAL, "Value; NULL where it cannot be had"),
             Column("baseline", REAL, "What chance alone gives, where that is known"),
-            Column("n", LONG, "Wells, treatments or features it rests on"),
+            Column("n", LONG, "Treatments or wells it stands on"),
+            Column("n_total", LONG, "Treatments or wells that were there"),
             _REASON,
         ),
         key=("number", "score"),

@@ -93,12 +93,21 @@ def hits(context: Context) -> Section:
     body.append(sql_hint(query))
     lead = join(
         [
-            f"{active} of {tested.height} treatments differ from the negative controls (corrected p ≤ 0.05), by ",
+            f"{active} of the {tested.height} treatments tested differ from the negative controls (corrected p ≤ 0.05), "
+            "by ",
             term("mean average precision", MAP),
-            ".",
+            f"; the screen has {_treatments(context, frame)}.",
         ]
     )
     return Section("hits", "What are the hits?", lead, join(body), nav="Hits")
+
+
+def _treatments(context: Context, frame: pl.DataFrame) -> int:
+    """Count the treatments of the screen that could be tested: all but controls and empty wells."""
+    wells = context.wells
+    kind = pl.col("Metadata_pert_type")
+    named = wells.filter((kind.is_null() | kind.is_in(["trt", "poscon"])) & pl.col("Metadata_compound").is_not_null())
+    return max(frame.height, named["treatment"].n_unique())
 
 
 def _described(context: Context, frame: pl.DataFrame) -> pl.DataFrame:

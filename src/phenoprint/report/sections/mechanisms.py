@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from phenoprint.evaluation import LEAST_TREATMENTS, is_headline
 from phenoprint.report.context import Context, Section
 from phenoprint.report.figures import baseline_bars, confusion
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
@@ -40,6 +41,19 @@ def mechanisms(context: Context) -> Section:
     scored = known.filter(pl.col("protocol") == protocols[0]) if protocols[0] is not None else known
     correct = scored["is_correct"] if "is_correct" in scored.columns else scored["Metadata_moa"] == scored["predicted"]
     accuracy = float(correct.fill_null(value=False).mean() or 0.0)  # type: ignore[arg-type]
+    n, n_total = _stands_on(context, scored.height)
+    of = f" of {number(n_total)}" if n_total is not None else ""
+    calls = [tag("h3", "Calls"), _calls(_named(context, scored), correct)]
+    calls.append(sql_hint("SELECT * FROM moa_prediction WHERE NOT is_correct"))
+    if not is_headline(n):
+        lead = join(
+            [
+                f"No accuracy: only {n}{of} treatments could be compared, and a share needs {LEAST_TREATMENTS} (",
+                term("not same compound", NSC),
+                "). What the nearest other compound would say of each stands below.",
+            ]
+        )
+        return Section("mechanisms", "Are mechanisms found again?", lead, join(calls), nav="Mechanisms")
     scores, caution = _scores(context, scored, accuracy)
     bars = context.figure(
         baseline_bars(
@@ -60,16 +74,24 @@ def mechanisms(context: Context) -> Section:
     best_baseline = max((s for s in scores[1:]), key=lambda s: s[1], default=None)
     lead = join(
         [
-            f"{number(100 * scores[0][1])} % of {scored.height} treatments are called right (",
+            f"{number(100 * scores[0][1])} % of the {n}{of} treatments that could be compared are called right (",
             term("not same compound", NSC),
             f"); the best baseline, {best_baseline[0]}, gets {number(100 * best_baseline[1])} %."
             if best_baseline
             else ").",
         ]
     )
-    body = [caution, bars, matrix, tag("h3", "Calls"), _calls(_named(context, scored), correct)]
-    body.append(sql_hint("SELECT * FROM moa_prediction WHERE NOT is_correct"))
-    return Section("mechanisms", "Are mechanisms found again?", lead, join(body), nav="Mechanisms")
+    body = join([caution, bars, matrix, *calls])
+    return Section("mechanisms", "Are mechanisms found again?", lead, body, nav="Mechanisms")
+
+
+def _stands_on(context: Context, n: int) -> tuple[int, int | None]:
+    """Treatments that the stored accuracy stands on, of how many; without a stored one, the calls with a mechanism."""
+    stored = context.tables.find("score")
+    if stored is None or not {"score", "n", "n_total"} <= set(stored.columns):
+        return n, None
+    row = stored.filter(pl.col("score") == ACCURACY).drop_nulls(["n", "n_total"])
+    return (n, None) if row.is_empty() else (int(row["n"][0]), int(row["n_total"][0]))
 
 
 Score = tuple[str, float, float | None, float | None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from phenoprint.evaluation import LEAST_TREATMENTS, is_headline
 from phenoprint.report.context import Context, Section
 from phenoprint.report.figures import replicate_agreement
 from phenoprint.report.html import join, notice, number, sql_hint, table, tag, term
@@ -57,11 +58,16 @@ def replicates(context: Context) -> Section:
         class_="sortable",
         caption="Replicate correlation of each treatment",
     )
+    n_total = frame[by].drop_nulls().n_unique()
+    judged = f"{n} of {n_total} treatments have replicates to judge"
     lead = join(
         [
-            f"{number(100 * fraction)} % of treatments replicate (",
+            f"{number(100 * fraction)} % of treatments replicate ("
+            if is_headline(n)
+            else f"Too few for a share: {judged}, and it needs {LEAST_TREATMENTS} (",
             term("percent replicating", PERCENT_REPLICATING),
-            f": {round(fraction * n)} of {n}, over {number(record.n_features)} features of '{name}').",
+            f": {round(fraction * n)} of {n}, over {number(record.n_features)} features of '{name}'). ",
+            f"{judged}." if is_headline(n) else None,
         ]
     )
     same = _same_position(frame)

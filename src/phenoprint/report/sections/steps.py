@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
+from phenoprint.evaluation import LEAST_TREATMENTS, TREATMENT_SCORES, is_headline
 from phenoprint.report.context import Context, Section
 from phenoprint.report.figures import STEP_SCORE_NAMES, step_scores
 from phenoprint.report.html import Html, details, join, number, sql_hint, table, tag
 
 __all__ = ["steps"]
 
-COLUMNS = ["step", "number", "score", "value", "baseline", "n", "reason"]
+COLUMNS = ["step", "number", "score", "value", "baseline", "n", "n_total", "reason"]
 WHY = "It is written when the recipe is applied to the well profiles."
 BETTER_HIGH = ("replicate_retrieval", "control_retrieval", "reproducible_share", "moa_consistency", "batch_mixing")
 BETTER_LOW = ("plate_variance", "batch_variance", "position_leakage", "position_variance")
@@ -20,10 +21,12 @@ def steps(context: Context) -> Section:
     """Draw the scores after each step, those that should rise beside those that should fall."""
     scores = context.tables.need("step_score", COLUMNS, why=WHY)
     names = scores.select("number", "step").unique().sort("number")["step"].to_list()
+    too_few = pl.col("score").is_in(TREATMENT_SCORES) & (pl.col("n") < LEAST_TREATMENTS)
+    drawn = scores.filter(pl.col("value").is_not_null() & ~too_few.fill_null(value=True))
     panels = [
-        (title, tag("div", context.figure(step_scores(scores, only=only), title), class_="wide"))
+        (title, tag("div", context.figure(step_scores(drawn, only=only), title), class_="wide"))
         for title, only in (("Larger is better", BETTER_HIGH), ("Smaller is better", BETTER_LOW))
-        if scores.filter(pl.col("score").is_in(only) & pl.col("value").is_not_null()).height
+        if drawn["score"].is_in(only).any()
     ]
     body = join(
         [
@@ -50,13 +53,22 @@ def _values(scores: pl.DataFrame, names: list[str]) -> Html:
         values = dict(part.select("step", "value").iter_rows())
         chance = part["baseline"].drop_nulls()
         shown = [number(values.get(name)) for name in names]
-        rows.append((label, *shown, number(chance[-1]) if len(chance) else "–"))
+        rows.append((label, *shown, number(chance[-1]) if len(chance) else "–", _stands_on(score, part)))
     return table(
-        ("Score", *names, "by chance"),
+        ("Score", *names, "by chance", "stands on"),
         rows,
         numeric=tuple(range(1, len(names) + 2)),
         caption="Scores of the profiles after each step",
     )
+
+
+def _stands_on(score: str, part: pl.DataFrame) -> Html | str:
+    """Say on how many of how many treatments or wells a score stands after the last step, and where they are too few."""
+    n, n_total = part.sort("number").select("n", "n_total").row(-1)
+    if score not in TREATMENT_SCORES:
+        return f"{number(n)} of {number(n_total)} wells"
+    text = f"{number(n)} of {number(n_total)} treatments"
+    return text if is_headline(n) else join([text, tag("span", "too few", class_="chip")], " ")
 
 
 def _absent(scores: pl.DataFrame) -> Html | None:

@@ -1,0 +1,30 @@
+"""What a run prints at its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from phenoprint.cli.command_run import print_summary
+
+
+def scores(n: int, value: float) -> list[dict[str, object]]:
+    return [
+        {"score": name, "value": value, "n": n, "n_total": 339, "is_headline": n >= 10, "description": ""}
+        for name in ("moa_accuracy", "moa_accuracy_shuffled_labels")
+    ]
+
+
+def test_a_score_is_printed_with_the_treatments_it_stands_on(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary({"wells": 384, "scores": scores(103, 0.893)})
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "wells 384",
+        "moa accuracy 0.893 on 103 of 339 treatments",
+        "moa accuracy shuffled labels 0.893 on 103 of 339 treatments",
+    ]
+
+
+def test_a_score_of_too_few_treatments_is_no_headline(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary({"scores": scores(2, 1.0)})
+    text = " ".join(capsys.readouterr().out.split())
+    assert text == "moa accuracy 2 of 339 treatments, too few for a headline (10 needed)"
