@@ -63,7 +63,7 @@ def _values(scores: pl.DataFrame, names: list[str]) -> Html:
 
 
 def _stands_on(score: str, part: pl.DataFrame) -> Html | str:
-    """Say on how many of how many treatments or wells a score stands after the last step, and where they are too few."""
+    """Say on how many of how many treatments or wells a score stands after the last step, and if they are too few."""
     n, n_total = part.sort("number").select("n", "n_total").row(-1)
     if score not in TREATMENT_SCORES:
         return f"{number(n)} of {number(n_total)} wells"
