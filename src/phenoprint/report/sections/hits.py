@@ -93,7 +93,7 @@ def hits(context: Context) -> Section:
     body.append(sql_hint(query))
     lead = join(
         [
-            f"{active} of {tested.height} treatments tested differ from the negative controls (corrected p ≤ 0.05), by ",
+            f"{active} of {tested.height} tested treatments differ from the negative controls (corrected p ≤ 0.05) by ",
             term("mean average precision", MAP),
             f"; the screen has {_treatments(context, frame)}.",
         ]
