@@ -69,9 +69,10 @@ def replace_by_folder(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "empty", "no byte"),
         (lambda path: path.unlink(), "missing", "no such file"),
         (replace_by_folder, "directory", "a folder where a file was expected"),
-        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99)), "not_tiff", "but PNG"),
-        (lambda path: path.write_bytes(b"<html>not found</html>"), "not_tiff", "but text"),
-        (lambda path: path.write_bytes(bytes(500)), "not_tiff", "but zeros"),
+        (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99)), "damaged", "the PNG header is damaged"),
+        (lambda path: path.write_bytes(b"GIF89a" + bytes(99)), "not_image", "no TIFF, PNG or JPEG file but GIF"),
+        (lambda path: path.write_bytes(b"<html>not found</html>"), "not_image", "but text"),
+        (lambda path: path.write_bytes(bytes(500)), "not_image", "but zeros"),
         (lambda path: path.write_bytes(b"II*\x00" + os.urandom(64)), "truncated", "copy or export"),
     ],
 )
@@ -128,7 +129,7 @@ def test_pages_of_one_file(tmp_path: Path) -> None:
     assert table["status"].to_list() == ["ok", "ok", "ok", "no_page"]
     assert table["hash"].n_unique() == 1
     assert table["pixel_hash"].drop_nulls().n_unique() == 3
-    assert "page 3 was asked for, the file has 3" in table["reason"][3]
+    assert "page 3 was asked for (0-based), the file has 3" in table["reason"][3]
 
 
 def test_duplicates_reach_the_reconciliation(folder: Path) -> None:

@@ -82,7 +82,7 @@ def test_grey_saved_as_rgb_is_grey_and_colour_is_refused(tmp_path: Path, planar:
     tifffile.imwrite(tmp_path / "g.tif", np.stack([grey] * 3, axis), photometric="rgb", planarconfig=planar)
     np.testing.assert_array_equal(read_plane(tmp_path / "g.tif"), grey)
     tifffile.imwrite(tmp_path / "c.tif", np.stack([grey, grey, grey + 1], axis), photometric="rgb", planarconfig=planar)
-    with pytest.raises(ImageError, match=r"c\.tif is a colour image .* export each stain as its own grey image"):
+    with pytest.raises(ImageError, match=r"c\.tif: a colour image .* export each stain as its own grey image"):
         read_plane(tmp_path / "c.tif")
 
 
@@ -128,9 +128,9 @@ def test_one_site_at_a_time(tmp_path: Path) -> None:
     ("data", "said"),
     [
         (None, "does not exist"),
-        (b"", r"is empty \(0 bytes\)"),
-        (b"hello there", "is damaged or no TIFF"),
-        (b"II*\x00\x08\x00", "is damaged or no TIFF"),
+        (b"", "the file has no byte"),
+        (b"hello there", "no TIFF, PNG or JPEG file but text"),
+        (b"II*\x00\x08\x00", "truncated: 6 of at least 8 bytes"),
     ],
 )
 def test_bad_files_name_the_path_and_the_remedy(tmp_path: Path, data: bytes | None, said: str) -> None:
@@ -156,10 +156,10 @@ def test_truncated_files_never_give_pixels(tmp_path: Path, compression: str | No
 
 def test_folders_pages_and_numbers_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "d.tif").mkdir()
-    with pytest.raises(ImageError, match="is a folder"):
+    with pytest.raises(ImageError, match="a folder where an image file was expected"):
         read_plane(tmp_path / "d.tif")
     write_tiff(tmp_path / "a.tif", plane(1))
-    with pytest.raises(ImageError, match="has 1 pages; page 2 was asked for"):
+    with pytest.raises(ImageError, match=r"page 2 was asked for \(0-based\), the file has 1 pages"):
         read_plane(tmp_path / "a.tif", page=2)
     tifffile.imwrite(tmp_path / "n.tif", np.array([[0.5, np.nan]], np.float32))
     with pytest.raises(ImageError, match="no number"):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
 from phenoprint.errors import SchemaError
 from phenoprint.images.readers.base import INDEX_SCHEMA, check_root
+
+if TYPE_CHECKING:
+    from phenoprint.images.headers import ImageHeader
 
 __all__ = ["IMAGE_SCHEMA", "inspect_files"]
 
@@ -26,6 +30,8 @@ IMAGE_SCHEMA: dict[str, type[pl.DataType]] = {
     "height": pl.Int32,
     "width": pl.Int32,
     "dtype": pl.String,
+    "n_planes": pl.Int32,
+    "n_channels": pl.Int32,
     "status": pl.String,
     "reason": pl.String,
 }
@@ -35,24 +41,26 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class _Asked:
-    """A file and the pages of it that the index names."""
+    """A file and the pages of it that the index names; ``is_whole`` if all pages are wanted instead."""
 
     path: str
     pages: tuple[int, ...]
+    is_whole: bool
 
 
 def inspect_files(
     index: pl.DataFrame,
     root: Path,
     *,
+    all_pages: bool = False,
     known: pl.DataFrame | None = None,
     workers: int | None = None,
     on_file: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
     """Hash every file of an index and read its header.
 
-    Nothing is decoded. A file that cannot be used becomes a row with a ``status`` and a ``reason``; this
-    function raises for no single file.
+    Only colours and floats are decoded, to see whether they can be used. A file that cannot be used becomes a row with
+    a ``status`` and a ``reason``; this function raises for no single file.
 
     Parameters
     ----------
@@ -60,6 +68,8 @@ def inspect_files(
         As `Reader.index` returns it.
     root
         Image root that the paths are relative to.
+    all_pages
+        Make a row of every page of a file instead of the page that the index names: a z plane each.
     known
         An earlier image table: files whose size and modification time are still the same are not read again.
     workers
@@ -72,9 +82,10 @@ def inspect_files(
     pl.DataFrame
         The rows of the index in its order with ``hash`` (BLAKE2b-128 of the file, hexadecimal),
         ``pixel_hash`` (of the page's encoded pixels alone), ``bytes``, ``mtime_ns``, ``height``, ``width``,
-        ``dtype``, ``status`` and ``reason``. Status: ``ok``; ``missing``, ``directory``, ``empty`` (no byte),
-        ``truncated``, ``not_tiff`` (something else, or damaged), ``no_page``, ``unsupported``, ``unreadable``
-        (the system refuses).
+        ``dtype``, ``n_planes`` (images in the file), ``n_channels`` (that its OME-XML declares), ``status`` and
+        ``reason``. Status: ``ok``; ``missing``, ``directory``, ``empty`` (no byte), ``truncated``, ``damaged``,
+        ``not_image`` (neither TIFF nor PNG nor JPEG), ``no_page``, ``unsupported``, ``colour``, ``not_finite``,
+        ``unreadable`` (the system refuses).
 
     Raises
     ------
@@ -87,7 +98,7 @@ def inspect_files(
         raise SchemaError(f"the index lacks {', '.join(absent)}; expected the columns a Reader returns")
     base = check_root(root)
     grouped = index.group_by("path").agg(pl.col("page").unique().sort()).sort("path")
-    asked = [_Asked(path, tuple(pages)) for path, pages in grouped.iter_rows()]
+    asked = [_Asked(path, tuple(pages), all_pages) for path, pages in grouped.iter_rows()]
     old = _known(known)
     rows: list[dict[str, object]] = []
     threads = workers or min(16, 4 * (os.cpu_count() or 1))
@@ -97,7 +108,17 @@ def inspect_files(
             if on_file is not None:
                 on_file(done, len(asked))
     facts = pl.DataFrame(rows, schema={name: IMAGE_SCHEMA[name] for name in ("path", "page", *_FOUND)}, orient="row")
+    if all_pages:
+        return _by_planes(index.drop("page").join(facts, on="path", how="left", maintain_order="left_right"))
     return index.join(facts, on=["path", "page"], how="left", maintain_order="left").select(list(IMAGE_SCHEMA))
+
+
+def _by_planes(table: pl.DataFrame) -> pl.DataFrame:
+    """Give every page a z of its own, below the z that the file's name says."""
+    n_pages = pl.col("page").max() + 1
+    return table.with_columns((pl.col("Metadata_Z") * n_pages + pl.col("page")).cast(pl.Int32)).select(
+        list(IMAGE_SCHEMA)
+    )
 
 
 Known = dict[str, tuple[int, int, list[dict[str, object]]]]
@@ -105,10 +126,9 @@ Known = dict[str, tuple[int, int, list[dict[str, object]]]]
 
 def _known(known: pl.DataFrame | None) -> Known:
     """Size, time and rows of the files that were fine before."""
-    if known is None or not {"path", "page", "bytes", "mtime_ns", "status"} <= set(known.columns):
+    if known is None or not {"path", "page", *_FOUND} <= set(known.columns):
         return {}
-    absent = [pl.lit(None, dtype=IMAGE_SCHEMA[name]).alias(name) for name in _FOUND if name not in known.columns]
-    kept = known.with_columns(absent).filter(pl.col("status") == "ok").select("path", "page", *_FOUND)
+    kept = known.filter(pl.col("status") == "ok").select("path", "page", *_FOUND)
     found: Known = {}
     for row in kept.unique(["path", "page"]).iter_rows(named=True):
         found.setdefault(row["path"], (row["bytes"], row["mtime_ns"], []))[2].append(row)
@@ -124,15 +144,18 @@ def _inspect(asked: _Asked, root: Path, known: Known) -> list[dict[str, object]]
         base |= {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
         before = known.get(asked.path)
         if before is not None and before[:2] == (facts.st_size, facts.st_mtime_ns):
-            again = [row for row in before[2] if row["page"] in asked.pages]
-            if len(again) == len(asked.pages):
+            again = [row for row in before[2] if asked.is_whole or row["page"] in asked.pages]
+            if len(again) == (before[2][0]["n_planes"] if asked.is_whole else len(asked.pages)):
                 return again
         if S_ISREG(facts.st_mode) and facts.st_size > 0:
             return _read(asked, base, path, facts.st_size)
     except FileNotFoundError:
         return _fail(asked, base, "missing", "no such file; correct the path or copy the file there")
-    except OSError as error:
-        return _fail(asked, base, "unreadable", f"the system refuses to read it: {error.strerror or error}")
+    except (OSError, ValueError) as error:  # a ValueError where the path holds a zero byte
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        return _fail(asked, base, "unreadable", f"the system refuses to read it: {why}")
+    except Exception as error:  # noqa: BLE001 - whatever is in a file, it costs its field and not the screen
+        return _fail(asked, base, "damaged", f"it cannot be read ({error!r:.200}); copy or export the file again")
     if S_ISDIR(facts.st_mode):
         status, reason = "directory", "a folder where a file was expected; move it away"
     elif S_ISREG(facts.st_mode):
@@ -144,59 +167,47 @@ def _inspect(asked: _Asked, root: Path, known: Known) -> list[dict[str, object]]
 
 def _read(asked: _Asked, base: dict[str, object], path: Path, size: int) -> list[dict[str, object]]:
     """Hash a file and read the headers of its pages."""
-    from phenoprint.images.tiff import hash_segments, read_headers
+    from phenoprint.images.headers import BadFileError, read_header
 
     with path.open("rb") as handle:
         digest = hashlib.blake2b(digest_size=16)
-        head = b""
         while block := handle.read(_BLOCK):
-            head = head or block[:16]
             digest.update(block)
         base = base | {"hash": digest.hexdigest()}
-        if head[:2] not in (b"II", b"MM"):
-            return _fail(asked, base, "not_tiff", f"not a TIFF file{_looks_like(head)}; save it as TIFF")
-        handle.seek(0)
         try:
-            headers = read_headers(handle, file_size=size)
-        except OSError:
-            raise
-        except Exception as error:  # noqa: BLE001 - tifffile raises many kinds for damaged files
-            return _fail(asked, base, "truncated", f"damaged or cut short ({error}); copy or export the file again")
-        if not headers:
-            return _fail(asked, base, "truncated", "its directory of pages is cut off; copy or export the file again")
-        rows: list[dict[str, object]] = []
-        for page in asked.pages:
-            if page >= len(headers):
-                why = f"page {page} was asked for, the file has {len(headers)}; correct the page or the file"
-                rows += _fail(_Asked(asked.path, (page,)), base, "no_page", why)
-                continue
-            header = headers[page]
-            shape = {"page": page, "height": header.height, "width": header.width, "dtype": header.dtype}
-            if header.problem is not None:
-                status = "truncated" if header.problem.startswith("truncated") else "unsupported"
-                rows.append(base | shape | {"status": status, "reason": header.problem})
-                continue
-            rows.append(base | shape | {"status": "ok", "pixel_hash": hash_segments(handle, header)})
-    return rows
+            header = read_header(handle, file_size=size)
+        except BadFileError as fault:
+            return _fail(asked, base, fault.status, fault.reason)
+        base |= {"n_planes": header.n_planes, "n_channels": header.n_channels}
+        pages = asked.pages
+        if asked.is_whole:
+            pages = tuple(number for number, page in enumerate(header.pages) if not page.is_reduced)
+            if len(pages) < header.n_planes:
+                why = f"{header.n_planes} planes without a page each; save it as a TIFF of {header.n_planes} pages"
+                return _fail(asked, base, "unsupported", why)
+        return [base | _page_row(handle, header, page) for page in pages]
+
+
+def _page_row(handle: BinaryIO, header: ImageHeader, number: int) -> dict[str, object]:
+    """Return what there is to know of one page."""
+    from phenoprint.images.decode import decode_page
+    from phenoprint.images.headers import BadFileError, hash_segments
+
+    row: dict[str, object] = {"page": number}
+    try:
+        page = header.page(number)
+        row |= {"height": page.height, "width": page.width, "dtype": page.dtype, "status": "ok"}
+        row["pixel_hash"] = hash_segments(handle, page)
+        # Whether three samples are a colour, and whether floats are numbers, only the pixels say.
+        if page.samples > 1 or str(page.dtype).startswith("float"):
+            decode_page(handle, header, number)
+    except BadFileError as fault:
+        row |= {"status": fault.status, "reason": fault.reason, "pixel_hash": None}
+    except MemoryError:
+        row |= {"status": "unreadable", "reason": "it does not fit into the memory", "pixel_hash": None}
+    return row
 
 
 def _fail(asked: _Asked, base: dict[str, object], status: str, reason: str) -> list[dict[str, object]]:
     """Rows of a file that cannot be used."""
     return [base | {"page": page, "status": status, "reason": reason} for page in asked.pages]
-
-
-_MAGIC: Sequence[tuple[bytes, str]] = (
-    (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"\x89HDF", "HDF5"),
-    (b"PK\x03\x04", "ZIP"), (b"\x1f\x8b", "gzip"), (b"<?xml", "XML"), (b"%PDF", "PDF"),
-    (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
-)  # fmt: skip
-
-
-def _looks_like(head: bytes) -> str:
-    """Say what the first bytes look like, if we know."""
-    kind = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
-    if kind is None and head and all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head):
-        kind = "text"
-    if kind is None and head and not any(head):
-        return " but zeros, as an unfinished copy leaves them"
-    return f" but {kind}" if kind else ""

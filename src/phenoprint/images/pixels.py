@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from phenoprint.errors import ImageError, SchemaError, UsageError
+from phenoprint.images.headers import BadFileError, read_header
 
 __all__ = ["read_field", "read_plane", "to_unit", "write_tiff"]
 
@@ -78,7 +79,7 @@ def read_field(rows: pl.DataFrame, root: Path, *, channels: Sequence[str] | None
 
 
 def read_plane(path: Path, *, page: int = 0) -> Pixels:
-    """Read one page of a TIFF file.
+    """Read one page of a TIFF file, or a PNG or JPEG picture.
 
     Parameters
     ----------
@@ -95,64 +96,30 @@ def read_plane(path: Path, *, page: int = 0) -> Pixels:
     Raises
     ------
     ImageError
-        The file is absent, a folder, empty, truncated, no TIFF, has no such page, holds colours, or numbers
-        that are not finite; the message names the path and what to do.
+        The file is absent, a folder, empty, damaged, of another format, has no such page, holds colours, or
+        numbers that are not finite; the message names the path and what to do.
     """
     try:
-        pixels, samples = _decode(path, page)
-    except ImageError:
-        raise
+        return _decode(path, page)
+    except BadFileError as fault:
+        raise ImageError(f"{path}: {fault}") from fault.__cause__
     except FileNotFoundError as error:
         raise ImageError(f"{path} does not exist; correct the path or copy the file there") from error
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:
-        raise ImageError(f"{path} is damaged or no TIFF ({error}); copy or export the file again") from error
-    return _one_sample(pixels, samples, path)
+    except MemoryError as error:
+        raise ImageError(f"{path} does not fit into the memory; run with fewer --workers") from error
 
 
-def _decode(path: Path, page: int) -> tuple[Pixels, int]:
-    """Pixels of a page as tifffile gives them, and the samples a pixel."""
-    from tifffile import TiffFile
+def _decode(path: Path, page: int) -> Pixels:
+    """Pixels of a page, its header checked first."""
+    from phenoprint.images.decode import decode_page
 
-    from phenoprint.images.tiff import describe_page
-
-    size = path.stat().st_size
     if path.is_dir():
-        raise ImageError(f"{path} is a folder where an image file was expected; move it away")
-    if size == 0:
-        raise ImageError(f"{path} is empty (0 bytes); copy or export the file again")
-    with TiffFile(path) as file:
-        if page >= len(file.pages):
-            raise ImageError(f"{path} has {len(file.pages)} pages; page {page} was asked for (0-based)")
-        one = file.pages[page].aspage()
-        header = describe_page(one, file_size=size)
-        if header.problem is not None:
-            raise ImageError(f"{path}: {header.problem}")
-        return one.asarray(), header.samples
-
-
-def _one_sample(pixels: Pixels, samples: int, path: Path) -> Pixels:
-    """Reduce grey saved as RGB to one plane; refuse colours and odd shapes."""
-    flat = np.squeeze(pixels)
-    if samples > 1 and flat.ndim == 3:
-        axis = 2 if flat.shape[2] == samples else 0
-        parts = np.moveaxis(flat, axis, 0)
-        if not all(np.array_equal(parts[0], part) for part in parts[1:3]):
-            raise ImageError(
-                f"{path} is a colour image ({samples} samples a pixel that differ); export each stain as its "
-                "own grey image, because the colours of a rendering are no intensities"
-            )
-        flat = np.ascontiguousarray(parts[0])
-    if flat.ndim != 2:
-        flat = pixels.reshape(pixels.shape[-2:]) if pixels.size == np.prod(pixels.shape[-2:]) else flat
-    if flat.ndim != 2:
-        raise ImageError(f"{path} holds an array of shape {pixels.shape}; expected one plane (Y, X)")
-    if flat.dtype.kind not in "biuf":
-        raise ImageError(f"{path} holds {flat.dtype} values; expected integers or floats")
-    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
-        raise ImageError(f"{path} holds pixels that are no number (NaN or infinite); export it again")
-    return flat
+        raise BadFileError("directory", "a folder where an image file was expected; move it away")
+    with path.open("rb") as handle:
+        header = read_header(handle, file_size=path.stat().st_size)
+        return decode_page(handle, header, page)
 
 
 def _check_alike(plane: Pixels, stack: Pixels, *, where: str, paths: tuple[str, str]) -> None:

@@ -135,6 +135,8 @@ _ALL: tuple[Table, ...] = (
             Column("hash", TEXT, "BLAKE2b-128 of the file, hexadecimal"),
             Column("pixel_hash", TEXT, "BLAKE2b-128 of the encoded pixels alone, hexadecimal"),
             Column("bytes", LONG, "Size of the file"),
+            Column("n_planes", INT, "Images in the file; one of them is this row"),
+            Column("n_channels", INT, "Channels that the OME-XML of the file declares, 1 without one"),
             Column("mtime_ns", LONG, "Modification time of the file, ns since 1970"),
             Column("height", INT, "Image height, px"),
             Column("width", INT, "Image width, px"),
