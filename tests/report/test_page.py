@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
+import os
 import re
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -13,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from phenoprint.errors import ScreenError
 from phenoprint.report import ReportSource, render_report, write_report
 from phenoprint.report.context import Context
 from phenoprint.report.page import _cells, _features, _sites
@@ -336,6 +340,28 @@ def test_writing_puts_a_whole_file_where_asked(small_source: Any, tmp_path: Path
     named = write_report(source, output=str(tmp_path / "new" / "page.html"), now=NOW)
     assert named.read_bytes() == default.read_bytes()
     assert sorted(p.name for p in named.parent.iterdir()) == ["page.html"]
+
+
+def test_a_place_that_cannot_be_written_is_our_error_with_another_way(
+    small_source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = type(small_source)(tmp_path / "screen", frames={"well": small_source.frames["well"]})
+    source.path.mkdir()
+    make = tempfile.mkstemp
+
+    def read_only(*args: Any, dir: Path, **options: Any) -> tuple[int, str]:  # noqa: A002 - the name that is replaced
+        if source.path in (dir, *dir.parents):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return make(*args, dir=dir, **options)
+
+    monkeypatch.setattr(tempfile, "mkstemp", read_only)
+    with pytest.raises(ScreenError, match=r"report/index\.html: Read-only file system.* -o FILE"):
+        write_report(source)
+    (source.path / "report").rmdir()
+    assert write_report(source, output=tmp_path / "elsewhere.html").stat().st_size > 1000
+    assert not list(source.path.iterdir())
+    with pytest.raises(ScreenError, match=r"cannot be written to .*elsewhere\.html/page\.html"):
+        write_report(source, output=tmp_path / "elsewhere.html" / "page.html")
 
 
 def test_the_same_screen_gives_the_same_page(small_source: Any, text: str) -> None:

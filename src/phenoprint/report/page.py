@@ -13,7 +13,7 @@ from string import Template
 
 import polars as pl
 
-from phenoprint.errors import PhenoprintError
+from phenoprint.errors import PhenoprintError, ScreenError
 from phenoprint.report.context import Context, Section
 from phenoprint.report.html import Html, join, notice, number, tag, term
 from phenoprint.report.sections import SECTIONS
@@ -51,13 +51,26 @@ def write_report(
 
     Raises
     ------
-    OSError
-        The folder cannot be written.
+    ScreenError
+        The file cannot be written, such as on a read-only medium: give another place. With `output` elsewhere nothing
+        is written into the screen.
     """
     target = Path(screen.path) / "report" / "index.html" if output is None else Path(output)
     if target.is_dir():
         target = target / "report.html"
     page = render_report(screen, now=now)
+    try:
+        _write(page, target)
+    except OSError as error:
+        raise ScreenError(
+            f"the report cannot be written to {target}: {error.strerror or error}. Name a file in a folder that can be "
+            "written: phenoprint report SCREEN -o FILE (output= in Python); nothing else is then written"
+        ) from error
+    return target
+
+
+def _write(page: str, target: Path) -> None:
+    """Write the page beside its place and move it there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     partial = Path(name)
@@ -70,7 +83,6 @@ def write_report(
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
-    return target
 
 
 def render_report(screen: ReportSource, *, now: datetime | None = None) -> str:

@@ -17,6 +17,10 @@ __all__ = ["Calls", "DoseResponse", "Gallery", "PlateAcceptance", "Project"]
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 
+# UMAP joins each well to its 15 nearest. Of fewer wells than twice that, it joins most to half of all there are, and the
+# map shows nothing that a list does not; loading and compiling it takes 9 to 18 s.
+LEAST_PROJECTED = 30
+
 
 class PlateAcceptance(Step):
     """Judge each plate: controls, edge, counts, flagged fields."""
@@ -123,13 +127,20 @@ class Project(Step):
         return {"seed": config.evaluation.seed}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Project with PCA and UMAP; cluster the wells."""
+        """Project with PCA and UMAP, but for a handful of wells; cluster the wells."""
         from phenoprint.analysis import cluster_profiles, project
+        from phenoprint.store import ledger_rows
 
         profiles = context.profiles("profile_selected").sort(WELL)
         seed = context.config.evaluation.seed
+        clusters = cluster_profiles(profiles, seed=seed)
+        n = profiles.height
+        if n < LEAST_PROJECTED:
+            lost = {f"no projection of fewer than {LEAST_PROJECTED} wells": n}
+            ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=n, lost=lost)
+            return Outcome({"cluster": clusters}, ledger)
         maps = [project(profiles, method=method, seed=seed) for method in ("pca", "umap")]
-        return Outcome({"projection": pl.concat(maps), "cluster": cluster_profiles(profiles, seed=seed)})
+        return Outcome({"projection": pl.concat(maps), "cluster": clusters})
 
 
 class Gallery(Step):
