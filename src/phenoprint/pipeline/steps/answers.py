@@ -17,8 +17,8 @@ __all__ = ["Calls", "DoseResponse", "Gallery", "PlateAcceptance", "Project"]
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 
-# UMAP joins each well to its 15 nearest. Of fewer wells than twice that, it joins most to half of all there are, and the
-# map shows nothing that a list does not; loading and compiling it takes 9 to 18 s.
+# UMAP joins each well to its 15 nearest. With fewer wells than twice that, it joins each to half of all there are, and
+# the map shows nothing that a list does not; loading and compiling it takes 9 to 18 s.
 LEAST_PROJECTED = 30
 
 
