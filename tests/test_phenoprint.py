@@ -17,6 +17,7 @@ PUBLIC = [
     "average_precision",
     "consensus",
     "correct_batch",
+    "exclude",
     "mean_average_precision",
     "measure",
     "moa_accuracy",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from phenoprint.features import measure
     from phenoprint.profiles import aggregate, consensus, correct_batch, normalize, select_features
     from phenoprint.segmentation import segment
-    from phenoprint.store import Screen, read_profiles
+    from phenoprint.store import Screen, exclude, read_profiles
 
 __all__ = [
     "Screen",
@@ -33,6 +33,7 @@ __all__ = [
     "average_precision",
     "consensus",
     "correct_batch",
+    "exclude",
     "mean_average_precision",
     "measure",
     "moa_accuracy",
@@ -52,6 +53,7 @@ _HOMES = {
     "average_precision": "evaluation",
     "consensus": "profiles",
     "correct_batch": "profiles",
+    "exclude": "store",
     "mean_average_precision": "evaluation",
     "measure": "features",
     "moa_accuracy": "evaluation",

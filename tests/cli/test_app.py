@@ -117,7 +117,7 @@ def test_run_again_reports_and_writes_the_report(call: Call, own_screen: Path) -
     record = json.loads(out)
     assert code == 0
     assert Path(record["report"]).is_file()
-    assert record["summary"]["wells"] == 24
+    assert record["summary"]["wells_with_profiles"] == 24
     assert all(step["done"] == 0 for step in record["steps"].values())
     assert not err
 
@@ -150,7 +150,7 @@ def test_init_proposes_a_configuration_that_runs(call: Call, tiny_images: Simula
     config.write_text(config.read_text().replace('# preset = "cell-painting-full"', 'preset = "minimal"'))
     code, out, _ = call("run", tmp_path / "mine", "-j", 1, "--json", "--no-report")
     assert code == 0, out
-    assert json.loads(out)["summary"]["wells"] == 24
+    assert json.loads(out)["summary"]["wells_with_profiles"] == 24
 
 
 def test_init_without_images_says_what_is_there(call: Call, tmp_path: Path) -> None:

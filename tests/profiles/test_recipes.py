@@ -135,6 +135,10 @@ def test_a_plate_with_too_few_controls_has_no_say_in_what_is_invariant() -> None
     assert len(feature_columns(drop_invariant(few).frame)) == 12
     nobody = few.with_columns(Metadata_pert_type=pl.lit("trt"))
     frame, status, _ = drop_invariant(nobody)
+    assert feature_columns(frame) == feature_columns(drop_invariant(few, reference="all").frame)
+    assert status.filter(status="reference_all")["Metadata_Plate"].to_list() == sorted(set(few["Metadata_Plate"]))
+    tiny = nobody.group_by("Metadata_Plate", maintain_order=True).head(2)
+    frame, status, _ = drop_invariant(tiny)
     assert feature_columns(frame) == []
     assert status["reason"].unique().to_list() == ["no plate has 3 reference values"]
 

@@ -1,4 +1,4 @@
-"""The command line: ``phenoprint init run status query report import export data verify demo``.
+"""The command line: ``phenoprint init run status query report exclude import export data verify demo``.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partial (something of the screen could not be used).
 """
@@ -16,6 +16,7 @@ from phenoprint.cli import (
     command_data,
     command_demo,
     command_exchange,
+    command_exclude,
     command_init,
     command_query,
     command_run,
@@ -60,6 +61,7 @@ app.command("run")(command_run.run)
 app.command("status")(command_run.status)
 app.command("query")(command_query.query)
 app.command("report")(command_run.report)
+app.command("exclude")(command_exclude.exclude)
 app.command("import")(command_exchange.import_)
 app.command("export")(command_exchange.export)
 app.command("demo")(command_demo.demo)

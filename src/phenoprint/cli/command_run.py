@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 import typer
+from rich.markup import escape
 
 from phenoprint.cli.render import ProgressDisplay, console, filled, print_frame, print_json
 
@@ -36,7 +37,7 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Run a screen from images to profiles; what is done and still holds is not done again."""
-    from phenoprint.pipeline import run_screen
+    from phenoprint.pipeline import run_screen, screen_notes
 
     with ProgressDisplay(quiet=as_json) as display:
         result = run_screen(config, output=output, workers=workers, retry_failed=retry_failed, on_event=display)
@@ -56,6 +57,7 @@ def run(
                 "seconds": result.summary.seconds,
                 "steps": steps,
                 "summary": summary,
+                "notes": screen_notes(result.screen),
             }
         )
     else:
@@ -141,6 +143,7 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
                 "failures": state.failures.to_dicts(),
                 "lost": state.lost.to_dicts(),
                 "problems": state.problems.to_dicts(),
+                "notes": state.notes,
             }
         )
     else:
@@ -149,6 +152,8 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
         for title, frame in (("failed", state.failures), ("to know of the input", state.problems)):
             if frame.height:
                 print_frame(filled(frame), limit=20, title=title)
+        for note in state.notes:
+            console.print(f"[yellow]note[/]  {escape(note)}", soft_wrap=True)
         if state.lost.height:
             print_frame(state.lost, limit=20, title="lost, by step and reason")
     return 3 if state.is_partial else 0

@@ -100,7 +100,8 @@ def plate_acceptance(
     -------
     polars.DataFrame
         ``Metadata_Plate``, ``criterion``, ``value``, ``threshold`` (the limit that was broken, else the one that
-        warns), ``verdict`` (``pass``, ``warn`` or ``fail``; NULL where the plate lacks what the check needs),
+        warns), ``verdict`` (``pass``, ``warn`` or ``fail``; NULL where the plate lacks what the check needs, or no
+        plate at all has negative controls to count),
         ``reason``. Checks: ``negative_controls``, ``cell_count``, ``edge_cell_count``, ``row_cell_count``,
         ``column_cell_count``, ``z_prime:<readout>``, ``edge:<readout>``, ``poscon_retrieval``,
         ``flagged_fields``.
@@ -125,10 +126,12 @@ def plate_acceptance(
     fields = None if image_quality is None else to_polars(image_quality)
     if fields is not None:
         require_columns(fields, ["Metadata_Plate", "is_flagged"], purpose="plate acceptance")
+    has_controls = bool(_is(wells, "negcon").any())
     found: list[tuple[str, _Row]] = []
     for plate in wells.get_column("Metadata_Plate").unique().sort().to_list():
         here = pl.col("Metadata_Plate") == plate
-        rows = list(_count_checks(wells.filter(here), limits))
+        rows = [_control_check(wells.filter(here), limits, has_controls=has_controls)]
+        rows += _count_checks(wells.filter(here), limits)
         if read is not None:
             rows += _readout_checks(read.filter(here), limits)
         rows.append(_retrieval_check(wells.filter(here), limits))
@@ -163,9 +166,16 @@ def _is(wells: pl.DataFrame, kind: str) -> NDArray[np.bool_]:
     return (wells.get_column("Metadata_pert_type") == kind).fill_null(value=False).to_numpy()
 
 
-def _count_checks(wells: pl.DataFrame, limits: AcceptanceLimits) -> Iterator[_Row]:
+def _control_check(wells: pl.DataFrame, limits: AcceptanceLimits, *, has_controls: bool) -> _Row:
+    """Judge how many controls a plate has, on a screen that has some: one without was not made to be judged by them."""
+    check = "negative_controls"
+    if not has_controls:
+        return _unjudged(check, "no well with a profile is a negative control on any plate; the plate map names them")
     controls = int(_is(wells, "negcon").sum())
-    yield _judge("negative_controls", controls, limits.controls, f"{controls} negative control wells", at_least=True)
+    return _judge(check, controls, limits.controls, f"{controls} negative control wells", at_least=True)
+
+
+def _count_checks(wells: pl.DataFrame, limits: AcceptanceLimits) -> Iterator[_Row]:
     name = "Metadata_Object_Count"
     if name not in wells.columns:
         yield _unjudged("cell_count", f"no {name}")

@@ -16,8 +16,9 @@ from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.profiles.aggregation import consensus
 from phenoprint.profiles.fitted import fit_normalization
 from phenoprint.profiles.frames import feature_columns, metadata_columns, require_columns, to_polars
-from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, reference_of
+from phenoprint.profiles.recipe_steps import STEP_OPERATIONS
 from phenoprint.profiles.recipes import Recipe, RecipeLike, RecipeStep, recipe_named
+from phenoprint.profiles.reference_wells import reference_of
 from phenoprint.profiles.registry import NORMALIZERS
 
 if TYPE_CHECKING:
@@ -216,8 +217,9 @@ def _is_over_all(step: RecipeStep) -> bool:
 
 def _transferred(before: pl.DataFrame, second: pl.DataFrame, step: RecipeStep) -> pl.DataFrame:
     options = dict(step.parameters)
-    reference = reference_of(before, options.pop("reference", "negcon"), options.pop("min_cells", 0))
-    fitted = fit_normalization(before, options.pop("method"), options.pop("by"), reference=reference, **options)
+    by = options.pop("by")
+    reference = reference_of(before, options.pop("reference", "negcon"), options.pop("min_cells", 0), by=by)
+    fitted = fit_normalization(before, options.pop("method"), by, reference=reference, **options)
     return fitted.apply(second)
 
 

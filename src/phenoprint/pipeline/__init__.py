@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.runner import RunResult, run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
     from phenoprint.pipeline.simulation import SimulatedScreen, simulate_screen
-    from phenoprint.pipeline.status import ScreenState, screen_state, screen_summary
+    from phenoprint.pipeline.status import ScreenState, screen_notes, screen_state, screen_summary
     from phenoprint.pipeline.verify import Verification, verify_screen
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "plate_drawings",
     "propose",
     "run_screen",
+    "screen_notes",
     "screen_state",
     "screen_summary",
     "simulate_screen",
@@ -40,7 +41,7 @@ _HOMES = {
     "runner": ("RunResult", "run_screen"),
     "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
     "simulation": ("SimulatedScreen", "simulate_screen"),
-    "status": ("ScreenState", "screen_state", "screen_summary"),
+    "status": ("ScreenState", "screen_notes", "screen_state", "screen_summary"),
     "verify": ("Verification", "verify_screen"),
 }
 

@@ -14,6 +14,7 @@ from phenoprint.errors import DataError, ImageError
 from phenoprint.images import Illumination, read_field, to_unit
 from phenoprint.pipeline.artefacts import illumination_name, read_illumination
 from phenoprint.pipeline.config import ScreenConfig
+from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
 from phenoprint.plates import perturbation_id
 from phenoprint.store import Screen, read_table, strict_join
 
@@ -110,6 +111,10 @@ class Context:
         """Return the well table of a plate, every well with the id of its treatment."""
         return _with_treatment(read_table(self.path, "well", plate=plate).collect())
 
+    def exclusions(self, plate: str | None = None) -> pl.DataFrame:
+        """Return what people decided to leave out, on a plate or on all."""
+        return exclusions_of(self.path, plate)
+
     def profiles(
         self,
         table: str,
@@ -118,12 +123,13 @@ class Context:
         columns: str = "*",
         schema: Mapping[str, pl.DataType] | None = None,
     ) -> pl.DataFrame:
-        """Return well profiles, of all plates or one, all columns or those of a pattern.
+        """Return well profiles, of all plates or one, all columns or those of a pattern, without excluded wells.
 
         Imported ones get the annotation of their wells, which may be newer than what they carry themselves. ``schema``
         is that of the whole table, where it is known: it spares reading it again for each of many plates.
         """
         frame = read_table(self.path, table, plate=plate, schema=schema).select(pl.col(columns)).collect()
+        frame = without_excluded(frame, self.exclusions(plate))
         if not self.is_imported:
             return frame
         wells = _imported_wells(self.path, self.stamp)

@@ -19,6 +19,7 @@ import polars as pl
 from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
+from phenoprint.pipeline.exclusions import exclusion_keys
 from phenoprint.pipeline.executors import Executor
 from phenoprint.pipeline.imported import imported_keys
 from phenoprint.pipeline.steps.base import Scope, Step, Unit
@@ -109,7 +110,7 @@ class Engine:
     # -- keys -------------------------------------------------------------------------------------------------
 
     def _read_sources(self) -> None:
-        """Give what the steps start from keys: images by content, wells by annotation, imported tables by source."""
+        """Give what the steps start from keys: images, annotation of wells, exclusions, imported tables by source."""
         by = ["Metadata_Plate", "Metadata_Well"]
         images = self.context.table("image").drop(_VOLATILE).collect()
         for (plate, well), rows in images.sort(pl.all()).group_by(by, maintain_order=True):
@@ -120,6 +121,8 @@ class Engine:
             self._remember("well", Unit(str(plate)), _State(hash_key(rows.columns, rows.rows()), True))
             if self.context.is_imported:
                 self._wells[str(plate)] = rows["Metadata_Well"].to_list()
+        for plate, key in exclusion_keys(self.context.path).items():
+            self._remember("exclusion", Unit(plate), _State(key, True))
         for (step, plate), key in imported_keys(self.context.screen).items() if self.context.is_imported else ():
             self._remember(step, Unit(plate), _State(key, True))
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.pipeline.context import Context
+from phenoprint.pipeline.exclusions import without_excluded
 from phenoprint.profiles import feature_columns
 
 __all__ = ["GALLERY_SCHEMA", "choose_treatments", "make_gallery", "typical_cells"]
@@ -140,6 +141,7 @@ def _choose_cells(context: Context, wells: pl.DataFrame, treatments: list[str], 
             .collect()
             .join(flagged.select(CELL).collect(), on=CELL, how="anti")
         )
+        cells = without_excluded(cells, context.exclusions(str(plate)))
         centres = context.table("object").filter(here).select(*CELL, "Location_Center_Y", "Location_Center_X").collect()
         cells = cells.join(group.select("Metadata_Well", "Metadata_perturbation"), on="Metadata_Well", how="left")
         for (treatment,), rows in cells.group_by("Metadata_perturbation", maintain_order=True):

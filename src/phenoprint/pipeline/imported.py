@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from phenoprint.errors import ConfigError, DataError
-from phenoprint.store import Screen, hash_key, load_receipts, remove_receipt
+from phenoprint.store import Screen, hash_key, load_receipts, remove_receipt, write_bytes
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.steps.base import Step
 
 __all__ = [
+    "adapt_reference",
     "forget_replaced",
     "import_config",
     "imported_keys",
@@ -30,6 +33,8 @@ MADE_BY = {
     "profile_selected": "recipe",
     "profile_consensus": "consensus",
 }
+_WITH_CONTROLS = '# reference = "negcon"      # or "all", for plates without negative controls'
+_WITHOUT_CONTROLS = 'reference = "all"           # no well is known as a negative control; "negcon" once some are'
 _FROM_CELLS = ("flag_cells", "aggregate", "learn_states", "heterogeneity")
 _FROM_WELLS = ("recipe", "consensus", "plate_acceptance", "calls", "dose_response", "project")
 
@@ -144,8 +149,7 @@ def import_config(screen: Screen) -> str:
             f"{screen.path} holds no configuration and no imported tables: import some with 'phenoprint import SOURCE "
             f"-o {screen.path}', or start from images with 'phenoprint init DIR'"
         )
-    wells = screen.table("well").collect()
-    has_controls = "Metadata_pert_type" in wells.columns and (wells["Metadata_pert_type"] == "negcon").any()
+    has_controls = _has_controls(screen)
     name = re.sub(r"[^\w .-]+", "_", screen.path.resolve().name).strip() or "screen"
     lines = [
         "# What to do with the imported tables. Lines with a # are optional; the values shown are the defaults.",
@@ -156,9 +160,35 @@ def import_config(screen: Screen) -> str:
         "[profiles]",
         '# recipe = "phenoprint"     # or "phenoprint-sphering", "profiling-recipe", "jump-production", or steps of',
         "#                           # your own: [[profiles.recipe]] with operation = ... and its parameters",
-        '# reference = "negcon"      # or "all", for plates without negative controls'
-        if has_controls
-        else 'reference = "all"           # no well is known as a negative control; "negcon" once some are',
+        _WITH_CONTROLS if has_controls else _WITHOUT_CONTROLS,
         "",
     ]
     return "\n".join(lines)
+
+
+def _has_controls(screen: Screen) -> bool:
+    is_control = pl.col("Metadata_pert_type") == "negcon"
+    return bool(screen.table("well").select(is_control.any()).collect().item())
+
+
+def adapt_reference(screen: Screen) -> str | None:
+    """Have ``screen.toml`` use negative controls that were annotated after it was written without knowing any.
+
+    Only the line that `import_config` wrote is replaced; what a user wrote in its place stays.
+
+    Parameters
+    ----------
+    screen
+        The screen, held by the caller.
+
+    Returns
+    -------
+    str or None
+        The new text; None where nothing changed.
+    """
+    text = screen.config_text
+    if _WITHOUT_CONTROLS not in text.splitlines() or not _has_controls(screen):
+        return None
+    adapted = text.replace(_WITHOUT_CONTROLS, _WITH_CONTROLS)
+    write_bytes(screen.path / "screen.toml", adapted.encode())
+    return adapted

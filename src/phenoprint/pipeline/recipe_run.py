@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError
+from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
 from phenoprint.profiles.recipe_steps import Done
@@ -139,12 +140,15 @@ class RecipeRun:
         The step whose result is level 4a; empty where that was imported.
     given
         The profiles that the recipe starts from.
+    left_out
+        Steps that are not applied because level 4a was imported.
     """
 
     context: Context
     recipe: Recipe
     kept_as: str
     given: Profiles
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, context: Context) -> RecipeRun:
@@ -165,9 +169,16 @@ class RecipeRun:
         counts = about.get_column("Metadata_Object_Count", default=pl.Series([None]))
         recipe = recipe_of(context.config.profiles, has_counts=counts.null_count() < len(counts))
         kept_as = "" if is_normalized else level_4a(recipe)
-        recipe = after_4a(recipe) if is_normalized else recipe
-        known = about.get_column("Metadata_pert_type", default=pl.Series([None], dtype=pl.String))
-        if reference_kind(recipe) == "negcon" and not (known == "negcon").any():
+        whole, recipe = recipe, after_4a(recipe) if is_normalized else recipe
+        applied = [step.name for step in recipe.steps]
+        left_out = tuple(step.name for step in whole.steps if step.name not in applied)
+        if about.is_empty() and not context.exclusions().is_empty():
+            raise DataError(
+                "every well with a profile is excluded: 'phenoprint exclude SCREEN --list' shows what is left out and "
+                "why, '--undo' takes it back"
+            )
+        is_control = pl.col("Metadata_pert_type") == "negcon"
+        if reference_kind(recipe) == "negcon" and not context.table("well").select(is_control.any()).collect().item():
             raise DataError(
                 "no well to normalize against: no well is annotated as negcon "
                 '(set Metadata_pert_type in the plate map, or profiles.reference = "all")'
@@ -176,12 +187,34 @@ class RecipeRun:
         schema = context.table(table).collect_schema()
         features = tuple(feature_columns(schema.to_frame()))
         given = Profiles(lambda plate: context.profiles(table, plate=plate, schema=schema), features, sizes)
-        return cls(context, recipe, kept_as, given)
+        return cls(context, recipe, kept_as, given, left_out)
+
+    @property
+    def table(self) -> str:
+        """The table that the recipe starts from."""
+        return "profile_well" if self.kept_as else "profile_normalized"
 
     @property
     def plates(self) -> list[str]:
         """Plates of the screen, in order."""
         return list(self.given.n_wells)
+
+    def not_applied(self) -> pl.DataFrame:
+        """Say which steps are left out because profiles came normalized: rows of ``feature_status``."""
+        from phenoprint.profiles import FEATURE_STATUS_SCHEMA
+
+        reason = (
+            "the imported profiles are normalized already (level 4a), so the recipe starts at its first selection of "
+            "features; import level 3 to have every step applied"
+        )
+        rows = [(None, "", name, "skipped", reason, None) for name in self.left_out]
+        return pl.DataFrame(rows, schema=FEATURE_STATUS_SCHEMA, orient="row")
+
+    def excluded(self) -> pl.DataFrame:
+        """Balance the excluded wells of imported profiles: rows of the ledger."""
+        wells = self.context.table(self.table).select(WELL).collect()
+        is_imported = self.table in self.context.imported
+        return well_ledger(wells if is_imported else wells.clear(), self.context.exclusions())
 
     def apply(self, step: RecipeStep, number: int, profiles: Profiles) -> Made:
         """Apply a step and write what it made, a file a plate."""
@@ -244,8 +277,7 @@ class RecipeRun:
 
         if sum(self.given.n_wells.values()) <= _SCORED_WELLS:
             return self.plates
-        table = "profile_well" if self.kept_as else "profile_normalized"
-        about = self.context.profiles(table, columns="^Metadata_.*$")
+        about = self.context.profiles(self.table, columns="^Metadata_.*$")
         seed = self.context.config.evaluation.seed
         drawn = drawn_plates(about, ["Metadata_perturbation"], "Metadata_Plate", max_wells=_SCORED_WELLS, seed=seed)
         return drawn or self.plates

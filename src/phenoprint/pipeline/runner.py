@@ -19,8 +19,15 @@ from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine, RunSummary
 from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
 from phenoprint.pipeline.executors import make_executor
-from phenoprint.pipeline.imported import forget_replaced, import_config, imported_tables, steps_after_import
+from phenoprint.pipeline.imported import (
+    adapt_reference,
+    forget_replaced,
+    import_config,
+    imported_tables,
+    steps_after_import,
+)
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
+from phenoprint.pipeline.status import screen_notes
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import (
     Screen,
@@ -251,6 +258,9 @@ def run_screen(
     with screen.lock():
         prepared.settle()
         has_images = config.images is not None
+        if not has_images and (adapted := adapt_reference(screen)) is not None:
+            config = parse_config(adapted)
+            on_event(Message(f"negative controls are annotated now: {screen.path / 'screen.toml'} uses them"))
         ingested = _ingest(screen, config, base, on_event) if has_images else _take_imported(screen, config, on_event)
         imported = frozenset() if has_images else imported_tables(screen)
         steps = steps_after_import(STEPS, imported) if imported else STEPS
@@ -268,6 +278,8 @@ def run_screen(
             engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed)
             summary = engine.run(steps)
         _warn_of_phenotypes(screen, on_event)
+        for note in screen_notes(screen):
+            on_event(Message(note, level="warning"))
         _write_ledger(screen, ingested.ledger, engine)
         screen.rebuild_catalog()
         summary.steps["ingest"].unusable = int((ingested.tables["site"]["status"] != "ok").sum())

@@ -9,10 +9,15 @@ from typing import Any
 
 import polars as pl
 
+from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
+from phenoprint.pipeline.notes import recipe_notes
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import Screen, load_receipts
 
-__all__ = ["ScreenState", "screen_state", "screen_summary"]
+# Profiles of wells, those that calls rest on first.
+_PROFILES = ("profile_selected", "profile_normalized", "profile_well")
+
+__all__ = ["ScreenState", "screen_notes", "screen_state", "screen_summary"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class ScreenState:
         What was lost, by step and reason.
     problems
         Where images and plate map disagree.
+    notes
+        What a user should know of how the profiles were made: skipped steps, references other than asked for.
     is_partial
         Whether something of the screen could not be used in the last run.
     """
@@ -43,6 +50,7 @@ class ScreenState:
     failures: pl.DataFrame
     lost: pl.DataFrame
     problems: pl.DataFrame
+    notes: list[str]
     is_partial: bool
 
 
@@ -64,8 +72,14 @@ def screen_state(screen: Screen) -> ScreenState:
         failures=status.failures,
         lost=_lost(screen),
         problems=screen.table("problem").collect(),
+        notes=screen_notes(screen),
         is_partial=bool(status.failures.height) or _last_was_partial(screen),
     )
+
+
+def screen_notes(screen: Screen) -> list[str]:
+    """Say which steps were skipped and where all wells served as the reference, one sentence each."""
+    return recipe_notes(screen.table("feature_status").filter(pl.col("feature") == "").collect())
 
 
 def _last_was_partial(screen: Screen) -> bool:
@@ -95,6 +109,26 @@ def _count(screen: Screen, table: str, *columns: str) -> int | None:
     return int(frame.select(pl.len()).collect().item())
 
 
+def _wells(screen: Screen) -> dict[str, int | None]:
+    """Count the wells on the plate map, with images, with profiles, and left out; None where nobody knows."""
+    wells = screen.table("well").collect()
+    profile = next((name for name in _PROFILES if name in screen.tables()), None)
+    with_profile = None
+    if profile is not None:
+        rows = screen.table(profile).select(pl.col("^Metadata_(Plate|Well|Object_Count)$")).collect()
+        counts = rows.get_column("Metadata_Object_Count", default=pl.Series([None] * rows.height, dtype=pl.Int64))
+        kept = rows.filter(counts.fill_null(1) > 0)
+        with_profile = without_excluded(kept, exclusions_of(screen.path)).height
+    excluded = wells.height - without_excluded(wells, exclusions_of(screen.path)).height
+    imaged = wells["has_images"]
+    return {
+        "wells_on_plate_map": int(wells["is_annotated"].sum()),
+        "wells_with_images": None if imaged.null_count() == len(imaged) else int(imaged.sum()),
+        "wells_with_profiles": with_profile,
+        "wells_excluded": excluded or None,
+    }
+
+
 def _measured(screen: Screen) -> int | None:
     """Count the features of the single cells; None where none was measured."""
     if "cell" not in screen.tables():
@@ -111,7 +145,7 @@ def screen_summary(screen: Screen) -> dict[str, Any]:
     tables = set(screen.tables())
     summary: dict[str, Any] = {
         "plates": _count(screen, "plate"),
-        "wells": _count(screen, "well"),
+        **_wells(screen),
         "fields": _count(screen, "site"),
         "images": _count(screen, "image"),
         "cells": _count(screen, "cell"),

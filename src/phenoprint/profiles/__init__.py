@@ -23,6 +23,7 @@ from phenoprint.profiles.recipes import (
     apply_recipe,
     recipe_named,
 )
+from phenoprint.profiles.reference_wells import FEWEST_REFERENCE
 from phenoprint.profiles.registry import NORMALIZERS
 from phenoprint.profiles.selection import (
     DEFAULT_OPERATIONS,
@@ -42,6 +43,7 @@ __all__ = [
     "DEFAULT_OPERATIONS",
     "DISTRIBUTION_MEASURES",
     "FEATURE_STATUS_SCHEMA",
+    "FEWEST_REFERENCE",
     "NORMALIZERS",
     "OPERATIONS",
     "POSITION_METHODS",

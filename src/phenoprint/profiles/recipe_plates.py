@@ -11,10 +11,11 @@ import polars as pl
 from phenoprint.errors import UsageError
 from phenoprint.profiles.fitted import fit_normalization
 from phenoprint.profiles.limits import limit_values_with_status
-from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, Done, reference_of
+from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, Done
+from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, fallback_rows, reference_of
 from phenoprint.profiles.registry import normalizer
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS
-from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA
+from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, StatusRow, concat_status, status_frame
 from phenoprint.profiles.streamed_selection import select_plates
 from phenoprint.profiles.streaming import fit_plates
 
@@ -107,6 +108,7 @@ def _normalize(
     by: Iterable[str] = (_PLATE,),
     reference: str = "negcon",
     min_cells: int = 0,
+    min_reference: int = FEWEST_REFERENCE,
     **parameters: Any,
 ) -> PlateStep:
     how = normalizer(method, **parameters)
@@ -114,14 +116,20 @@ def _normalize(
     first = next(iter(plates()), None)
     if first is None:
         raise UsageError("expected at least one plate; found none")
-    expression = reference_of(first, reference, min_cells)
-    if how.is_joint or _PLATE not in keys:
-        whole = pl.concat(list(plates()), how="diagonal_relaxed")
-        fitted = fit_normalization(whole, how, keys, reference=expression)
-    else:
-        fitted = fit_plates(plates(), how, keys, reference=expression)
+    expression = reference_of(first, reference, min_cells, by=keys, fewest=min_reference)
+    told: list[StatusRow] = []
 
-    return PlateStep(lambda plate: Done(fitted.apply(plate), _nothing()), fitted.status, fitted)
+    def noted(plate: pl.DataFrame) -> pl.DataFrame:
+        told.extend(fallback_rows(plate, reference, min_cells, by=keys, fewest=min_reference))
+        return plate
+
+    if how.is_joint or _PLATE not in keys:
+        whole = noted(pl.concat(list(plates()), how="diagonal_relaxed"))
+        fitted = fit_normalization(whole, how, keys, reference=expression, min_reference=min_reference)
+    else:
+        fitted = fit_plates(map(noted, plates()), how, keys, reference=expression, min_reference=min_reference)
+    status = concat_status([fitted.status, status_frame("normalize", told)])
+    return PlateStep(lambda plate: Done(fitted.apply(plate), _nothing()), status, fitted)
 
 
 def _select(plates: Plates, *, operations: Iterable[str] = DEFAULT_OPERATIONS, **options: Any) -> PlateStep | None:

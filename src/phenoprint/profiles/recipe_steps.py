@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import SchemaError
 from phenoprint.profiles.aggregation import consensus
 from phenoprint.profiles.batch import correct_batch_with_status
 from phenoprint.profiles.fitted import reference_rows
@@ -18,14 +17,15 @@ from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix
 from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.normalization import normalize_with_status
 from phenoprint.profiles.position import correct_count, correct_position
+from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, fallback_rows, reference_of
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS, select_features_with_status
 from phenoprint.profiles.selection_rules import SelectionOptions
 from phenoprint.profiles.statistics import MAD_SCALE, count, mad, median
-from phenoprint.profiles.status import StatusRow, status_frame
+from phenoprint.profiles.status import StatusRow, concat_status, status_frame
 
-__all__ = ["STEP_OPERATIONS", "Done", "StepOperation", "drop_invariant", "reference_of"]
+__all__ = ["STEP_OPERATIONS", "Done", "StepOperation", "drop_invariant"]
 
-_FEWEST = 3  # values that a spread can be told from
+_FEWEST_POSITIONS = 4  # wells that effects of rows and columns can be told from
 
 
 class Done(NamedTuple):
@@ -62,27 +62,6 @@ class StepOperation:
     parameters: frozenset[str] | None
 
 
-def reference_of(data: pl.DataFrame, reference: str, min_cells: int = 0) -> pl.Expr | None:
-    """Turn ``"all"`` or a value of Metadata_pert_type into an expression; wells of fewer cells never serve.
-
-    A well whose count is not known may serve where one cell is enough: a plate without counts beside others with them
-    would be left without any.
-    """
-    parts = []
-    if reference != "all":
-        if "Metadata_pert_type" not in data.columns:
-            raise SchemaError(
-                f"the reference {reference!r} needs the column Metadata_pert_type; annotate the plate map, or use "
-                'reference = "all"'
-            )
-        parts.append((pl.col("Metadata_pert_type") == reference).fill_null(value=False))
-    if min_cells:
-        if "Metadata_Object_Count" not in data.columns:
-            raise SchemaError("min_cells needs the column Metadata_Object_Count")
-        parts.append((pl.col("Metadata_Object_Count") >= min_cells).fill_null(value=min_cells <= 1))
-    return pl.all_horizontal(parts) if parts else None
-
-
 def _normalize(
     data: pl.DataFrame,
     *,
@@ -90,10 +69,18 @@ def _normalize(
     by: Sequence[str] = ("Metadata_Plate",),
     reference: str = "negcon",
     min_cells: int = 0,
+    min_reference: int = FEWEST_REFERENCE,
     **parameters: Any,
 ) -> Done:
-    made = normalize_with_status(data, method, by, reference=reference_of(data, reference, min_cells), **parameters)
-    return Done(*made)
+    rows = reference_of(data, reference, min_cells, by=by, fewest=min_reference)
+    made = normalize_with_status(data, method, by, reference=rows, min_reference=min_reference, **parameters)
+    told = fallback_rows(data, reference, min_cells, by=by, fewest=min_reference)
+    return _told(Done(*made), "normalize", told)
+
+
+def _told(made: Done, step: str, rows: Sequence[StatusRow]) -> Done:
+    """Add rows to what a step tells."""
+    return made._replace(status=concat_status([made.status, status_frame(step, rows)])) if rows else made
 
 
 def _select(data: pl.DataFrame, *, operations: Sequence[str] = DEFAULT_OPERATIONS, **options: Any) -> Done:
@@ -113,20 +100,33 @@ def _correct_batch(
     **parameters: Any,
 ) -> Done:
     if batch in data.columns and data.get_column(batch).n_unique() < 2:
-        row = StatusRow(None, "", "skipped", f"all profiles are of one {batch}: there is nothing to correct", None)
+        reason = f"all profiles are of one {batch}: there is nothing to correct"
+        if data.get_column(batch).null_count() == data.height:
+            reason = (
+                f"no profile has a {batch}, so nothing was corrected: name the batch of each plate (a column Batch of "
+                "the plate map, or batches under [plate_map] in screen.toml), or take the step out of the recipe"
+            )
+        row = StatusRow(None, "", "skipped", reason, None)
         return Done(data, status_frame("correct_batch", [row]))
-    done = correct_batch_with_status(data, method, batch, reference=reference_of(data, reference), **parameters)
-    return Done(done.frame, done.status, done.arrays)
+    rows = reference_of(data, reference, by=[batch])
+    done = correct_batch_with_status(data, method, batch, reference=rows, **parameters)
+    told = fallback_rows(data, reference, by=[batch])
+    return _told(Done(done.frame, done.status, done.arrays), "correct_batch", told)
 
 
-def _correct_position(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> Done:
-    done = correct_position(data, reference=reference_of(data, reference), **parameters)
-    return Done(done.frame, done.status, done.arrays)
+def _correct_position(
+    data: pl.DataFrame, *, reference: str = "all", by: Sequence[str] = ("Metadata_Plate",), **parameters: Any
+) -> Done:
+    rows = reference_of(data, reference, by=by, fewest=_FEWEST_POSITIONS)
+    done = correct_position(data, by=by, reference=rows, **parameters)
+    told = fallback_rows(data, reference, by=by, fewest=_FEWEST_POSITIONS)
+    return _told(Done(done.frame, done.status, done.arrays), "correct_position", told)
 
 
-def _correct_count(data: pl.DataFrame, *, reference: str = "all", **parameters: Any) -> Done:
-    done = correct_count(data, reference=reference_of(data, reference), **parameters)
-    return Done(done.frame, done.status, done.arrays)
+def _correct_count(data: pl.DataFrame, *, reference: str = "all", by: Sequence[str] = (), **parameters: Any) -> Done:
+    done = correct_count(data, by, reference=reference_of(data, reference, by=by), **parameters)
+    told = fallback_rows(data, reference, by=by)
+    return _told(Done(done.frame, done.status, done.arrays), "correct_count", told)
 
 
 def _consensus(
@@ -141,7 +141,7 @@ def drop_invariant(
     """Leave out features that hardly vary among the reference wells of some plate.
 
     A plate with fewer than three values of a feature among its reference wells says nothing of it; a feature of which
-    no plate has as many goes.
+    no plate has as many goes. Where no plate has three reference wells at all, all wells serve.
 
     Parameters
     ----------
@@ -162,14 +162,17 @@ def drop_invariant(
     """
     features = feature_columns(data)
     values = feature_matrix(data, features)
-    chosen = reference_rows(data, reference_of(data, reference))
+    plates, told = Groups.of(data, by), []
+    chosen = reference_rows(data, reference_of(data, reference, by=by, fewest=0))
+    if not any(chosen[rows].sum() >= FEWEST_REFERENCE for rows in plates.rows()):
+        chosen, told = reference_rows(data, reference_of(data, reference, by=by)), fallback_rows(data, reference, by=by)
     least = np.full(len(features), np.inf)
-    for rows in Groups.of(data, by).rows():
+    for rows in plates.rows():
         block = values[:, rows[chosen[rows]]]
         if block.shape[1]:
             spread, level = mad(block) / MAD_SCALE, np.abs(median(block))
             share = np.where(spread > 0, spread / np.maximum(level, 1e-300), 0.0)
-            votes = count(block) >= _FEWEST
+            votes = count(block) >= FEWEST_REFERENCE
             least = np.where(votes, np.fmin(least, share), least)
     gone = (least <= ratio) | np.isinf(least)
     rows_ = [
@@ -179,13 +182,13 @@ def drop_invariant(
             "invariant" if out else "ok",
             f"smallest MAD on a plate is {value:.3g} of the median" + (f", not above {ratio:g}" if out else "")
             if np.isfinite(value)
-            else f"no plate has {_FEWEST} reference values",
+            else f"no plate has {FEWEST_REFERENCE} reference values",
             float(value) if np.isfinite(value) else None,
         )
         for name, out, value in zip(features, gone.tolist(), least.tolist(), strict=True)
     ]
     dropped = [name for name, out in zip(features, gone.tolist(), strict=True) if out]
-    return Done(data.drop(dropped), status_frame("drop_invariant", rows_))
+    return Done(data.drop(dropped), status_frame("drop_invariant", [*rows_, *told]))
 
 
 def _names(*names: str) -> frozenset[str]:

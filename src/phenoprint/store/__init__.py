@@ -4,6 +4,8 @@ from phenoprint.store._atomic import write_bytes
 from phenoprint.store._merge import StoredWell
 from phenoprint.store.cellprofiler import read_cellprofiler
 from phenoprint.store.damage import damaged_tables
+from phenoprint.store.exclusion_files import read_exclusion_list
+from phenoprint.store.exclusions import ExclusionChange, change_exclusions, describe_place, exclude
 from phenoprint.store.export_frames import to_anndata, to_pandas_profiles
 from phenoprint.store.export_screen import export_profiles
 from phenoprint.store.exports import gallery_name, write_profiles
@@ -37,6 +39,7 @@ from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, ope
 
 __all__ = [
     "Column",
+    "ExclusionChange",
     "ImportSummary",
     "Imported",
     "LockHolder",
@@ -45,6 +48,7 @@ __all__ = [
     "ScreenStatus",
     "StoredWell",
     "Table",
+    "change_exclusions",
     "check_balance",
     "compact",
     "concat_ledgers",
@@ -52,9 +56,11 @@ __all__ = [
     "create",
     "damaged_tables",
     "decode_name",
+    "describe_place",
     "drop_wells",
     "empty",
     "encode_name",
+    "exclude",
     "export_profiles",
     "gallery_name",
     "get_table",
@@ -68,6 +74,7 @@ __all__ = [
     "open",
     "pending_wells",
     "read_cellprofiler",
+    "read_exclusion_list",
     "read_profiles",
     "read_receipt",
     "read_table",

@@ -62,6 +62,11 @@ UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'cells', 'no cell found' FROM well_summary WHERE has_images AND n_cells = 0
 UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'excluded', 'excluded: ' || reason FROM ({_EXCLUDED})
+UNION ALL
+SELECT Metadata_Plate, Metadata_Well, 'excluded',
+    if(scope = 'site', '', 'cell ' || Metadata_ObjectNumber || ' of ')
+    || 'site ' || Metadata_Site || ' excluded: ' || reason
+FROM exclusion WHERE scope IN ('site', 'object')
 ORDER BY ALL
 """
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from phenoprint.pipeline.exclusions import without_excluded
+from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ class PlateAcceptance(Step):
     name = "plate_acceptance"
     title = "Plate acceptance"
     scope = Scope.SCREEN
-    needs = ("aggregate", "recipe", "flag_images")
+    needs = ("aggregate", "recipe", "flag_images", "exclusion")
     tables = ("plate_acceptance",)
 
     def run(self, unit: Unit, context: Context) -> Outcome:
@@ -38,9 +40,11 @@ class PlateAcceptance(Step):
         verdicts = plate_acceptance(
             context.profiles("profile_normalized"),
             readouts=_wide_readouts(context),
-            image_quality=context.table("image_quality").collect(),
+            image_quality=without_excluded(context.table("image_quality").collect(), context.exclusions()),
         )
-        return Outcome({"plate_acceptance": verdicts})
+        told = context.table("feature_status").filter(pl.col("status") == "reference_all").collect()
+        others = [reference_verdicts(told), excluded_plates(context.table("well").collect(), context.exclusions())]
+        return Outcome({"plate_acceptance": pl.concat([verdicts, *others])})
 
 
 def _wide_readouts(context: Context) -> pl.DataFrame | None:
@@ -58,7 +62,7 @@ class Calls(Step):
     name = "calls"
     title = "Activity and MoA"
     scope = Scope.SCREEN
-    needs = ("recipe", "consensus")
+    needs = ("recipe", "consensus", "exclusion")
     tables = ("activity", "moa_prediction", "score")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -86,7 +90,7 @@ class DoseResponse(Step):
     name = "dose_response"
     title = "Dose-response"
     scope = Scope.SCREEN
-    needs = ("aggregate", "recipe")
+    needs = ("aggregate", "recipe", "exclusion")
     tables = ("dose_response",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -109,7 +113,7 @@ class DoseResponse(Step):
                 .with_columns(pl.col("value").cast(pl.Float64))
                 .collect()
             )
-            values = pl.concat([values, long])
+            values = pl.concat([values, without_excluded(long, context.exclusions())])
         return Outcome({"dose_response": dose_curves(values, wells, wanted)})
 
 
@@ -119,7 +123,7 @@ class Project(Step):
     name = "project"
     title = "Projection"
     scope = Scope.SCREEN
-    needs = ("recipe",)
+    needs = ("recipe", "exclusion")
     tables = ("projection", "cluster")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:

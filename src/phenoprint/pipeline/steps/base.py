@@ -82,7 +82,8 @@ class Step(ABC):
     scope
         What a unit covers.
     needs
-        Names of the steps whose results it reads; ``"image"`` and ``"well"`` stand for the ingested tables.
+        Names of the steps whose results it reads; ``"image"`` and ``"well"`` stand for the ingested tables,
+        ``"exclusion"`` for what people decided to leave out.
     tables
         The tables it writes.
     parts

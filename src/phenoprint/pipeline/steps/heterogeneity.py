@@ -113,7 +113,7 @@ class Heterogeneity(Step):
         """Compare the cells of each well with control cells of its plate, a few wells at a time."""
         if not context.config.profiles.heterogeneity:
             return Outcome()
-        wells = context.table("profile_well").filter(pl.col("Metadata_Plate") == unit.plate).select(WELL).collect()
+        wells = context.profiles("profile_well", plate=unit.plate, columns="^Metadata_.*$").select(WELL)
         features = heterogeneity_features(context)
         if not features:
             return self._skipped(unit, wells, _NO_FEATURE)

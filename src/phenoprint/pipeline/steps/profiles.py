@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from phenoprint.errors import DataError
+from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.recipe import recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
@@ -24,7 +25,9 @@ __all__ = ["ApplyRecipe", "Consensus"]
 WELL = ["Metadata_Plate", "Metadata_Well"]
 _EVERY_STEP = "*"
 # Notes on a feature that stays, not its loss.
-_NOTES = ("ok", "pooled", "limited", "skipped", "worse", "not_converged", "nan_input", "infinite_input")
+_NOTES = (
+    "ok", "pooled", "limited", "skipped", "reference_all", "worse", "not_converged", "nan_input", "infinite_input"
+)  # fmt: skip
 _IS_LOST = ~pl.col("status").is_in(_NOTES)
 
 
@@ -34,7 +37,7 @@ class ApplyRecipe(Step):
     name = "recipe"
     title = "Recipe"
     scope = Scope.SCREEN
-    needs = ("aggregate", "profile_normalized")
+    needs = ("aggregate", "profile_normalized", "exclusion")
     tables = ("profile_normalized", "profile_selected", "profile_step", "step_score", "feature_status")
     parts: ClassVar = {"feature_status": "recipe", "profile_step": _EVERY_STEP}
 
@@ -60,7 +63,7 @@ class ApplyRecipe(Step):
         context = run.context
         wells = run.scored_wells()
         scores = [run.score(None, run.given, wells)]
-        statuses, ledgers, paths = [], [], set[Path]()
+        statuses, ledgers, paths = [run.not_applied()], [run.excluded()], set[Path]()
         profiles = run.given
         for number, step in enumerate(run.recipe.steps, start=1):
             made = run.apply(step, number, profiles)
@@ -141,7 +144,7 @@ class Consensus(Step):
     name = "consensus"
     title = "Consensus"
     scope = Scope.SCREEN
-    needs = ("recipe",)
+    needs = ("recipe", "exclusion")
     tables = ("profile_consensus",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -152,11 +155,15 @@ class Consensus(Step):
         """Take the consensus of wells that share compound and dose."""
         from phenoprint.profiles import consensus
 
-        if "profile_selected" in context.imported:
+        is_imported = "profile_selected" in context.imported
+        if is_imported:
             require_all_plates(context.screen, "profile_selected")
         profiles = context.profiles("profile_selected")
         known = profiles.filter(pl.col("Metadata_perturbation").is_not_null())
         frame = consensus(known, by=["Metadata_perturbation"], statistic=context.config.profiles.consensus)
         lost = {"not annotated, or annotated as empty": profiles.height - known.height}
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
+        if is_imported:
+            wells = context.table("profile_selected").select(WELL).collect()
+            ledger = pl.concat([well_ledger(wells, context.exclusions()), ledger])
         return Outcome({"profile_consensus": frame.sort("Metadata_perturbation")}, ledger)

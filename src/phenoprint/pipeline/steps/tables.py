@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from phenoprint.errors import ConfigError, DataError, UnknownNameError
+from phenoprint.pipeline.exclusions import exclusion_reasons, without_excluded
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows, strict_join
 
@@ -31,7 +32,7 @@ class FlagImages(Step):
     name = "flag_images"
     title = "Image flags"
     scope = Scope.PLATE
-    needs = ("quality", "segment")
+    needs = ("quality", "segment", "exclusion")
     tables = ("image_quality", "quality_threshold")
 
     def run(self, unit: Unit, context: Context) -> Outcome:
@@ -59,23 +60,26 @@ class FlagImages(Step):
             )
             .drop("_area", "_pixels")
         )
-        thresholds = quality_thresholds(joined)
+        excluded = context.exclusions(unit.plate)
+        counted = without_excluded(joined, excluded)
+        thresholds = quality_thresholds(joined if counted.is_empty() else counted)
         flagged = _flag_unread(flag_image_quality(joined, thresholds=thresholds))
-        bad = flagged.filter("is_flagged").select(SITE).unique()
-        sites = flagged.select(SITE).unique()
+        sites = flagged.group_by(SITE).agg(pl.col("is_flagged").any())
+        why = pl.when("is_flagged").then(pl.lit("flagged, see image_quality")).alias("_flagged")
+        sites = sites.with_columns(pl.coalesce(exclusion_reasons(sites, excluded), why).alias("_reason"))
         ledger = [
             ledger_rows(
-                self.name,
-                unit.plate,
-                str(well),
-                unit_of_count="sites",
-                n_in=rows.height,
-                lost={"flagged, see image_quality": bad.filter(pl.col("Metadata_Well") == well).height},
+                self.name, unit.plate, str(well), unit_of_count="sites", n_in=rows.height, lost=_by_reason(rows)
             )
             for (well,), rows in sites.sort(SITE).group_by("Metadata_Well", maintain_order=True)
         ]
         tables = {"image_quality": flagged.sort(*SITE, "Metadata_Channel"), "quality_threshold": thresholds}
         return Outcome(tables, pl.concat(ledger))
+
+
+def _by_reason(rows: pl.DataFrame) -> dict[str, int]:
+    """Count the rows that do not count, by reason."""
+    return dict(rows.drop_nulls("_reason").group_by("_reason").len().sort("_reason").iter_rows())
 
 
 def _flag_unread(flagged: pl.DataFrame) -> pl.DataFrame:
@@ -93,7 +97,7 @@ class FlagCells(Step):
     name = "flag_cells"
     title = "Cell flags"
     scope = Scope.PLATE
-    needs = ("well", "measure")
+    needs = ("well", "measure", "exclusion")
     tables = ("cell_quality", "cell_quality_preview")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -109,8 +113,11 @@ class FlagCells(Step):
         rules, missing = cell_rules(context.config.cell_quality, table.collect_schema().names())
         columns = sorted({limit.feature for rule in rules for limit in rule.limits})
         cells = table.select(*CELL, *columns).collect()
-        flagged = cell_quality(cells, rules=rules)
-        preview = _preview(cells, flagged, context.wells(unit.plate), missing)
+        counts = exclusion_reasons(cells, context.exclusions(unit.plate)).is_null()
+        # What is excluded is judged by the cells that count, unless there are none.
+        usual = cells.with_columns(counts.alias("Metadata_counts"))
+        flagged = cell_quality(usual, rules=rules, reference=pl.col("Metadata_counts") if counts.any() else None)
+        preview = _preview(cells.filter(counts), flagged.filter(counts), context.wells(unit.plate), missing)
         border = context.table("object").filter(here).select(*CELL, "touches_border").collect()
         if context.is_imported:  # nobody knows whether an imported cell touches the border
             flagged = flagged.with_columns(pl.lit(None, pl.Boolean).alias("touches_border"))
@@ -185,7 +192,7 @@ class Aggregate(Step):
     name = "aggregate"
     title = "Well profiles"
     scope = Scope.PLATE
-    needs = ("well", "measure", "flag_images", "flag_cells")
+    needs = ("well", "measure", "flag_images", "flag_cells", "exclusion")
     tables = ("profile_well", "readout")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -199,7 +206,7 @@ class Aggregate(Step):
         }
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Aggregate the cells of a plate that are not flagged."""
+        """Aggregate the cells of a plate that are neither flagged nor excluded; an excluded well has no profile."""
         from phenoprint.profiles import aggregate
 
         config = context.config
@@ -214,24 +221,29 @@ class Aggregate(Step):
             kept = kept.with_columns(*_readouts(config, kept))
             profiles.append(aggregate(kept.drop(names), by=WELL, statistic=config.profiles.statistic))
             readouts.append(_well_readouts(kept, names))
-        annotated = _annotate(pl.concat(profiles), context.wells(unit.plate))
+        counted = without_excluded(context.wells(unit.plate), context.exclusions(unit.plate))
+        annotated = _annotate(pl.concat(profiles), counted)
         tables = {"profile_well": annotated, "readout": pl.concat(readouts).sort("readout", *WELL)}
         return Outcome(tables, self._ledger(unit, context, fates))
 
     def _ledger(self, unit: Unit, context: Context, cells: pl.DataFrame) -> pl.DataFrame:
         """Balance cells by well, and wells by whether a cell is left."""
         rows = []
-        wells = _wells_with_cells(context.wells(unit.plate))["Metadata_Well"].sort().to_list()
+        there = _wells_with_cells(context.wells(unit.plate))
+        wells = there["Metadata_Well"].sort().to_list()
+        excluded = dict(
+            zip(there["Metadata_Well"], exclusion_reasons(there, context.exclusions(unit.plate)), strict=True)
+        )
         held = {table: context.screen.stored_wells(table, unit.plate) for table in ("object", "cell")}
         by_well = {well: group for (well,), group in cells.group_by("Metadata_Well")}
         empty = {}
         for well in wells:
             group = by_well.get(well, cells.head(0))
-            lost = dict(group.drop_nulls("_reason").group_by("_reason").len().sort("_reason").iter_rows())
+            lost = _by_reason(group)
             rows.append(ledger_rows(self.name, unit.plate, well, unit_of_count="cells", n_in=group.height, lost=lost))
             left = group.height - sum(lost.values())
             if left == 0:
-                empty[well] = (
+                empty[well] = excluded[well] or (
                     "no cell was imported"
                     if context.is_imported and group.is_empty()
                     else "every cell excluded"
@@ -251,13 +263,14 @@ class Aggregate(Step):
 
 
 def cell_fates(unit: Unit, context: Context) -> pl.DataFrame:
-    """Return every cell of a plate with why it does not count; NULL if it does."""
+    """Return every cell of a plate with why it does not count; NULL if it does. An exclusion outranks a flag."""
     here = pl.col("Metadata_Plate") == unit.plate
     flags = context.table("cell_quality").filter(here).collect()
     flagged = pl.col("is_flagged").any().alias("_site")
     sites = context.table("image_quality").filter(here).group_by(SITE).agg(flagged).collect()
     joined = flags.join(sites, on=SITE, how="left")
-    return joined.select(*CELL, _exclusion_reason(context.config).alias("_reason")).sort(CELL)
+    excluded = exclusion_reasons(joined, context.exclusions(unit.plate))
+    return joined.select(*CELL, pl.coalesce(excluded, _flag_reason(context.config)).alias("_reason")).sort(CELL)
 
 
 def well_batches(cells: pl.DataFrame) -> list[list[str]]:
@@ -273,8 +286,8 @@ def well_batches(cells: pl.DataFrame) -> list[list[str]]:
     return batches
 
 
-def _exclusion_reason(config: ScreenConfig) -> pl.Expr:
-    """Return why a cell does not count, NULL if it does."""
+def _flag_reason(config: ScreenConfig) -> pl.Expr:
+    """Return which flag keeps a cell from counting, NULL if none does."""
     reason = pl.lit(None, pl.String)
     if config.cell_quality.exclude_flagged_cells:
         reason = pl.when("is_outlier").then(pl.lit("flagged cell, see cell_quality")).otherwise(reason)

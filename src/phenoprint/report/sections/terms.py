@@ -57,6 +57,8 @@ _CHECKS = {
     "column_": "Drift of the cell count from column to column.",
     "gradient": "Drift along the rows or columns of the plate.",
     "negative_controls": "How many wells of the negative control the plate has: everything is measured against them.",
+    "reference": "Which wells the plate was normalized to: its negative controls, or all wells where they are too few.",
+    "excluded": "The plate was left out by hand: 'phenoprint exclude SCREEN --list' shows when, by whom and why.",
     "cell_count": "Cells in a typical well.",
     "retrieval": "How well positive controls find each other among the negative ones. " + MAP,
     "flagged": "Share of the images that the image quality flags.",

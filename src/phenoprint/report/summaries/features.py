@@ -16,6 +16,7 @@ STATUS_MEANING = {
     "low_variance": "hardly varies between wells",
     "missing_values": "missing in too many wells",
     "outlier": "reaches absurd values",
+    "reference_all": "all wells served as the reference, as controls were too few",
 }
 
 

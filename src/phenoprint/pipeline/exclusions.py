@@ -1,0 +1,84 @@
+"""What exclusions leave out of the steps of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from phenoprint.store import concat_ledgers, hash_key, ledger_rows, read_table
+
+__all__ = ["exclusion_keys", "exclusion_reasons", "exclusions_of", "well_ledger", "without_excluded"]
+
+PLACE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
+# What an exclusion names, the widest first: that one is named as the reason.
+_SCOPES = {"plate": ("plate", 1), "well": ("well", 2), "site": ("site", 3), "object": ("cell", 4)}
+
+
+def exclusions_of(root: Path, plate: str | None = None) -> pl.DataFrame:
+    """Return the exclusions of a screen, or of one of its plates."""
+    rows = read_table(root, "exclusion")
+    return (rows if plate is None else rows.filter(pl.col("Metadata_Plate") == plate)).collect()
+
+
+def exclusion_keys(root: Path) -> dict[str, str]:
+    """Return a key for every plate with exclusions; it changes with what is left out and why."""
+    rows = exclusions_of(root).select("scope", *PLACE, "reason").sort(pl.all(), nulls_last=True)
+    return {str(plate): hash_key(group.rows()) for (plate,), group in rows.group_by("Metadata_Plate")}
+
+
+def exclusion_reasons(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.Series:
+    """Say of every row why it is left out; NULL where it counts.
+
+    Parameters
+    ----------
+    frame
+        Rows of wells, sites or cells: exclusions of what lies within a row do not concern it.
+    exclusions
+        Rows of the table ``exclusion``.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["P1", "P1"], "Metadata_Well": ["A01", "A02"]})
+    >>> from phenoprint.store import empty
+    >>> row = {"scope": ["well"], "Metadata_Plate": ["P1"], "Metadata_Well": ["A02"], "reason": ["dust"]}
+    >>> rows = pl.concat([empty("exclusion"), pl.DataFrame(row)], how="diagonal")
+    >>> exclusion_reasons(wells, rows).to_list()
+    [None, 'well excluded: dust']
+    """
+    keys = [name for name in PLACE if name in frame.columns]
+    found = frame.select(keys).with_columns(pl.lit(None, pl.String).alias("_reason"))
+    for scope, (word, depth) in _SCOPES.items():
+        rows = exclusions.filter(pl.col("scope") == scope)
+        if rows.is_empty() or keys[:depth] != PLACE[:depth]:
+            continue
+        told = rows.group_by(PLACE[:depth]).agg(
+            pl.format("{} excluded: {}", pl.lit(word), pl.col("reason").sort().first()).alias("_told")
+        )
+        found = (
+            found.join(told, on=PLACE[:depth], how="left", maintain_order="left")
+            .with_columns(pl.coalesce("_reason", "_told").alias("_reason"))
+            .drop("_told")
+        )
+    return found["_reason"]
+
+
+def without_excluded(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that count."""
+    return frame if exclusions.is_empty() else frame.filter(exclusion_reasons(frame, exclusions).is_null())
+
+
+def well_ledger(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:
+    """Balance the wells of imported profiles on plates with exclusions, well by well.
+
+    Profiles that a run makes itself lose excluded wells when cells are aggregated; imported ones keep their rows, and
+    lose them on the way into the first step that reads them.
+    """
+    here = wells.filter(pl.col("Metadata_Plate").is_in(exclusions["Metadata_Plate"].unique().implode()))
+    here = here.with_columns(exclusion_reasons(here, exclusions).alias("_reason")).sort(PLACE[:2])
+    return concat_ledgers(
+        [
+            ledger_rows("exclusion", plate, well, unit_of_count="wells", n_in=1, lost={reason: 1} if reason else {})
+            for plate, well, reason in here.select(*PLACE[:2], "_reason").iter_rows()
+        ]
+    )

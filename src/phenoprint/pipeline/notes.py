@@ -1,0 +1,90 @@
+"""What a user should know of how the profiles of a screen were made, beside what failed and what was lost."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from phenoprint.pipeline.exclusions import exclusion_reasons
+
+__all__ = ["excluded_plates", "recipe_notes", "reference_verdicts"]
+
+_STATUSES = ("skipped", "reference_all")
+
+
+def recipe_notes(status: pl.DataFrame) -> list[str]:
+    """Say which steps were skipped, and where all wells served as the reference because controls were too few.
+
+    Parameters
+    ----------
+    status
+        Rows of the table ``feature_status``.
+
+    Returns
+    -------
+    list of str
+        One sentence per step and reason.
+
+    Examples
+    --------
+    >>> columns = ["Metadata_Plate", "feature", "step", "status", "reason"]
+    >>> rows = [("P1", "", "combat", "skipped", "one batch"), ("P1", "area", "select", "correlated", "")]
+    >>> recipe_notes(pl.DataFrame(rows, schema=columns, orient="row"))
+    ['step combat skipped: one batch']
+    """
+    told = status.filter(pl.col("status").is_in(_STATUSES) & (pl.col("feature") == ""))
+    # Every plate has numbers of its own, which is no reason to name the step again.
+    same = pl.when(pl.col("status") == "skipped").then(pl.col("reason")).alias("_same")
+    groups = told.sort("step", "Metadata_Plate").group_by("step", "status", same, maintain_order=True)
+    notes = []
+    for (step, what, _), rows in groups:
+        plates = rows["Metadata_Plate"].drop_nulls().unique().sort().to_list()
+        named = f"{', '.join(plates[:5])}{', ...' if len(plates) > 5 else ''}"
+        where = f" (the same on {len(plates)} plates: {named})" if len(plates) > 1 else ""
+        notes.append(f"step {step}{' skipped' if what == 'skipped' else ''}: {rows['reason'][0]}{where}")
+    return notes
+
+
+def reference_verdicts(status: pl.DataFrame) -> pl.DataFrame:
+    """Warn of each plate that was normalized to all its wells: rows of ``plate_acceptance``, criterion ``reference``.
+
+    Parameters
+    ----------
+    status
+        Rows of the table ``feature_status``.
+    """
+    from phenoprint.evaluation import PLATE_ACCEPTANCE_SCHEMA
+    from phenoprint.profiles import FEWEST_REFERENCE
+
+    told = status.filter((pl.col("status") == "reference_all") & pl.col("Metadata_Plate").is_not_null())
+    rows = told.sort("Metadata_Plate", "step").unique("Metadata_Plate", keep="first", maintain_order=True)
+    threshold, verdict = pl.lit(FEWEST_REFERENCE), pl.lit("warn")
+    return rows.with_columns(criterion=pl.lit("reference"), threshold=threshold, verdict=verdict).select(
+        pl.col(name).cast(dtype) for name, dtype in PLATE_ACCEPTANCE_SCHEMA.items()
+    )
+
+
+def excluded_plates(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:
+    """Say why excluded plates are not judged: rows of ``plate_acceptance``, criterion ``excluded``, without verdict.
+
+    Parameters
+    ----------
+    wells
+        Rows of the table ``well``.
+    exclusions
+        Rows of the table ``exclusion``.
+    """
+    from phenoprint.evaluation import PLATE_ACCEPTANCE_SCHEMA
+
+    reasons = wells.select("Metadata_Plate", exclusion_reasons(wells, exclusions).alias("reason"))
+    by_plate = reasons.group_by("Metadata_Plate").agg(
+        pl.col("reason").null_count().alias("_left"), pl.col("reason").sort().first()
+    )
+    is_whole = pl.col("reason").str.starts_with("plate excluded: ")
+    why = pl.when(is_whole).then("reason").otherwise(pl.lit("every well of the plate is excluded"))
+    rows = by_plate.filter(pl.col("_left") == 0).with_columns(
+        pl.lit("excluded").alias("criterion"), (pl.lit("not judged: ") + why).alias("reason")
+    )
+    nothing = (pl.lit(None).alias(name) for name in ("value", "threshold", "verdict"))
+    return rows.with_columns(nothing).select(
+        pl.col(name).cast(dtype) for name, dtype in PLATE_ACCEPTANCE_SCHEMA.items()
+    )

@@ -1,0 +1,121 @@
+"""Which wells the steps of a recipe are fitted on, and what stands in where a plate has too few of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from phenoprint.errors import SchemaError
+from phenoprint.profiles.status import StatusRow
+
+__all__ = ["FEWEST_REFERENCE", "fallback_rows", "reference_of"]
+
+FEWEST_REFERENCE = 3
+"""Wells that a centre and a spread can be told from."""
+
+_COUNT, _KIND = "Metadata_Object_Count", "Metadata_pert_type"
+
+
+def reference_of(
+    data: pl.DataFrame,
+    reference: str,
+    min_cells: int = 0,
+    *,
+    by: Sequence[str],
+    fewest: int = FEWEST_REFERENCE,
+) -> pl.Expr | None:
+    """Turn ``"all"`` or a value of Metadata_pert_type into an expression; wells of fewer cells never serve.
+
+    A well whose count is not known may serve where one cell is enough: a plate without counts beside others with them
+    would be left without any. Where a group has fewer than three such wells, or than `fewest`, all its wells with
+    enough cells serve instead: the group would else be left without any value. `fallback_rows` says where.
+
+    Parameters
+    ----------
+    data
+        Well profiles.
+    reference
+        ``"all"`` or a value of Metadata_pert_type such as ``"negcon"``.
+    min_cells
+        Cells that a well needs to serve.
+    by
+        Columns whose values are fitted apart, such as the plate; none: all wells together.
+    fewest
+        Wells that a group needs.
+
+    Raises
+    ------
+    SchemaError
+        Where a column that is needed is absent.
+
+    Examples
+    --------
+    >>> kinds = ["negcon"] * 3 + ["trt"] + ["negcon"] * 2 + ["trt"] * 2
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["P1"] * 4 + ["P2"] * 4, "Metadata_pert_type": kinds})
+    >>> wells.select(reference_of(wells, "negcon", by=["Metadata_Plate"]).alias("serves"))["serves"].to_list()
+    [True, True, True, False, True, True, True, True]
+    """
+    enough = _has_enough(data, min_cells)
+    own = _is_reference(data, reference, enough)
+    if own is None:
+        return enough
+    found = own.sum().over(list(by)) if by else own.sum()
+    return pl.when(found >= fewest).then(own).otherwise(pl.lit(value=True) if enough is None else enough)
+
+
+def fallback_rows(
+    data: pl.DataFrame,
+    reference: str,
+    min_cells: int = 0,
+    *,
+    by: Sequence[str],
+    fewest: int = FEWEST_REFERENCE,
+) -> list[StatusRow]:
+    """Say where all wells served because the reference had too few: rows of status ``reference_all``, no feature.
+
+    Parameters
+    ----------
+    data, reference, min_cells, by, fewest
+        As in `reference_of`.
+    """
+    enough = _has_enough(data, min_cells)
+    own = _is_reference(data, reference, enough)
+    if own is None or data.is_empty():
+        return []
+    keys = list(by)
+    every = pl.lit(value=True) if enough is None else enough
+    counts = data.select(*keys, own.alias("_own"), every.alias("_every")).with_columns(pl.lit(0).alias("_whole"))
+    groups = counts.group_by(*keys, "_whole").agg(pl.col("_own", "_every").sum()).sort(*keys, "_whole")
+    rows = []
+    for group in groups.filter((pl.col("_own") < fewest) & (pl.col("_every") >= fewest)).iter_rows(named=True):
+        plate = group.get("Metadata_Plate")
+        where = ", ".join(f"{name.removeprefix('Metadata_').lower()} {group[name]}" for name in keys) or "the screen"
+        reason = (
+            f"{group['_own']} {reference} wells can serve as the reference of {where}, and {fewest} are needed: all "
+            f'its {group["_every"]} wells with enough cells serve instead; reference = "all" under [profiles] in '
+            "screen.toml says so for every plate"
+        )
+        rows.append(StatusRow(None if plate is None else str(plate), "", "reference_all", reason, float(group["_own"])))
+    return rows
+
+
+def _is_reference(data: pl.DataFrame, reference: str, enough: pl.Expr | None) -> pl.Expr | None:
+    """Whether a well is of the kind that shall serve, and can; None where every kind may."""
+    if reference == "all":
+        return None
+    if _KIND not in data.columns:
+        raise SchemaError(
+            f'the reference {reference!r} needs the column {_KIND}; annotate the plate map, or use reference = "all"'
+        )
+    kind = (pl.col(_KIND) == reference).fill_null(value=False)
+    return kind if enough is None else kind & enough
+
+
+def _has_enough(data: pl.DataFrame, min_cells: int) -> pl.Expr | None:
+    """Whether a well has the cells it needs to serve; None where none are needed."""
+    if not min_cells:
+        return None
+    if _COUNT not in data.columns:
+        raise SchemaError(f"min_cells needs the column {_COUNT}")
+    return (pl.col(_COUNT) >= min_cells).fill_null(value=min_cells <= 1)

@@ -1,0 +1,285 @@
+"""What people decided to leave out: plates, wells, sites and cells, with why, who and when.
+
+Nothing is deleted: the rows of the table ``exclusion`` say what does not count, and the next run of the screen makes
+everything from the well profiles on without it. Removing a row brings back what it left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import getpass
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from phenoprint.errors import PlateMapError, UsageError
+from phenoprint.plates import Well
+from phenoprint.store.import_journal import undo_killed_imports
+from phenoprint.store.schemas import empty
+from phenoprint.store.screen import Screen, open  # noqa: A004
+
+__all__ = ["PLACE", "ExclusionChange", "change_exclusions", "describe_place", "exclude"]
+
+PLACE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
+_SCOPES = ("plate", "well", "site", "object")
+_SCHEMA = {name: dtype for name, dtype in empty("exclusion").schema.items() if name in (*PLACE, "reason")}
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionChange:
+    """What a change of the exclusions did; every frame has the columns of the table ``exclusion``.
+
+    Attributes
+    ----------
+    added
+        Rows that are new.
+    already
+        Rows that were there before for places that were asked for again; they stay as they were.
+    removed
+        Rows that an undo took away.
+    everything
+        All exclusions of the screen now.
+    """
+
+    added: pl.DataFrame
+    already: pl.DataFrame
+    removed: pl.DataFrame
+    everything: pl.DataFrame
+
+
+def exclude(
+    screen: str | os.PathLike[str] | Screen,
+    plate: str,
+    well: str | None = None,
+    *,
+    site: str | int | None = None,
+    object_number: int | None = None,
+    reason: str = "",
+    undo: bool = False,
+    who: str | None = None,
+) -> ExclusionChange:
+    """Leave a plate, a well, a site or a cell out of everything that follows the measurement.
+
+    The decision is written to the table ``exclusion`` with its reason, who and when. Run the screen again to apply
+    it: well profiles, what is fitted (normalization, selection, sphering, limits of cell quality, references), scores,
+    calls, curves, plate acceptance and consensus are then made without it, and the ledger names the reason.
+    Cells and imported tables keep their rows.
+
+    Parameters
+    ----------
+    screen
+        A screen folder or a screen.
+    plate
+        The plate.
+    well
+        The well, such as ``"A01"``, ``"A1"`` or ``"a1"``; None: the whole plate.
+    site
+        The site (field of view) of the well; None: the whole well.
+    object_number
+        The number of a cell within the site, as in the masks; None: the whole site.
+    reason
+        Why, in a sentence; needed unless `undo`.
+    undo
+        Take the exclusion of exactly this place back.
+    who
+        Who decided; None: the name of the user who runs this.
+
+    Returns
+    -------
+    ExclusionChange
+        What is new, what was excluded before, what was taken back, and all exclusions now.
+
+    Raises
+    ------
+    UsageError
+        If the screen has no such plate, well, site or cell, or `undo` finds no such exclusion: names the closest.
+        Without a reason, for a text that is no well, or for a site without a well.
+    ScreenLockedError
+        If a run holds the screen.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from phenoprint.store import create
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     screen = create(Path(folder) / "pilot")
+    ...     wells = pl.DataFrame({"Metadata_Plate": ["P1"] * 2, "Metadata_Well": ["A01", "B03"]})
+    ...     _ = screen.write("well", wells)
+    ...     change = exclude(screen, "P1", "b3", reason="pipetting error")
+    ...     change.added.select("scope", "Metadata_Well", "reason").rows()
+    [('well', 'B03', 'pipetting error')]
+    """
+    place = (plate, well, None if site is None else str(site), object_number, reason)
+    return change_exclusions(screen, pl.DataFrame([place], schema=_SCHEMA, orient="row"), undo=undo, who=who)
+
+
+def change_exclusions(
+    screen: str | os.PathLike[str] | Screen, places: pl.DataFrame, *, undo: bool = False, who: str | None = None
+) -> ExclusionChange:
+    """Exclude many places at once, or take their exclusions back; all of them or, after an error, none.
+
+    Parameters
+    ----------
+    screen
+        A screen folder or a screen.
+    places
+        One row per place: ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_Site``, ``Metadata_ObjectNumber`` (NULL, or
+        absent, where the whole of what stands before is meant) and ``reason``.
+    undo, who
+        As in `exclude`.
+
+    Raises
+    ------
+    UsageError, ScreenLockedError
+        As `exclude`.
+    """
+    held = screen if isinstance(screen, Screen) else open(Path(screen))
+    wanted = _scoped(_on_plate(held, places))
+    with held.lock():
+        undo_killed_imports(held.path)
+        before = held.table("exclusion").collect()
+        known = wanted.join(before, on=PLACE, how="semi", nulls_equal=True)
+        if undo:
+            missing = wanted.join(before, on=PLACE, how="anti", nulls_equal=True)
+            if missing.height:
+                excluded = [describe_place(row) for row in before.iter_rows(named=True)]
+                raise _unknown("exclusion", describe_place(missing.row(0, named=True)), excluded)
+            return _write(held, before, removed=before.join(wanted, on=PLACE, how="semi", nulls_equal=True))
+        _check_there(held, wanted)
+        new = wanted.join(known, on=PLACE, how="anti", nulls_equal=True)
+        bare = new.filter(pl.col("reason").fill_null("") == "")
+        if bare.height:
+            raise UsageError(
+                f"{describe_place(bare.row(0, named=True))}: say why it is left out, such as --reason dust"
+            )
+        stamped = new.with_columns(
+            who=pl.lit(who or _user()), date=pl.lit(datetime.now(UTC).isoformat(timespec="seconds"))
+        )
+        already = before.join(wanted, on=PLACE, how="semi", nulls_equal=True)
+        return _write(held, before, added=stamped, already=already)
+
+
+def describe_place(row: dict[str, object]) -> str:
+    """Write a place as people do.
+
+    Examples
+    --------
+    >>> describe_place({"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": "2"})
+    'P1 A01 site 2'
+    """
+    plate, well, site, number = (row.get(name) for name in PLACE)
+    parts = (plate, well, None if site is None else f"site {site}", None if number is None else f"cell {number}")
+    return " ".join(str(part) for part in parts if part is not None)
+
+
+def _on_plate(screen: Screen, places: pl.DataFrame) -> pl.DataFrame:
+    """Give places without a plate the one plate of the screen, where there is only one."""
+    plates = screen.table("well").select("Metadata_Plate").unique().collect().to_series()
+    if plates.len() != 1 or places.get_column("Metadata_Plate", default=pl.Series([None])).null_count() == 0:
+        return places
+    return places.with_columns(Metadata_Plate=pl.lit(plates[0], pl.String))
+
+
+def _scoped(places: pl.DataFrame) -> pl.DataFrame:
+    """Write wells as ``A01``, name the scope of each place, and keep one row per place."""
+    full = places.with_columns(
+        pl.lit(None, dtype).alias(name) for name, dtype in _SCHEMA.items() if name not in places.columns
+    )
+    rows = full.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
+    wells = {text: _well(text) for text in rows["Metadata_Well"].drop_nulls().unique()}
+    rows = rows.with_columns(
+        pl.col("Metadata_Well").replace_strict(wells, default=None, return_dtype=pl.String),
+        pl.col("reason").str.strip_chars(),
+    )
+    if rows["Metadata_Plate"].null_count():
+        raise UsageError("a place to exclude has no plate, and the screen has several: say on which plate it is")
+    filled = [pl.col(name).is_not_null() for name in PLACE]
+    for name, wider in zip(PLACE[1:], PLACE, strict=False):
+        gap = rows.filter(pl.col(name).is_not_null() & pl.col(wider).is_null())
+        if gap.height:
+            what, of = (text.removeprefix("Metadata_") for text in (name, wider))
+            raise UsageError(f"{what} {gap[name][0]!r} is given without a {of.lower()}: say on which one it is")
+    depth = pl.sum_horizontal(filled) - 1
+    scope = depth.replace_strict(dict(enumerate(_SCOPES)), return_dtype=pl.String).alias("scope")
+    return rows.with_columns(scope).unique(PLACE, keep="first", maintain_order=True)
+
+
+def _well(text: str) -> str:
+    try:
+        return str(Well.parse(text))
+    except PlateMapError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_there(screen: Screen, places: pl.DataFrame) -> None:
+    """Raise for the first place that the screen does not have."""
+    wells = screen.table("well").select(PLACE[:2]).collect()
+    by_plate = {plate: set(rows["Metadata_Well"]) for (plate,), rows in wells.group_by("Metadata_Plate")}
+    for row in places.iter_rows(named=True):
+        plate, well, site, number = (row[name] for name in PLACE)
+        if plate not in by_plate:
+            raise _unknown("plate", plate, by_plate)
+        if well is not None and well not in by_plate[plate]:
+            raise _unknown("well", well, by_plate[plate], of=f" of plate {plate}")
+        if site is not None and site not in (sites := _sites(screen, plate, well)):
+            raise _unknown("site", site, sites, of=f" of well {well} of plate {plate}")
+        if number is not None:
+            here = {name: row[name] for name in PLACE[:3]}
+            rows = screen.table("cell").filter(**here).select("Metadata_ObjectNumber").collect()
+            cells = rows["Metadata_ObjectNumber"].sort().to_list()
+            if number not in cells:
+                range_ = f"numbered from {cells[0]} to {cells[-1]}" if cells else "not measured yet"
+                raise UsageError(
+                    f"plate {plate}, well {well}, site {site} has no cell {number}; its {len(cells)} cells are {range_}"
+                )
+
+
+def _unknown(kind: str, name: str, known: Iterable[str], *, of: str = "") -> UsageError:
+    """Make the error for a place that is not there; a plate has too many wells to list them."""
+    names = sorted(known)
+    close: list[str] = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+    if not names:
+        return UsageError(f"unknown {kind} {name!r}{of}: there is none at all")
+    return UsageError(f"unknown {kind} {name!r}{of}; the closest of {len(names)} there are: {', '.join(close)}")
+
+
+def _sites(screen: Screen, plate: str, well: str) -> set[str]:
+    """Return the sites of a well: of its images, or of the cells that were imported."""
+    found: set[str] = set()
+    for table in ("site", "cell"):
+        if table in screen.tables():
+            rows = screen.table(table).filter(Metadata_Plate=plate, Metadata_Well=well).select("Metadata_Site")
+            found |= set(rows.unique().collect().to_series())
+    return found
+
+
+def _write(
+    screen: Screen,
+    before: pl.DataFrame,
+    *,
+    added: pl.DataFrame | None = None,
+    already: pl.DataFrame | None = None,
+    removed: pl.DataFrame | None = None,
+) -> ExclusionChange:
+    """Write what is left and what is new, and bring the catalog up to date."""
+    nothing = before.clear()
+    kept = before if removed is None else before.join(removed, on=PLACE, how="anti", nulls_equal=True)
+    new = pl.concat([nothing] if added is None else [nothing, added], how="diagonal")
+    everything = pl.concat([kept, new])
+    if not everything.equals(before):
+        screen.write("exclusion", everything)
+        screen.rebuild_catalog()
+    return ExclusionChange(
+        new, nothing if already is None else already, nothing if removed is None else removed, everything
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may have no name for its user
+        return "unknown"
