@@ -106,10 +106,13 @@ def test_what_cannot_be_judged_says_so() -> None:
     bare = plate().filter(Metadata_pert_type="trt").drop("Metadata_Object_Count")
     table = plate_acceptance(bare, readouts=readouts(plate().filter(Metadata_pert_type="trt")))
     found = verdicts(table)
-    assert found["negative_controls"] == "fail"
+    assert found["negative_controls"] is None
     assert found["z_prime:ratio"] is None
     assert found["cell_count"] is None
     assert table.filter(criterion="z_prime:ratio")["reason"].item().startswith("not judged: 0 positive and 0 negative")
+    beside = pl.concat([plate(), bare.with_columns(Metadata_Plate=pl.lit("P2"))], how="diagonal")
+    one = plate_acceptance(beside).filter(Metadata_Plate="P2", criterion="negative_controls")
+    assert one["verdict"].item() == "fail", "the other plate shows that the screen was made with controls"
     unannotated = plate().with_columns(Metadata_pert_type=pl.lit(None, dtype=pl.String))
     assert verdicts(plate_acceptance(unannotated))["poscon_retrieval"] is None
     with pytest.raises(UnknownNameError, match="Metadata_pert_type"):

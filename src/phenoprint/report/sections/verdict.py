@@ -39,10 +39,21 @@ def verdict(context: Context) -> Section:
                 "The numbers of each plate stand below."
             )
         )
+    body += [notice(text) for text in _notes(context)]
     body.append(tag("div", *cards, class_="cards"))
     if judged:
         body.append(sql_hint("SELECT * FROM plate_acceptance WHERE verdict <> 'pass' ORDER BY Metadata_Plate"))
     return Section("verdict", "Is the plate good?", _sentence(verdicts), join(body), nav="Verdict")
+
+
+def _notes(context: Context) -> list[str]:
+    """Say which steps were skipped, and where all wells served as the reference."""
+    from phenoprint.pipeline.notes import recipe_notes
+
+    status = context.tables.find("feature_status")
+    if status is None or not {"Metadata_Plate", "feature", "step", "status", "reason"} <= set(status.columns):
+        return []
+    return recipe_notes(status)
 
 
 def _sentence(verdicts: list[str]) -> str:

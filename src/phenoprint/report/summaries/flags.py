@@ -75,6 +75,11 @@ def _exclusions(tables: Tables) -> pl.DataFrame | None:
     if frame is None or not {*KEY, "scope", "reason"} <= set(frame.columns):
         return None
     site = pl.col("Metadata_Site").cast(pl.String) if "Metadata_Site" in frame.columns else pl.lit(None)
+    wells = tables.columns("well", KEY)
+    if wells is not None:
+        whole = frame.filter(pl.col("scope") == "plate").drop("Metadata_Well")
+        of_plates = wells.join(whole, on="Metadata_Plate").with_columns(scope=pl.lit("well"))
+        frame = pl.concat([frame, of_plates.select(frame.columns)])
     return frame.filter(pl.col("scope").is_in(["well", "site"]) & pl.col("Metadata_Well").is_not_null()).select(
         *KEY,
         pl.lit("excluded").alias("kind"),
