@@ -153,6 +153,8 @@ class ProfilesSection(_Section):
     plates without negative controls. ``min_cells`` is how many cells a well needs to serve as reference. ``readouts``
     are named SQL expressions over the columns of a cell, such as
     ``"ln(Nuclei_Intensity_MeanIntensity_GFP / Cytoplasm_Intensity_MeanIntensity_GFP)"``; the median of a well is kept.
+    ``keep_features`` names columns, or patterns such as ``"Image_Granularity_*"``, that are features of a profile
+    though they are measured on images, are positions or numbers of objects.
     ``heterogeneity`` adds how the cells of a well are distributed: states, responders, distances to the controls.
     """
 
@@ -162,6 +164,7 @@ class ProfilesSection(_Section):
     reference: Literal["negcon", "all"] = "negcon"
     consensus: str = "median"
     readouts: dict[str, str] = Field(default_factory=dict)
+    keep_features: list[str] = Field(default_factory=list)
     heterogeneity: bool = True
 
 

@@ -58,6 +58,8 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
         table = step.to_dict()
         if step.operation in _AGAINST_CONTROLS:
             table.setdefault("reference", "negcon")
+        if step.operation == "select" and section.keep_features:
+            table.setdefault("keep", section.keep_features)
         if table.get("reference") == "negcon":
             table["reference"] = section.reference
         if step.operation == "normalize" and (section.min_cells > 1 or has_counts):

@@ -8,9 +8,10 @@ from phenoprint.profiles.corrected import Corrected
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
 from phenoprint.profiles.fitted import FittedNormalization, fit_normalization
 from phenoprint.profiles.frames import feature_columns
-from phenoprint.profiles.limits import limit_values_with_status
+from phenoprint.profiles.limits import EXTREME, extreme_features, limit_values_with_status
 from phenoprint.profiles.normalization import normalize, normalize_with_status
 from phenoprint.profiles.normalizers import MadRobust, Normalizer, Robust, Standardize
+from phenoprint.profiles.nuisance import NUISANCE, nuisance_features
 from phenoprint.profiles.position import POSITION_METHODS, correct_count, correct_position
 from phenoprint.profiles.quality_preview import preview_cell_quality
 from phenoprint.profiles.ranks import Percentile, Rank
@@ -42,9 +43,11 @@ __all__ = [
     "DEFAULT_CELL_RULES",
     "DEFAULT_OPERATIONS",
     "DISTRIBUTION_MEASURES",
+    "EXTREME",
     "FEATURE_STATUS_SCHEMA",
     "FEWEST_REFERENCE",
     "NORMALIZERS",
+    "NUISANCE",
     "OPERATIONS",
     "POSITION_METHODS",
     "RECIPES",
@@ -81,6 +84,7 @@ __all__ = [
     "correct_position",
     "count_rows",
     "distribution_profiles",
+    "extreme_features",
     "feature_columns",
     "fit_normalization",
     "fit_plates",
@@ -89,6 +93,7 @@ __all__ = [
     "limit_values_with_status",
     "normalize",
     "normalize_with_status",
+    "nuisance_features",
     "preview_cell_quality",
     "recipe_named",
     "select_features",

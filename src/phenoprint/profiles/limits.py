@@ -4,16 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.frames import feature_columns, missing_as_null, to_polars
+from phenoprint.profiles.frames import feature_columns, feature_matrix, missing_as_null, to_polars
 from phenoprint.profiles.status import StatusRow, WithStatus, not_finite_rows, status_frame
 
 if TYPE_CHECKING:
     from phenoprint.profiles.frames import FrameLike
 
-__all__ = ["limit_values_with_status"]
+__all__ = ["EXTREME", "extreme_features", "limit_values_with_status"]
+
+EXTREME = 1e4
+"""Spreads of the controls beyond which a normalized value is no measurement: its spread was all but zero, or it is not
+normalized. One such feature rules every distance and correlation."""
+
+
+def extreme_features(frame: FrameLike) -> dict[str, float]:
+    """Find the features of normalized profiles that hold values of `EXTREME` spreads or more.
+
+    Parameters
+    ----------
+    frame
+        Normalized profiles.
+
+    Returns
+    -------
+    dict
+        Name to the largest absolute value, infinite ones left aside.
+
+    Examples
+    --------
+    >>> extreme_features(pl.DataFrame({"Metadata_W": ["A"] * 2, "x": [1.0, -3e5], "y": [2.0, None]}))
+    {'x': 300000.0}
+    """
+    data = to_polars(frame)
+    features = feature_columns(data)
+    values = np.abs(feature_matrix(data, features))
+    if not values.size:
+        return {}
+    largest = np.fmax.reduce(values, axis=1)
+    return {features[k]: float(largest[k]) for k in np.flatnonzero(largest >= EXTREME)}
 
 
 def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:

@@ -1,4 +1,4 @@
-"""Select features: leave out what is missing, constant, redundant, blown up or known as noise."""
+"""Select features: leave out what is no phenotype, missing, constant, redundant, blown up or known as noise."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["BY_REPLICATES", "DEFAULT_OPERATIONS", "OPERATIONS", "select_features", "select_features_with_status"]
 
 DEFAULT_OPERATIONS = (
+    "drop_nuisance",
     "drop_na_columns",
     "variance_threshold",
     "blocklist",
     "drop_outliers",
     "correlation_threshold",
 )
-"""What is missing goes first and the expensive correlation last, over what is left."""
+"""What is no phenotype and what is missing goes first and the expensive correlation last, over what is left."""
 
 
 def select_features(
@@ -58,6 +59,7 @@ def select_features(
     operations
         Names, in order:
 
+        - ``"drop_nuisance"``: no phenotype (`NUISANCE`), such as columns of images, positions, numbers of objects;
         - ``"drop_na_columns"``: more than `na_cutoff` of the values are missing;
         - ``"variance_threshold"``, also called ``"frequency_threshold"``: constant; or the second most common
         value
@@ -80,6 +82,7 @@ def select_features(
         ``na_cutoff`` (0.05), ``freq_cut`` (0.05), ``unique_cut`` (0.01), ``min_variance`` (1e-6),
         ``correlation`` (0.9), ``outlier_cutoff`` (500), ``blocklist`` (Way 2019), ``noise_cutoff`` (0.8),
         ``reproducibility_cutoff`` (0.1): see above; the defaults are pycytominer's where it has them.
+        ``keep``: names or patterns such as ``"Image_Granularity_*"`` that ``drop_nuisance`` lets stay.
         ``replicate_by``: columns that make a treatment, for the last two operations; rows with NULL there are not
         judged on. ``signed_correlation`` (False) and ``greedy_correlation`` (True): |r|, and a feature
         goes only if one that stays represents it; True and False give pycytominer's rule (see
@@ -125,9 +128,9 @@ def select_features_with_status(
     Returns
     -------
     WithStatus
-        The frame, and one row of `feature_status` a feature (step ``select``, over all plates): ``ok``, or
-        ``missing_values``, ``constant``, ``low_variance``, ``correlated``, ``blocklisted``, ``outlier``, ``noisy``,
-        ``not_reproducible``.
+        The frame, and one row of `feature_status` a feature (step ``select``, over all plates): ``ok``,
+        or ``nuisance``, ``missing_values``, ``constant``, ``low_variance``, ``correlated``, ``blocklisted``,
+        ``outlier``, ``noisy``, ``not_reproducible``.
     """
     data = to_polars(frame)
     chosen = checked_options(operations, options)
@@ -183,6 +186,11 @@ def _treatments(judged: pl.DataFrame, replicate_by: Sequence[str]) -> IntArray:
 Operation: TypeAlias = "Callable[[FloatArray, Sequence[str], Options], dict[int, StatusRow]]"
 
 
+def _drop_nuisance(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
+    del values
+    return rules.not_phenotypic(names, options)
+
+
 def _drop_na_columns(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
     share = np.isnan(values).mean(axis=1) if values.shape[1] else np.zeros(len(names))
     return rules.missing(share, names, options)
@@ -224,6 +232,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "blocklist": _blocklist,
         "correlation_threshold": _correlation,
         "drop_na_columns": _drop_na_columns,
+        "drop_nuisance": _drop_nuisance,
         "drop_outliers": _drop_outliers,
         "frequency_threshold": rules.low_frequency,
         "min_variance": _min_variance,

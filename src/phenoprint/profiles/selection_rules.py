@@ -10,6 +10,7 @@ import numpy as np
 
 from phenoprint.errors import UsageError
 from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
+from phenoprint.profiles.nuisance import nuisance_features
 from phenoprint.profiles.redundancy import redundant
 from phenoprint.profiles.status import StatusRow
 
@@ -31,6 +32,7 @@ __all__ = [
     "low_variance",
     "missing",
     "noisy",
+    "not_phenotypic",
     "not_reproducible",
     "outlying",
 ]
@@ -51,6 +53,7 @@ class SelectionOptions(TypedDict, total=False):
     replicate_by: Sequence[str]
     noise_cutoff: float
     reproducibility_cutoff: float
+    keep: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Options:
     replicate_by: Sequence[str] = ()
     noise_cutoff: float = 0.8
     reproducibility_cutoff: float = 0.1
+    keep: Sequence[str] = ()
     codes: IntArray | None = None
 
     def __post_init__(self) -> None:
@@ -152,6 +156,16 @@ def blocked(names: Sequence[str], options: Options) -> Verdicts:
         i: StatusRow(None, name, "blocklisted", "on the blocklist", None)
         for i, name in enumerate(names)
         if name in unwanted
+    }
+
+
+def not_phenotypic(names: Sequence[str], options: Options) -> Verdicts:
+    """Columns that are no phenotype, but for those in `keep`."""
+    found = nuisance_features(names, options.keep)
+    return {
+        i: StatusRow(None, name, "nuisance", f"no phenotype: {found[name]}", None)
+        for i, name in enumerate(names)
+        if name in found
     }
 
 

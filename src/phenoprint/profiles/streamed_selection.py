@@ -220,6 +220,8 @@ def _judge(
     name: str, names: Sequence[str], index: IntArray, *, moments: RunningMoments, options: rules.Options
 ) -> dict[int, StatusRow]:
     """Apply one rule to the features left, from what the first pass gathered."""
+    if name == "drop_nuisance":
+        return rules.not_phenotypic(names, options)
     if name == "drop_na_columns":
         return rules.missing(1 - moments.n[index] / max(moments.n_rows, 1), names, options)
     if name == "drop_outliers":

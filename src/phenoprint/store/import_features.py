@@ -1,4 +1,4 @@
-"""The feature dictionary of imported tables, read off the names."""
+"""What is known of the features of imported tables: the dictionary, read off the names, and what is odd in them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
+from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_names import COMPARTMENTS
 from phenoprint.store.schemas import get_table
 
-__all__ = ["channels_of", "describe_features", "feature_status"]
+__all__ = ["channels_of", "describe_features", "feature_status", "note_features", "note_nuisance"]
 
 _CHANNEL = re.compile(r"[A-Za-z]+_Intensity_(?:MeanIntensity|IntegratedIntensity|MedianIntensity)_(?P<channel>.+)")
 _IN_CARTA = re.compile(r".+_(?P<channel>wv\d+)")
@@ -61,8 +62,18 @@ def describe_features(features: Sequence[str], aliases: dict[str, str] | None = 
     )
 
 
-def feature_status(profiles: pl.DataFrame, plate: str) -> pl.DataFrame:
-    """Say which features of an imported plate have no value or infinite ones: rows of table ``feature_status``."""
+def feature_status(profiles: pl.DataFrame, plate: str, *, is_normalized: bool) -> pl.DataFrame:
+    """Say which features of an imported plate have no value, or infinite or extreme ones: rows of ``feature_status``.
+
+    Parameters
+    ----------
+    profiles
+        One row per well.
+    plate
+        Its name.
+    is_normalized
+        Whether values are in spreads of the controls, so that there is a largest one that can be believed.
+    """
     names = [name for name in profiles.columns if not name.startswith("Metadata_")]
     values = profiles.select(names).to_numpy()
     n_infinite = np.isinf(values).sum(axis=0)
@@ -76,7 +87,31 @@ def feature_status(profiles: pl.DataFrame, plate: str) -> pl.DataFrame:
         (plate, names[k], "import", "infinite", f"infinite in {n_infinite[k]} of {n} rows", float(n_infinite[k]))
         for k in np.flatnonzero(n_infinite)
     ]
+    if is_normalized:
+        from phenoprint.profiles import EXTREME, extreme_features
+
+        reason = f"values of {EXTREME:,.0f} spreads or more, which outweigh all others"
+        rows += [
+            (plate, name, "import", "extreme", reason, value) for name, value in extreme_features(profiles).items()
+        ]
     return pl.DataFrame(rows, schema=get_table("feature_status").schema, orient="row")
+
+
+def note_features(status: pl.DataFrame, n_rows: int, findings: Findings, *, source: str) -> None:
+    """Note the features of a plate that hold extreme values; `status` is what `feature_status` says of it."""
+    for name, value in status.filter(status="extreme").select("feature", "value").iter_rows():
+        plate = status["Metadata_Plate"][0]
+        detail = f"to {value:.3g} spreads on plate {plate}: it outweighs all others and is left out of answers"
+        findings.note("extreme", name, n_rows, source=source, detail=detail)
+
+
+def note_nuisance(features: Iterable[str], findings: Findings, *, source: str) -> None:
+    """Note the columns that are no phenotype: they are stored, but no features of a profile by default."""
+    from phenoprint.profiles import nuisance_features
+
+    for name, reason in nuisance_features(features).items():
+        detail = f"{reason}; stored, but left out of selected profiles (profiles.keep_features keeps it)"
+        findings.note("nuisance", name, 1, source=source, detail=detail)
 
 
 def _split(name: str, channels: Sequence[str]) -> tuple[str | None, str | None, str | None, str | None, str | None]:

@@ -12,7 +12,7 @@ from phenoprint.errors import PlateMapError
 from phenoprint.plates import perturbation_table
 from phenoprint.store.import_clean import Reading
 from phenoprint.store.import_counts import counted
-from phenoprint.store.import_features import describe_features
+from phenoprint.store.import_features import describe_features, note_nuisance
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_treatments import Treatments
 from phenoprint.store.import_wells import annotate_treatments, merge_wells, metadata_of_wells, plate_row, well_rows
@@ -89,6 +89,8 @@ def write_wells(job: Import, table: str, writer: PlateWriter | CellWriter) -> No
     fresh_plates = fresh_plates.with_columns(pl.coalesce("n_sites", "held")).drop("held")
     screen.write("plate", pl.concat([others, fresh_plates], how="diagonal_relaxed"))
     _write_features(job, list(writer.features))
+    if not isinstance(writer, CellWriter):
+        note_nuisance(writer.features, job.findings, source=table)
     _write_perturbations(job)
 
 

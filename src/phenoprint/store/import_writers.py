@@ -17,7 +17,7 @@ from phenoprint.store import parts
 from phenoprint.store._atomic import explain, replace
 from phenoprint.store._merge import PART_SUFFIX
 from phenoprint.store.import_clean import NUMBERS
-from phenoprint.store.import_features import feature_status
+from phenoprint.store.import_features import feature_status, note_features
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_keys import refuse_doubles
 from phenoprint.store.import_names import KEYS
@@ -168,7 +168,9 @@ class PlateWriter:
             write_parquet(final, path, sort_by=get_table(self.table).sort_by, metadata=parts.wells_footer(final))
             self.wells[plate] = wells
             self.rows[plate] = final.height
-            self.status[plate] = feature_status(final, plate)
+            is_normalized = self.table in ("profile_normalized", "profile_selected")
+            self.status[plate] = feature_status(final, plate, is_normalized=is_normalized)
+            note_features(self.status[plate], final.height, self.findings, source=next(iter(sources)))
             self.features.update(dict.fromkeys(n for n in final.columns if not n.startswith("Metadata_")))
 
     def stage(self) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 
 from phenoprint.pipeline.exclusions import without_excluded
 from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
+from phenoprint.pipeline.phenotypes import keep_parameter, phenotypes
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 
 if TYPE_CHECKING:
@@ -33,12 +34,16 @@ class PlateAcceptance(Step):
     needs = ("aggregate", "recipe", "flag_images", "exclusion")
     tables = ("plate_acceptance",)
 
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return which features are kept whatever they are."""
+        return keep_parameter(config)
+
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Write one row a plate and check."""
         from phenoprint.evaluation import plate_acceptance
 
         verdicts = plate_acceptance(
-            context.profiles("profile_normalized"),
+            phenotypes(context, "profile_normalized"),
             readouts=_wide_readouts(context),
             image_quality=without_excluded(context.table("image_quality").collect(), context.exclusions()),
         )
@@ -67,16 +72,16 @@ class Calls(Step):
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return the null size and the seed."""
-        return {"null_size": config.evaluation.null_size, "seed": config.evaluation.seed}
+        return {"null_size": config.evaluation.null_size, "seed": config.evaluation.seed, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Score activity against the negative controls, then mechanisms of active treatments by their neighbours."""
         from phenoprint.pipeline.calls import activity, moa_calls, replicate_score
 
         section = context.config.evaluation
-        profiles = context.profiles("profile_selected")
+        profiles = phenotypes(context, "profile_selected")
         active = activity(profiles, null_size=section.null_size, seed=section.seed)
-        consensus = context.table("profile_consensus").collect()
+        consensus = phenotypes(context, "profile_consensus")
         predictions, scores = moa_calls(consensus, active, seed=section.seed)
         scores = pl.concat([replicate_score(profiles, seed=section.seed), scores]).with_columns(
             pl.col("value").fill_nan(None)  # a share of nothing
@@ -135,7 +140,7 @@ class Project(Step):
         from phenoprint.analysis import cluster_profiles, project
         from phenoprint.store import ledger_rows
 
-        profiles = context.profiles("profile_selected").sort(WELL)
+        profiles = phenotypes(context, "profile_selected").sort(WELL)
         seed = context.config.evaluation.seed
         clusters = cluster_profiles(profiles, seed=seed)
         n = profiles.height

@@ -11,10 +11,11 @@ import polars as pl
 from phenoprint.errors import DataError
 from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
+from phenoprint.pipeline.phenotypes import keep_parameter, left_out
 from phenoprint.pipeline.recipe import recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import ledger_rows
+from phenoprint.store import get_table, ledger_rows
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -75,11 +76,25 @@ class ApplyRecipe(Step):
             if step.name == run.kept_as:
                 paths |= run.write("profile_normalized", profiles)
         _check_features(profiles, statuses)
+        statuses.append(_extreme(profiles))
         paths |= run.write("profile_selected", profiles)
         _drop_models(context.path, keep=paths)
         tables = {"step_score": pl.concat(scores), "feature_status": pl.concat(statuses)}
         files = tuple(sorted(path.relative_to(context.path).as_posix() for path in paths))
         return Outcome(tables, pl.concat(ledgers), files)
+
+
+def _extreme(profiles: Profiles) -> pl.DataFrame:
+    """Say which features a recipe keeps though they hold values that no measurement has."""
+    from phenoprint.profiles import EXTREME, extreme_features
+
+    largest: dict[str, float] = {}
+    for plate in profiles.plates():
+        for name, value in extreme_features(plate).items():
+            largest[name] = max(value, largest.get(name, 0.0))
+    reason = f"values of {EXTREME:,.0f} spreads or more, which outweigh all others; the recipe keeps them"
+    rows = [(None, name, "recipe", "extreme", reason, value) for name, value in largest.items()]
+    return pl.DataFrame(rows, schema=get_table("feature_status").schema, orient="row")
 
 
 def _drop_models(folder: Path, *, keep: set[Path]) -> None:
@@ -145,25 +160,37 @@ class Consensus(Step):
     title = "Consensus"
     scope = Scope.SCREEN
     needs = ("recipe", "exclusion")
-    tables = ("profile_consensus",)
+    tables = ("profile_consensus", "feature_status")
+    parts: ClassVar = {"feature_status": "consensus"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the statistic."""
-        return {"statistic": config.profiles.consensus}
+        """Return the statistic, and which features are kept whatever they are."""
+        return {"statistic": config.profiles.consensus, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Take the consensus of wells that share compound and dose."""
-        from phenoprint.profiles import consensus
+        from phenoprint.profiles import consensus, feature_columns
 
         is_imported = "profile_selected" in context.imported
         if is_imported:
             require_all_plates(context.screen, "profile_selected")
-        profiles = context.profiles("profile_selected")
+        given = context.profiles("profile_selected")
+        out = left_out(context, "profile_selected", given.columns)
+        profiles = given.drop(list(out))
         known = profiles.filter(pl.col("Metadata_perturbation").is_not_null())
         frame = consensus(known, by=["Metadata_perturbation"], statistic=context.config.profiles.consensus)
         lost = {"not annotated, or annotated as empty": profiles.height - known.height}
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
-        if is_imported:
-            wells = context.table("profile_selected").select(WELL).collect()
+            features = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+            ledger = pl.concat([ledger, rows])
             ledger = pl.concat([well_ledger(wells, context.exclusions()), ledger])
-        return Outcome({"profile_consensus": frame.sort("Metadata_perturbation")}, ledger)
+            n_features = len(feature_columns(given))
+            rows = ledger_rows(self.name, None, unit_of_count="features", n_in=n_features, lost=features)
+            wells = context.table("profile_selected").select(WELL).collect()
+        if is_imported:
+        if reasons:
+        reasons = [status for status, _ in out.values()]
+        return Outcome(tables, ledger)
+        status = pl.DataFrame(told, schema=get_table("feature_status").schema, orient="row")
+        tables = {"profile_consensus": frame.sort("Metadata_perturbation"), "feature_status": status}
+        told = [(None, name, self.name, *why, None) for name, why in out.items()]

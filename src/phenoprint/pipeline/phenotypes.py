@@ -1,0 +1,107 @@
+"""Well profiles as the answers of a run use them: without columns that are no phenotype, without blown-up features.
+
+A recipe leaves such features out itself. What was imported selected (level 4b) or as treatments (level 5) goes through
+no recipe, and profiles before the selection hold everything: here the same rule is applied to them as they are read.
+The tables keep all their columns.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from phenoprint.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from phenoprint.pipeline.config import ScreenConfig
+    from phenoprint.pipeline.context import Context
+    from phenoprint.pipeline.events import OnEvent
+    from phenoprint.store import Screen
+
+__all__ = ["keep_parameter", "left_out", "phenotypes", "warn_of_features"]
+
+# Made by a recipe, which has judged the features already.
+_JUDGED = ("profile_selected", "profile_consensus")
+
+
+def keep_parameter(config: ScreenConfig) -> dict[str, list[str]]:
+    """Return the setting that decides what counts as a phenotype, for the key of a step."""
+    return {"keep_features": list(config.profiles.keep_features)}
+
+
+def phenotypes(context: Context, table: str) -> pl.DataFrame:
+    """Return a table of profiles with the features that say what a treatment does.
+
+    Parameters
+    ----------
+    context
+        The screen.
+    table
+        ``profile_normalized``, ``profile_selected`` or ``profile_consensus``.
+
+    Returns
+    -------
+    polars.DataFrame
+        All rows and metadata; the features but those of `left_out`.
+    """
+    is_of_wells = table != "profile_consensus"
+    frame = context.profiles(table) if is_of_wells else context.table(table).collect()
+    return frame.drop(list(left_out(context, table, frame.columns)))
+
+
+def left_out(context: Context, table: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Say which features of a table are not used, each with status and reason as in ``feature_status``.
+
+    Raises
+    ------
+    UsageError
+        If no feature would be left.
+    """
+    from phenoprint.profiles import nuisance_features
+
+    if table in _JUDGED and table not in context.imported:
+        return {}
+    names = [name for name in columns if not name.startswith("Metadata_")]
+    # Tables of one screen may hold different features: what a table lacks need not be kept there.
+    keep = [entry for entry in context.config.profiles.keep_features if any(fnmatchcase(n, entry) for n in names)]
+    found = {n: ("nuisance", f"no phenotype: {reason}") for n, reason in nuisance_features(names, keep).items()}
+    if table in context.imported:
+        told = context.table("feature_status").filter((pl.col("step") == "import") & (pl.col("status") == "extreme"))
+        blown = dict(told.select("feature", "reason").collect().iter_rows())
+        kept = {name for name in blown if any(fnmatchcase(name, entry) for entry in keep)}
+        found |= {name: ("extreme", blown[name]) for name in names if name in blown and name not in {*kept, *found}}
+    if names and len(found) == len(names):
+        raise UsageError(
+            f"none of the {len(names)} features of {table} is a phenotype, such as {names[0]} "
+            f'({found[names[0]][1]}); name those to keep: profiles.keep_features = ["{names[0]}"] in screen.toml'
+        )
+    return found
+
+
+def warn_of_features(screen: Screen, on_event: OnEvent) -> None:
+    """Say how many columns were no phenotype, and which features hold values that no measurement has."""
+    from phenoprint.pipeline.events import Message
+    from phenoprint.profiles import EXTREME
+
+    told = screen.table("feature_status").filter(pl.col("step") != "import").collect()
+    nuisance = told.filter(status="nuisance")["feature"].n_unique()
+    if nuisance:
+        text = (
+            f"{nuisance} columns are no phenotype (measured on whole images, positions, numbers of objects) and were "
+            "left out of the selected profiles; table feature_status lists them, profiles.keep_features keeps them"
+        )
+        on_event(Message(text))
+    beyond = told.filter(
+        pl.col("status").is_in(["outlier", "extreme"]) & (pl.col("value").fill_null(EXTREME) >= EXTREME)
+    )
+    is_kept = (pl.col("step") == "recipe") & (pl.col("status") == "extreme")
+    for rows, outcome in ((beyond.filter(~is_kept), "left out"), (beyond.filter(is_kept), "kept by the recipe")):
+        names = rows["feature"].unique().sort().to_list()
+        if names:
+            some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            text = f"{len(names)} features hold values of {EXTREME:,.0f} spreads or more and were {outcome}: {some}"
+            on_event(Message(text, level="warning"))

@@ -1,0 +1,110 @@
+"""Columns that are numbers but no phenotype: what was measured on images, where a cell lies, numbers that name things.
+
+Such columns stay in the tables of cells and wells, where they can be queried. They are no features of a profile: a
+position or the number of an object says nothing of what a treatment does, and one value is shared by all cells of an
+image, so that replicates of a plate agree on it whatever is in their wells. pycytominer leaves ``Image_`` columns out
+unless it is asked for them (``infer_cp_features(image_features=True)``); the JUMP profiles hold none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from phenoprint.errors import UsageError
+
+__all__ = ["NUISANCE", "NuisanceRule", "nuisance_features"]
+
+
+@dataclass(frozen=True)
+class NuisanceRule:
+    """One kind of column that is no phenotype.
+
+    Parameters
+    ----------
+    pattern
+        Fits the whole name of such a column.
+    reason
+        The sentence in ``feature_status``.
+    """
+
+    pattern: re.Pattern[str]
+    reason: str
+
+
+NUISANCE: tuple[NuisanceRule, ...] = (
+    NuisanceRule(
+        re.compile(r"(?:Image|ImageQuality|ExecutionTime|ModuleError|Threshold|Count)_.+|Execution[ _]time.*"),
+        "measured on whole images, not on cells",
+    ),
+    NuisanceRule(
+        re.compile(r"(?:\w+_)?Location_(?:Center|CenterMassIntensity|MaxIntensity)_.+"),
+        "where it lies in the image",
+    ),
+    NuisanceRule(
+        re.compile(r"(?:\w+_)?AreaShape_(?:Center|BoundingBoxMinimum|BoundingBoxMaximum)_[XYZ]"),
+        "where it lies in the image",
+    ),
+    NuisanceRule(
+        re.compile(
+            r"(?:[\w ]+[_ ])?(?:(?:centroid|bbox)(?:_weighted)?(?:_local)?[_-][0-5]"
+            r"|(?:centroid|center|position|cg)[_ ]?[xyz])(?:[_ ].*)?",
+            re.IGNORECASE,
+        ),
+        "where it lies in the image",
+    ),
+    NuisanceRule(
+        re.compile(r"(?:\w+_)?(?:Number_Object_Number|Parent_[A-Z]\w*|(?:Object|Image|Table)_?Number(?:_[A-Za-z]+)?)"),
+        "a number that names an object or image",
+    ),
+    NuisanceRule(
+        re.compile(r"(?:\w+_)?Neighbors_(?:First|Second)ClosestObjectNumber(?:_\w+)?|TrackObjects_(?:Label|Parent)\w*"),
+        "a number that names an object or image",
+    ),
+)
+"""The rules, in the order in which they are asked. ``BoundingBoxArea`` is a size and ``Children_..._Count`` a count of
+parts of a cell, such as its nuclei or spots: both are phenotypes."""
+
+
+def nuisance_features(names: Iterable[str], keep: Sequence[str] = ()) -> dict[str, str]:
+    """Find the columns that are no phenotype.
+
+    Parameters
+    ----------
+    names
+        Columns.
+    keep
+        Names, or patterns such as ``"Image_Granularity_*"``, of columns that are features all the same.
+
+    Returns
+    -------
+    dict
+        Name to the reason why it is none, in the order given.
+
+    Raises
+    ------
+    UsageError
+        If an entry of `keep` fits none of the names.
+
+    Examples
+    --------
+    >>> names = ["Cells_AreaShape_Area", "Cells_AreaShape_Center_X", "Image_Threshold_DNA"]
+    >>> list(nuisance_features(names))
+    ['Cells_AreaShape_Center_X', 'Image_Threshold_DNA']
+    >>> nuisance_features(names, keep=["Image_*"])
+    {'Cells_AreaShape_Center_X': 'where it lies in the image'}
+    """
+    given = list(names)
+    if isinstance(keep, str):
+        raise UsageError(f"features to keep must be a list of names or patterns; found the text {keep!r}")
+    for entry in keep:
+        if given and not any(fnmatchcase(name, entry) for name in given):
+            raise UsageError(f"features to keep: {entry!r} fits none of the {len(given)} features, such as {given[0]}")
+    found = {}
+    for name in given:
+        reason = next((rule.reason for rule in NUISANCE if rule.pattern.fullmatch(name)), None)
+        if reason is not None and not any(fnmatchcase(name, entry) for entry in keep):
+            found[name] = reason
+    return found
