@@ -123,8 +123,9 @@ def test_columns_of_images_change_no_score() -> None:
     steps = [{"operation": "normalize"}, {"operation": "select", "keep": ["Image_Quality_*"]}]
     kept = apply_recipe(wells(with_images=True), steps)[-1].frame
     assert any(name.startswith("Image_") for name in kept.columns)
-    assert scores(kept)[0] < scores(clean)[0] - 0.3
-    assert scores(kept)[1] == 1.0
+    accuracy, reproducibility = scores(kept)
+    assert accuracy < scores(clean)[0] - 0.2
+    assert reproducibility > scores(clean)[1] + 0.1
 
 
 def test_plates_one_by_one_and_published_recipes() -> None:
