@@ -12,10 +12,10 @@ import pytest
 from phenoprint.errors import UsageError
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.context import Context
-from phenoprint.pipeline.events import Event
 from phenoprint.pipeline.imported import imported_tables
-from phenoprint.pipeline.phenotypes import phenotypes, warn_of_features
+from phenoprint.pipeline.phenotypes import nuisance_message, phenotypes
 from phenoprint.pipeline.recipe import recipe_of
+from phenoprint.pipeline.status import screen_notes
 from phenoprint.pipeline.steps import Unit
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
 from phenoprint.profiles import feature_columns
@@ -98,13 +98,12 @@ def test_a_run_says_what_was_left_out_and_what_is_extreme(tmp_path: Path) -> Non
     for recipe, outcome in (("phenoprint", None), (keeps_all, "kept by the recipe")):
         made = ApplyRecipe().run(Unit(), context_of(screen.path, recipe=recipe)).tables["feature_status"]
         screen.write("feature_status", made, part="recipe")
-        heard: list[Event] = []
-        warn_of_features(screen, heard.append)
-        texts = [event.text for event in heard]  # type: ignore[attr-defined]
+        texts = [message.text for message in nuisance_message(screen)]
         if outcome is None:
             assert texts[0].startswith("1 columns are no phenotype")
         else:
-            assert texts[-1] == (
+            assert texts == []
+            assert screen_notes(screen)[-1] == (
                 f"2 features hold values of 10,000 spreads or more and were {outcome}: "
                 "Cells_Blown, Image_Intensity_Total"
             )

@@ -6,7 +6,7 @@ import polars as pl
 
 from phenoprint.pipeline.exclusions import exclusion_reasons
 
-__all__ = ["excluded_plates", "recipe_notes", "reference_verdicts"]
+__all__ = ["excluded_plates", "extreme_notes", "recipe_notes", "reference_verdicts"]
 
 _STATUSES = ("skipped", "reference_all")
 
@@ -41,6 +41,42 @@ def recipe_notes(status: pl.DataFrame) -> list[str]:
         named = f"{', '.join(plates[:5])}{', ...' if len(plates) > 5 else ''}"
         where = f" (the same on {len(plates)} plates: {named})" if len(plates) > 1 else ""
         notes.append(f"step {step}{' skipped' if what == 'skipped' else ''}: {rows['reason'][0]}{where}")
+    return notes
+
+
+def extreme_notes(status: pl.DataFrame) -> list[str]:
+    """Name the features that hold values of no measurement, and say what became of them.
+
+    Parameters
+    ----------
+    status
+        Rows of the table ``feature_status``.
+
+    Returns
+    -------
+    list of str
+        At most two sentences: features that were left out, and those that a recipe keeps.
+
+    Examples
+    --------
+    >>> columns = ["feature", "step", "status", "value"]
+    >>> rows = [("area", "select", "outlier", 2e6), ("size", "select", "outlier", 600.0)]
+    >>> extreme_notes(pl.DataFrame(rows, schema=columns, orient="row"))
+    ['1 features hold values of 10,000 spreads or more and were left out: area']
+    """
+    from phenoprint.profiles import EXTREME
+
+    is_beyond = pl.col("value").fill_null(EXTREME) >= EXTREME
+    told = status.filter(pl.col("status").is_in(["outlier", "extreme"]) & (pl.col("step") != "import") & is_beyond)
+    is_kept = (pl.col("step") == "recipe") & (pl.col("status") == "extreme")
+    notes = []
+    for rows, outcome in ((told.filter(~is_kept), "left out"), (told.filter(is_kept), "kept by the recipe")):
+        names = rows["feature"].unique().sort().to_list()
+        if names:
+            some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            notes.append(
+                f"{len(names)} features hold values of {EXTREME:,.0f} spreads or more and were {outcome}: {some}"
+            )
     return notes
 
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
-    from phenoprint.pipeline.events import OnEvent
+    from phenoprint.pipeline.events import Message
     from phenoprint.store import Screen
 
-__all__ = ["keep_parameter", "left_out", "phenotypes", "warn_of_features"]
+__all__ = ["keep_parameter", "left_out", "nuisance_message", "phenotypes"]
 
 # Made by a recipe, which has judged the features already.
 _JUDGED = ("profile_selected", "profile_consensus")
@@ -82,26 +82,14 @@ def left_out(context: Context, table: str, columns: Iterable[str]) -> dict[str, 
     return found
 
 
-def warn_of_features(screen: Screen, on_event: OnEvent) -> None:
-    """Say how many columns were no phenotype, and which features hold values that no measurement has."""
+def nuisance_message(screen: Screen) -> list[Message]:
+    """Say how many columns were no phenotype; nothing if there were none."""
     from phenoprint.pipeline.events import Message
-    from phenoprint.profiles import EXTREME
 
-    told = screen.table("feature_status").filter(pl.col("step") != "import").collect()
-    nuisance = told.filter(status="nuisance")["feature"].n_unique()
-    if nuisance:
-        text = (
-            f"{nuisance} columns are no phenotype (measured on whole images, positions, numbers of objects) and were "
-            "left out of the selected profiles; table feature_status lists them, profiles.keep_features keeps them"
-        )
-        on_event(Message(text))
-    beyond = told.filter(
-        pl.col("status").is_in(["outlier", "extreme"]) & (pl.col("value").fill_null(EXTREME) >= EXTREME)
+    told = screen.table("feature_status").filter(pl.col("status") == "nuisance").select("feature").unique()
+    n = told.collect().height
+    text = (
+        f"{n} columns are no phenotype (measured on whole images, positions, numbers of objects) and were left out of "
+        "the selected profiles; table feature_status lists them, profiles.keep_features keeps them"
     )
-    is_kept = (pl.col("step") == "recipe") & (pl.col("status") == "extreme")
-    for rows, outcome in ((beyond.filter(~is_kept), "left out"), (beyond.filter(is_kept), "kept by the recipe")):
-        names = rows["feature"].unique().sort().to_list()
-        if names:
-            some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            text = f"{len(names)} features hold values of {EXTREME:,.0f} spreads or more and were {outcome}: {some}"
-            on_event(Message(text, level="warning"))
+    return [Message(text)] if n else []

@@ -27,7 +27,7 @@ from phenoprint.pipeline.imported import (
     steps_after_import,
 )
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
-from phenoprint.pipeline.phenotypes import warn_of_features
+from phenoprint.pipeline.phenotypes import nuisance_message
 from phenoprint.pipeline.status import screen_notes
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import (
@@ -281,7 +281,8 @@ def run_screen(
         _warn_of_phenotypes(screen, on_event)
         for note in screen_notes(screen):
             on_event(Message(note, level="warning"))
-        warn_of_features(screen, on_event)
+        for message in nuisance_message(screen):
+            on_event(message)
         _write_ledger(screen, ingested.ledger, engine)
         screen.rebuild_catalog()
         summary.steps["ingest"].unusable = int((ingested.tables["site"]["status"] != "ok").sum())

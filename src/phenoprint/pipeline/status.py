@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
-from phenoprint.pipeline.notes import recipe_notes
+from phenoprint.pipeline.notes import extreme_notes, recipe_notes
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import Screen, load_receipts
 
@@ -78,8 +78,10 @@ def screen_state(screen: Screen) -> ScreenState:
 
 
 def screen_notes(screen: Screen) -> list[str]:
-    """Say which steps were skipped and where all wells served as the reference, one sentence each."""
-    return recipe_notes(screen.table("feature_status").filter(pl.col("feature") == "").collect())
+    """Say which steps were skipped, where all wells served as the reference, and which features are extreme."""
+    is_told = (pl.col("feature") == "") | pl.col("status").is_in(["outlier", "extreme"])
+    status = screen.table("feature_status").filter(is_told).collect()
+    return [*recipe_notes(status), *extreme_notes(status)]
 
 
 def _last_was_partial(screen: Screen) -> bool:

@@ -181,16 +181,16 @@ class Consensus(Step):
         frame = consensus(known, by=["Metadata_perturbation"], statistic=context.config.profiles.consensus)
         lost = {"not annotated, or annotated as empty": profiles.height - known.height}
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
-            features = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-            ledger = pl.concat([ledger, rows])
+        if is_imported:
+            wells = context.table("profile_selected").select(WELL).collect()
             ledger = pl.concat([well_ledger(wells, context.exclusions()), ledger])
+        reasons = [status for status, _ in out.values()]
+        if reasons:
+            features = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
             n_features = len(feature_columns(given))
             rows = ledger_rows(self.name, None, unit_of_count="features", n_in=n_features, lost=features)
-            wells = context.table("profile_selected").select(WELL).collect()
-        if is_imported:
-        if reasons:
-        reasons = [status for status, _ in out.values()]
-        return Outcome(tables, ledger)
+            ledger = pl.concat([ledger, rows])
+        told = [(None, name, self.name, *why, None) for name, why in out.items()]
         status = pl.DataFrame(told, schema=get_table("feature_status").schema, orient="row")
         tables = {"profile_consensus": frame.sort("Metadata_perturbation"), "feature_status": status}
-        told = [(None, name, self.name, *why, None) for name, why in out.items()]
+        return Outcome(tables, ledger)
