@@ -62,6 +62,21 @@ def read(path: str, pattern: str) -> tuple[object, ...]:
         ("incell", "P/B - 02(fld 11 wv DAPI - DAPI z 3 time 2).tif", ("P", "B02", "11", "DAPI - DAPI", 3, 2)),
         ("incell", "A - 1(fld 1 wv UV - DAPI).tif", (None, "A01", "1", "UV - DAPI", 0, 0)),
         ("cellinsight", "AS_09125_05_D03f00d0.tif", ("AS_09125_05", "D03", "0", "d0", 0, 0)),
+        ("scanr", "P/data/A1--W00001--P00002--Z00003--T00004--Alexa 488.tif", ("P", "A01", "2", "Alexa 488", 3, 4)),
+        ("scanr", "AF48--W00001--P00001--Z00000--T00000--nucleus-dapi.tif", (None, "AF48", "1", "nucleus-dapi", 0, 0)),
+        (
+            "acquifer",
+            "-B012--PO01--LO002--CO3--SL005--PX32500--PW0080--IN0020--TM281--X014580--Y011262--Z210710--T0000257564--WE00013.tif",
+            (None, "B12", "1", "CO3", 5, 2),
+        ),
+        (
+            "acquifer",
+            "WE00020---B005--PO01--LO001--CO6--SL010--PX16250--PW0040--IN0020--TM246--X050299--Y019906--Z212275--T1375574652.tif",
+            (None, "B05", "1", "CO6", 10, 1),
+        ),
+        ("generic", "A01_s1_DNA.PNG", (None, "A01", "1", "DNA", 0, 0)),
+        ("generic", "A01_s1_DNA.ome.tiff", (None, "A01", "1", "DNA", 0, 0)),
+        ("generic_one_site", "P_A01_Alexa 488.jpeg", ("P", "A01", "1", "Alexa 488", 0, 0)),
         ("generic", "plate 1/A01_s1_DNA.tif", ("plate 1", "A01", "1", "DNA", 0, 0)),
         ("generic", "p/a1_s02_Golgi_membrane_z3_t4.tiff", ("p", "A01", "2", "Golgi_membrane", 3, 4)),
         ("generic", "p/images/A01/A01_s1_DNA.tif", ("p", "A01", "1", "DNA", 0, 0)),
@@ -163,9 +178,9 @@ def test_bad_patterns_are_explained(tmp_path: Path, pattern: str, said: str) -> 
 
 
 def test_folders_that_hold_nothing_we_know(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="matches the 0 TIFF files"):
+    with pytest.raises(ImageError, match="fits the 0 image files"):
         get_reader("pattern").index(tmp_path)
-    with pytest.raises(ImageError, match=r"matches the 1 TIFF files below .* \(first: holiday.tif\)"):
+    with pytest.raises(ImageError, match=r"fits the 1 image files below .*, such as holiday\.tif"):
         get_reader("pattern").index(touch(tmp_path, "holiday.tif"))
     with pytest.raises(ImageError, match="does not exist"):
         get_reader("pattern").index(tmp_path / "nowhere")

@@ -9,14 +9,14 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import DataError, ImageError
-from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, get_reader
+from phenoprint.images.foreign import ForeignFiles, find_foreign
+from phenoprint.images.readers.base import Reader, check_root, exists, get_reader
+from phenoprint.images.readers.choose import count_clashes, fit_patterns, some_names
 from phenoprint.images.readers.load_data import find_load_data
-from phenoprint.images.readers.pattern import list_files, match_pattern
-from phenoprint.images.readers.patterns import GENERIC, PATTERNS
+from phenoprint.images.readers.pattern import list_files
+from phenoprint.images.readers.patterns import GENERIC
 
 __all__ = ["DetectedLayout", "LayoutCandidate", "detect_layout"]
-
-_KEYS = [name for name in INDEX_SCHEMA if name.startswith("Metadata_")]
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class LayoutCandidate:
     index
         What it finds, as `Reader.index` returns it.
     n_matched
-        TIFF files it understands.
+        Image files it understands.
     n_unmatched
-        TIFF files below the root that it does not.
+        Image files below the root that it does not.
     unmatched
         Up to five of those.
     n_missing
@@ -56,7 +56,7 @@ class LayoutCandidate:
 
     @property
     def plates(self) -> list[str]:
-        """Plates that the names tell; none where they tell none."""
+        """Plates that the names say; none where they say none."""
         return self._names("Metadata_Plate")
 
     @property
@@ -93,18 +93,29 @@ class DetectedLayout:
     ----------
     root
         The folder.
-    n_files
-        TIFF files below it.
+    paths
+        TIFF, PNG and JPEG files below it, relative.
     candidates
         Readers that find images, the best first.
+    doubts
+        Built-in patterns that match names without explaining them, with the reason.
+    foreign
+        Image files of formats that are not read.
     suggested_plate
-        A name for the plate where the files tell none: the folder's own.
+        A name for the plate where the files name none: the folder's own.
     """
 
     root: Path
-    n_files: int
+    paths: pl.Series = field(repr=False)
     candidates: tuple[LayoutCandidate, ...]
+    doubts: tuple[str, ...]
+    foreign: tuple[ForeignFiles, ...]
     suggested_plate: str
+
+    @property
+    def n_files(self) -> int:
+        """TIFF, PNG and JPEG files below the folder."""
+        return len(self.paths)
 
     @property
     def best(self) -> LayoutCandidate:
@@ -113,24 +124,36 @@ class DetectedLayout:
         Raises
         ------
         ImageError
-            No reader finds an image.
+            No reader explains the names; the message says what is there and what to do.
         """
         if not self.candidates:
-            seen = f"{self.n_files} TIFF files" if self.n_files else "no TIFF file"
-            raise ImageError(
-                f"no known layout in {self.root}: it holds {seen}; give a pattern with (?P<well>...), "
-                f"(?P<site>...) and (?P<channel>...), or a load_data.csv"
-            )
+            raise ImageError("\n".join(self._explain()))
         return self.candidates[0]
 
+    def _explain(self) -> list[str]:
+        """Say what is there and what to do about it."""
+        others = [f"there: {one}" for one in self.foreign]
+        if not self.n_files:
+            return [f"no TIFF, PNG or JPEG file in {self.root}; give the folder that holds the images", *others]
+        return [
+            f"no known layout in {self.root}: it holds {self.n_files} image files, such as {some_names(self.paths)}",
+            *self.doubts,
+            "say what the parts of a name are, with phenoprint init --pattern and a regular expression, such as",
+            r"  --pattern '(?P<well>[A-P]\d+)_f(?P<site>\d+)_(?P<channel>\w+)\.tif'",
+            "its groups: well (or row and col), site, channel, plate, z, t; or list the images in a load_data.csv",
+            *others,
+        ]
 
-def detect_layout(root: Path) -> DetectedLayout:
+
+def detect_layout(root: Path, *, pattern: str | None = None) -> DetectedLayout:
     """Try a ``load_data.csv`` and every built-in file name pattern on a folder.
 
     Parameters
     ----------
     root
         Folder of the images of one or more plates.
+    pattern
+        A file name pattern to use instead: a regular expression, or the name of a built-in one.
 
     Returns
     -------
@@ -141,23 +164,40 @@ def detect_layout(root: Path) -> DetectedLayout:
     Raises
     ------
     ImageError
-        The folder does not exist.
+        The folder does not exist, or the pattern matches no file.
+    UsageError
+        The pattern cannot be used.
     """
     base = check_root(root)
     paths = list_files(base, exclude=("*_thumb*", "._*"))
-    candidates = [_by_load_data(base, paths)] if find_load_data(base) else []
-    candidates += [_by_pattern(name, base, paths) for name in PATTERNS]
-    found = [candidate for candidate in candidates if candidate is not None and candidate.n_matched]
-    # a stable sort: of equals the earlier, more particular one stays ahead
-    found.sort(key=lambda candidate: -candidate.score)
-    return DetectedLayout(base, len(paths), tuple(found), base.resolve().name)
+    doubts: tuple[str, ...] = ()
+    if pattern is not None:
+        candidates = [_by_own_pattern(base, paths, pattern)]
+    else:
+        fits = fit_patterns(paths)
+        doubts = tuple(f"not read as {fit.name!r}: {fit.doubt}" for fit in fits if fit.doubt is not None)
+        by_table = _by_load_data(base, paths) if find_load_data(base) else None
+        candidates = [] if by_table is None or not by_table.n_matched else [by_table]
+        candidates += [
+            _candidate(base, "pattern", {"pattern": fit.name}, index=fit.index, paths=paths)
+            for fit in fits
+            if fit.doubt is None
+        ]
+    # A stable sort: of equals the earlier, more particular one stays ahead.
+    candidates.sort(key=lambda candidate: -candidate.score)
+    return DetectedLayout(base, paths, tuple(candidates), doubts, tuple(find_foreign(base)), base.resolve().name)
 
 
-def _by_pattern(name: str, root: Path, paths: pl.Series) -> LayoutCandidate | None:
-    """Try one pattern."""
-    matched = match_pattern(paths, PATTERNS[name])
-    index = matched.filter(pl.col("Metadata_Well").is_not_null())
-    return _candidate(root, "pattern", {"pattern": name}, index=index, paths=paths)
+def _by_own_pattern(root: Path, paths: pl.Series, pattern: str) -> LayoutCandidate:
+    """Use the pattern that was given."""
+    index = get_reader("pattern", pattern=pattern).index(root)
+    if index.is_empty():
+        raise ImageError(
+            f"the pattern {pattern!r} matches none of the {len(paths)} image files below {root}, such as "
+            f"{some_names(paths) or 'none'}: it must match the whole name with its end, and a well must be like A01, "
+            "a1 or r01c01; a pattern with a / must match the whole path below the folder"
+        )
+    return _candidate(root, "pattern", {"pattern": pattern}, index=index, paths=paths)
 
 
 def _by_load_data(root: Path, paths: pl.Series) -> LayoutCandidate | None:
@@ -176,9 +216,8 @@ def _candidate(
     named = index["path"].unique()
     # a table may name files that lie elsewhere
     strange = named.filter(~named.is_in(paths.implode()))
-    n_missing = sum(not (root / path).exists() for path in strange)
+    n_missing = sum(not exists(root / path) for path in strange)
     left = paths.filter(~paths.is_in(named.implode()))
-    planes = index.select(_KEYS)
     return LayoutCandidate(
         reader=reader,
         options=options,
@@ -187,5 +226,5 @@ def _candidate(
         n_unmatched=len(left),
         unmatched=tuple(left.head(5).to_list()),
         n_missing=n_missing,
-        n_clashes=planes.height - planes.unique().height,
+        n_clashes=count_clashes(index),
     )

@@ -140,6 +140,20 @@ def check_root(root: Path) -> Path:
     return folder
 
 
+def exists(path: Path) -> bool:
+    """Return whether there is a file or folder; a path that no system takes leads to none.
+
+    Examples
+    --------
+    >>> exists(Path("x" * 300))
+    False
+    """
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a zero byte
+        return False
+
+
 def tidy_index(frame: pl.DataFrame) -> pl.DataFrame:
     """Cast to `INDEX_SCHEMA`, write sites without leading zeros, sort."""
     site = pl.col("Metadata_Site")

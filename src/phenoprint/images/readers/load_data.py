@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import polars as pl
 
 from phenoprint.errors import ImageError
-from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, tidy_index
+from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, exists, tidy_index
 from phenoprint.images.readers.pattern import rename_channels
 from phenoprint.plates.well import normalize_wells
 
@@ -252,12 +252,12 @@ def _place(folder: str, name: str, root: Path, path_map: Mapping[str, str]) -> t
     above = list(root.resolve().parts)
     for skip in range(len(parts) + 1):
         below = "/".join(parts[skip:])
-        if ".." not in parts[skip:] and (root / below / name).exists():
+        if ".." not in parts[skip:] and exists(root / below / name):
             # names that the table and the root's own path share count too
             pairs = zip(reversed(parts[:skip]), reversed(above), strict=False)
             shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
             return (below + "/" if below else ""), len(parts) - skip + shared
-    return (text + "/" if text else ""), len(parts) if text and (Path(text) / name).exists() else -1
+    return (text + "/" if text else ""), len(parts) if text and exists(Path(text) / name) else -1
 
 
 def _mapped(folder: str, path_map: Mapping[str, str]) -> str:
@@ -275,6 +275,9 @@ def _plain(folder: str) -> str:
     """Forward slashes, no scheme and host, no percent signs."""
     text = folder.strip().replace("\\", "/")
     if re.match(r"^[A-Za-z][A-Za-z0-9+.-]+:/", text):
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # no address: the file is then missing under the name that the table gives
+            return text
         text = unquote(f"{parts.netloc}{parts.path}" if parts.scheme == "s3" else parts.path)
     return re.sub(r"/{2,}", "/", text)

@@ -13,13 +13,17 @@ import polars as pl
 
 from phenoprint.errors import ImageError, UnknownNameError, UsageError
 from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, tidy_index
-from phenoprint.images.readers.patterns import GENERIC, GROUPS, PATTERNS
+from phenoprint.images.readers.patterns import GROUPS, PATTERNS
 from phenoprint.plates.well import normalize_wells
 
-__all__ = ["PatternReader", "list_files", "match_pattern"]
+__all__ = ["KINDS", "PatternReader", "list_files", "match_pattern", "name_kinds", "one_kind"]
 
 # Folders of an export that are not the plate's.
 _NOT_A_PLATE = r"(?i)(?:^|/)(?:images?|img|raw|tiffs?|data|flex|timepoint_\d+|zstep_\d+|measurement[ _]?\d+)$"
+# Folders of a screen that hold pictures made from the images.
+_OF_A_SCREEN = frozenset({"masks", "thumbnails", "report", "tables", "parts", "receipts", "illumination"})
+# Image files by the end of their name, in the order in which kinds are preferred.
+KINDS = {"tif": "TIFF", "tiff": "TIFF", "png": "PNG", "jpg": "JPEG", "jpeg": "JPEG"}
 _HARMONY_TIME = r"__\d{4}-\d{2}-\d{2}.*$"  # BR00121482__2021-03-29T16_51_44-Measurement 1
 
 
@@ -31,7 +35,8 @@ class PatternReader(Reader):
     ----------
     pattern
         Name of a built-in pattern (see `phenoprint.images.PATTERNS`), a regular expression with named groups,
-        or ``"auto"`` for the built-in that fits best. Groups: ``well``, or ``row`` and ``col`` (letters or
+        or ``"auto"`` for the built-in that fits best. Of a built-in pattern's files PNG and JPEG are
+        left out where there are TIFF, as previews. Groups: ``well``, or ``row`` and ``col`` (letters or
         numbers); ``plate``, ``site``, ``channel``, ``z``, ``t``. An expression with a ``/`` must match the
         whole path below the root, any other the whole file name.
     channels
@@ -59,11 +64,30 @@ class PatternReader(Reader):
     def index(self, root: Path) -> pl.DataFrame:
         """List the images whose names match; see `Reader.index`."""
         paths = list_files(check_root(root), exclude=tuple(self.exclude))
-        expression = self.expression(paths, root=root)
+        if self.pattern == "auto":
+            return rename_channels(self._best(paths, root), self.channels, where=str(root))
+        expression = self.expression()
         matched = match_pattern(paths, expression, plate=self.plate).filter(pl.col("Metadata_Well").is_not_null())
+        if self.pattern in PATTERNS:
+            matched = one_kind(matched)
         return rename_channels(matched.select(list(INDEX_SCHEMA)), self.channels, where=str(root))
 
-    def expression(self, paths: pl.Series, *, root: Path) -> str:
+    def _best(self, paths: pl.Series, root: Path) -> pl.DataFrame:
+        """Index with the built-in pattern that fits best."""
+        from phenoprint.images.readers.choose import fit_patterns, some_names
+
+        fits = fit_patterns(paths)
+        if not fits or fits[0].doubt is not None:
+            raise ImageError(
+                f"no built-in file name pattern fits the {len(paths)} image files below {root}, such as "
+                f"{some_names(paths) or 'none'}; give a pattern with (?P<well>...), (?P<site>...), (?P<channel>...), "
+                "or a load_data.csv"
+            )
+        plate = self.plate
+        index = fits[0].index
+        return index if plate is None else tidy_index(index.with_columns(pl.lit(plate).alias("Metadata_Plate")))
+
+    def expression(self) -> str:
         """Return the regular expression over whole relative paths that this reader uses.
 
         Raises
@@ -72,11 +96,7 @@ class PatternReader(Reader):
             The name is no built-in pattern.
         UsageError
             The expression cannot be compiled or names no well.
-        ImageError
-            ``"auto"``, and no built-in pattern matches a file.
         """
-        if self.pattern == "auto":
-            return PATTERNS[best_pattern(paths, root=root)]
         if self.pattern in PATTERNS:
             return PATTERNS[self.pattern]
         if "(?P<" not in self.pattern:
@@ -99,10 +119,11 @@ class PatternReader(Reader):
 
 
 def list_files(root: Path, *, exclude: tuple[str, ...] = ()) -> pl.Series:
-    """Relative paths of the TIFF files below a folder, sorted, with forward slashes.
+    """Relative paths of the TIFF, PNG and JPEG files below a folder, sorted, with forward slashes.
 
     A folder called like a file (``x.tif/``) is listed too, so that the inspection can say so. Links to
-    folders are followed.
+    folders are followed; what a screen's own folder holds (masks, thumbnails) and what lies in a Zarr store is not
+    listed.
 
     Parameters
     ----------
@@ -120,12 +141,33 @@ def list_files(root: Path, *, exclude: tuple[str, ...] = ()) -> pl.Series:
             subfolders.clear()  # a link back up
             continue
         visited.add(real)
+        if "screen.toml" in names and "receipts" in subfolders:
+            subfolders[:] = [name for name in subfolders if name not in _OF_A_SCREEN]
         prefix = "" if folder == top else os.path.relpath(folder, top).replace(os.sep, "/") + "/"
-        found += [prefix + name for name in (*names, *subfolders) if name.lower().endswith((".tif", ".tiff"))]
+        found += [prefix + name for name in (*names, *subfolders) if name.lower().rpartition(".")[2] in KINDS]
+        subfolders[:] = [name for name in subfolders if not name.lower().endswith(".zarr")]
     if exclude:
         unwanted = re.compile("|".join(translate(mark.lower()) for mark in exclude))
         found = [path for path in found if not unwanted.match(path.rpartition("/")[2].lower())]
     return pl.Series("path", sorted(found), dtype=pl.String)
+
+
+def name_kinds(paths: pl.Series) -> pl.Series:
+    """Name the kind of each file by the end of its name.
+
+    Examples
+    --------
+    >>> name_kinds(pl.Series(["a.TIFF", "b.jpg"])).to_list()
+    ['TIFF', 'JPEG']
+    """
+    return paths.str.to_lowercase().str.extract(r"\.([^.]*)$").replace_strict(KINDS, default="TIFF")
+
+
+def one_kind(index: pl.DataFrame) -> pl.DataFrame:
+    """Keep the TIFF files of an index where there are any, else PNG, else JPEG: the others are previews of them."""
+    kinds = name_kinds(index["path"])
+    there = next((kind for kind in KINDS.values() if (kinds == kind).any()), None)
+    return index if there is None else index.filter(kinds == there)
 
 
 def match_pattern(paths: pl.Series, expression: str, *, plate: str | None = None) -> pl.DataFrame:
@@ -183,25 +225,6 @@ def _without_export(folders: pl.Series) -> pl.Series:
     for _ in range(3):
         folders = folders.str.replace(_NOT_A_PLATE, "")
     return folders
-
-
-def best_pattern(paths: pl.Series, *, root: Path) -> str:
-    """Name of the built-in pattern that fits best: most files, general patterns at a discount.
-
-    Raises
-    ------
-    ImageError
-        There is no TIFF file, or no pattern matches.
-    """
-    counts = {name: int(paths.str.contains(f"^(?:{text})$").sum()) for name, text in PATTERNS.items()}
-    best = max(counts, key=lambda name: counts[name] * GENERIC.get(name, 1.0))  # the first of equals
-    if not counts[best]:
-        seen = ", ".join(paths.head(3).to_list()) or "none"
-        raise ImageError(
-            f"no built-in file name pattern matches the {len(paths)} TIFF files below {root} (first: "
-            f"{seen}); give a pattern with (?P<well>...), (?P<site>...), (?P<channel>...), or a load_data.csv"
-        )
-    return best
 
 
 def rename_channels(index: pl.DataFrame, channels: Mapping[str, str], *, where: str) -> pl.DataFrame:

@@ -15,7 +15,9 @@ _DIRS = r"(?:.*/)?"
 _WELL = r"(?P<well>[A-Pa-p]\d{1,2}|[Q-Zq-z]\d{2}|[Aa][A-Fa-f]\d{2})"
 _Z_T = r"(?:_z(?P<z>\d+))?(?:_t(?P<t>\d+))?"
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_TIFF = r"\.(?i:tiff?)"
+_IMAGE = r"(?:\.ome)?\.(?i:tiff?|png|jpe?g)"
+# Words with one sign between two of them: two signs, or one at an end, belong to something that we do not know.
+_CHANNEL = r"(?P<channel>[\pL\pN]+(?:[ ._+-][\pL\pN]+)*?)"
 
 # From the most particular to the most general.
 PATTERNS: dict[str, str] = {
@@ -23,13 +25,13 @@ PATTERNS: dict[str, str] = {
     "phenix": _DIRS
     + r"r(?P<row>\d+)c(?P<col>\d+)f(?P<site>\d+)p(?P<z>\d+)(?:rc\d+)?-(?P<channel>ch\d+)"
     + r"(?:sk(?P<t>\d+))?(?:fk\d+)?(?:fl\d+)?"
-    + _TIFF,
+    + _IMAGE,
     # Yokogawa CellVoyager: name_D08_T0001F001L01A01Z01C01.tif
     "cellvoyager": _DIRS
     + r"(?P<plate>[^/]+)_"
     + _WELL
     + r"_T(?P<t>\d+)F(?P<site>\d+)L\d+A\d+Z(?P<z>\d+)(?P<channel>C\d+)"
-    + _TIFF,
+    + _IMAGE,
     # ImageXpress (MetaXpress): TimePoint_1/ZStep_0/name_B02_s1_w1<guid>.TIF; BBBC021 and BBBC022 too
     "imagexpress": r"(?:(?:.*/)?TimePoint_(?P<t>\d+)/)?(?:(?:.*/)?ZStep_(?P<z>\d+)/)?"
     + _DIRS
@@ -38,29 +40,37 @@ PATTERNS: dict[str, str] = {
     + r"(?:_s(?P<site>\d+))?_(?P<channel>w\d{1,2})(?:"
     + _GUID
     + r")?"
-    + _TIFF,
+    + _IMAGE,
     # BBBC013 and BBBC014: Channel1-01-A-01.tif
-    "bbbc013": _DIRS + r"(?P<channel>Channel\d+)-\d+-(?P<row>[A-P])-(?P<col>\d{2})" + _TIFF,
+    "bbbc013": _DIRS + r"(?P<channel>Channel\d+)-\d+-(?P<row>[A-P])-(?P<col>\d{2})" + _IMAGE,
     # BioTek Cytation and Lionheart (Gen5): B7_01_1_3_DAPI_001.tif
-    "cytation": _DIRS + _WELL + r"_\d+_\d+_(?P<site>\d+)_(?P<channel>[^/_]+)_(?P<t>\d+)" + _TIFF,
+    "cytation": _DIRS + _WELL + r"_\d+_\d+_(?P<site>\d+)_(?P<channel>[^/_]+)_(?P<t>\d+)" + _IMAGE,
     # GE InCell Analyzer: B - 02(fld 1 wv DAPI - DAPI z 1 time 1).tif
     "incell": _DIRS
     + r"(?P<row>[A-Pa-p]) - (?P<col>\d+)\(fld (?P<site>\d+)(?: wv (?P<channel>[^)]+?))?"
     + r"(?: z (?P<z>\d+))?(?: time (?P<t>\d+)(?: - [^)]*)?)?\)"
-    + _TIFF,
+    + _IMAGE,
     # Thermo CellInsight and ArrayScan: AS_09125_050116030001_D03f00d0.tif
-    "cellinsight": _DIRS + r"(?P<plate>[^/]+)_" + _WELL + r"f(?P<site>\d{2,3})(?P<channel>d\d)" + _TIFF,
+    "cellinsight": _DIRS + r"(?P<plate>[^/]+)_" + _WELL + r"f(?P<site>\d{2,3})(?P<channel>d\d)" + _IMAGE,
+    # Olympus ScanR: data/A1--W00001--P00001--Z00000--T00000--GFP.tif; W counts wells, P positions in the well
+    "scanr": _DIRS + _WELL + r"--W\d{5}--P(?P<site>\d{5})--Z(?P<z>\d{5})--T(?P<t>\d{5})--(?P<channel>[^/]+?)" + _IMAGE,
+    # Acquifer IM04 names its files -A001--PO01--LO001--CO6--SL001--PX32500--PW0080--IN0020--TM244--X014580
+    # --Y011262--Z209501--T1374031802--WE00001.tif, IM03
+    # WE00020---B005--PO01--...--T1375574652.tif. LO counts time points and SL planes.
+    "acquifer": _DIRS
+    + r"(?:WE\d+--)?-(?P<row>[A-P])(?P<col>\d{3})--PO(?P<site>\d+)--LO(?P<t>\d+)--(?P<channel>CO\d+)--SL(?P<z>\d+)"
+    + r"--PX\d+--PW\d+--IN\d+--TM\d+--X-?\d+--Y-?\d+--Z-?\d+--T\d+(?:--WE\d+)?"
+    + _IMAGE,
     # <plate>/<well>_s<site>_<channel>[_z<z>][_t<t>].tif
-    "generic": _DIRS + _WELL + r"_s(?P<site>\d+)_(?P<channel>[^/]+?)" + _Z_T + _TIFF,
+    "generic": _DIRS + _WELL + r"_s(?P<site>\d+)_" + _CHANNEL + _Z_T + _IMAGE,
     # <plate>_<well>_s<site>_<channel>.tif, or with dashes and without the s
-    "generic_flat": _DIRS
-    + r"(?P<plate>[^/]+?)[_-]"
-    + _WELL
-    + r"[_-][sf]?(?P<site>\d+)[_-](?P<channel>[^/]+?)"
-    + _Z_T
-    + _TIFF,
+    "generic_flat": _DIRS + r"(?P<plate>[^/]+?)[_-]" + _WELL + r"[_-][sf]?(?P<site>\d+)[_-]" + _CHANNEL + _Z_T + _IMAGE,
     # <well>_<channel>.tif: one field a well
-    "generic_one_site": _DIRS + r"(?:(?P<plate>[^/]+?)[_-])?" + _WELL + r"[_-](?P<channel>[^/]+?)" + _TIFF,
+    "generic_one_site": _DIRS
+    + r"(?:(?P<plate>[^/]+?)[_-])?"
+    + _WELL
+    + r"[_-](?P<channel>[\pL\pN]+(?:[ .+-][\pL\pN]+)*?)"
+    + _IMAGE,
 }
 
 # These match much that they should not: a layout's own pattern wins against them with fewer files.
