@@ -63,6 +63,19 @@ def test_status_of_imported_profiles_names_what_goes_on_from_them(app, tmp_path,
     assert "Metadata_Channel" not in out  # nothing to say in that column
 
 
+def test_a_commented_configuration_is_written_once(app, tmp_path, capsys):
+    path = tmp_path / "P_normalized.csv"
+    path.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP,a1,1\nP,A02,2\n")
+    assert run(app, "import", path, "-o", tmp_path / "screen") == 0
+    config = tmp_path / "screen" / "screen.toml"
+    assert str(config) in capsys.readouterr().out.replace("\n", "")
+    assert '# recipe = "phenoprint"' in config.read_text()
+    config.write_text('[screen]\nname = "mine"\n')
+    assert run(app, "import", path, "-o", tmp_path / "screen") == 0
+    assert config.read_text() == '[screen]\nname = "mine"\n'
+    assert "config  " not in capsys.readouterr().out
+
+
 def test_what_is_left_out_is_said(app, tmp_path, capsys):
     path = tmp_path / "P_normalized.csv"
     path.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP,A01,1\nP,nowhere,2\n")

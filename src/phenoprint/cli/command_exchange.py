@@ -97,6 +97,7 @@ def import_(
     import polars as pl
 
     from phenoprint.errors import UnknownNameError
+    from phenoprint.pipeline import write_import_config
     from phenoprint.store.import_screen import import_profiles
 
     if normalization not in (None, "all", "negcon"):
@@ -115,12 +116,14 @@ def import_(
         normalization=normalization,  # type: ignore[arg-type]
         partial=partial,
     )
+    config = write_import_config(summary.screen)
     lost = summary.ledger.filter(pl.col("n_lost") > 0)
     is_partial = not lost.filter(pl.col("unit_of_count") != "objects").is_empty()
     if as_json:
         print_json(
             {
                 "screen": str(summary.screen.path),
+                "config": str(config or summary.screen.path / "screen.toml"),
                 "levels": list(summary.levels),
                 "rows": dict(summary.rows),
                 "plates": list(summary.plates),
@@ -144,6 +147,8 @@ def import_(
     if summary.notes.height + summary.differences.height:
         console.print(f"all of it: phenoprint query {summary.screen.path} 'FROM problem', or --json", soft_wrap=True)
     console.print(f"screen  {summary.screen.path}")
+    if config is not None:
+        console.print(f"config  {config}", soft_wrap=True)
     if set(summary.rows) - {"profile_consensus", "site_feature"}:
         console.print(f"next    phenoprint run {summary.screen.path}", soft_wrap=True)
     if is_partial:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from phenoprint.cli.render import console, print_frame, print_json
+from phenoprint.cli.render import ProgressDisplay, console, filled, print_frame, print_json
 
 __all__ = ["init"]
 
@@ -19,14 +20,24 @@ def init(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the screen.")] = None,
     plate_map: Annotated[Path | None, typer.Option("--plate-map", help="The plate map, if it lies elsewhere.")] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern",
+            metavar="REGEX",
+            help=r"How file names are built, if no known layout fits: a regular expression with (?P<well>...), "
+            r"(?P<site>...), (?P<channel>...), such as '(?P<well>[A-P]\d+)_f(?P<site>\d+)_(?P<channel>\w+)\.tif'.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a screen.toml.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
     """Look at a folder, draw its plates from the files beside the map, and write a commented screen.toml."""
     from phenoprint.pipeline import plate_drawings, propose, write_proposal
 
-    proposal = propose(folder, name=name, plate_map=plate_map)
     target = output or Path.cwd() / (name or f"{folder.resolve().name}_screen")
+    with ProgressDisplay(quiet=as_json) as display:
+        proposal = propose(folder, name=name, plate_map=plate_map, pattern=pattern, on_event=display)
     path = write_proposal(proposal, target, force=force)
     problems = proposal.ingested.problems
     tables = proposal.ingested.tables
@@ -39,17 +50,22 @@ def init(
                 "channels": list(proposal.ingested.channels),
                 "plates": tables["plate"].to_dicts(),
                 "problems": problems.to_dicts(),
+                "not_read": [asdict(one) for one in proposal.foreign],
             }
         )
         return 0
     found = proposal.layout
     how = ", ".join([found.reader, *found.options.values()])
-    console.print(f"{found.n_matched} images read as {how}; {found.n_unmatched} other TIFF files")
+    console.print(
+        f"{found.n_matched} images read as {how}; {found.n_unmatched} other image files", markup=False, soft_wrap=True
+    )
+    for one in proposal.foreign:
+        console.print(f"not read  {one}", markup=False, soft_wrap=True)
     for drawing in plate_drawings(proposal.ingested):
         console.print(drawing, markup=False)
     print_frame(tables["plate"])
     if problems.height:
-        print_frame(problems, limit=20, title="images and plate map disagree")
+        print_frame(filled(problems), limit=20, title="to know of images and plate map")
     console.print(f"written  {path}")
     console.print(f"next     edit the channels' names, then: phenoprint run {target}")
     return 0

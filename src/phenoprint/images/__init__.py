@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from phenoprint.images.crops import CHANNEL_COLORS, channel_limits, crop_cells, encode_png, montage, to_rgb
-from phenoprint.images.detect import DetectedLayout, LayoutCandidate, detect_layout
+from phenoprint.images.detect import DetectedLayout, LayoutCandidate, detect_layout, no_match
 from phenoprint.images.files import IMAGE_SCHEMA, inspect_files
 from phenoprint.images.flags import QualityLimits, flag_image_quality, quality_thresholds
+from phenoprint.images.foreign import ForeignFiles
 from phenoprint.images.illumination import Illumination, estimate_illumination
 from phenoprint.images.pixels import read_field, read_plane, to_unit, write_tiff
 from phenoprint.images.quality import QUALITY_COLUMNS, focus_slope, image_quality
 from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, Reader, get_reader, reader_names, register_reader
+from phenoprint.images.readers.pattern import list_files, name_kinds
 
 __all__ = [
     "CHANNEL_COLORS",
@@ -18,6 +20,7 @@ __all__ = [
     "PATTERNS",
     "QUALITY_COLUMNS",
     "DetectedLayout",
+    "ForeignFiles",
     "Illumination",
     "LayoutCandidate",
     "QualityLimits",
@@ -32,7 +35,10 @@ __all__ = [
     "get_reader",
     "image_quality",
     "inspect_files",
+    "list_files",
     "montage",
+    "name_kinds",
+    "no_match",
     "quality_thresholds",
     "read_field",
     "read_plane",

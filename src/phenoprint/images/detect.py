@@ -16,7 +16,7 @@ from phenoprint.images.readers.load_data import find_load_data
 from phenoprint.images.readers.pattern import list_files
 from phenoprint.images.readers.patterns import GENERIC
 
-__all__ = ["DetectedLayout", "LayoutCandidate", "detect_layout"]
+__all__ = ["DetectedLayout", "LayoutCandidate", "detect_layout", "no_match"]
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,28 @@ def _by_own_pattern(root: Path, paths: pl.Series, pattern: str) -> LayoutCandida
     """Use the pattern that was given."""
     index = get_reader("pattern", pattern=pattern).index(root)
     if index.is_empty():
-        raise ImageError(
-            f"the pattern {pattern!r} matches none of the {len(paths)} image files below {root}, such as "
-            f"{some_names(paths) or 'none'}: it must match the whole name with its end, and a well must be like A01, "
-            "a1 or r01c01; a pattern with a / must match the whole path below the folder"
-        )
+        raise ImageError(no_match(root, pattern))
     return _candidate(root, "pattern", {"pattern": pattern}, index=index, paths=paths)
+
+
+def no_match(root: Path, pattern: str) -> str:
+    """Say that a pattern matches no file, with names to compare it to.
+
+    Parameters
+    ----------
+    root
+        Image root.
+    pattern
+        The pattern as it was given.
+    """
+    paths = list_files(root)
+    if paths.is_empty():
+        return f"there is no TIFF, PNG or JPEG file in {root}; give the folder that holds the images"
+    return (
+        f"the pattern {pattern!r} matches none of the {len(paths)} image files below {root}, such as "
+        f"{some_names(paths)}: it must match the whole name with its end, and a well must be like A01, a1 or r01c01; a "
+        "pattern with a / must match the whole path below the folder"
+    )
 
 
 def _by_load_data(root: Path, paths: pl.Series) -> LayoutCandidate | None:

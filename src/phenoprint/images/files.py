@@ -130,7 +130,7 @@ def _known(known: pl.DataFrame | None) -> Known:
         return {}
     kept = known.filter(pl.col("status") == "ok").select("path", "page", *_FOUND)
     found: Known = {}
-    for row in kept.unique(["path", "page"]).iter_rows(named=True):
+    for row in kept.unique(["path", "page"]).sort("path", "page").iter_rows(named=True):
         found.setdefault(row["path"], (row["bytes"], row["mtime_ns"], []))[2].append(row)
     return found
 
@@ -182,6 +182,9 @@ def _read(asked: _Asked, base: dict[str, object], path: Path, size: int) -> list
         pages = asked.pages
         if asked.is_whole:
             pages = tuple(number for number, page in enumerate(header.pages) if not page.is_reduced)
+            if header.n_channels > 1:
+                why = f"{header.n_channels} channels in one file, of which a maximum makes no sense; name one page"
+                return _fail(asked, base, "unsupported", why)
             if len(pages) < header.n_planes:
                 why = f"{header.n_planes} planes without a page each; save it as a TIFF of {header.n_planes} pages"
                 return _fail(asked, base, "unsupported", why)

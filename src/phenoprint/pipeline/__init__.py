@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
+    from phenoprint.pipeline.imported import write_import_config
     from phenoprint.pipeline.runner import RunResult, run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
     from phenoprint.pipeline.simulation import SimulatedScreen, simulate_screen
@@ -33,11 +34,13 @@ __all__ = [
     "screen_summary",
     "simulate_screen",
     "verify_screen",
+    "write_import_config",
     "write_proposal",
 ]
 
 _HOMES = {
     "config": ("ScreenConfig", "load_config", "parse_config"),
+    "imported": ("write_import_config",),
     "runner": ("RunResult", "run_screen"),
     "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
     "simulation": ("SimulatedScreen", "simulate_screen"),

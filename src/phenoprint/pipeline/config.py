@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -47,7 +47,11 @@ class ScreenSection(_Section):
 
 
 class ImagesSection(_Section):
-    """Where the images are and how their names are read."""
+    """Where the images are and how their names are read.
+
+    ``page`` is for files of several pages: which one is read, from 0, or ``"max"`` for the brightest of all of them at
+    each pixel. Without it the first is read, and the table ``problem`` says so.
+    """
 
     root: str | None = None
     dataset: str | None = None
@@ -56,6 +60,7 @@ class ImagesSection(_Section):
     load_data: str | None = None
     plate: str | None = None
     channels: dict[str, str] = Field(default_factory=dict)
+    page: Annotated[int, Field(ge=0)] | Literal["max"] | None = None
     pixel_size_um: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
@@ -64,6 +69,10 @@ class ImagesSection(_Section):
             raise ValueError("give exactly one of 'root' (a folder of images) and 'dataset' (a fetched data set)")
         if self.load_data is not None and self.reader != "load_data":
             raise ValueError("'load_data' names the CSV of the reader 'load_data': set reader = \"load_data\"")
+        if self.page is not None and self.reader != "pattern":
+            raise ValueError(
+                f"'page' is for the reader 'pattern'; '{self.reader}' says itself which page is which channel"
+            )
         return self
 
 

@@ -6,10 +6,11 @@ collect them in a list. None carries behaviour.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Event", "Message", "OnEvent", "StepFinished", "StepStarted", "UnitFinished", "ignore"]
+__all__ = ["Event", "Message", "OnEvent", "StepFinished", "StepStarted", "UnitFinished", "count_files", "ignore"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,35 @@ class StepFinished(Event):
 
 
 OnEvent = Callable[[Event], None]
+
+
+def count_files(on_event: OnEvent, *, step: str, title: str) -> Callable[[int, int], None]:
+    """Return a function of (files done, files in all) that reports them as the units of a step.
+
+    Parameters
+    ----------
+    on_event
+        Receives `StepStarted` before the first file, `UnitFinished` with each, `StepFinished` after the last.
+    step, title
+        Name of the step, and what is shown of it.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> count_files(seen.append, step="ingest", title="Ingest")(1, 1)
+    >>> [type(event).__name__ for event in seen]
+    ['StepStarted', 'UnitFinished', 'StepFinished']
+    """
+    begun = time.perf_counter()
+
+    def report(done: int, total: int) -> None:
+        if done == 1:
+            on_event(StepStarted(step, title, total, 0))
+        on_event(UnitFinished(step, str(done), 0.0))
+        if done == total:
+            on_event(StepFinished(step, total, 0, time.perf_counter() - begun))
+
+    return report
 
 
 def ignore(_event: Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -23,6 +24,7 @@ __all__ = [
     "imported_tables",
     "require_all_plates",
     "steps_after_import",
+    "write_import_config",
 ]
 
 # Which step makes a table when a run starts from images.
@@ -134,6 +136,32 @@ def forget_replaced(screen: Screen, steps: Iterable[Step]) -> None:
             for name in set(receipt.outputs) - imported:
                 (screen.path / name).unlink(missing_ok=True)
             remove_receipt(screen.path, step.name, plate, unit)
+
+
+def write_import_config(screen: Screen) -> Path | None:
+    """Write the commented ``screen.toml`` of imported tables, where there is none yet.
+
+    Parameters
+    ----------
+    screen
+        A screen that nobody holds.
+
+    Returns
+    -------
+    Path or None
+        The file; None where one was there, or nothing was imported that a run goes on from.
+
+    Raises
+    ------
+    ScreenLockedError
+        If another run holds the screen.
+    """
+    path = screen.path / "screen.toml"
+    with screen.lock():
+        if (path.is_file() and path.stat().st_size) or not imported_tables(screen):
+            return None
+        write_bytes(path, import_config(screen).encode())
+    return path
 
 
 def import_config(screen: Screen) -> str:

@@ -10,10 +10,10 @@ import polars as pl
 
 from phenoprint.errors import ConfigError, DataError, PlateMapError
 from phenoprint.features import feature_dictionary
-from phenoprint.images import get_reader, inspect_files
-from phenoprint.images.readers.pattern import list_files
+from phenoprint.images import get_reader, inspect_files, no_match
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.datasets import dataset_folder
+from phenoprint.pipeline.image_problems import image_problems
 from phenoprint.plates import (
     PlateFormat,
     parse_barcode_platemap,
@@ -160,7 +160,9 @@ def index_images(config: ScreenConfig, root: Path) -> pl.DataFrame:
         options["channels"] = dict(section.channels)
     index = get_reader(section.reader, **options).index(root)
     if index.is_empty():
-        raise DataError(f"no image found in {root} with the reader {section.reader!r} and {options}")
+        raise DataError(f"no image found: {no_match(root, str(options.get('pattern', section.reader)))}")
+    if isinstance(section.page, int):
+        index = index.with_columns(pl.lit(section.page, dtype=pl.Int32).alias("page"))
     plate = section.plate or root.name
     return index.with_columns(pl.col("Metadata_Plate").fill_null(plate))
 
@@ -178,9 +180,10 @@ def _site_table(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame
             pl.col("height").filter(ok).first(),
             pl.col("width").filter(ok).first(),
             pl.col("dtype").filter(ok).first(),
-            pl.col("reason").filter(~ok).unique(maintain_order=True).alias("_bad"),
+            pl.format("{}: {}", "Metadata_Channel", "reason").filter(~ok).unique(maintain_order=True).alias("_bad"),
             missing.first().list.sort().alias("_missing"),
-            (pl.struct("height", "width", "dtype").filter(ok).n_unique() > 1).alias("_mixed"),
+            _differing(pl.format("{} x {}", "height", "width"), ok).alias("_sizes"),
+            _differing(pl.col("dtype"), ok).alias("_depths"),
         )
         .with_columns(
             pl.concat_str(
@@ -188,7 +191,8 @@ def _site_table(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame
                 pl.when(pl.col("_missing").list.len() > 0).then(
                     pl.lit("missing channel: ") + pl.col("_missing").list.join(", ")
                 ),
-                pl.when(pl.col("_mixed")).then(pl.lit("shapes or bit depths differ between the channels")),
+                pl.format("sizes differ between the channels: {}", "_sizes"),
+                pl.format("bit depths differ between the channels: {}", "_depths"),
                 separator="; ",
                 ignore_nulls=True,
             ).alias("reason")
@@ -197,9 +201,15 @@ def _site_table(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame
         .with_columns(
             pl.when(pl.col("reason").is_null()).then(pl.lit("ok")).otherwise(pl.lit("failed")).alias("status")
         )
-        .drop("_bad", "_missing", "_mixed")
+        .drop("_bad", "_missing", "_sizes", "_depths")
         .sort(keys)
     )
+
+
+def _differing(value: pl.Expr, ok: pl.Expr) -> pl.Expr:
+    """Name the value of each channel of a group where they are not all the same; NULL where they are."""
+    of_channels = pl.format("{} {}", "Metadata_Channel", value).filter(ok).unique().sort().str.join(", ")
+    return pl.when(value.filter(ok).n_unique() > 1).then(of_channels)
 
 
 def _plate_table(images: pl.DataFrame, wells: pl.DataFrame, given: int | None) -> pl.DataFrame:
@@ -260,20 +270,6 @@ def _image_ledger(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFra
     return pl.concat(rows)
 
 
-def _unmatched(config: ScreenConfig, root: Path, index: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """Return one problem for the TIFF files below the root that the reader did not understand."""
-    if config.need_images().reader != "pattern":
-        return pl.DataFrame(schema=schema)
-    paths = list_files(root)
-    left = paths.filter(~paths.is_in(index["path"].unique().implode()))
-    if left.is_empty():
-        return pl.DataFrame(schema=schema)
-    detail = (
-        f"{len(left)} TIFF files do not fit the pattern and are not used, such as {', '.join(left.head(3).to_list())}"
-    )
-    return pl.DataFrame([{"kind": "unmatched_files", "detail": detail}], schema=schema)
-
-
 def ingest(
     config: ScreenConfig,
     base: Path,
@@ -303,8 +299,9 @@ def ingest(
     root = image_root(config, base)
     plate_map = read_plate_maps(config, base, root)
     index = index_images(config, root)
-    images = inspect_files(index, root, known=known, on_file=on_file)
-    named = list(config.need_images().channels.values())
+    section = config.need_images()
+    images = inspect_files(index, root, all_pages=section.page == "max", known=known, on_file=on_file)
+    named = list(section.channels.values())
     seen = images["Metadata_Channel"].unique().sort().to_list()
     order = ["DNA", "ER", "RNA", "AGP", "Mito"]
     channels = tuple(named or sorted(seen, key=lambda name: (order.index(name) if name in order else len(order), name)))
@@ -314,11 +311,13 @@ def ingest(
             f"images.channels names {', '.join(absent)}, but no file shows it; the files show {', '.join(seen)}"
         )
     ledger = _image_ledger(images, channels)
+    all_images = images
     images = images.filter(pl.col("Metadata_Channel").is_in(channels))
     wells = well_table(images, plate_map, batches=dict(config.plate_map.batches))
     wells = wells.with_columns(perturbation_id(wells))
     reconciliation = reconcile(images, plate_map, channels=list(channels))
-    problems = pl.concat([reconciliation.problems, _unmatched(config, root, index, reconciliation.problems.schema)])
+    of_files = image_problems(section, root, all_images, schema=reconciliation.problems.schema)
+    problems = pl.concat([reconciliation.problems, of_files])
     return Ingested(
         tables={
             "image": images,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phenoprint.errors import PlateMapError, UsageError
-from phenoprint.images import LayoutCandidate, detect_layout
+from phenoprint.images import ForeignFiles, LayoutCandidate, detect_layout
 from phenoprint.pipeline.config import parse_config
+from phenoprint.pipeline.events import OnEvent, count_files, ignore
 from phenoprint.pipeline.ingest import Ingested, ingest, read_text
 from phenoprint.plates import draw_plate, parse_barcode_platemap, parse_plate_map
 from phenoprint.store import write_bytes
@@ -31,11 +32,14 @@ class Proposal:
         What was detected.
     ingested
         The tables that the configuration gives.
+    foreign
+        Image files in the folder of formats that are not read.
     """
 
     text: str
     layout: LayoutCandidate
     ingested: Ingested
+    foreign: tuple[ForeignFiles, ...] = ()
 
 
 def find_plate_maps(root: Path) -> tuple[list[Path], Path | None]:
@@ -83,7 +87,19 @@ def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def propose(root: Path, *, name: str | None = None, plate_map: Path | None = None) -> Proposal:
+def _literal(text: str) -> str:
+    """Quote a text so that a regular expression stays readable."""
+    return f"'{text}'" if "'" not in text and text.isprintable() else _quote(text)
+
+
+def propose(
+    root: Path,
+    *,
+    name: str | None = None,
+    plate_map: Path | None = None,
+    pattern: str | None = None,
+    on_event: OnEvent = ignore,
+) -> Proposal:
     """Detect the layout of a folder and write a configuration for it.
 
     Parameters
@@ -94,19 +110,28 @@ def propose(root: Path, *, name: str | None = None, plate_map: Path | None = Non
         Name of the screen; default: the folder's.
     plate_map
         A plate map; default: those found in the folder.
+    pattern
+        How file names are built, as a regular expression; default: the built-in pattern that explains them.
+    on_event
+        Receives progress events while files are hashed.
 
     Raises
     ------
     UsageError
-        If the folder does not exist or nothing in it is recognised.
+        If the folder does not exist or the pattern cannot be used.
+    ImageError
+        If no file name is understood; the message gives examples and says what else is there.
     """
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder: give the folder that holds the images")
     root = root.resolve()
-    layout = detect_layout(root).best
+    detected = detect_layout(root, pattern=pattern)
+    layout = detected.best
     maps, barcode = ([plate_map.resolve()], None) if plate_map is not None else find_plate_maps(root)
     text = _write(root, _clean(name or root.name), layout, maps, barcode)
-    return Proposal(text, layout, ingest(parse_config(text, source="the proposed configuration"), root))
+    config = parse_config(text, source="the proposed configuration")
+    ingested = ingest(config, root, on_file=count_files(on_event, step="hash", title="Hash images"))
+    return Proposal(text, layout, ingested, detected.foreign)
 
 
 def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], barcode: Path | None) -> str:
@@ -115,7 +140,7 @@ def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], bar
     source = (
         'reader = "load_data"   # the load_data.csv below the folder; name one with load_data = "..."'
         if layout.reader == "load_data"
-        else f'reader = "pattern"\npattern = {_quote(layout.options["pattern"])}   # or a regular expression'
+        else f'reader = "pattern"\npattern = {_literal(layout.options["pattern"])}   # or a regular expression'
     )
     has_controls = has_negcon(maps, barcode)
     lines = [
@@ -130,6 +155,11 @@ def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], bar
         "# The stain of each channel: name in the file = name in the tables. Cell Painting: DNA, ER, RNA, AGP, Mito.",
         f"channels = {{ {channels} }}",
         "# pixel_size_um = 0.65      # size of a pixel; sizes in µm need it",
+        *(
+            ['# page = 0                 # of files of several pages: which is read, or "max" for the brightest of all']
+            if layout.reader == "pattern"
+            else []
+        ),
         "",
         "[plate_map]",
         f"files = [{', '.join(_quote(_relative(path, root)) for path in maps)}]"
