@@ -157,7 +157,7 @@ def test_init_without_images_says_what_is_there(call: Call, tmp_path: Path) -> N
     (tmp_path / "notes.txt").write_text("nothing")
     code, _, err = call("init", tmp_path, "-o", tmp_path / "s")
     assert code == 1
-    assert "no TIFF file" in err
+    assert "no TIFF, PNG or JPEG file" in err
 
 
 def test_data_list_show_and_missing_fetch(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

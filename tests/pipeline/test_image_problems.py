@@ -152,8 +152,8 @@ def test_pictures_are_read_and_what_speaks_against_them_is_said(tmp_path: Path) 
     said = kinds(found)
     assert "lossy_images" not in said
     assert said["unmatched_files"] == (
-        "image files that are not used: 2 JPEG, 1 PNG, such as A01_s1_DNA.jpg, A02_s1_DNA.jpg, holiday.png; they do not "
-        "fit the pattern, or are pictures beside TIFF files"
+        "image files that are not used: 2 JPEG, 1 PNG, such as A01_s1_DNA.jpg, A02_s1_DNA.jpg, holiday.png; they do "
+        "not fit the pattern, or are pictures beside TIFF files"
     )
 
 
