@@ -9,6 +9,7 @@ PhenoprintError
 │   ├── ImageError        an image file cannot be read or does not fit its neighbours
 │   ├── PlateMapError     a plate map cannot be understood
 │   ├── SchemaError       a table lacks columns or holds wrong types
+│   │   └── DamagedTableError a file of a table cannot be read
 │   └── LostRowsError     a join or a step would lose rows
 └── ScreenError           a screen folder cannot be used
     ├── ScreenNotFoundError
@@ -24,6 +25,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "ConfigError",
+    "DamagedTableError",
     "DataError",
     "ImageError",
     "LostRowsError",
@@ -103,6 +105,32 @@ class PlateMapError(DataError):
 
 class SchemaError(DataError):
     """A table lacks columns or holds values of the wrong kind."""
+
+
+class DamagedTableError(SchemaError):
+    """A file of a screen's table cannot be read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reason
+        What is wrong with it.
+    table
+        The table, where it is known.
+
+    Examples
+    --------
+    >>> str(DamagedTableError("cell.parquet", "it has no footer", table="cell")).partition(". ")[0]
+    "table 'cell' is damaged: cell.parquet (it has no footer)"
+    """
+
+    def __init__(self, path: object, reason: str, *, table: str | None = None) -> None:
+        what = f"table {table!r} is damaged: {path}" if table else f"{path} is damaged"
+        super().__init__(
+            f"{what} ({reason}). Run the screen again, which makes it anew; what was imported is imported again"
+        )
+        self.table, self.path, self.reason = table, str(path), reason
 
 
 class LostRowsError(DataError):

@@ -48,6 +48,11 @@ def screen(tmp_path: Path) -> Screen:
 @pytest.fixture
 def filled(screen: Screen) -> Screen:
     """A screen of one plate with four wells, two of which have cells."""
+    return fill(screen)
+
+
+def fill(screen: Screen) -> Screen:
+    """Write a plate of four wells, two of which have cells."""
     screen.write("plate", pl.DataFrame({"Metadata_Plate": ["000123"], "plate_format": [96]}))
     wells = make_wells(
         "000123",

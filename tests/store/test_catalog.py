@@ -3,6 +3,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -252,8 +254,104 @@ def test_sql_and_numpy_agree_because_missing_is_null(screen):
     np.testing.assert_allclose(result["m"].to_numpy(), np.nanmedian(grid, axis=1)[np.argsort(wells)], rtol=1e-6)
 
 
-def test_path_is_kept_relative_in_views(filled):
-    sql = filled.sql("SELECT sql FROM duckdb_views() WHERE view_name = 'cell'")["sql"][0]
-    assert str(filled.path) not in sql
-    assert "tables/cell/" in sql
-    assert isinstance(filled.path, Path)
+CLIENT = """
+import sys, duckdb
+with duckdb.connect(sys.argv[1], read_only=True) as connection:
+    for name in ("cell", "cells_annotated", "well", "well_summary"):
+        print(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0])
+"""
+
+
+def plain_client(screen: Screen, cwd: Path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, str(screen.path / "screen.duckdb")],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.split() or [done.stderr[-300:]]
+
+
+@pytest.mark.parametrize("name", ["moved", "it's, [here] ü"])
+def test_any_client_reads_the_catalog_from_anywhere(filled, tmp_path, name):
+    filled.rebuild_catalog()
+    assert plain_client(filled, Path("/")) == ["10", "10", "4", "4"]
+    moved = Screen(tmp_path / name)
+    shutil.move(filled.path, moved.path)
+    assert not catalog.is_current(moved.path)  # its views look where the screen was
+    moved.sql("SELECT 1")
+    assert plain_client(moved, tmp_path) == ["10", "10", "4", "4"]
+
+
+def test_tables_on_another_disk_are_read(filled, tmp_path):
+    shutil.move(filled.path / "tables" / "cell", tmp_path / "cell")
+    (filled.path / "tables" / "cell").symlink_to(tmp_path / "cell", target_is_directory=True)
+    assert filled.sql("SELECT count(*) AS n FROM cell")["n"][0] == 10
+    linked = Screen(tmp_path / "linked")
+    linked.path.symlink_to(filled.path, target_is_directory=True)
+    assert linked.sql("SELECT count(*) AS n FROM cell")["n"][0] == 10
+
+
+FULL = """
+import resource, sys
+from phenoprint import store
+screen = store.open(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    screen.rebuild_catalog()
+except store_error as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file sizes are limited by signals of POSIX")
+@pytest.mark.parametrize("room", [8_000, 40_000, 300_000])
+def test_a_disk_that_fills_up_leaves_the_earlier_catalog(filled, room):
+    filled.rebuild_catalog()
+    before = (filled.path / "screen.duckdb").read_bytes()
+    rows = {"Metadata_perturbation": [f"{k:032x}" for k in range(40_000)]}
+    filled.write("activity", pl.DataFrame(rows))
+    code = FULL.replace("store_error", "__import__('phenoprint.errors').errors.ScreenError")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(filled.path), str(room)], capture_output=True, text=True, check=True
+    )
+    assert "cannot be made" in done.stdout
+    assert "MiB are free on the disk" in done.stdout
+    assert (filled.path / "screen.duckdb").read_bytes() == before
+    assert not [path.name for path in filled.path.iterdir() if "tmp" in path.name]
+    assert filled.sql("SELECT count(*) AS n FROM activity")["n"][0] == 40_000
+
+
+def swap(target: Path, statement: str) -> None:
+    with closing(duckdb.connect(target)) as connection:
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("DROP VIEW lost", "lost"),
+        ("DELETE FROM site", "site"),
+        ("UPDATE catalog_state SET fingerprint = ''", "catalog_state"),
+        ("CREATE TABLE stranger (x INT)", "stranger"),
+        (None, "cannot be read back"),
+    ],
+)
+def test_a_catalog_that_is_not_what_was_meant_is_not_installed(filled, monkeypatch, statement, what):
+    filled.rebuild_catalog()
+    before = (filled.path / "screen.duckdb").read_bytes()
+    real = catalog.fill
+
+    def fill(folder: Path, target: Path, **options: object) -> object:
+        content = real(folder, target, **options)
+        if statement is None:
+            target.write_bytes(target.read_bytes()[:4096])
+        else:
+            swap(target, statement)
+        return content
+
+    monkeypatch.setattr(catalog, "fill", fill)
+    with pytest.raises(ScreenError, match=rf"cannot be made: what was written .*{what}.*MiB are free"):
+        filled.rebuild_catalog()
+    assert (filled.path / "screen.duckdb").read_bytes() == before

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenoprint.errors import SchemaError, ScreenError, UnknownNameError
+from phenoprint.errors import DamagedTableError, SchemaError, ScreenError, UnknownNameError
 from phenoprint.store import _atomic, read_table, write_parquet
 from phenoprint.store.layout import decode_name, encode_name, plate_of, table_files
 from phenoprint.store.parquet import group_rows, to_arrow
@@ -197,7 +197,7 @@ def test_a_table_without_files_is_empty_and_typed(screen):
 def test_a_broken_file_is_named(screen):
     [path] = screen.write("cell", make_cells("P1", "A01"))
     path.write_bytes(b"PAR1 not really")
-    with pytest.raises(SchemaError, match=r"not a readable Parquet file.*delete it"):
+    with pytest.raises(DamagedTableError, match=r"table 'cell' is damaged: .*cell.parquet.*Run the screen again"):
         screen.table("cell")
 
 
@@ -214,3 +214,12 @@ def test_rows_without_plate_are_kept(screen):
     back = screen.table("ledger").collect()
     assert sorted(back["Metadata_Plate"].to_list(), key=str) == [None, "P1"]
     assert screen.sql("SELECT reason FROM lost WHERE Metadata_Plate IS NULL")["reason"].to_list() == ["constant"]
+
+
+def test_a_file_that_does_not_say_whose_rows_it_holds_is_damaged(screen):
+    folder = screen.path / "tables" / "cell" / "000123"
+    folder.mkdir(parents=True)
+    make_cells("x", "A01").drop("Metadata_Plate").write_parquet(folder / "cell.parquet")
+    for ask in (lambda: screen.table("cell"), lambda: screen.stored_wells("cell", "000123")):
+        with pytest.raises(DamagedTableError, match=r"it has no column Metadata_Plate"):
+            ask()

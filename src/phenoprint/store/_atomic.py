@@ -19,6 +19,8 @@ __all__ = ["TEMPORARY_SUFFIX", "atomic_file", "sweep_temporaries", "write_bytes"
 TEMPORARY_SUFFIX = ".part-tmp"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
+# What network file systems answer that do not sync folders.
+_NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -52,12 +54,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             handle.flush()
             os.fsync(handle.fileno())
         replace(temporary, path)
+        sync_folder(path.parent)
     except OSError as error:
         raise explain(error, path) from error
     finally:
         with suppress(OSError):  # gone already, or its folder never was
             temporary.unlink()
-    _sync_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -86,7 +88,7 @@ def explain(error: OSError, path: Path) -> ScreenError:
     """Return the screen error that says which path, what is wrong with it and what to do."""
     if error.errno in _FULL:
         return ScreenError(
-            f"no room to write {path}: {_free(path)}. Free some space (or move the screen to a larger disk) "
+            f"no room to write {path}: {free_room(path)}. Free some space (or move the screen to a larger disk) "
             "and run again: what is finished is kept"
         )
     if error.errno in _FORBIDDEN or isinstance(error, PermissionError):
@@ -114,8 +116,8 @@ def sweep_temporaries(folder: Path, *, older_than_s: float = 3600.0) -> int:
     return removed
 
 
-def _free(path: Path) -> str:
-    """How much room is left where `path` would lie."""
+def free_room(path: Path) -> str:
+    """Say how much room is left where `path` would lie."""
     folder = next((p for p in path.parents if p.is_dir()), Path.cwd())
     try:
         free = shutil.disk_usage(folder).free
@@ -124,17 +126,46 @@ def _free(path: Path) -> str:
     return f"{free / 2**20:,.1f} MiB are free on the disk of {folder}"
 
 
-def _sync_folder(folder: Path) -> None:
-    """Force the new name to the disk, where the system can."""
+def sync_file(path: Path) -> None:
+    """Force the bytes of a file to the disk."""
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a new name to the disk, where the system can.
+
+    Raises
+    ------
+    OSError
+        If the disk fails; not where a file system does not sync folders or the folder cannot be opened for it.
+    """
     if os.name == "nt":
         return
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:
+    except PermissionError:  # a folder may be written and not read
         return
     try:
         os.fsync(handle)
-    except OSError:
-        return  # some network file systems do not sync folders
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
     finally:
         os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file; nothing happens if there is none.
+
+    Raises
+    ------
+    ScreenError
+        If it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ScreenError(
+            f"cannot remove {path}: {error}. Check the disk and the permissions of {path.parent}, and run again"
+        ) from error

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phenoprint.errors import LostRowsError, SchemaError
+from phenoprint.errors import DamagedTableError, LostRowsError, SchemaError
 from phenoprint.store._atomic import atomic_file
 from phenoprint.store.parquet import group_rows, parquet_writer, to_arrow
 from phenoprint.store.schemas import PLATE, WELL
@@ -83,7 +83,7 @@ def read_source(path: Path, *, like: pa.Schema | None = None) -> Source:
 
     Raises
     ------
-    SchemaError
+    DamagedTableError
         If the file cannot be read.
     """
     try:
@@ -94,11 +94,11 @@ def read_source(path: Path, *, like: pa.Schema | None = None) -> Source:
         else:
             counts = pl.Series(pq.read_table(path, columns=[WELL], partitioning=None)[WELL]).value_counts()
             wells = {well: StoredWell(rows) for well, rows in counts.iter_rows()}
-    except (pa.ArrowException, OSError) as error:
-        raise SchemaError(f"{path} is not a readable table ({error}); delete it and run its plate again") from error
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        raise DamagedTableError(path, " ".join(str(error).split())) from error
     absent = [name for name in (PLATE, WELL) if name not in schema.names]
     if absent:
-        raise SchemaError(f"{path} has no column {', '.join(absent)}; delete it and run its plate again")
+        raise DamagedTableError(path, f"it has no column {', '.join(absent)}")
     if like is not None and schema.equals(like):
         return Source(path, like, wells)
     plain = [f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in schema]
@@ -133,6 +133,8 @@ def merge(target: Path, earlier: Source | None, parts: Mapping[str, Source], *, 
     ------
     LostRowsError
         If not exactly the rows of the sources were read; the target stays as it was.
+    DamagedTableError
+        If a page of the earlier file does not match its checksum; the target stays as it was.
     SchemaError
         If two files hold a column as different types.
     ScreenError
@@ -203,8 +205,9 @@ def _part_tables(parts: Mapping[str, Source]) -> Iterator[tuple[str, int, pa.Tab
 
 def _kept_tables(path: Path, kept: set[str], *, batch: int) -> Iterator[tuple[str, int, pa.Table]]:
     """Yield runs of kept wells of the earlier file, in its order, a batch of rows in memory at a time."""
-    with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**14) as file:
-        for number, records in enumerate(file.iter_batches(batch_size=batch), start=1):
+    options = {"pre_buffer": False, "buffer_size": 2**14, "page_checksum_verification": True}
+    with pq.ParquetFile(path, **options) as file:
+        for number, records in enumerate(_checked(file.iter_batches(batch_size=batch), path), start=1):
             table = pa.Table.from_batches([records])
             runs = pl.Series(table[WELL]).cast(pl.String).rle().struct.unnest()
             start = 0
@@ -212,6 +215,14 @@ def _kept_tables(path: Path, kept: set[str], *, batch: int) -> Iterator[tuple[st
                 if well in kept:
                     yield well, number, table.slice(start, length)
                 start += length
+
+
+def _checked(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
+    """Pass batches on; damage to the file that they come from is named and never copied."""
+    try:
+        yield from batches
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedTableError(path, " ".join(str(error).split())) from error
 
 
 def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -1,15 +1,20 @@
-"""Errors of SQL, told in the screen's own words."""
+"""Errors of SQL in the screen's own words."""
 
 from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 
 import duckdb
 
-from phenoprint.errors import PhenoprintError, ScreenError, UnknownNameError, UsageError
+from phenoprint.errors import DamagedTableError, PhenoprintError, ScreenError, UnknownNameError, UsageError
+from phenoprint.store._build import HIDDEN, LEFT_OUT
+from phenoprint.store._views import tables_used
+from phenoprint.store.damage import damaged_tables
+from phenoprint.store.schemas import table_names
 
-__all__ = ["translate"]
+__all__ = ["left_out_error", "relation_names", "translate"]
 
 _NO_TABLE = re.compile(r"(?:Table|View)(?: Function)? with name (?P<name>.+?) does not exist")
 _NO_COLUMN = re.compile(
@@ -20,9 +25,19 @@ _NO_COLUMN = re.compile(
     re.VERBOSE,
 )
 _SHOWN = 8
+# What reading a damaged page may raise; then the pages are checked, to name the file.
+_MAY_BE_DAMAGE = (
+    duckdb.IOException,
+    duckdb.InvalidInputException,
+    duckdb.InternalException,
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.OutOfMemoryException,
+    duckdb.FatalException,
+)
 
 
-def translate(error: duckdb.Error, connection: duckdb.DuckDBPyConnection, query: str) -> PhenoprintError:
+def translate(error: duckdb.Error, connection: duckdb.DuckDBPyConnection, query: str, folder: Path) -> PhenoprintError:
     """Turn the error of a query into one of ours: unknown names with the closest known ones, else DuckDB's words.
 
     Parameters
@@ -33,21 +48,60 @@ def translate(error: duckdb.Error, connection: duckdb.DuckDBPyConnection, query:
         The catalog, asked for the names there are.
     query
         The query at fault.
+    folder
+        The screen folder.
     """
     text = str(error)
     if isinstance(error, duckdb.CatalogException) and (match := _NO_TABLE.search(text)):
-        names = connection.execute("SELECT DISTINCT table_name FROM duckdb_columns() WHERE NOT internal").fetchall()
-        return UnknownNameError("table", match["name"].strip('"'), [row[0] for row in names])
+        name = match["name"].strip('"')
+        return left_out_error(connection, name) or UnknownNameError("table", name, relation_names(connection))
     if isinstance(error, duckdb.BinderException) and (match := _NO_COLUMN.search(text)):
         name = next(group for group in match.groups() if group)
         return UnknownNameError("column", name, _near(name, _columns(connection, query)))
+    if isinstance(error, duckdb.PermissionException):
+        return UsageError(f"a query reads the tables of the screen and no other file: {_line(text)}")
+    damaged = damaged_tables(folder, _tables(connection, query)) if isinstance(error, _MAY_BE_DAMAGE) else None
+    if damaged is not None and damaged.height:
+        table, path, reason = damaged.row(0)
+        return DamagedTableError(path, reason, table=table)
     if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException | duckdb.FatalException):
         return ScreenError(f"the query could not be answered: {text}")
-    if "read-only" in text:
-        return UsageError(
-            f"a query only reads; write tables with Screen.write(table, frame), which checks them ({text})"
-        )
     return UsageError(f"the query is not valid: {text}")
+
+
+def relation_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """List the tables and views that a query may use, sorted."""
+    rows = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE NOT internal "
+        "UNION SELECT view_name FROM duckdb_views() WHERE NOT internal"
+    ).fetchall()
+    return sorted(name for (name,) in rows if name not in HIDDEN)
+
+
+def left_out_error(connection: duckdb.DuckDBPyConnection, name: str) -> DamagedTableError | None:
+    """Return the error for a table or view that is left out of the catalog; None if it is not."""
+    row = connection.execute(
+        f'SELECT "table", path, reason FROM {LEFT_OUT} WHERE lower(name) = lower(?)',  # noqa: S608 - a constant
+        [name],
+    ).fetchone()
+    return None if row is None else DamagedTableError(row[1], row[2], table=row[0])
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, query: str) -> set[str]:
+    """Name the declared tables that a query reads, through views or not."""
+    views = dict(connection.execute("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal").fetchall())
+    declared = set(table_names())
+    found: set[str] = set()
+    waiting = [query]
+    while waiting:
+        names = tables_used(connection, waiting.pop()) - found
+        found |= names
+        waiting += [views[name].partition(" AS ")[2] for name in names - declared if name in views]
+    return found & declared
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 
 from phenoprint.store.layout import table_files, tables_on_disk
 
-__all__ = ["damaged_tables", "file_damage"]
+__all__ = ["count_rows", "damaged_tables", "file_damage"]
 
 _BATCH_ROWS = 4096
+# A damaged header may ask for any amount of memory, a damaged footer name any type.
+_UNREADABLE = (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, OverflowError)
 
 
 def damaged_tables(folder: Path, tables: Iterable[str] | None = None, *, pages: bool = True) -> pl.DataFrame:
@@ -68,9 +70,16 @@ def file_damage(file: Path, *, pages: bool = True) -> str | None:
             expected, found = parquet.metadata.num_rows, 0
             for batch in parquet.iter_batches(_BATCH_ROWS) if pages else ():
                 found += batch.num_rows
-    # A damaged header may ask for any amount of memory, a damaged footer name any type.
-    except (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, OverflowError) as error:
+    except _UNREADABLE as error:
         return " ".join(str(error).split()) or type(error).__name__
     if pages and found != expected:
         return f"its footer says {expected} rows, its pages hold {found}"
     return None
+
+
+def count_rows(file: Path) -> int | None:
+    """Read from its footer how many rows a Parquet file has; None where it cannot be read."""
+    try:
+        return int(pq.read_metadata(file).num_rows)
+    except _UNREADABLE:
+        return None

@@ -44,7 +44,7 @@ class StableTypes:
     def of_table(cls, folder: Path, table: str) -> StableTypes:
         """Begin with what the table declares and holds."""
         files = table_files(folder, table)
-        held = union_schema(files) if files else {}
+        held = union_schema(files, table=table)
         declared = dict(get_table(table).schema)
         known = {**NUMBERS, **held, **declared}
         return cls({name: dtype for name, dtype in known.items() if name.startswith("Metadata_")})

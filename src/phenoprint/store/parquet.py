@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phenoprint.errors import SchemaError
+from phenoprint.errors import DamagedTableError, SchemaError
 from phenoprint.store._atomic import atomic_file
 from phenoprint.store.layout import plate_of, table_files
 from phenoprint.store.schemas import PLATE, empty, get_table, table_names
@@ -142,13 +142,15 @@ def read_table(
     ------
     UnknownNameError
         If the table is neither declared nor on disk.
+    DamagedTableError
+        If a file cannot be read; without a look at its values (`damaged_tables`).
     SchemaError
         If two files hold a column as different types.
     """
     files = table_files(folder, table)
     if not files:
         return empty(table).lazy()
-    known = dict(schema) if schema is not None else union_schema(files)
+    known = dict(schema) if schema is not None else union_schema(files, table=table)
     if plate is not None and any(plate_of(folder, file) is not None for file in files):
         files = [file for file in files if plate_of(folder, file) == plate]
         if not files:
@@ -162,18 +164,24 @@ def read_table(
     ).select(ordered_names(table, known))
 
 
-def union_schema(files: Sequence[Path]) -> dict[str, pl.DataType]:
-    """Columns of all the files, in the order they are first met.
+def union_schema(files: Sequence[Path], *, table: str) -> dict[str, pl.DataType]:
+    """Columns of all the files of a table, in the order they are first met.
 
     Raises
     ------
+    DamagedTableError
+        If a file is not Parquet, or holds rows of plates without saying of which.
     SchemaError
-        If a file is not Parquet, or two files hold a column as different types.
+        If two files hold a column as different types.
     """
     schema: dict[str, pl.DataType] = {}
     origin: dict[str, Path] = {}
+    has_plates = table in table_names() and PLATE in get_table(table).schema
     for file in files:
-        for name, dtype in file_schema(file).items():
+        columns = file_schema(file, table=table)
+        if has_plates and PLATE not in columns:
+            raise DamagedTableError(file, f"it has no column {PLATE}", table=table)
+        for name, dtype in columns.items():
             known = schema.setdefault(name, dtype)
             origin.setdefault(name, file)
             if known != dtype:
@@ -184,14 +192,18 @@ def union_schema(files: Sequence[Path]) -> dict[str, pl.DataType]:
     return schema
 
 
-def file_schema(file: Path) -> dict[str, Any]:
-    """Columns and types of one Parquet file, from its footer."""
+def file_schema(file: Path, *, table: str | None = None) -> dict[str, Any]:
+    """Columns and types of one Parquet file, from its footer.
+
+    Raises
+    ------
+    DamagedTableError
+        If it cannot be read; names `table`, whose file it is.
+    """
     try:
         return dict(pl.scan_parquet(file, glob=False, hive_partitioning=False).collect_schema())
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SchemaError(
-            f"{file} is not a readable Parquet file ({error}); delete it and run the screen again"
-        ) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:  # a panic is no Exception
+        raise DamagedTableError(file, " ".join(str(error).split()), table=table) from error
 
 
 def ordered_names(table: str, schema: Mapping[str, pl.DataType]) -> list[str]:

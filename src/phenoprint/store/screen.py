@@ -8,45 +8,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import polars as pl
-import pyarrow.parquet as pq
 
 from phenoprint.errors import SchemaError, ScreenError, ScreenNotFoundError, UnknownNameError, UsageError
-from phenoprint.store import catalog, lock, parts, receipts
+from phenoprint.store import _query, catalog, lock, parts
 from phenoprint.store._atomic import write_bytes
-from phenoprint.store._merge import PART_SUFFIX, StoredWell
-from phenoprint.store._sql import translate
-from phenoprint.store.layout import CONFIG, partition, plate_of, table_files, table_folder, tables_on_disk
+from phenoprint.store._merge import StoredWell
+from phenoprint.store._query import FirstRows
+from phenoprint.store._sql import left_out_error, relation_names
+from phenoprint.store._status import ScreenStatus, read_status
+from phenoprint.store._views import quote
+from phenoprint.store.layout import CONFIG, partition, table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import read_table, write_parquet
 from phenoprint.store.schemas import PLATE, conform, get_table, table_names
 
 __all__ = ["Screen", "ScreenStatus", "create", "open"]
-
-
-@dataclass(frozen=True, slots=True)
-class ScreenStatus:
-    """What a screen holds and how far its steps are.
-
-    Parameters
-    ----------
-    tables
-        One row a table with Parquet: ``table``, ``rows``, ``plates``, ``files``, ``bytes``, ``waiting_parts``.
-    steps
-        One row a step and plate with receipts: ``step``, ``Metadata_Plate``, ``done``, ``failed``, ``seconds``.
-    failures
-        One row a failed unit: ``step``, ``Metadata_Plate``, ``unit``, ``error``, ``message``.
-    held_by
-        Who holds the screen now; None if nobody does.
-    catalog_is_current
-        Whether ``screen.duckdb`` was made from the Parquet that is there now.
-    """
-
-    tables: pl.DataFrame
-    steps: pl.DataFrame
-    failures: pl.DataFrame
-    held_by: lock.LockHolder | None
-    catalog_is_current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +55,35 @@ class Screen:
         return path.read_text("utf-8") if path.is_file() else ""
 
     def sql(self, query: str) -> pl.DataFrame:
-        """Answer a query over the screen's tables; nothing in it can change the screen's catalog.
+        """Answer a query over the screen's tables; it can read these and nothing else, and change nothing.
 
         Parameters
         ----------
         query
-            DuckDB's SQL. ``SHOW TABLES``, ``DESCRIBE cell`` and ``SELECT * FROM feature`` say what there is.
+            One statement of DuckDB's SQL that reads. ``SHOW TABLES``, ``DESCRIBE cell`` and
+            ``SELECT * FROM feature`` say what there is.
 
         Returns
         -------
         polars.DataFrame
-            Without ``ORDER BY`` the order of rows is not promised.
+            Without ``ORDER BY`` the order of rows is not promised. Types that polars lacks, such as INTERVAL and
+            UNION, are texts.
+
+        Warns
+        -----
+        DamagedTableWarning
+            If a table is left out because a file of it is damaged (`left_out`).
 
         Raises
         ------
         UnknownNameError
             If a table or column does not exist; names the closest.
         UsageError
-            If the query is not valid SQL, or would write.
+            If the query is not valid SQL, is more than one statement, or would write or read another file.
+        DamagedTableError
+            If a file of a table that it uses is damaged.
         ScreenError
-            If the catalog or a file under it cannot be read.
+            If the catalog cannot be made or read.
 
         Examples
         --------
@@ -107,13 +92,29 @@ class Screen:
         ...     create(Path(folder) / "s").sql("SELECT count(*) AS n FROM well")["n"].to_list()
         [0]
         """
-        with catalog.connect(self.path) as connection:
-            try:
-                result = connection.sql(query)
-                frame: pl.DataFrame = result.pl() if result is not None else pl.DataFrame()
-            except duckdb.Error as error:
-                raise translate(error, connection, query) from error
-        return frame
+        return _query.answer(self.path, query)
+
+    def first_rows(self, query: str, n: int) -> FirstRows:
+        """Answer a query with its first `n` rows, which costs little where the query needs to read no more.
+
+        Parameters
+        ----------
+        query
+            As for `sql`; which rows are the first is up to its ``ORDER BY``.
+        n
+            How many rows.
+
+        Returns
+        -------
+        FirstRows
+            The rows, and how many there are in all where they were counted within a second.
+
+        Raises
+        ------
+        PhenoprintError
+            As `sql`.
+        """
+        return _query.first_rows(self.path, query, n)
 
     def table(self, name: str) -> pl.LazyFrame:
         """Give one table or saved view as a lazy frame; tables are read only as far as they are asked for.
@@ -121,15 +122,30 @@ class Screen:
         Raises
         ------
         UnknownNameError
-            If there is no such table or view.
+            If there is no such table or view; names the closest.
+        DamagedTableError
+            If a file of it, or of a table that the view uses, is damaged.
         """
         if name in table_names() or table_files(self.path, name):
             return read_table(self.path, name)
         with catalog.connect(self.path) as connection:
-            known = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_columns()").fetchall()]
+            known = relation_names(connection)
+            lost = left_out_error(connection, name)
+        if lost is not None:
+            raise lost
         if name not in known:
-            raise UnknownNameError("table", name, set(known) | set(table_names()))
-        return self.sql(f'SELECT * FROM "{name}"').lazy()  # noqa: S608 - one of the catalog's own names
+            raise UnknownNameError("table", name, known)
+        return self.sql(f"SELECT * FROM {quote(name)}").lazy()  # noqa: S608 - one of the catalog's own names
+
+    def left_out(self) -> pl.DataFrame:
+        """List the tables and views that queries cannot use because a file is damaged.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row per table or view: ``name``, the damaged ``table`` it needs, ``path`` of the file, ``reason``.
+        """
+        return catalog.left_out(self.path)
 
     def tables(self) -> list[str]:
         """List the tables that hold Parquet, sorted."""
@@ -219,35 +235,7 @@ class Screen:
 
     def status(self) -> ScreenStatus:
         """Say what the screen holds, how far its steps are, what failed, and who holds it now."""
-        held = sorted(set(self.tables()) | set(_names(self.path / "parts")))
-        tables = pl.DataFrame(
-            [_table_state(self.path, name) for name in held],
-            schema={"table": pl.String}
-            | dict.fromkeys(("rows", "plates", "files", "bytes", "waiting_parts"), pl.Int64),
-            orient="row",
-        )
-        units = [
-            (step, plate, unit, receipt.status == "done", receipt.seconds, receipt.error or (None, None))
-            for step in receipts.receipt_steps(self.path)
-            for (plate, unit), receipt in receipts.load_receipts(self.path, step).items()
-        ]
-        frame = pl.DataFrame(
-            [(*row[:5], *row[5]) for row in units],
-            schema={"step": pl.String, PLATE: pl.String, "unit": pl.String, "is_done": pl.Boolean}
-            | {"seconds": pl.Float64, "error": pl.String, "message": pl.String},
-            orient="row",
-        )
-        steps = (
-            frame.group_by("step", PLATE)
-            .agg(
-                done=pl.col("is_done").sum().cast(pl.Int64),
-                failed=(~pl.col("is_done")).sum().cast(pl.Int64),
-                seconds=pl.col("seconds").sum(),
-            )
-            .sort("step", PLATE, nulls_last=True)
-        )
-        failures = frame.filter(~pl.col("is_done")).select("step", PLATE, "unit", "error", "message")
-        return ScreenStatus(tables, steps, failures, lock.holder(self.path), catalog.is_current(self.path))
+        return read_status(self.path)
 
 
 def open(path: str | Path) -> Screen:  # noqa: A001 - phenoprint.open is the public name
@@ -331,15 +319,3 @@ def _first_files(folder: Path, limit: int) -> Iterator[Path]:
     files = (path for path in folder.rglob("*") if path.is_file())
     for _, path in zip(range(limit), files, strict=False):
         yield path
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-
-
-def _table_state(folder: Path, table: str) -> tuple[str, int, int, int, int, int]:
-    files = table_files(folder, table)
-    plates = {plate_of(folder, file) for file in files if file.parent != table_folder(folder, table)}
-    waiting = len(list((folder / "parts" / table).glob(f"*/*{PART_SUFFIX}")))
-    rows = sum(pq.read_metadata(file).num_rows for file in files)
-    return table, rows, len(plates), len(files), sum(file.stat().st_size for file in files), waiting

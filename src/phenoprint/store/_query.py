@@ -1,0 +1,163 @@
+"""Answering a query: one statement that reads, its result as a frame."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from phenoprint.errors import UsageError
+from phenoprint.store import catalog
+from phenoprint.store._sql import translate
+from phenoprint.store._views import quote
+
+__all__ = ["FirstRows", "answer", "first_rows"]
+
+_SKIPPED = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_FIRST_WORD = re.compile(rf"{_SKIPPED}\(*{_SKIPPED}(?P<word>\w*)", re.DOTALL)
+_EXPLAIN = re.compile(
+    rf"{_SKIPPED}EXPLAIN\b{_SKIPPED}(?:ANALY[SZ]E\b)?{_SKIPPED}(?:\([^()]*\))?", re.DOTALL | re.IGNORECASE
+)
+# What a pivot becomes: several statements made of one that reads.
+_PIVOT_WORDS = ("PIVOT", "FROM", "SELECT", "WITH")
+_READS = "SELECT, FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE and EXPLAIN"
+# Types without a counterpart in polars, or whose counterpart says less: their values are given as DuckDB writes them.
+_AS_TEXT = frozenset(
+    {"interval", "union", "bit", "bignum", "varint", "variant", "geometry", "time with time zone", "uhugeint"}
+)
+_NESTED = frozenset({"list", "struct", "map", "array", "tuple"})
+_COUNT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """The first rows of a result.
+
+    Parameters
+    ----------
+    frame
+        The rows.
+    total
+        How many rows the result has; None where counting them takes longer than a second.
+    """
+
+    frame: pl.DataFrame
+    total: int | None
+
+
+def answer(folder: Path, query: str) -> pl.DataFrame:
+    """Answer a query over a screen's tables; raises as `Screen.sql`."""
+    with _relation(folder, query) as (relation, _):
+        return pl.DataFrame() if relation is None else _frame(relation)
+
+
+def first_rows(folder: Path, query: str, n: int) -> FirstRows:
+    """Answer a query with its first `n` rows; no more than these are read where the query needs no more."""
+    with _relation(folder, query) as (relation, connection):
+        if relation is None:
+            return FirstRows(pl.DataFrame(), 0)
+        frame = _frame(relation.limit(n + 1))
+        total = frame.height if frame.height <= n else _count(relation, connection)
+        return FirstRows(frame.head(n), total)
+
+
+@contextmanager
+def _relation(folder: Path, query: str) -> Iterator[tuple[duckdb.DuckDBPyRelation | None, duckdb.DuckDBPyConnection]]:
+    """Yield what a checked query asks for, not computed yet, and its connection; errors become ours."""
+    with catalog.connect(folder) as connection:
+        try:
+            _check(connection, query)
+            yield connection.sql(_bare(query)), connection
+        except duckdb.Error as error:
+            raise translate(error, connection, query, folder) from error
+
+
+def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise unless a query is one statement that reads."""
+    statements = connection.extract_statements(query)
+    if len(statements) > 1:
+        found = "; ".join(" ".join(str(each.query).split()).rstrip("; ")[:40] for each in statements[:3])
+        raise UsageError(f"expected one statement, found {len(statements)}: {found}. Give them one at a time")
+    for statement in statements:
+        if not _reads(connection, statement, query):
+            word = _first_word(query)
+            raise UsageError(
+                f"a query only reads: expected {_READS}, found {word}. A result is written with `phenoprint query "
+                "--csv`, `--json` or `--parquet FILE`, a table with Screen.write(table, frame), which checks it"
+            )
+
+
+def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, query: str) -> bool:
+    kinds = duckdb.StatementType
+    if statement.type == kinds.EXPLAIN:  # EXPLAIN ANALYZE does what it explains
+        return _explains_a_query(connection, query)
+    if statement.type == kinds.MULTI:
+        return _first_word(query) in _PIVOT_WORDS
+    return bool(statement.type == kinds.SELECT)
+
+
+def _explains_a_query(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
+    found = _EXPLAIN.match(query)
+    try:
+        inner = connection.extract_statements(query[found.end() :]) if found else []
+    except duckdb.Error:
+        return False
+    return [each.type for each in inner] == [duckdb.StatementType.SELECT]
+
+
+def _bare(query: str) -> str:
+    """Cut semicolons and comments off the end of one statement: DuckDB puts it into brackets to limit its rows."""
+    text = query.encode()
+    end = len(text)
+    for start, kind in reversed(duckdb.tokenize(query)):
+        if kind != duckdb.token_type.comment and text[start:end].strip() != b";":
+            break
+        end = start
+    return text[:end].decode()
+
+
+def _first_word(query: str) -> str:
+    found = _FIRST_WORD.match(query)
+    return found["word"].upper() if found else ""
+
+
+def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """Compute a result; columns of types that polars lacks are texts."""
+    odd = [_is_odd(kind) for kind in relation.types]
+    if any(odd):
+        columns = zip(relation.columns, odd, strict=True)
+        relation = relation.project(
+            ", ".join(
+                f"CAST(#{place} AS VARCHAR) AS {quote(name)}" if as_text else f"#{place} AS {quote(name)}"
+                for place, (name, as_text) in enumerate(columns, start=1)
+            )
+        )
+    frame: pl.DataFrame = relation.pl()
+    return frame
+
+
+def _is_odd(kind: object) -> bool:
+    """Whether a DuckDB type, or one inside it, has no counterpart in polars."""
+    name = getattr(kind, "id", "")
+    if name in _NESTED:
+        return any(_is_odd(inner) for _, inner in kind.children)  # type: ignore[attr-defined]
+    return name in _AS_TEXT
+
+
+def _count(relation: duckdb.DuckDBPyRelation, connection: duckdb.DuckDBPyConnection) -> int | None:
+    """Count the rows of a result; None if that takes too long."""
+    timer = threading.Timer(_COUNT_S, connection.interrupt)
+    timer.start()
+    try:
+        return len(relation)
+    except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+        return None
+    finally:
+        timer.cancel()
+        timer.join()
