@@ -2,6 +2,8 @@
 
 from phenoprint.store._atomic import write_bytes
 from phenoprint.store._merge import StoredWell
+from phenoprint.store._query import FirstRows
+from phenoprint.store.catalog import DamagedTableWarning
 from phenoprint.store.cellprofiler import read_cellprofiler
 from phenoprint.store.damage import damaged_tables
 from phenoprint.store.exclusion_files import read_exclusion_list
@@ -39,7 +41,9 @@ from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, ope
 
 __all__ = [
     "Column",
+    "DamagedTableWarning",
     "ExclusionChange",
+    "FirstRows",
     "ImportSummary",
     "Imported",
     "LockHolder",
