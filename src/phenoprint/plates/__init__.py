@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from phenoprint.plates.barcodes import assign_plate_maps, parse_barcode_platemap
+from phenoprint.plates.content import Part, decode, read_parts
 from phenoprint.plates.doses import Dose, canonical_unit, parse_dose
 from phenoprint.plates.draw import draw_plate
-from phenoprint.plates.platemap import PLATE_MAP_SCHEMA, parse_plate_map
+from phenoprint.plates.platemap import PLATE_MAP_SCHEMA, READING_SCHEMA, PlateMap, parse_plate_map, read_plate_map
 from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
+from phenoprint.plates.roles import PERT_TYPES, canonical_pert_type, infer_pert_type
 from phenoprint.plates.tables import expand_plate_map, perturbation_id, perturbation_table, well_table
-from phenoprint.plates.vocabulary import PERT_TYPES, canonical_pert_type, infer_pert_type
 from phenoprint.plates.well import PlateFormat, Well, normalize_wells
 
 __all__ = [
     "PERT_TYPES",
     "PLATE_MAP_SCHEMA",
     "PROBLEM_KINDS",
+    "READING_SCHEMA",
     "Dose",
+    "Part",
     "PlateFormat",
+    "PlateMap",
     "Reconciliation",
     "Well",
     "assign_plate_maps",
     "canonical_pert_type",
     "canonical_unit",
+    "decode",
     "draw_plate",
     "expand_plate_map",
     "infer_pert_type",
@@ -31,6 +36,8 @@ __all__ = [
     "parse_plate_map",
     "perturbation_id",
     "perturbation_table",
+    "read_parts",
+    "read_plate_map",
     "reconcile",
     "well_table",
 ]

@@ -1,17 +1,17 @@
-"""Columns of a plate map read into values: cells, doses and the roles of wells."""
+"""Columns of a plate map read into values: cells and doses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
 from phenoprint.errors import PlateMapError
 from phenoprint.plates.doses import MOLAR, Dose, canonical_unit, parse_dose
 from phenoprint.plates.sheet import LINE, Problems, Sheet
-from phenoprint.plates.vocabulary import canonical_pert_type, column_key, infer_pert_type, split_unit
+from phenoprint.plates.vocabulary import split_unit
 
-__all__ = ["one_unit", "read_cells", "read_doses", "read_pert_types"]
+__all__ = ["one_unit", "read_cells", "read_doses"]
 
 
 def read_cells(sheet: Sheet, roles: Mapping[str, str], role: str) -> pl.Series:
@@ -58,34 +58,6 @@ def read_doses(
         values.append(value)
         found.append(None if value is None else unit or (str(beside) if beside else of_name))
     return values, found
-
-
-def read_pert_types(
-    sheet: Sheet,
-    roles: Mapping[str, str],
-    problems: Problems,
-    *,
-    pert_types: Mapping[str, str],
-    controls: Mapping[str, Sequence[str]],
-) -> list[str]:
-    """Role of each row: as written, by the caller's list of controls, or inferred from the compound."""
-    own = {column_key(word): canonical_pert_type(role) for word, role in pert_types.items()}
-    named = {name.strip().casefold(): canonical_pert_type(role) for role, names in controls.items() for name in names}
-    written: dict[str, object] = {}
-    if "pert_type" in roles:
-        column = roles["pert_type"]
-        written = _each(sheet, column, lambda text: own.get(column_key(text)) or canonical_pert_type(text), problems)
-    inferred: list[str] = []
-    for text, name, solvent in zip(
-        read_cells(sheet, roles, "pert_type"),
-        read_cells(sheet, roles, "compound"),
-        read_cells(sheet, roles, "solvent"),
-        strict=True,
-    ):
-        role = written.get(text) if text else None
-        role = role or named.get((name or "").strip().casefold()) or infer_pert_type(name, solvent=solvent)
-        inferred.append(str(role))
-    return inferred
 
 
 def one_unit(frame: pl.DataFrame) -> pl.DataFrame:

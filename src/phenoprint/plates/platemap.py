@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates.columns import one_unit, read_cells, read_doses, read_pert_types
-from phenoprint.plates.grid import as_grid, is_grid
-from phenoprint.plates.sheet import (
-    LINE,
-    Problems,
-    Sheet,
-    as_sheet,
-    check_identifiers,
-    metadata_name,
-    read_rows,
-)
-from phenoprint.plates.vocabulary import column_key, match_columns
-from phenoprint.plates.well import PlateFormat, Well, normalize_wells
+from phenoprint.plates.columns import one_unit, read_cells, read_doses
+from phenoprint.plates.content import Part, read_parts, sheet_plates
+from phenoprint.plates.grid import as_grid
+from phenoprint.plates.kinds import Columns, Word, assign_columns, read_kinds
+from phenoprint.plates.platelist import as_list
+from phenoprint.plates.positions import check_wells, read_wells
+from phenoprint.plates.sheet import LINE, Problems, Sheet, check_identifiers, check_names, metadata_name
+from phenoprint.plates.vocabulary import column_key
+from phenoprint.plates.well import PlateFormat, Well
 
-__all__ = ["PLATE_MAP_SCHEMA", "parse_plate_map"]
+__all__ = ["PLATE_MAP_SCHEMA", "READING_SCHEMA", "PlateMap", "parse_plate_map", "read_plate_map"]
 
 PLATE_MAP_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_Plate": pl.String,
@@ -36,41 +33,72 @@ PLATE_MAP_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_moa": pl.String,
 }
 
+READING_SCHEMA: dict[str, type[pl.DataType]] = {
+    "source": pl.String,
+    "kind": pl.String,
+    "found": pl.String,
+    "read_as": pl.String,
+    "n": pl.Int32,
+    "detail": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class PlateMap:
+    """A plate map, and how it was read.
+
+    Parameters
+    ----------
+    wells
+        One row per well, see `parse_plate_map`.
+    reading
+        One row per column, word and line of the file that was understood as something, or was not used; columns
+        `READING_SCHEMA`. ``kind`` is ``column``, ``value``, ``sheet`` or ``text``; ``read_as`` is null where it was
+        not used.
+    """
+
+    wells: pl.DataFrame
+    reading: pl.DataFrame
+
 
 def parse_plate_map(
-    text: str,
+    content: str | bytes,
     *,
     source: str,
+    sheet: str | None = None,
     plate_format: int | PlateFormat | None = None,
     pert_types: Mapping[str, str] | None = None,
-    controls: Mapping[str, Sequence[str]] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    r"""Read a plate map, as a list of wells or drawn as a grid.
+    r"""Read a plate map, as a list of wells or drawn as a grid, from text or a spreadsheet.
 
-    Columns and blocks are recognised by the field's names (``well_position``, ``broad_sample``,
-    ``mmoles_per_liter``, ``control_type``, ...), with or without ``Metadata_``; all others are kept as
-    ``Metadata_*`` strings. Doses may carry their unit (``3.6 µM``); several molar units of one compound are
-    brought to the one it uses most. Where no ``pert_type`` is given for a well it follows from the compound
+    Columns and blocks are recognised by the field's names in English, German, French and Spanish
+    (``well_position``, ``broad_sample``, ``mmoles_per_liter``, ``Substanz``, ...), with or without ``Metadata_``; all
+    others are kept as ``Metadata_*`` strings. Columns such as ``Type``, ``Role`` and ``Content`` say what kind a well
+    is where all their values are such words. Doses may carry their unit (``3.6 µM``); several molar units of one
+    compound are brought to the one it uses most. Where no kind is given for a well it follows from the compound
     (see `phenoprint.plates.infer_pert_type`): DMSO and the like are negative controls, blank wells are empty.
 
     Parameters
     ----------
-    text
-        The file's content.
+    content
+        The file's content: text, or the bytes of a text file or of a spreadsheet (``.xlsx``, ``.ods``, ``.xls``).
     source
         Where it came from; named in every error.
+    sheet
+        The sheet of a spreadsheet; None takes all that are plate maps and are not hidden. Several sheets are one
+        plate each, called as the sheet is, unless they name plates themselves, or one variable each.
     plate_format
         Wells of the plate (96, 384, ...); wells outside are errors. None accepts any well up to AF48.
     pert_types
-        The map's own words for the roles, such as ``{"mock": "negcon"}``.
-    controls
-        Compounds with a role of their own, such as ``{"poscon": ["Wortmannin"]}``; used where the map gives
-        no pert_type. Upper and lower case are the same.
+        The map's own words for kinds of wells or compounds, such as ``{"mock": "negcon"}``; case does not matter.
+    columns
+        Columns by what they hold, where that cannot be recognised: ``{"compound": "Content"}``.
 
     Returns
     -------
     pl.DataFrame
-        A row a well in the order of the text, columns `PLATE_MAP_SCHEMA` and then the map's others. Row and
+        One row per well in the order of the file, columns `PLATE_MAP_SCHEMA` and then the map's others. Row and
         column are 1-based; a null ``Metadata_Plate`` stands for every plate.
 
     Raises
@@ -85,21 +113,129 @@ def parse_plate_map(
     >>> wells.select("Metadata_Well", "Metadata_pert_type", "Metadata_Concentration").rows()
     [('A01', 'negcon', None), ('A02', 'trt', 10.0)]
     """
-    rows = read_rows(text, source=source)
-    sheet = as_grid(rows, source=source) if is_grid(rows) else as_sheet(rows, source=source)
-    roles = match_columns(sheet.names)
+    parts = read_parts(content, source=source, sheet=sheet)
+    return read_plate_map(parts, plate_format=plate_format, pert_types=pert_types or {}, columns=columns or {}).wells
+
+
+def read_plate_map(
+    parts: Sequence[Part],
+    *,
+    plate_format: int | PlateFormat | None = None,
+    pert_types: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> PlateMap:
+    """Read the tables of one file; see `parse_plate_map`.
+
+    Parameters
+    ----------
+    parts
+        As `phenoprint.plates.read_parts` returns them.
+    plate_format, pert_types, columns
+        As of `parse_plate_map`.
+
+    Raises
+    ------
+    PlateMapError
+        As of `parse_plate_map`.
+    """
+    named = [(part, as_grid(part.rows, source=part.source) if part.is_grid else as_list(part.rows, source=part.source))
+             for part in parts]  # fmt: skip
+    if len(parts) > 1 and all(sheet.is_bare and part.variable for part, sheet in named):
+        first, together = parts[0], _join_variables(named)
+        named = [(Part(first.source, first.rows, None), together)]
+    elif len(parts) == 1 and named[0][1].is_bare and parts[0].variable:
+        named = [(parts[0], _call(named[0][1], parts[0].variable))]
+    maps = [
+        _read_one(sheet, part, plate_format=plate_format, pert_types=pert_types or {}, columns=columns or {})
+        for part, sheet in named
+    ]
+    if len(maps) > 1:
+        maps = _of_plates(parts, maps)
+    wells = one_unit(pl.concat([each.wells for each in maps], how="diagonal_relaxed"))
+    keys = wells.select("Metadata_Plate", "Metadata_Well")
+    if len(maps) > 1 and keys.is_duplicated().any():
+        plate, well = keys.filter(keys.is_duplicated()).row(0)
+        raise PlateMapError(
+            f"{parts[0].source.rpartition(', sheet ')[0]}: well {well} of plate {plate} stands in more than one sheet "
+            "of a plate map; keep one, or name the sheet to read"
+        )
+    return PlateMap(wells, pl.concat([each.reading for each in maps]))
+
+
+def _call(sheet: Sheet, name: str) -> Sheet:
+    """Name the variable of a drawn plate that has no name."""
+    return Sheet(
+        [name if column == "compound" else column for column in sheet.names],
+        sheet.cells.rename({"compound": name}),
+        unused=sheet.unused,
+    )
+
+
+def _join_variables(named: list[tuple[Part, Sheet]]) -> Sheet:
+    """Put together drawn plates that are one variable each, called as their sheets are."""
+    sheets = [_call(sheet, part.variable or "") for part, sheet in named]
+    keys = [name for name in ("plate", "well") if all(name in sheet.names for sheet in sheets)]
+    joined = sheets[0].cells
+    for sheet in sheets[1:]:
+        joined = joined.join(
+            sheet.cells.drop(LINE), on=keys, how="full", coalesce=True, nulls_equal=True, maintain_order="left_right"
+        )
+    unused = tuple(text for sheet in sheets for text in sheet.unused)
+    return Sheet([n for n in joined.columns if n != LINE], joined.with_columns(pl.col(LINE).fill_null(0)), unused)
+
+
+def _of_plates(parts: Sequence[Part], maps: list[PlateMap]) -> list[PlateMap]:
+    """Give the wells of several sheets their plates: as the sheets say themselves, else by the sheets' names.
+
+    Raises
+    ------
+    PlateMapError
+        Some say it and some do not, or the sheets have no names of their own.
+    """
+    silent = [part for part, each in zip(parts, maps, strict=True) if each.wells["Metadata_Plate"].null_count()]
+    if not silent:
+        return maps
+    if len(silent) < len(maps):
+        raise PlateMapError(
+            f"{silent[0].source}: this sheet does not say of which plate it is, while others of the file do; name the "
+            'sheet to read ([plate_map] sheet = "...", or --sheet)'
+        )
+    plates = sheet_plates(list(parts))
+    return [
+        PlateMap(
+            each.wells.with_columns(pl.lit(plates[part.sheet or ""]).alias("Metadata_Plate")),
+            pl.concat(
+                [each.reading, _reading(part.source, [("sheet", part.sheet, f"plate {part.sheet}", None, None)])]
+            ),
+        )
+        for part, each in zip(parts, maps, strict=True)
+    ]
+
+
+def _read_one(
+    sheet: Sheet,
+    part: Part,
+    *,
+    plate_format: int | PlateFormat | None,
+    pert_types: Mapping[str, str],
+    columns: Mapping[str, str],
+) -> PlateMap:
+    """Read one table."""
+    source = part.source
+    assigned = assign_columns(sheet, columns=columns, pert_types=pert_types, source=source)
+    roles = assigned.roles
     problems = Problems(source)
     for role in ("plate", "batch"):
         if role in roles:
             check_identifiers(sheet, roles[role], problems)
-    wells = _wells(sheet, roles, problems, first_line=rows[0][0])
+    if "compound" in roles:
+        check_names(sheet, roles["compound"], problems)
+    wells = read_wells(sheet, roles, problems, first_line=part.rows[0][0])
     plate_of = sheet.cells[roles["plate"]] if "plate" in roles else pl.Series([None] * len(wells), dtype=pl.String)
-    _check_wells(sheet, wells, plate_of, plate_format, problems)
+    check_wells(sheet, wells, plate_of, plate_format, problems)
     value, unit = read_doses(sheet, roles, problems)
-    compound = read_cells(sheet, roles, "compound")
-    pert_type = read_pert_types(sheet, roles, problems, pert_types=pert_types or {}, controls=controls or {})
+    kinds, words = read_kinds(sheet, assigned, problems, pert_types=pert_types)
     problems.raise_any()
-    solvent = read_cells(sheet, roles, "solvent")
     frame = pl.DataFrame(
         {
             "Metadata_Plate": plate_of,
@@ -107,8 +243,8 @@ def parse_plate_map(
             "Metadata_Row": [Well.parse(well).row + 1 for well in wells],
             "Metadata_Col": [Well.parse(well).col + 1 for well in wells],
             "Metadata_Batch": read_cells(sheet, roles, "batch"),
-            "Metadata_pert_type": pert_type,
-            "Metadata_compound": compound,
+            "Metadata_pert_type": kinds,
+            "Metadata_compound": read_cells(sheet, roles, "compound"),
             "Metadata_Concentration": value,
             "Metadata_Concentration_Unit": unit,
             "Metadata_moa": read_cells(sheet, roles, "moa"),
@@ -117,67 +253,41 @@ def parse_plate_map(
     )
     # a control well with no sample holds its solvent
     unnamed = pl.col("Metadata_compound").is_null() & (pl.col("Metadata_pert_type") == "negcon")
+    solvent = read_cells(sheet, roles, "solvent")
     frame = frame.with_columns(
         pl.when(unnamed).then(solvent).otherwise(pl.col("Metadata_compound")).alias("Metadata_compound")
     )
-    return _other_columns(one_unit(frame), sheet, roles, source)
+    frame, kept = _other_columns(frame, sheet, roles, source)
+    return PlateMap(frame, _reading(source, _uses(sheet, assigned, kept, words)))
 
 
-def _wells(sheet: Sheet, roles: Mapping[str, str], problems: Problems, *, first_line: int) -> pl.Series:
-    """Wells as ``A01`` from the well column, or from row and column."""
-    frame = sheet.cells
-    if "well" in roles:
-        text = frame[roles["well"]]
-    elif "row" in roles and "col" in roles:
-        row, col = frame[roles["row"]], frame[roles["col"]]
-        numeric = pl.lit("r") + row + "c" + col
-        text = frame.select(
-            pl.when(row.str.contains(r"^\d+$")).then(numeric).otherwise(row + col).alias("well")
-        ).to_series()
-    else:
-        problems.add(
-            first_line,
-            f"no column of wells among {', '.join(sheet.names) or 'nothing'}; expected 'well' (or "
-            "well_position, Metadata_Well), or 'row' and 'column', or a grid with column numbers above rows",
-        )
-        problems.raise_any()
-        raise AssertionError  # raise_any has raised
-    wells = normalize_wells(text, strict=False)
-    for line, found in frame.select(LINE, text.alias("found")).filter(wells.is_null()).iter_rows():
-        shown = "a blank" if found is None else repr(found)
-        problems.add(line, f"well {shown} is not a well; write it like A01")
-    problems.raise_any()
-    return wells.alias("Metadata_Well")
+def _uses(
+    sheet: Sheet, assigned: Columns, kept: Mapping[str, str], words: Mapping[Word, int]
+) -> list[tuple[str, str | None, str | None, int | None, str | None]]:
+    """List what became of columns, words and lines around the table."""
+    role_of = {column: role for role, column in assigned.roles.items()}
+    role_of |= dict.fromkeys(assigned.kinds, "pert_type")
+    rows: list[tuple[str, str | None, str | None, int | None, str | None]] = []
+    for name in sheet.names:
+        role, n = role_of.get(name), sheet.cells[name].count()
+        reason = assigned.reasons.get(name, "not a name of anything that is known")
+        detail = None if role else f"kept as {kept[name]}: {reason}" if name in kept else reason
+        rows.append(("column", name, role, n, detail))
+    for (column, text, kind, note), n in words.items():
+        where = f"in {column}" if column else "no compound is named"
+        rows.append(("value", text or "(blank)", kind, n, f"{where}; {note}" if note else where))
+    rows += [("text", text, None, None, f"line {line}, beside the table") for line, text in sheet.unused]
+    return rows
 
 
-def _check_wells(
-    sheet: Sheet,
-    wells: pl.Series,
-    plates: pl.Series,
-    plate_format: int | PlateFormat | None,
-    problems: Problems,
-) -> None:
-    """Note wells outside the format, wells given twice, and rows without a plate among rows with one."""
-    frame = sheet.cells.select(LINE).with_columns(wells.alias("well"), plates.alias("plate"))
-    if plate_format is not None:
-        plate = PlateFormat.of(plate_format) if isinstance(plate_format, int) else plate_format
-        outside = [well for well in wells.unique().to_list() if Well.parse(well) not in plate]
-        last = Well(plate.rows - 1, plate.columns - 1)
-        for line, well in frame.filter(pl.col("well").is_in(outside)).select(LINE, "well").iter_rows():
-            problems.add(line, f"well {well} is not on a {plate} plate (A01 to {last}); correct it or the format")
-    first = frame.with_columns(pl.col(LINE).min().over("plate", "well").alias("first"))
-    for line, well, name, other in first.filter(pl.col(LINE) != pl.col("first")).select(
-        LINE, "well", "plate", "first"
-    ).iter_rows():  # fmt: skip
-        on = f" of plate {name}" if name else ""
-        problems.add(line, f"well {well}{on} already stands at line {other}; keep one of the two")
-    if 0 < plates.null_count() < len(plates):
-        for line in frame.filter(pl.col("plate").is_null())[LINE]:
-            problems.add(line, "no plate, while other lines name one; fill in the plate, or remove the column")
+def _reading(source: str, rows: Sequence[tuple[str, str | None, str | None, int | None, str | None]]) -> pl.DataFrame:
+    return pl.DataFrame([(source, *row) for row in rows], schema=READING_SCHEMA, orient="row")
 
 
-def _other_columns(frame: pl.DataFrame, sheet: Sheet, roles: Mapping[str, str], source: str) -> pl.DataFrame:
-    """Append the map's other columns as strings, names of the field (mmoles_per_liter) included."""
+def _other_columns(
+    frame: pl.DataFrame, sheet: Sheet, roles: Mapping[str, str], source: str
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Append the map's other columns as strings, names of the field (mmoles_per_liter) included; say which."""
     consumed = {roles[role] for role in ("well", "plate", "batch", "unit") if role in roles}
     if "_per_" not in column_key(roles.get("concentration", "")):
         consumed.add(roles.get("concentration", ""))
@@ -193,7 +303,8 @@ def _other_columns(frame: pl.DataFrame, sheet: Sheet, roles: Mapping[str, str], 
                 f"{source}: columns {extra[target]!r} and {name!r} would both become {target}; rename one"
             )
         extra[target] = name
-    return frame.with_columns([sheet.cells[name].alias(target) for target, name in extra.items()])
+    appended = frame.with_columns([sheet.cells[name].alias(target) for target, name in extra.items()])
+    return appended, {name: target for target, name in extra.items()}
 
 
 def _agree(frame: pl.DataFrame, sheet: Sheet, roles: Mapping[str, str]) -> bool:

@@ -11,11 +11,15 @@ import polars as pl
 
 from phenoprint.errors import PlateMapError
 
-__all__ = ["Problems", "Sheet", "read_rows"]
+__all__ = ["Problems", "Rows", "Sheet", "as_sheet", "check_identifiers", "check_names", "metadata_name", "read_rows"]
 
+Rows = list[tuple[int, list[str]]]  # 1-based line and its cells; blank lines are left out
 LINE = "line"  # name of the line-number column; never a Metadata_ column
 _DELIMITERS = "\t,;|"
 _MANGLED = r"^\d(?:[.,]\d+)?[eE]\+\d+$"
+_MONTHS = "Jan|Feb|Mar|Mär|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sep|Sept|Oct|Okt|Nov|Dec|Dez"
+_DATE = rf"(?i)^(?:\d{{4}}-\d\d-\d\d(?:[ T]00:00:00)?|\d{{1,2}}[-. ]{{1,2}}(?:{_MONTHS})|(?:{_MONTHS})-\d{{2}})$"
+_BROKEN = r"^(?:#N/A|#REF!|#NAME\?|#VALUE!|#DIV/0!|#NUM!|#NULL!|=.+)$"
 
 
 @dataclass
@@ -61,13 +65,19 @@ class Sheet:
         Column names.
     cells
         Frame with those columns (String, blank is null) and ``line`` (Int64, 1-based).
+    unused
+        Line and text of what stands around the table.
+    is_bare
+        The sheet is one drawn plate whose variable is not named.
     """
 
     names: list[str]
     cells: pl.DataFrame
+    unused: tuple[tuple[int, str], ...] = ()
+    is_bare: bool = False
 
 
-def read_rows(text: str, *, source: str) -> list[tuple[int, list[str]]]:
+def read_rows(text: str, *, source: str) -> Rows:
     """Split delimited text into stripped cells; the delimiter is guessed.
 
     Parameters
@@ -104,7 +114,7 @@ def read_rows(text: str, *, source: str) -> list[tuple[int, list[str]]]:
             sum(line.count(mark) for line in sample),
         ),
     )
-    rows: list[tuple[int, list[str]]] = []
+    rows: Rows = []
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter)
     line = 1
     try:
@@ -119,7 +129,7 @@ def read_rows(text: str, *, source: str) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def as_sheet(rows: list[tuple[int, list[str]]], *, source: str) -> Sheet:
+def as_sheet(rows: Rows, *, source: str) -> Sheet:
     """Take the first row as header and the others as strings.
 
     Raises
@@ -160,6 +170,23 @@ def check_identifiers(sheet: Sheet, column: str, problems: Problems) -> None:
             line,
             f"{column} {text!r} looks like a barcode that a spreadsheet turned into a number; "
             f"format the column as text and enter the barcode again",
+        )
+
+
+def check_names(sheet: Sheet, column: str, problems: Problems) -> None:
+    """Note names that a spreadsheet has turned into dates or errors (``2-Sep`` for SEPT2, ``#NAME?``)."""
+    named = pl.col(column)
+    for line, text in sheet.cells.filter(named.str.contains(_DATE)).select(LINE, column).iter_rows():
+        problems.add(
+            line,
+            f"{column} {text!r} looks like a name that a spreadsheet turned into a date, as SEPT2 becomes 2-Sep; "
+            f"format the column as text and enter the name again",
+        )
+    for line, text in sheet.cells.filter(named.str.contains(_BROKEN)).select(LINE, column).iter_rows():
+        problems.add(
+            line,
+            f"{column} {text!r} is an error or a formula without a result; open the file in a spreadsheet program, "
+            f"correct it and save it",
         )
 
 

@@ -1,0 +1,196 @@
+"""Which columns of a plate map say what kind each well is, and what they say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from phenoprint.errors import PlateMapError
+from phenoprint.plates.roles import (
+    canonical_pert_type,
+    fold,
+    infer_pert_type,
+    is_ambiguous,
+    is_bare_control,
+    is_missing,
+    known_pert_type,
+    own_words,
+)
+from phenoprint.plates.sheet import LINE, Problems, Sheet
+from phenoprint.plates.vocabulary import COLUMNS, MAYBE_PERT_TYPE, match_columns, name_key
+
+__all__ = ["Columns", "Word", "assign_columns", "read_kinds"]
+
+_NAMED = {name.replace("_", "") for name in COLUMNS["pert_type"]}
+_MAYBE = {name.replace("_", "") for name in MAYBE_PERT_TYPE}
+
+Word = tuple[str, str, str, str]  # column, text, kind, and what is to know of it
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What each column of a plate map is.
+
+    Parameters
+    ----------
+    roles
+        Role (a key of ``COLUMNS``) to column.
+    kinds
+        Columns that say what kind a well is, in order of preference.
+    is_named
+        The first of them has the name of such a column; otherwise its values gave it away.
+    reasons
+        Why a column that could have been more is ordinary metadata.
+    """
+
+    roles: dict[str, str]
+    kinds: tuple[str, ...] = ()
+    is_named: bool = False
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def assign_columns(sheet: Sheet, *, columns: Mapping[str, str], pert_types: Mapping[str, str], source: str) -> Columns:
+    """Find the column of each role by the caller's word, by name, and for kinds of wells by their values.
+
+    Parameters
+    ----------
+    sheet
+        The table.
+    columns
+        Role to column, as the caller says.
+    pert_types
+        The map's own words for kinds of wells.
+    source
+        Named in errors.
+
+    Raises
+    ------
+    PlateMapError
+        The caller names a role or column that does not exist.
+    """
+    for role, name in columns.items():
+        if role not in COLUMNS:
+            raise PlateMapError(f"{source}: a plate map has no {role!r}; expected {', '.join(COLUMNS)}")
+        if name not in sheet.names:
+            raise PlateMapError(f"{source}: no column {name!r} for {role}; found {', '.join(sheet.names)}")
+    free = [name for name in sheet.names if name not in columns.values()]
+    roles = {**match_columns(free), **columns}
+    reasons: dict[str, str] = {}
+    taken = {name for role, name in roles.items() if role != "pert_type"}
+    own = own_words(pert_types)
+    named = [name for name in free if name_key(name) in _NAMED and name != roles.get("pert_type")]
+    kinds = [roles["pert_type"]] if "pert_type" in roles else []
+    is_named = bool(kinds)
+    if "pert_type" not in columns:
+        kinds += named
+        for name in free:
+            if name in taken or name in kinds or name_key(name) not in _MAYBE:
+                continue
+            if (other := _not_a_kind(sheet.cells[name], own)) is None:
+                kinds.append(name)
+            elif other:
+                reasons[name] = other
+    for name in free:
+        role = next(iter(match_columns([name])), None)
+        if role in roles and roles[role] != name and name not in kinds:
+            reasons.setdefault(name, f"{roles[role]!r} is taken for {role}")
+    return Columns(roles, tuple(kinds), is_named, reasons)
+
+
+def _not_a_kind(values: pl.Series, own: Mapping[str, str]) -> str | None:
+    """Return None if all values of a column are kinds of wells and some are not treatments, else why not."""
+    found: set[str | None] = set()
+    for text in values.drop_nulls().unique(maintain_order=True).to_list():
+        if is_missing(text):
+            continue
+        kind = own.get(fold(text)) or known_pert_type(text)
+        if kind is None and not is_bare_control(text):
+            return f"its value {text!r} is no kind of well"
+        found.add(kind)
+    return None if found - {None, "trt"} or found == {None, "trt"} else "it tells no controls from treatments"
+
+
+def read_kinds(
+    sheet: Sheet, columns: Columns, problems: Problems, *, pert_types: Mapping[str, str]
+) -> tuple[list[str], Counter[Word]]:
+    """Read the kind of each row: as written, by the caller's words, or inferred from the compound.
+
+    Parameters
+    ----------
+    sheet
+        The table.
+    columns
+        As `assign_columns` returns it.
+    problems
+        Takes words that are not known, and columns that disagree.
+    pert_types
+        The map's own words, in columns of kinds and of compounds alike.
+
+    Returns
+    -------
+    list, Counter
+        The kinds, and how many rows each word decided that is not simply a treatment's name.
+    """
+    own = own_words(pert_types)
+    kinds: list[str] = []
+    words: Counter[Word] = Counter()
+    compound, solvent = (columns.roles.get(role) for role in ("compound", "solvent"))
+    for row in sheet.cells.iter_rows(named=True):
+        name = row[compound] if compound else None
+        by_name = own.get(fold(name or "")) or infer_pert_type(name, solvent=row[solvent] if solvent else None)
+        written = [(column, row[column]) for column in columns.kinds if not is_missing(row[column])]
+        said, unclear = _written(written, own, row[LINE], problems, columns)
+        if said is None and unclear:
+            if by_name in {"negcon", "poscon"}:
+                said = (unclear[0][0], unclear[0][1], by_name)
+            else:
+                _refuse(unclear[0][1], row[LINE], problems)
+        if said is not None:
+            column, text, kind = said
+            clash = f"{compound} says {name!r}" if kind == "trt" and by_name in {"negcon", "poscon"} else ""
+            words[column, text, kind, clash] += 1
+            kinds.append(kind)
+            continue
+        doubt = ""
+        if name and by_name == "trt" and fold(name) not in own and is_ambiguous(name, is_name=True):
+            doubt = "may be a control; say so with pert_types"
+        if by_name != "trt" or doubt or fold(name or "") in own:
+            words[compound or "", name or "", by_name, doubt] += 1
+        kinds.append(by_name)
+    return kinds, words
+
+
+def _written(
+    written: list[tuple[str, str]], own: Mapping[str, str], line: int, problems: Problems, columns: Columns
+) -> tuple[tuple[str, str, str] | None, list[tuple[str, str]]]:
+    """Return the first clear word of a row, as column, text and kind, and the words that are not clear."""
+    said: tuple[str, str, str] | None = None
+    unclear: list[tuple[str, str]] = []
+    for column, text in written:
+        kind = own.get(fold(text)) or known_pert_type(text)
+        if kind is None:
+            unclear.append((column, text))
+            if not is_ambiguous(text):
+                break
+        elif said is None:
+            said = (column, text, kind)
+        elif kind != said[2] and not columns.is_named:
+            problems.add(
+                line,
+                f"{said[0]} says {said[1]!r} ({said[2]}), {column} says {text!r} ({kind}); say which column counts: "
+                f'[plate_map] columns = {{ pert_type = "{said[0]}" }}',
+            )
+    if unclear and said is None and not is_ambiguous(unclear[0][1]):
+        _refuse(unclear[0][1], line, problems)
+        return (unclear[0][0], unclear[0][1], "trt"), []
+    return said, unclear
+
+
+def _refuse(text: str, line: int, problems: Problems) -> None:
+    try:
+        canonical_pert_type(text)
+    except PlateMapError as error:
+        problems.add(line, str(error))

@@ -1,0 +1,81 @@
+"""Plate maps written as lists: one row per well below a header, with or without titles above it."""
+
+from __future__ import annotations
+
+from phenoprint.errors import PlateMapError
+from phenoprint.plates.grid import plate_line
+from phenoprint.plates.sheet import Problems, Rows, Sheet, as_sheet
+from phenoprint.plates.vocabulary import match_columns
+from phenoprint.plates.well import Well
+
+__all__ = ["as_list", "find_header"]
+
+_SEARCHED = 60  # lines of titles that may stand above a header
+
+
+def _n_roles(cells: list[str]) -> int:
+    """How many columns of a plate map a line names; 0 if wells are not among them."""
+    roles = match_columns(cell for cell in cells if cell)
+    return len(roles) if "well" in roles or {"row", "col"} <= set(roles) else 0
+
+
+def find_header(rows: Rows) -> int | None:
+    """Index of the line that names columns, wells among them; None where there is none.
+
+    Of a header of two lines, such as merged cells above the names, the lower one counts.
+
+    Parameters
+    ----------
+    rows
+        As `read_rows` returns them.
+
+    Examples
+    --------
+    >>> find_header([(1, ["Layout of plate 3"]), (3, ["Well", "Substanz"]), (4, ["A1", "DMSO"])])
+    1
+    """
+    for index, (_, cells) in enumerate(rows[:_SEARCHED]):
+        found = _n_roles(cells)
+        if found and (len([cell for cell in cells if cell]) > 1 or index == 0):
+            below = _n_roles(rows[index + 1][1]) if index + 1 < len(rows) else 0
+            return index + 1 if below >= found else index
+    return None
+
+
+def as_list(rows: Rows, *, source: str) -> Sheet:
+    """Take the header and what stands below it as a table of strings.
+
+    A line ``plate,<barcode>`` above the header gives the plate of all rows.
+
+    Raises
+    ------
+    PlateMapError
+        Wells stand above the header, two columns share a name, a row has more cells than the header, or a column
+        with values has no name.
+    """
+    header = find_header(rows) or 0
+    problems = Problems(source)
+    plate: str | None = None
+    unused: list[tuple[int, str]] = []
+    for line, cells in rows[:header]:
+        if (named := plate_line(cells)) is not None:
+            plate = named
+            continue
+        filled = list(dict.fromkeys(cell for cell in cells if cell))
+        if len(filled) > 1 and any(_is_well(cell) for cell in filled):
+            problems.add(line, f"a well stands above the header of line {rows[header][0]}; move or remove the line")
+        unused.append((line, " ".join(filled)))
+    problems.raise_any()
+    table = rows[header:]
+    if plate is not None and "plate" not in match_columns(table[0][1]):
+        table = [(line, ["plate" if line == table[0][0] else plate, *cells]) for line, cells in table]
+    sheet = as_sheet(table, source=source)
+    return Sheet(sheet.names, sheet.cells, unused=tuple(unused))
+
+
+def _is_well(text: str) -> bool:
+    try:
+        Well.parse(text)
+    except PlateMapError:
+        return False
+    return not text.isdecimal()

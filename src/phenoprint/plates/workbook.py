@@ -1,0 +1,136 @@
+"""Spreadsheets (``.xlsx``, ``.ods``, ``.xls``) as rows of text, cell by cell as a person sees them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from dataclasses import dataclass
+
+from phenoprint.errors import PlateMapError
+from phenoprint.plates._workbook_xml import Marks, read_marks
+from phenoprint.plates.sheet import Rows
+
+__all__ = ["Worksheet", "is_workbook", "read_workbook"]
+
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_LARGEST = 4_000_000  # cells of a sheet; the fullest 1536-well list with a hundred columns has 150,000
+_EXACT = 1e15  # whole numbers beyond have lost digits in a spreadsheet
+
+
+@dataclass(frozen=True)
+class Worksheet:
+    """One sheet of a workbook.
+
+    Parameters
+    ----------
+    name
+        As on its tab.
+    is_hidden
+        It is not shown; hidden rows of a sheet are not known and count as shown.
+    rows
+        1-based row and stripped cells; blank rows are left out. A merged cell's value stands in each cell it covers.
+    """
+
+    name: str
+    is_hidden: bool
+    rows: Rows
+
+
+def is_workbook(content: bytes) -> bool:
+    """Whether bytes are a spreadsheet rather than text, by how they begin.
+
+    Examples
+    --------
+    >>> is_workbook(b"well,compound")
+    False
+    """
+    return content.startswith((_ZIP, _OLE))
+
+
+def read_workbook(content: bytes, *, source: str) -> list[Worksheet]:
+    """Read all sheets of a workbook.
+
+    Whole numbers lose their ``.0`` (a barcode stored as 1053597806.0 is ``1053597806``), others show the fifteen
+    digits that a spreadsheet shows, percentages their sign. Dates are ISO, formulas give their stored result; an error
+    and a formula that was never computed stay as ``#N/A`` and ``=...``, so that they cannot pass for a blank cell.
+
+    Parameters
+    ----------
+    content
+        The file's bytes.
+    source
+        Named in errors.
+
+    Raises
+    ------
+    PlateMapError
+        The file is damaged, protected by a password, of another kind, or too large.
+    """
+    import python_calamine
+
+    try:
+        with python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)) as book:
+            marks = read_marks(content)
+            sheets = []
+            for about in book.sheets_metadata:
+                if about.typ is not python_calamine.SheetTypeEnum.WorkSheet:
+                    continue
+                sheet = book.get_sheet_by_name(about.name)
+                _check_size(sheet.total_height, sheet.total_width, f"{source}, sheet {about.name!r}")
+                own = marks.get(about.name, Marks())
+                cells = sheet.to_python(skip_empty_area=False)
+                ranges = [*(sheet.merged_cell_ranges or []), *own.merged]
+                is_hidden = about.visible is not python_calamine.SheetVisibleEnum.Visible
+                sheets.append(Worksheet(about.name, is_hidden, _rows(cells, ranges, own)))
+    except python_calamine.PasswordError as error:
+        raise PlateMapError(f"{source} is protected by a password: save it without one") from error
+    except PlateMapError:
+        raise
+    except BaseException as error:
+        # The reader's own panics are no Exception; what ends the process passes.
+        if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)):
+            raise
+        raise PlateMapError(
+            f"cannot read {source} as a spreadsheet: {error}; expected .xlsx, .ods or .xls. It may be damaged: open it "
+            "in a spreadsheet program and save it again, or save it as CSV"
+        ) from error
+    return sheets
+
+
+def _check_size(rows: int, columns: int, source: str) -> None:
+    if rows * columns > _LARGEST:
+        raise PlateMapError(
+            f"{source}: {rows} rows and {columns} columns; a plate map is smaller. Remove stray cells below and right "
+            "of the table"
+        )
+
+
+def _rows(cells: list[list[object]], ranges: list[tuple[tuple[int, int], tuple[int, int]]], marks: Marks) -> Rows:
+    """Turn values into text, with marks and merged cells filled in."""
+    width = max((len(row) for row in cells), default=0)
+    text = [[_text(value) for value in row] + [""] * (width - len(row)) for row in cells]
+    for (row, column), shown in marks.shown.items():
+        if row < len(text) and column < width:
+            text[row][column] = shown(text[row][column])
+    for (top, left), (bottom, right) in ranges:
+        if top >= len(text) or left >= width:
+            continue
+        for row in range(top, min(bottom + 1, len(text))):
+            for column in range(left, min(right + 1, width)):
+                text[row][column] = text[row][column] or text[top][left]
+    return [(number, row) for number, row in enumerate(text, start=1) if any(row)]
+
+
+def _text(value: object) -> str:
+    """One cell as text."""
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < _EXACT else format(value, ".15g")
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        return value.date().isoformat()
+    if isinstance(value, (dt.datetime, dt.date, dt.time)):
+        return value.isoformat()
+    return str(value).strip()
