@@ -37,7 +37,10 @@ def test_a_map_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("barcode,Plate_Map_Name\n1,a\n", "no column 'Assay_Plate_Barcode' among barcode, Plate_Map_Name"),
+        (
+            "barcode,Plate_Map_Name\n1,a\n",
+            "expected a table with the columns Assay_Plate_Barcode and Plate_Map_Name; no line names both",
+        ),
         (TEXT + "00012,mapB\n", "line 5: barcode '00012' has map 'mapB' here and 'mapA' at line 2"),
         (TEXT + "00099,\n", "line 5: a blank cell"),
         (TEXT + "1.2E+11,mapA\n", "line 5: .* a spreadsheet turned into a number"),

@@ -105,9 +105,9 @@ def test_one_compound_has_one_unit() -> None:
 
 
 def test_the_caller_names_controls_and_words() -> None:
-    text = "well,compound,pert_type\nA1,Taxol,\nA2,water,lysis\nA3,taxol,trt\nA4,Nocodazole,\n"
-    wells = parse(text, controls={"poscon": ["taxol"]}, pert_types={"lysis": "negcon"})
-    assert column(wells, "pert_type") == ["poscon", "negcon", "trt", "trt"]
+    text = "well,compound,pert_type\nA1,Taxol,\nA2,x,lysis\nA3,taxol,trt\nA4,Nocodazole,\n"
+    wells = parse(text, pert_types={"taxol": "poscon", "Lysis": "negcon"})
+    assert column(wells, "pert_type") == ["poscon", "negcon", "poscon", "trt"]
 
 
 @pytest.mark.parametrize(

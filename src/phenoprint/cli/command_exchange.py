@@ -43,7 +43,7 @@ def import_(
         typer.Option(
             "--plate-map",
             help="What is in the wells: a list with columns plate, well, compound, concentration, moa, ...; a map of "
-            "every plate; a barcode_platemap.csv beside platemap/; a list of images that says it.",
+            "every plate; a barcode_platemap.csv beside platemap/; a list of images that says it. Text or a spreadsheet.",
         ),
     ] = None,
     map_column: Annotated[
@@ -51,6 +51,10 @@ def import_(
         typer.Option(
             "--map-column", metavar="KEY=NAME", help="Column of the plate map that holds a key: Plate=Plate_DAPI."
         ),
+    ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option("--sheet", help="Sheet of a plate map in a spreadsheet. Default: the plate maps in it."),
     ] = None,
     treatments: Annotated[
         Path | None,
@@ -109,6 +113,7 @@ def import_(
         level=level,
         plate_map=plate_map,
         map_columns=_pairs(map_column or [], "--map-column"),
+        sheet=sheet,
         treatments=treatments,
         columns=columns,
         fixed=_pairs(fixed or [], "--set"),

@@ -29,18 +29,24 @@ def init(
             r"(?P<site>...), (?P<channel>...), such as '(?P<well>[A-P]\d+)_f(?P<site>\d+)_(?P<channel>\w+)\.tif'.",
         ),
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option("--sheet", help="Sheet of a spreadsheet. Default: those that are plate maps.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a screen.toml.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
     """Look at a folder, draw its plates from the files beside the map, and write a commented screen.toml."""
+    from phenoprint.cli.plate_maps import print_plate_maps
     from phenoprint.pipeline import plate_drawings, propose, write_proposal
+    from phenoprint.pipeline.platemaps import count_kinds
 
     target = output or Path.cwd() / (name or f"{folder.resolve().name}_screen")
     with ProgressDisplay(quiet=as_json) as display:
-        proposal = propose(folder, name=name, plate_map=plate_map, pattern=pattern, on_event=display)
+        proposal = propose(folder, name=name, plate_map=plate_map, sheet=sheet, pattern=pattern, on_event=display)
     path = write_proposal(proposal, target, force=force)
     problems = proposal.ingested.problems
     tables = proposal.ingested.tables
+    reading, kinds = tables["plate_map_reading"], count_kinds(tables["well"])
     if as_json:
         print_json(
             {
@@ -51,6 +57,10 @@ def init(
                 "plates": tables["plate"].to_dicts(),
                 "problems": problems.to_dicts(),
                 "not_read": [asdict(one) for one in proposal.foreign],
+                "wells_by_kind": kinds,
+                "plate_map_reading": reading.to_dicts(),
+                "plate_maps_not_read": list(proposal.unread),
+                "obstacle": proposal.obstacle,
             }
         )
         return 0
@@ -66,6 +76,18 @@ def init(
     print_frame(tables["plate"])
     if problems.height:
         print_frame(filled(problems), limit=20, title="to know of images and plate map")
+    print_plate_maps(reading, kinds)
+    for reason in proposal.unread:
+        console.print(f"not read   {reason}", markup=False, soft_wrap=True, highlight=False)
+    if reading.height and not kinds["negcon"]:
+        console.print(
+            '[yellow]note[/]       no well is a negative control, so screen.toml says reference = "all"; '
+            'to change that name your controls there with pert_types and write "negcon"',
+            soft_wrap=True,
+        )
+    if proposal.obstacle:
+        console.print("[yellow]a run would stop[/]: ", end="")
+        console.print(proposal.obstacle, markup=False, soft_wrap=True, highlight=False)
     console.print(f"written  {path}")
     console.print(f"next     edit the channels' names, then: phenoprint run {target}")
     return 0

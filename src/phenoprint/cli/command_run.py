@@ -37,7 +37,9 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Run a screen from images to profiles; what is done and still holds is not done again."""
+    from phenoprint.cli.plate_maps import print_plate_maps
     from phenoprint.pipeline import run_screen, screen_notes
+    from phenoprint.pipeline.platemaps import count_kinds, plate_map_reading
 
     with ProgressDisplay(quiet=as_json) as display:
         result = run_screen(config, output=output, workers=workers, retry_failed=retry_failed, on_event=display)
@@ -47,6 +49,8 @@ def run(
 
         path = write(result.screen)
     summary = summarise(result.screen)
+    kinds = count_kinds(result.screen.table("well").collect())
+    reading = plate_map_reading(result.screen)
     if as_json:
         steps = {name: vars(count) for name, count in result.summary.steps.items()}
         print_json(
@@ -58,9 +62,12 @@ def run(
                 "steps": steps,
                 "summary": summary,
                 "notes": screen_notes(result.screen),
+                "wells_by_kind": kinds,
+                "plate_map_reading": reading.to_dicts(),
             }
         )
     else:
+        print_plate_maps(reading, kinds)
         print_summary(summary)
         if summary["treatments"] == 0:
             console.print(

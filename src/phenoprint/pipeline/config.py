@@ -76,11 +76,24 @@ class ImagesSection(_Section):
         return self
 
 
+MapColumn = Literal[
+    "well", "row", "col", "plate", "batch", "pert_type", "compound", "concentration", "unit", "moa", "solvent"
+]
+
+
 class PlateMapSection(_Section):
-    """Which plate-map files to read; ``batches`` gives each plate its batch."""
+    """Which plate-map files to read; ``batches`` gives each plate its batch.
+
+    ``sheet`` names the sheet of a spreadsheet, ``columns`` says what a column holds where its name does not
+    (``{ compound = "Content" }``), ``pert_types`` what a word or compound of the map means
+    (``{ "Medium" = "empty", "Wortmannin" = "poscon" }``).
+    """
 
     files: list[str] = Field(default_factory=list)
     barcode_platemap: str | None = None
+    sheet: str | None = None
+    columns: dict[MapColumn, str] = Field(default_factory=dict)
+    pert_types: dict[str, Literal["trt", "negcon", "poscon", "empty"]] = Field(default_factory=dict)
     format: int | None = None
     batches: dict[str, str] = Field(default_factory=dict)
 

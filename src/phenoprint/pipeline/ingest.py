@@ -8,16 +8,16 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import ConfigError, DataError, PlateMapError
+from phenoprint.errors import ConfigError, DataError
 from phenoprint.features import feature_dictionary
 from phenoprint.images import get_reader, inspect_files, no_match
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.datasets import dataset_folder
 from phenoprint.pipeline.image_problems import image_problems
+from phenoprint.pipeline.platemaps import read_plate_maps
 from phenoprint.plates import (
+    READING_SCHEMA,
     PlateFormat,
-    parse_barcode_platemap,
-    parse_plate_map,
     perturbation_id,
     perturbation_table,
     reconcile,
@@ -25,7 +25,7 @@ from phenoprint.plates import (
 )
 from phenoprint.store import ledger_rows
 
-__all__ = ["Ingested", "image_root", "index_images", "ingest", "read_plate_maps", "read_text"]
+__all__ = ["Ingested", "image_root", "index_images", "ingest"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Ingested:
     ----------
     tables
         Frames by table name: ``image``, ``site``, ``well``, ``plate``, ``perturbation``, ``problem``,
-        ``feature``.
+        ``plate_map_reading``, ``feature``.
     problems
         Where images and plate map disagree, and files that were not understood: ``kind``, place and ``detail``.
     channels
@@ -68,78 +68,6 @@ def image_root(config: ScreenConfig, base: Path) -> Path:
         what = "is a file" if root.exists() else "does not exist"
         raise ConfigError(f"images.root {root} {what}: expected the folder of the images")
     return root.resolve()
-
-
-def read_text(path: Path) -> str:
-    """Read a text file whatever its encoding: UTF-8 with or without a mark, UTF-16, else Windows-1252.
-
-    Raises
-    ------
-    PlateMapError
-        If the file cannot be read.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
-
-
-def _map_path(name: str, base: Path, root: Path) -> Path:
-    """Find a plate map beside the configuration or below the images."""
-    given = Path(name).expanduser()
-    places = [given] if given.is_absolute() else [base / given, root / given]
-    for place in places:
-        if place.is_file():
-            return place
-    raise ConfigError(f"plate map {name} not found; looked for {' and '.join(str(place) for place in places)}")
-
-
-def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> pl.DataFrame | None:
-    """Read the plate maps that the configuration names; None where it names none.
-
-    Raises
-    ------
-    ConfigError
-        If a file is absent.
-    PlateMapError
-        If a file cannot be understood or two files claim a well.
-    """
-    section = config.plate_map
-    plate_format = None if section.format is None else PlateFormat.of(section.format)
-    frames = []
-    for name in section.files:
-        path = _map_path(name, base, root)
-        frames.append(parse_plate_map(read_text(path), source=str(path), plate_format=plate_format))
-    if section.barcode_platemap is not None:
-        path = _map_path(section.barcode_platemap, base, root)
-        barcodes = parse_barcode_platemap(read_text(path), source=str(path))
-        for (map_name,), rows in barcodes.group_by("Plate_Map_Name", maintain_order=True):
-            candidates = [path.parent / "platemap" / f"{map_name}{end}" for end in (".txt", ".csv", ".tsv")]
-            candidates += [path.parent / candidate.name for candidate in candidates]
-            found = next((candidate for candidate in candidates if candidate.is_file()), None)
-            if found is None:
-                raise PlateMapError(f"{path} names the plate map {map_name!r}, but {candidates[0]} does not exist")
-            wells = parse_plate_map(read_text(found), source=str(found), plate_format=plate_format)
-            frames += [
-                wells.with_columns(pl.lit(plate).alias("Metadata_Plate")) for plate in rows["Assay_Plate_Barcode"]
-            ]
-    if not frames:
-        return None
-    joined = pl.concat(frames, how="diagonal_relaxed")
-    twice = joined.filter(joined.select("Metadata_Plate", "Metadata_Well").is_duplicated())
-    if twice.height:
-        first = twice.row(0, named=True)
-        raise PlateMapError(
-            f"well {first['Metadata_Well']} of plate {first['Metadata_Plate'] or '(every plate)'} stands in more than "
-            f"one plate map ({', '.join(section.files)}); keep one"
-        )
-    return joined
 
 
 def index_images(config: ScreenConfig, root: Path) -> pl.DataFrame:
@@ -297,7 +225,8 @@ def ingest(
         ``image`` table with its reason.
     """
     root = image_root(config, base)
-    plate_map = read_plate_maps(config, base, root)
+    found = read_plate_maps(config, base, root)
+    plate_map = None if found is None else found.wells
     index = index_images(config, root)
     section = config.need_images()
     images = inspect_files(index, root, all_pages=section.page == "max", known=known, on_file=on_file)
@@ -326,6 +255,7 @@ def ingest(
             "plate": _plate_table(images, wells, config.plate_map.format),
             "perturbation": perturbation_table(wells),
             "problem": problems,
+            "plate_map_reading": pl.DataFrame(schema=READING_SCHEMA) if found is None else found.reading,
             "feature": feature_dictionary(list(channels), preset=config.features.preset),
         },
         problems=problems,

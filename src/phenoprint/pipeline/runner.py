@@ -28,6 +28,7 @@ from phenoprint.pipeline.imported import (
 )
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.phenotypes import nuisance_message
+from phenoprint.pipeline.platemaps import check_plate_map
 from phenoprint.pipeline.status import screen_notes
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import (
@@ -167,6 +168,7 @@ def _ingest(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent)
         on_event(UnitFinished("ingest", str(done), 0.0))
 
     ingested = ingest(config, base, known=known, on_file=report)
+    check_plate_map(ingested.tables["well"], ingested.tables["plate_map_reading"], reference=config.profiles.reference)
     check_against_screen(config, ingested.channels, ingested.tables["feature"])
     _forget_plates(screen, ingested)
     for name, frame in ingested.tables.items():

@@ -11,13 +11,19 @@ from phenoprint.errors import PlateMapError, UsageError
 from phenoprint.images import ForeignFiles, LayoutCandidate, detect_layout
 from phenoprint.pipeline.config import parse_config
 from phenoprint.pipeline.events import OnEvent, count_files, ignore
-from phenoprint.pipeline.ingest import Ingested, ingest, read_text
-from phenoprint.plates import draw_plate, parse_barcode_platemap, parse_plate_map
+from phenoprint.pipeline.ingest import Ingested, ingest
+from phenoprint.pipeline.platemaps import check_plate_map, count_kinds, read_content
+from phenoprint.plates import (
+    MAP_ENDINGS,
+    draw_plate,
+    is_barcode_platemap,
+    parse_barcode_platemap,
+    read_parts,
+    read_plate_map,
+)
 from phenoprint.store import write_bytes
 
 __all__ = ["Proposal", "find_plate_maps", "plate_drawings", "propose", "write_proposal"]
-
-_TABLES = {".csv", ".tsv", ".txt"}
 
 
 @dataclass(frozen=True)
@@ -34,44 +40,54 @@ class Proposal:
         The tables that the configuration gives.
     foreign
         Image files in the folder of formats that are not read.
+    unread
+        Files that look like plate maps and cannot be read, with the reason.
+    obstacle
+        What would stop a run with this plate map; None if nothing would.
     """
 
     text: str
     layout: LayoutCandidate
     ingested: Ingested
     foreign: tuple[ForeignFiles, ...] = ()
+    unread: tuple[str, ...] = ()
+    obstacle: str | None = None
 
 
-def find_plate_maps(root: Path) -> tuple[list[Path], Path | None]:
-    """Return the files of a folder that read as plate maps, and a ``barcode_platemap.csv`` if there is one.
+def find_plate_maps(root: Path) -> tuple[list[Path], Path | None, list[str]]:
+    """Find the plate maps in a folder and one level below.
 
-    Looks in the folder and one level below; a table that is no plate map is passed over.
+    Returns
+    -------
+    list, Path or None, list
+        The files that read as plate maps; a ``barcode_platemap.csv`` if there is one; and why files that have a column
+        of wells or are drawn as a plate cannot be read. A table that is no plate map is passed over.
     """
-    found, barcode = [], None
-    candidates = sorted(path for path in [*root.glob("*"), *root.glob("*/*")] if path.suffix.lower() in _TABLES)
+    found: list[Path] = []
+    unread: list[str] = []
+    barcode = None
+    candidates = sorted(path for path in [*root.glob("*"), *root.glob("*/*")] if path.suffix.lower() in MAP_ENDINGS)
     for path in candidates:
         if not path.is_file() or path.stat().st_size > 20_000_000 or "load_data" in path.name:
             continue
-        try:
-            if path.name == "barcode_platemap.csv":
-                parse_barcode_platemap(read_text(path), source=str(path))
-                barcode = path
-            else:
-                parse_plate_map(read_text(path), source=str(path))
-                found.append(path)
-        except PlateMapError:
+        if path.name.startswith("~$"):  # a spreadsheet program's lock
             continue
+        is_map = path.suffix.lower() in {".xlsx", ".ods", ".xls"}
+        try:
+            content = read_content(path)
+            if path.stem == "barcode_platemap" and is_barcode_platemap(content, source=str(path)):
+                parse_barcode_platemap(content, source=str(path))
+                barcode = path
+                continue
+            parts = read_parts(content, source=str(path))
+            is_map = all(part.is_plate_map for part in parts)
+            read_plate_map(parts)
+            found.append(path)
+        except PlateMapError as error:
+            unread += [str(error)] if is_map else []
     if barcode is not None:  # the maps that it names are read through it
         found = [path for path in found if path.parent.name != "platemap"]
-    return found, barcode
-
-
-def has_negcon(maps: list[Path], barcode: Path | None) -> bool:
-    """Return whether a plate map names negative controls; maps behind a barcode table are taken to."""
-    if barcode is not None:
-        return True
-    wells = (parse_plate_map(read_text(path), source=str(path)) for path in maps)
-    return any((frame["Metadata_pert_type"] == "negcon").any() for frame in wells)
+    return found, barcode, unread
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -98,6 +114,7 @@ def propose(
     name: str | None = None,
     plate_map: Path | None = None,
     pattern: str | None = None,
+    sheet: str | None = None,
     on_event: OnEvent = ignore,
 ) -> Proposal:
     """Detect the layout of a folder and write a configuration for it.
@@ -112,6 +129,8 @@ def propose(
         A plate map; default: those found in the folder.
     pattern
         How file names are built, as a regular expression; default: the built-in pattern that explains them.
+    sheet
+        The sheet of a spreadsheet; default: those that are plate maps.
     on_event
         Receives progress events while files are hashed.
 
@@ -127,14 +146,35 @@ def propose(
     root = root.resolve()
     detected = detect_layout(root, pattern=pattern)
     layout = detected.best
-    maps, barcode = ([plate_map.resolve()], None) if plate_map is not None else find_plate_maps(root)
-    text = _write(root, _clean(name or root.name), layout, maps, barcode)
+    maps, barcode, unread = ([plate_map.resolve()], None, []) if plate_map is not None else find_plate_maps(root)
+
+    def write(reference: str) -> str:
+        return _write(root, _clean(name or root.name), layout, maps, barcode, sheet=sheet, reference=reference)
+
+    text = write("negcon")
     config = parse_config(text, source="the proposed configuration")
     ingested = ingest(config, root, on_file=count_files(on_event, step="hash", title="Hash images"))
-    return Proposal(text, layout, ingested, detected.foreign)
+    wells = ingested.tables["well"]
+    if not count_kinds(wells)["negcon"]:
+        text = write("all")
+    obstacle = None
+    try:
+        check_plate_map(wells, ingested.tables["plate_map_reading"], reference="all")
+    except PlateMapError as error:
+        obstacle = str(error)
+    return Proposal(text, layout, ingested, detected.foreign, tuple(unread), obstacle)
 
 
-def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], barcode: Path | None) -> str:
+def _write(
+    root: Path,
+    name: str,
+    layout: LayoutCandidate,
+    maps: list[Path],
+    barcode: Path | None,
+    *,
+    sheet: str | None,
+    reference: str,
+) -> str:
     """Write the commented configuration."""
     channels = ", ".join(f"{_quote(channel)} = {_quote(channel)}" for channel in layout.channels)
     source = (
@@ -142,7 +182,6 @@ def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], bar
         if layout.reader == "load_data"
         else f'reader = "pattern"\npattern = {_literal(layout.options["pattern"])}   # or a regular expression'
     )
-    has_controls = has_negcon(maps, barcode)
     lines = [
         "# What to run and how. Lines with a # are optional; the values shown are the defaults.",
         "",
@@ -165,6 +204,11 @@ def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], bar
         f"files = [{', '.join(_quote(_relative(path, root)) for path in maps)}]"
         + ("" if maps or barcode else "   # none was found: well, pert_type, compound, concentration, unit, moa"),
         *([f"barcode_platemap = {_quote(_relative(barcode, root))}"] if barcode else []),
+        f"sheet = {_quote(sheet)}"
+        if sheet
+        else '# sheet = "Layout"         # of a spreadsheet with several plate maps',
+        '# columns = { compound = "Content" }    # what a column holds, where its name does not say it',
+        '# pert_types = { "Medium" = "empty" }   # what a word or compound means: trt, negcon, poscon, empty',
         "# format = 384             # wells a plate; taken from the wells if not given",
         "",
         "[illumination]",
@@ -180,7 +224,7 @@ def _write(root: Path, name: str, layout: LayoutCandidate, maps: list[Path], bar
         "[profiles]",
         '# recipe = "phenoprint"    # or another recipe by name, or steps of your own: [[profiles.recipe]]',
         '# reference = "negcon"     # or "all", for plates without negative controls'
-        if has_controls
+        if reference == "negcon"
         else 'reference = "all"          # the plate map names no negative control; "negcon" once it does',
         "",
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from phenoprint.plates.barcodes import assign_plate_maps, parse_barcode_platemap
-from phenoprint.plates.content import Part, decode, read_parts
+from phenoprint.plates.barcodes import assign_plate_maps, is_barcode_platemap, parse_barcode_platemap
+from phenoprint.plates.content import MAP_ENDINGS, Part, read_parts
 from phenoprint.plates.doses import Dose, canonical_unit, parse_dose
 from phenoprint.plates.draw import draw_plate
 from phenoprint.plates.platemap import PLATE_MAP_SCHEMA, READING_SCHEMA, PlateMap, parse_plate_map, read_plate_map
@@ -11,8 +11,10 @@ from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
 from phenoprint.plates.roles import PERT_TYPES, canonical_pert_type, infer_pert_type
 from phenoprint.plates.tables import expand_plate_map, perturbation_id, perturbation_table, well_table
 from phenoprint.plates.well import PlateFormat, Well, normalize_wells
+from phenoprint.plates.workbook import is_workbook, read_workbook
 
 __all__ = [
+    "MAP_ENDINGS",
     "PERT_TYPES",
     "PLATE_MAP_SCHEMA",
     "PROBLEM_KINDS",
@@ -26,10 +28,11 @@ __all__ = [
     "assign_plate_maps",
     "canonical_pert_type",
     "canonical_unit",
-    "decode",
     "draw_plate",
     "expand_plate_map",
     "infer_pert_type",
+    "is_barcode_platemap",
+    "is_workbook",
     "normalize_wells",
     "parse_barcode_platemap",
     "parse_dose",
@@ -38,6 +41,7 @@ __all__ = [
     "perturbation_table",
     "read_parts",
     "read_plate_map",
+    "read_workbook",
     "reconcile",
     "well_table",
 ]

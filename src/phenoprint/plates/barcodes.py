@@ -7,20 +7,48 @@ from collections.abc import Mapping
 import polars as pl
 
 from phenoprint.errors import PlateMapError
+from phenoprint.plates.content import decode, unpack
 from phenoprint.plates.platemap import PLATE_MAP_SCHEMA
-from phenoprint.plates.sheet import Problems, as_sheet, check_identifiers, read_rows
+from phenoprint.plates.sheet import Problems, Sheet, as_sheet, check_identifiers, read_rows
 from phenoprint.plates.vocabulary import column_key
+from phenoprint.plates.workbook import is_workbook, read_workbook
 
-__all__ = ["assign_plate_maps", "parse_barcode_platemap"]
+__all__ = ["assign_plate_maps", "is_barcode_platemap", "parse_barcode_platemap"]
+
+_COLUMNS = ("Assay_Plate_Barcode", "Plate_Map_Name")
 
 
-def parse_barcode_platemap(text: str, *, source: str) -> pl.DataFrame:
+def _find(content: str | bytes, *, source: str) -> Sheet | None:
+    """Return the first table of a file that has both columns; for text that has not, the table all the same."""
+    if isinstance(content, bytes) and is_workbook(unpack(content, source=source)):
+        tables = [each.rows for each in read_workbook(unpack(content, source=source), source=source)]
+    else:
+        tables = [read_rows(content if isinstance(content, str) else decode(content, source=source), source=source)]
+    for rows in tables:
+        for index, (_, cells) in enumerate(rows[:20]):
+            if {name.lower() for name in _COLUMNS} <= {column_key(cell) for cell in cells}:
+                return as_sheet(rows[index:], source=source)
+    return None
+
+
+def is_barcode_platemap(content: str | bytes, *, source: str) -> bool:
+    r"""Whether a file has the columns of a ``barcode_platemap.csv``.
+
+    Examples
+    --------
+    >>> is_barcode_platemap("Assay_Plate_Barcode,Plate_Map_Name\n", source="a.csv")
+    True
+    """
+    return _find(content, source=source) is not None
+
+
+def parse_barcode_platemap(content: str | bytes, *, source: str) -> pl.DataFrame:
     r"""Read ``barcode_platemap.csv``.
 
     Parameters
     ----------
-    text
-        The file's content: columns ``Assay_Plate_Barcode`` and ``Plate_Map_Name``.
+    content
+        The file's content, text or a spreadsheet: columns ``Assay_Plate_Barcode`` and ``Plate_Map_Name``.
     source
         Where it came from; named in every error.
 
@@ -40,14 +68,10 @@ def parse_barcode_platemap(text: str, *, source: str) -> pl.DataFrame:
     >>> parse_barcode_platemap(text, source="barcode_platemap.csv").rows()
     [('00123', 'map1')]
     """
-    sheet = as_sheet(read_rows(text, source=source), source=source)
+    sheet = _find(content, source=source)
+    if sheet is None:
+        raise PlateMapError(f"{source}: expected a table with the columns {' and '.join(_COLUMNS)}; no line names both")
     names = {column_key(name): name for name in sheet.names}
-    for wanted in ("Assay_Plate_Barcode", "Plate_Map_Name"):
-        if wanted.lower() not in names:
-            raise PlateMapError(
-                f"{source}: no column {wanted!r} among {', '.join(sheet.names)}; a barcode_platemap has "
-                f"the columns Assay_Plate_Barcode and Plate_Map_Name"
-            )
     barcode, plate_map = names["assay_plate_barcode"], names["plate_map_name"]
     problems = Problems(source)
     check_identifiers(sheet, barcode, problems)

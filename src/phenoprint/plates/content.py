@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phenoprint.errors import PlateMapError
 from phenoprint.plates.grid import first_block
@@ -14,7 +14,10 @@ from phenoprint.plates.sheet import Rows, read_rows
 from phenoprint.plates.vocabulary import match_columns
 from phenoprint.plates.workbook import Worksheet, is_workbook, read_workbook
 
-__all__ = ["Part", "decode", "read_parts"]
+__all__ = ["MAP_ENDINGS", "Part", "decode", "read_parts"]
+
+# How files of plate maps end; what they hold is seen in their bytes.
+MAP_ENDINGS = (".txt", ".csv", ".tsv", ".xlsx", ".ods", ".xls")
 
 # What spreadsheet programs call a new sheet; such a name is no plate's.
 _UNNAMED = re.compile(r"(?i)(?:sheet|tabelle|feuil(?:le)?|hoja|foglio|blad|table|planilha|arkusz)[\s_.-]*\d*")
@@ -32,11 +35,14 @@ class Part:
         1-based line (row of the sheet) and cells.
     sheet
         Name of the sheet; None for text.
+    skipped
+        Other sheets of the file that were not read, and why; only of the first part.
     """
 
     source: str
     rows: Rows
     sheet: str | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_grid(self) -> bool:
@@ -133,16 +139,18 @@ def _of_workbook(sheets: list[Worksheet], *, source: str, sheet: str | None) -> 
             raise PlateMapError(f"{source} has no sheet {sheet!r}; its sheets: {about}")
         if not chosen[0].rows:
             raise PlateMapError(f"{source}: the sheet {sheet!r} is empty; its sheets: {about}")
-        return [Part(f"{source}, sheet {chosen[0].name!r}", chosen[0].rows, chosen[0].name)]
-    shown = [s for s in sheets if not s.is_hidden and s.rows]
-    parts = [Part(f"{source}, sheet {s.name!r}", s.rows, s.name) for s in shown]
+        others = tuple((s.name, "another sheet is asked for") for s in sheets if s is not chosen[0])
+        return [Part(f"{source}, sheet {chosen[0].name!r}", chosen[0].rows, chosen[0].name, others)]
+    parts = [Part(f"{source}, sheet {s.name!r}", s.rows, s.name) for s in sheets if not s.is_hidden and s.rows]
     maps = [part for part in parts if part.is_plate_map]
     if not maps:
         raise PlateMapError(
             f"{source}: no sheet is a plate map; expected a header with a column of wells ('well', or 'row' and "
             f"'column') or a plate drawn with column numbers above row letters. Its sheets: {about}"
         )
-    return maps
+    read = {part.sheet for part in maps}
+    skipped = [(s.name, "hidden" if s.is_hidden else "no wells in it") for s in sheets if s.name not in read and s.rows]
+    return [replace(maps[0], skipped=tuple(skipped)), *maps[1:]]
 
 
 def sheet_plates(parts: list[Part]) -> dict[str, str]:

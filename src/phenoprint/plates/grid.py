@@ -158,7 +158,7 @@ def as_grid(rows: Rows, *, source: str) -> Sheet:
     frame = pl.DataFrame(columns_of, schema=dict.fromkeys(columns_of, pl.String))
     lines = pl.Series(LINE, list(line_of.values()), dtype=pl.Int64)
     is_bare = len(blocks) == 1 and not blocks[0].name
-    return Sheet(frame.columns, frame.with_columns(lines), unused=tuple(notes), is_bare=is_bare)
+    return Sheet(frame.columns, frame.with_columns(lines), unused=tuple(notes), is_drawn=True, is_bare=is_bare)
 
 
 def _find_blocks(rows: Rows, problems: Problems) -> tuple[list[_Block], list[tuple[int, str]]]:

@@ -89,14 +89,15 @@ def assign_columns(sheet: Sheet, *, columns: Mapping[str, str], pert_types: Mapp
         for name in free:
             if name in taken or name in kinds or name_key(name) not in _MAYBE:
                 continue
-            if (other := _not_a_kind(sheet.cells[name], own)) is None:
+            why_not = _not_a_kind(sheet.cells[name], own)
+            if why_not is None:
                 kinds.append(name)
-            elif other:
-                reasons[name] = other
+            else:
+                reasons[name] = why_not
     for name in free:
-        role = next(iter(match_columns([name])), None)
+        role = next(iter(match_columns([name])), "")
         if role in roles and roles[role] != name and name not in kinds:
-            reasons.setdefault(name, f"{roles[role]!r} is taken for {role}")
+            reasons[name] = f"{roles[role]!r} is taken for {role}"
     return Columns(roles, tuple(kinds), is_named, reasons)
 
 
@@ -140,7 +141,8 @@ def read_kinds(
     compound, solvent = (columns.roles.get(role) for role in ("compound", "solvent"))
     for row in sheet.cells.iter_rows(named=True):
         name = row[compound] if compound else None
-        by_name = own.get(fold(name or "")) or infer_pert_type(name, solvent=row[solvent] if solvent else None)
+        own_name = own.get(fold(name or ""))
+        by_name = own_name or infer_pert_type(name, solvent=row[solvent] if solvent else None)
         written = [(column, row[column]) for column in columns.kinds if not is_missing(row[column])]
         said, unclear = _written(written, own, row[LINE], problems, columns)
         if said is None and unclear:
@@ -148,6 +150,8 @@ def read_kinds(
                 said = (unclear[0][0], unclear[0][1], by_name)
             else:
                 _refuse(unclear[0][1], row[LINE], problems)
+        if own_name and (said is None or fold(said[1]) not in own):
+            said = (compound or "", name or "", own_name)  # the caller's word about a compound outranks the file's
         if said is not None:
             column, text, kind = said
             clash = f"{compound} says {name!r}" if kind == "trt" and by_name in {"negcon", "poscon"} else ""
@@ -155,9 +159,9 @@ def read_kinds(
             kinds.append(kind)
             continue
         doubt = ""
-        if name and by_name == "trt" and fold(name) not in own and is_ambiguous(name, is_name=True):
+        if name and by_name == "trt" and is_ambiguous(name, is_name=True):
             doubt = "may be a control; say so with pert_types"
-        if by_name != "trt" or doubt or fold(name or "") in own:
+        if by_name != "trt" or doubt:
             words[compound or "", name or "", by_name, doubt] += 1
         kinds.append(by_name)
     return kinds, words

@@ -159,7 +159,8 @@ def read_plate_map(
             f"{parts[0].source.rpartition(', sheet ')[0]}: well {well} of plate {plate} stands in more than one sheet "
             "of a plate map; keep one, or name the sheet to read"
         )
-    return PlateMap(wells, pl.concat([each.reading for each in maps]))
+    skipped = [("sheet", name, None, None, why) for part in parts for name, why in part.skipped]
+    return PlateMap(wells, pl.concat([*(each.reading for each in maps), _reading(parts[0].source, skipped)]))
 
 
 def _call(sheet: Sheet, name: str) -> Sheet:
@@ -168,6 +169,7 @@ def _call(sheet: Sheet, name: str) -> Sheet:
         [name if column == "compound" else column for column in sheet.names],
         sheet.cells.rename({"compound": name}),
         unused=sheet.unused,
+        is_drawn=True,
     )
 
 
@@ -181,7 +183,9 @@ def _join_variables(named: list[tuple[Part, Sheet]]) -> Sheet:
             sheet.cells.drop(LINE), on=keys, how="full", coalesce=True, nulls_equal=True, maintain_order="left_right"
         )
     unused = tuple(text for sheet in sheets for text in sheet.unused)
-    return Sheet([n for n in joined.columns if n != LINE], joined.with_columns(pl.col(LINE).fill_null(0)), unused)
+    return Sheet(
+        [n for n in joined.columns if n != LINE], joined.with_columns(pl.col(LINE).fill_null(0)), unused, is_drawn=True
+    )
 
 
 def _of_plates(parts: Sequence[Part], maps: list[PlateMap]) -> list[PlateMap]:
@@ -269,6 +273,8 @@ def _uses(
     role_of |= dict.fromkeys(assigned.kinds, "pert_type")
     rows: list[tuple[str, str | None, str | None, int | None, str | None]] = []
     for name in sheet.names:
+        if sheet.is_drawn and name in {"plate", "well"}:
+            continue
         role, n = role_of.get(name), sheet.cells[name].count()
         reason = assigned.reasons.get(name, "not a name of anything that is known")
         detail = None if role else f"kept as {kept[name]}: {reason}" if name in kept else reason

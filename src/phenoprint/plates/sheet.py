@@ -67,6 +67,8 @@ class Sheet:
         Frame with those columns (String, blank is null) and ``line`` (Int64, 1-based).
     unused
         Line and text of what stands around the table.
+    is_drawn
+        Wells and plates are those of a drawn plate, not columns of the file.
     is_bare
         The sheet is one drawn plate whose variable is not named.
     """
@@ -74,6 +76,7 @@ class Sheet:
     names: list[str]
     cells: pl.DataFrame
     unused: tuple[tuple[int, str], ...] = ()
+    is_drawn: bool = False
     is_bare: bool = False
 
 
@@ -100,7 +103,7 @@ def read_rows(text: str, *, source: str) -> Rows:
     """
     if "\0" in text:
         raise PlateMapError(
-            f"{source}: this is binary data, not text; export the plate map as CSV or tab-separated text"
+            f"{source}: this is binary data, neither text nor a spreadsheet; save the plate map as CSV or .xlsx"
         )
     body = text.removeprefix("\ufeff")
     lines = body.splitlines()

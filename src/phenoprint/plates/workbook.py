@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from phenoprint.errors import PlateMapError
@@ -37,14 +39,21 @@ class Worksheet:
 
 
 def is_workbook(content: bytes) -> bool:
-    """Whether bytes are a spreadsheet rather than text, by how they begin.
+    """Whether bytes are a spreadsheet rather than text or another archive.
 
     Examples
     --------
     >>> is_workbook(b"well,compound")
     False
     """
-    return content.startswith((_ZIP, _OLE))
+    if not content.startswith(_ZIP):
+        return content.startswith(_OLE)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return True  # damaged; the reader says so
+    return "content.xml" in names or any(name.startswith("xl/") for name in names)
 
 
 def read_workbook(content: bytes, *, source: str) -> list[Worksheet]:
@@ -76,9 +85,10 @@ def read_workbook(content: bytes, *, source: str) -> list[Worksheet]:
                 if about.typ is not python_calamine.SheetTypeEnum.WorkSheet:
                     continue
                 sheet = book.get_sheet_by_name(about.name)
-                _check_size(sheet.total_height, sheet.total_width, f"{source}, sheet {about.name!r}")
+                last_row, last_column = sheet.end or (-1, -1)
+                _check_size(last_row + 1, last_column + 1, f"{source}, sheet {about.name!r}")
                 own = marks.get(about.name, Marks())
-                cells = sheet.to_python(skip_empty_area=False)
+                cells: Sequence[Sequence[object]] = sheet.to_python(skip_empty_area=False)
                 ranges = [*(sheet.merged_cell_ranges or []), *own.merged]
                 is_hidden = about.visible is not python_calamine.SheetVisibleEnum.Visible
                 sheets.append(Worksheet(about.name, is_hidden, _rows(cells, ranges, own)))
@@ -105,7 +115,9 @@ def _check_size(rows: int, columns: int, source: str) -> None:
         )
 
 
-def _rows(cells: list[list[object]], ranges: list[tuple[tuple[int, int], tuple[int, int]]], marks: Marks) -> Rows:
+def _rows(
+    cells: Sequence[Sequence[object]], ranges: list[tuple[tuple[int, int], tuple[int, int]]], marks: Marks
+) -> Rows:
     """Turn values into text, with marks and merged cells filled in."""
     width = max((len(row) for row in cells), default=0)
     text = [[_text(value) for value in row] + [""] * (width - len(row)) for row in cells]

@@ -35,6 +35,20 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
         per_plate=False,
     ),
     Table(
+        "plate_map_reading",
+        "One row per column, word or line of the plate maps: what it was read as, or why it was not used",
+        (
+            Column("source", TEXT, "File, and sheet of a spreadsheet", nullable=False),
+            Column("kind", TEXT, "column, value, sheet or text", nullable=False),
+            Column("found", TEXT, "The column's name, the word or the line as written"),
+            Column("read_as", TEXT, "What it was taken for; NULL where it was not used"),
+            Column("n", INT, "Wells with a value, or with this word"),
+            Column("detail", TEXT, "Where it stands, why it was not used, or what to check"),
+        ),
+        order=("source", "kind", "found"),
+        per_plate=False,
+    ),
+    Table(
         "image_metric",
         "One row a site and channel: what was measured on the raw image, before flags; see image_quality",
         (_PLATE, _WELL, _SITE, _CHANNEL, Column("error", TEXT, "Why the image could not be read; NULL if it was")),

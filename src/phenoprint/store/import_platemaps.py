@@ -8,9 +8,19 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import PlateMapError, SchemaError
-from phenoprint.plates import assign_plate_maps, parse_barcode_platemap, parse_plate_map
-from phenoprint.plates.grid import is_grid
-from phenoprint.plates.sheet import LINE, as_sheet, read_rows
+from phenoprint.plates import (
+    MAP_ENDINGS,
+    Part,
+    assign_plate_maps,
+    is_barcode_platemap,
+    is_workbook,
+    parse_barcode_platemap,
+    parse_plate_map,
+    read_parts,
+)
+from phenoprint.plates import read_plate_map as read_parts_as_map
+from phenoprint.plates.platelist import as_list
+from phenoprint.plates.sheet import LINE
 from phenoprint.plates.vocabulary import match_columns
 from phenoprint.store.import_compressed import READ_ERRORS, open_plain
 
@@ -20,22 +30,26 @@ __all__ = ["read_plate_map"]
 _OF_WELL = ("pert_type", "compound", "concentration", "unit", "moa")
 
 
-def read_plate_map(given: str | Path | pl.DataFrame, *, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
+def read_plate_map(
+    given: str | Path | pl.DataFrame, *, columns: Mapping[str, str] | None = None, sheet: str | None = None
+) -> pl.DataFrame:
     r"""Read a plate map, or a ``barcode_platemap.csv`` with the maps beside it or in ``platemap/``.
 
     Parameters
     ----------
     given
-        The file, compressed or not: a map of every plate, a list with a column of plates, or a table with several rows
-        of a well that agree, such as CellProfiler's list of images; or a frame as `phenoprint.plates.parse_plate_map`
-        returns it, which is given back.
+        The file, text (compressed or not) or a spreadsheet: a map of every plate, a list with a column of plates, or a
+        table with several rows of a well that agree, such as CellProfiler's list of images; or a frame as
+        `phenoprint.plates.parse_plate_map` returns it, which is given back.
     columns
         What the file calls its columns, where that cannot be recognised: ``{"Plate": "Image_Metadata_Plate_DAPI"}``.
+    sheet
+        The sheet of a spreadsheet; None takes all that are plate maps.
 
     Raises
     ------
     PlateMapError
-        If a file cannot be read or understood, a column is not there, or a map is not there.
+        If a file cannot be read or understood, a column or sheet is not there, or a map is not there.
 
     Examples
     --------
@@ -49,56 +63,61 @@ def read_plate_map(given: str | Path | pl.DataFrame, *, columns: Mapping[str, st
     if isinstance(given, pl.DataFrame):
         return given
     path = Path(given).expanduser()
-    text = _text(path)
-    if "Assay_Plate_Barcode" not in text.split("\n", 1)[0]:
-        return parse_plate_map(_one_row_a_well(text, path, columns or {}), source=str(path))
-    barcodes = parse_barcode_platemap(text, source=str(path))
+    content = _content(path)
+    if not is_barcode_platemap(content, source=str(path)):
+        parts = read_parts(content, source=str(path), sheet=sheet)
+        return read_parts_as_map([_one_row_a_well(part, columns or {}) for part in parts]).wells
+    barcodes = parse_barcode_platemap(content, source=str(path))
     maps = {}
     for name in barcodes["Plate_Map_Name"].unique():
-        places = [
-            path.parent / folder / f"{name}{end}" for folder in ("platemap", ".") for end in (".txt", ".csv", ".tsv")
-        ]
+        places = [path.parent / folder / f"{name}{end}" for folder in ("platemap", ".") for end in MAP_ENDINGS]
         found = next((place for place in places if place.is_file()), None)
         if found is not None:
-            maps[name] = parse_plate_map(_text(found), source=str(found))
+            maps[name] = parse_plate_map(_content(found), source=str(found))
     return assign_plate_maps(barcodes, maps)
 
 
-def _one_row_a_well(text: str, path: Path, columns: Mapping[str, str]) -> str:
+def _one_row_a_well(part: Part, columns: Mapping[str, str]) -> Part:
     """Call columns as the user says, and put rows of one well together where they agree on what is in it."""
-    rows = read_rows(text, source=str(path))
-    if is_grid(rows) and not columns:
-        return text
-    frame = as_sheet(rows, source=str(path)).cells.drop(LINE)
+    if part.is_grid and not columns:
+        return part
+    frame = as_list(part.rows, source=part.source).cells
     absent = [name for name in columns.values() if name not in frame.columns]
     if absent:
-        raise PlateMapError(f"{path}: no column {absent[0]!r}; found {', '.join(frame.columns)}")
+        raise PlateMapError(f"{part.source}: no column {absent[0]!r}; found {', '.join(frame.drop(LINE).columns)}")
     taken = {old: new if new.startswith("Metadata_") else f"Metadata_{new}" for new, old in columns.items()}
     frame = frame.drop(n for n in taken.values() if n in frame.columns and n not in taken).rename(taken)
     plain = {name: name.removeprefix("Image_") for name in frame.columns if name.startswith("Image_Metadata_")}
     frame = frame.rename({old: new for old, new in plain.items() if new not in frame.columns})
-    roles = match_columns(frame.columns)
+    roles = match_columns(frame.drop(LINE).columns)
     keys = [roles[role] for role in ("plate", "well") if role in roles]
     if "well" in roles and frame.select(keys).is_duplicated().any():
         varied = frame.group_by(keys).agg(pl.all().drop_nulls().n_unique()).select(pl.exclude(keys).max())
         if all(varied[roles[role]][0] <= 1 for role in _OF_WELL if role in roles):
-            kept = [name for name in varied.columns if varied[name][0] <= 1]
-            return frame.group_by(keys, maintain_order=True).agg(pl.col(kept).drop_nulls().first()).write_csv()
-    # Otherwise the text as it is: errors then name its lines.
-    return frame.write_csv() if columns else text
+            kept = [name for name in varied.columns if varied[name][0] <= 1 and name != LINE]
+            merged = pl.col(kept).drop_nulls().first()
+            frame = frame.group_by(keys, maintain_order=True).agg(pl.col(LINE).min(), merged)
+            return _as_part(frame, part)
+    # Otherwise the rows as they are: errors then name their lines.
+    return _as_part(frame, part) if columns else part
 
 
-def _text(path: Path) -> str:
+def _as_part(frame: pl.DataFrame, part: Part) -> Part:
+    names = [name for name in frame.columns if name != LINE]
+    body = frame.select(pl.col(names).fill_null("")).rows()
+    return Part(part.source, [(0, names), *zip(frame[LINE], map(list, body), strict=True)], part.sheet)
+
+
+def _content(path: Path) -> bytes:
     try:
-        with open_plain(path) as handle:
-            content = handle.read()
+        content = path.read_bytes()
+        if not is_workbook(content):
+            with open_plain(path) as handle:
+                content = handle.read()
     except SchemaError as error:
         raise PlateMapError(str(error)) from error
+    except FileNotFoundError as error:
+        raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
     except READ_ERRORS as error:
         raise PlateMapError(f"cannot read {path}: {error}; it may be truncated: copy it again") from error
-    for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return content.decode("cp1252", errors="replace")
+    return content

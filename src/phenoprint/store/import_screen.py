@@ -66,6 +66,7 @@ def import_profiles(
     level: str | None = None,
     plate_map: str | Path | pl.DataFrame | None = None,
     map_columns: Mapping[str, str] | None = None,
+    sheet: str | None = None,
     treatments: str | Path | pl.DataFrame | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     fixed: Mapping[str, str] | None = None,
@@ -94,6 +95,8 @@ def import_profiles(
         the tables carry.
     map_columns
         What the plate map calls its columns, where that cannot be recognised: ``{"Plate": "Plate_DAPI"}``.
+    sheet
+        The sheet of a plate map in a spreadsheet; by default those that are plate maps.
     treatments
         What is known of treatments, a row a compound or a compound and concentration: mechanism, target, ... It is
         joined to the annotation by the name of the compound (or ``broad_sample``, ``JCP2022``, ...).
@@ -146,7 +149,7 @@ def import_profiles(
     """
     clock, begun = time.perf_counter(), datetime.now(UTC)
     paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str | Path) else path)]
-    wells = None if plate_map is None else read_plate_map(plate_map, columns=map_columns)
+    wells = None if plate_map is None else read_plate_map(plate_map, columns=map_columns, sheet=sheet)
     known = None if treatments is None else read_treatments(treatments)
     findings = Findings()
     given = [Path(p).expanduser() for p in (plate_map, treatments) if isinstance(p, str | Path)]

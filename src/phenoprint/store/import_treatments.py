@@ -12,10 +12,12 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates import PlateFormat, parse_plate_map
+from phenoprint.plates import PlateFormat, is_workbook, parse_plate_map, read_workbook
+from phenoprint.plates.sheet import LINE, as_sheet
 from phenoprint.plates.vocabulary import COLUMNS, column_key, match_columns
+from phenoprint.store.import_compressed import compression
 from phenoprint.store.import_findings import Findings
-from phenoprint.store.import_text import read_columns_of_text
+from phenoprint.store.import_text import MISSING, read_columns_of_text
 
 __all__ = ["Treatments", "as_wells", "join_treatments", "read_treatments"]
 
@@ -54,7 +56,7 @@ def as_wells(n: int) -> pl.DataFrame:
 
 
 def read_treatments(given: str | Path | pl.DataFrame) -> Treatments:
-    """Read a table of treatments, CSV or TSV, gzipped or not.
+    """Read a table of treatments: CSV or TSV, compressed or not, or a spreadsheet.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def read_treatments(given: str | Path | pl.DataFrame) -> Treatments:
     SchemaError
         If the file cannot be read.
     """
-    raw = given if isinstance(given, pl.DataFrame) else read_columns_of_text(Path(given).expanduser())
+    raw = given if isinstance(given, pl.DataFrame) else _read_file(Path(given).expanduser())
     source = "the frame of treatments" if isinstance(given, pl.DataFrame) else str(given)
     roles = match_columns(raw.columns)
     text = raw.select(pl.all().cast(pl.String)).drop(roles[r] for r in ("plate", "well", "row", "col") if r in roles)
@@ -80,6 +82,28 @@ def read_treatments(given: str | Path | pl.DataFrame) -> Treatments:
     table = parse_plate_map(as_wells(text.height).hstack(text).write_csv(), source=source).drop(_PLACES)
     unsaid = [name for role, name in _UNSAID.items() if role not in roles]
     return Treatments(source, table.drop(unsaid), "concentration" in roles)
+
+
+def _read_file(path: Path) -> pl.DataFrame:
+    """Read the columns of a text file, or of the one sheet of a spreadsheet that names compounds."""
+    if path.is_file() and compression(path) not in (None, "zip"):
+        return read_columns_of_text(path)
+    content = path.read_bytes() if path.is_file() else b""
+    if not is_workbook(content):
+        return read_columns_of_text(path)
+    found = {}
+    sheets = [sheet for sheet in read_workbook(content, source=str(path)) if not sheet.is_hidden]
+    for sheet in sheets:
+        heads = (i for i, (_, cells) in enumerate(sheet.rows[:60]) if "compound" in match_columns(filter(None, cells)))
+        if (head := next(heads, None)) is not None:
+            table = as_sheet(sheet.rows[head:], source=f"{path}, sheet {sheet.name!r}").cells.drop(LINE)
+            found[sheet.name] = table.with_columns(pl.when(~pl.all().is_in(MISSING)).then(pl.all()))
+    if len(found) != 1:
+        raise PlateMapError(
+            f"{path}: expected one sheet with a column of compounds (compound, broad_sample, JCP2022, ...), found "
+            f"{len(found)} among {', '.join(repr(sheet.name) for sheet in sheets) or 'none that is shown'}; keep one"
+        )
+    return next(iter(found.values()))
 
 
 # What a plate map has even if nothing was said of it.

@@ -13,7 +13,9 @@
   const rowsOf = wells.plates.map(() => []);
   wells.plate.forEach((plate, row) => rowsOf[plate].push(row));
   const level = (coded, row) => coded.codes[row] < 0 ? null : coded.levels[coded.codes[row]];
-  const escape = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
+  // numbered entities for quotes: plotly decodes those in its labels, but not &quot;
+  const entities = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
+  const escape = (text) => String(text).replace(/[&<>"']/g, (mark) => entities[mark]);
   const shown = (v) => v === null || v === undefined ? "no value" : Number(v.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 });
   const letters = (r) => r < 26 ? String.fromCharCode(65 + r) : "A" + String.fromCharCode(65 + r - 26);
   const values = () => { const m = measures[state.measure]; return state.kind === "norm" && m.norm ? m.norm : m.raw || m.norm; };
@@ -93,7 +95,7 @@
       for (let c = 0; c < plate.columns; c++) {
         const row = at.get(r * plate.columns + c);
         if (row === undefined) { cells.push("<span></span>"); continue; }
-        const what = [wells.well[row], ...wells.fields.slice(0, 2).map((f) => level(f, row))].filter(Boolean).join(" · ").replace(/"/g, "&quot;");
+        const what = [wells.well[row], ...wells.fields.slice(0, 2).map((f) => level(f, row))].filter(Boolean).join(" · ");
         const image = thumbnails[row] ? `<img loading="lazy" alt="" src="data:image/jpeg;base64,${thumbnails[row]}">` : "";
         const role = state.marks ? level(wells.role, row) : "";
         cells.push(`<button type="button" data-row="${row}" class="${image ? "" : "none"} ${role === "negcon" || role === "poscon" ? role : ""}" title="${escape(what)}">${image}</button>`);

@@ -1,0 +1,207 @@
+"""Plate maps of a screen of images: read, described, and checked before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from phenoprint.errors import ConfigError, PlateMapError
+from phenoprint.pipeline.config import ScreenConfig
+from phenoprint.plates import (
+    MAP_ENDINGS,
+    PERT_TYPES,
+    READING_SCHEMA,
+    PlateFormat,
+    PlateMap,
+    parse_barcode_platemap,
+    read_parts,
+    read_plate_map,
+)
+from phenoprint.store import Screen
+
+__all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_content", "read_plate_maps"]
+
+
+def read_content(path: Path) -> bytes:
+    """Read a plate map's bytes.
+
+    Raises
+    ------
+    PlateMapError
+        If the file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _find(name: str, base: Path, root: Path) -> Path:
+    """Find a plate map beside the configuration or below the images."""
+    given = Path(name).expanduser()
+    places = [given] if given.is_absolute() else [base / given, root / given]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigError(f"plate map {name} not found; looked for {' and '.join(str(place) for place in places)}")
+
+
+def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | None:
+    """Read the plate maps that the configuration names; None where it names none.
+
+    Raises
+    ------
+    ConfigError
+        If a file is absent.
+    PlateMapError
+        If a file cannot be understood or two files claim a well.
+    """
+    section = config.plate_map
+    plate_format = None if section.format is None else PlateFormat.of(section.format)
+
+    def read(path: Path) -> PlateMap:
+        parts = read_parts(read_content(path), source=str(path), sheet=section.sheet)
+        return read_plate_map(
+            parts,
+            plate_format=plate_format,
+            pert_types=section.pert_types,
+            columns={str(role): name for role, name in section.columns.items()},
+        )
+
+    maps = [read(_find(name, base, root)) for name in section.files]
+    if section.barcode_platemap is not None:
+        path = _find(section.barcode_platemap, base, root)
+        barcodes = parse_barcode_platemap(read_content(path), source=str(path))
+        for (map_name,), rows in barcodes.group_by("Plate_Map_Name", maintain_order=True):
+            candidates = [path.parent / "platemap" / f"{map_name}{end}" for end in MAP_ENDINGS]
+            candidates += [path.parent / candidate.name for candidate in candidates]
+            found = next((candidate for candidate in candidates if candidate.is_file()), None)
+            if found is None:
+                raise PlateMapError(f"{path} names the plate map {map_name!r}, but {candidates[0]} does not exist")
+            one = read(found)
+            plates = [pl.lit(plate).alias("Metadata_Plate") for plate in rows["Assay_Plate_Barcode"]]
+            maps.append(PlateMap(pl.concat([one.wells.with_columns(plate) for plate in plates]), one.reading))
+    if not maps:
+        return None
+    joined = pl.concat([one.wells for one in maps], how="diagonal_relaxed")
+    twice = joined.filter(joined.select("Metadata_Plate", "Metadata_Well").is_duplicated())
+    if twice.height:
+        first = twice.row(0, named=True)
+        raise PlateMapError(
+            f"well {first['Metadata_Well']} of plate {first['Metadata_Plate'] or '(every plate)'} stands in more than "
+            f"one plate map ({', '.join(section.files)}); keep one"
+        )
+    reading = pl.concat([*(one.reading for one in maps), _unsaid(config, maps)])
+    return PlateMap(joined, reading)
+
+
+def _unsaid(config: ScreenConfig, maps: list[PlateMap]) -> pl.DataFrame:
+    """List the words that the configuration explains and no plate map says."""
+    said = {str(text).strip().casefold() for one in maps for text in one.reading.filter(kind="value")["found"]}
+    rows = [
+        ("screen.toml", "value", word, None, 0, f"pert_types says {kind}, but no well says {word!r}")
+        for word, kind in config.plate_map.pert_types.items()
+        if word.strip().casefold() not in said
+    ]
+    return pl.DataFrame(rows, schema=READING_SCHEMA, orient="row")
+
+
+def count_kinds(wells: pl.DataFrame) -> dict[str, int]:
+    """Count the wells with images (or imported rows) of each kind, and those without annotation.
+
+    Parameters
+    ----------
+    wells
+        The table ``well``.
+
+    Returns
+    -------
+    dict
+        ``trt``, ``negcon``, ``poscon``, ``empty``, ``not_annotated``, and ``not_imaged``: wells that only the plate
+        map names.
+    """
+    used = wells.filter(pl.col("has_images").fill_null(value=True))
+    counted = dict(used["Metadata_pert_type"].value_counts().iter_rows())
+    kinds = {kind: int(counted.get(kind, 0)) for kind in PERT_TYPES}
+    return {**kinds, "not_annotated": int(counted.get(None, 0)), "not_imaged": wells.height - used.height}
+
+
+def plate_map_reading(screen: Screen) -> pl.DataFrame:
+    """Return how the plate maps of a screen were read; an empty table for imported screens, which have none."""
+    if "plate_map_reading" not in screen.tables():
+        return pl.DataFrame(schema=READING_SCHEMA)
+    return screen.table("plate_map_reading").collect()
+
+
+def check_plate_map(wells: pl.DataFrame, reading: pl.DataFrame, *, reference: str) -> None:
+    """Refuse a plate map with which nothing could be called.
+
+    Parameters
+    ----------
+    wells
+        The table ``well``.
+    reading
+        How the plate maps were read; empty where there is none, and then nothing is refused.
+    reference
+        ``negcon`` or ``all``, as the configuration says.
+
+    Raises
+    ------
+    PlateMapError
+        No imaged well stands in the plate map, all that do are empty, or none is a negative control though profiles
+        are to be compared with those.
+    """
+    if reading.is_empty():
+        return
+    source = reading["source"][0]
+    imaged = wells.filter("has_images")
+    counts = count_kinds(wells)
+    if not imaged["is_annotated"].any():
+        raise PlateMapError(
+            f"none of the {imaged.height} imaged wells stands in the plate map {source}. The images show "
+            f"{_shown(imaged)}; the map names {_shown(wells.filter('is_annotated'))}. Correct the plates or wells of "
+            "the map; without a plate column it stands for every plate"
+        )
+    named = counts["trt"] + counts["negcon"] + counts["poscon"]
+    if not named:
+        raise PlateMapError(
+            f"all {counts['empty']} imaged wells of the plate map {source} are empty: {_columns(reading)}. Name the "
+            'column of compounds in screen.toml: [plate_map] columns = { compound = "..." }'
+        )
+    if reference == "negcon" and not counts["negcon"]:
+        raise PlateMapError(
+            f"no imaged well is a negative control ({counts['trt']} trt, {counts['poscon']} poscon, {counts['empty']} "
+            f"empty, {counts['not_annotated']} not annotated), but profiles are compared with them: "
+            f"{_columns(reading)}. Say in screen.toml what your controls are called: [plate_map] pert_types = "
+            '{ "name of the control" = "negcon" }, or compare with all wells: [profiles] reference = "all"'
+        )
+
+
+def _shown(wells: pl.DataFrame) -> str:
+    """Name a few plates and wells."""
+    plates = wells["Metadata_Plate"].drop_nulls().unique().sort().to_list()
+    some = wells["Metadata_Well"].unique().sort().to_list()
+    return (
+        f"{'plates' if len(plates) > 1 else 'plate'} {', '.join(plates[:3])}{', ...' if len(plates) > 3 else ''} with "
+        f"wells {some[0]} to {some[-1]}"
+        if some
+        else "no well"
+    )
+
+
+def _columns(reading: pl.DataFrame) -> str:
+    """Say which column was taken for what, and what could not be used."""
+    columns = reading.filter(kind="column").unique(["found", "read_as"], maintain_order=True)
+    used = [f"{row['found']} is {row['read_as']}" for row in columns.drop_nulls("read_as").iter_rows(named=True)]
+    left = [
+        f"{row['found']} ({str(row['detail']).partition(': ')[2]})"
+        for row in columns.filter(pl.col("read_as").is_null()).iter_rows(named=True)
+    ]
+    doubts = [
+        f"{row['found']!r} {row['detail'].partition('; ')[2]}"
+        for row in reading.filter(pl.col("kind") == "value", pl.col("detail").str.contains("; ")).iter_rows(named=True)
+    ]
+    said = f"{', '.join(used) or 'no column was recognised'}"
+    said += f"; not used: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}" if left else ""
+    return said + (f"; to check: {', '.join(doubts[:5])}" if doubts else "")
