@@ -43,7 +43,7 @@ def import_(
         typer.Option(
             "--plate-map",
             help="What is in the wells: a list with columns plate, well, compound, concentration, moa, ...; a map of "
-            "every plate; a barcode_platemap.csv beside platemap/; a list of images that says it. Text or a spreadsheet.",
+            "every plate; a barcode_platemap.csv beside platemap/; a list of images that says it; text or spreadsheet.",
         ),
     ] = None,
     map_column: Annotated[
@@ -54,7 +54,7 @@ def import_(
     ] = None,
     sheet: Annotated[
         str | None,
-        typer.Option("--sheet", help="Sheet of a plate map in a spreadsheet. Default: the plate maps in it."),
+        typer.Option("--sheet", help="Sheet of a spreadsheet. Default: those that are plate maps."),
     ] = None,
     treatments: Annotated[
         Path | None,
