@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -347,14 +346,14 @@ def test_a_place_that_cannot_be_written_is_our_error_with_another_way(
 ) -> None:
     source = type(small_source)(tmp_path / "screen", frames={"well": small_source.frames["well"]})
     source.path.mkdir()
-    make = tempfile.mkstemp
+    write = Path.write_text
 
-    def read_only(*args: Any, dir: Path, **options: Any) -> tuple[int, str]:  # noqa: A002 - the name that is replaced
-        if source.path in (dir, *dir.parents):
+    def read_only(self: Path, *args: Any, **options: Any) -> int:
+        if source.path in self.parents:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        return make(*args, dir=dir, **options)
+        return write(self, *args, **options)
 
-    monkeypatch.setattr(tempfile, "mkstemp", read_only)
+    monkeypatch.setattr(Path, "write_text", read_only)
     with pytest.raises(ScreenError, match=r"report/index\.html: Read-only file system.* -o FILE"):
         write_report(source)
     (source.path / "report").rmdir()

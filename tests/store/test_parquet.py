@@ -117,16 +117,6 @@ def test_windows_waits_for_readers(tmp_path, monkeypatch):
     assert (tmp_path / "t").read_text() == "new"
 
 
-def test_sweeping_takes_old_temporaries_only(tmp_path):
-    old, new = (tmp_path / f".{n}.parquet.1-a{_atomic.TEMPORARY_SUFFIX}" for n in "on")
-    keep = tmp_path / "t.parquet"
-    for path in (old, new, keep):
-        path.write_text("x")
-        os.utime(path, (0, 0) if path != new else None)
-    assert _atomic.sweep_temporaries(tmp_path) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([new.name, keep.name])
-
-
 @given(st.text(min_size=1, max_size=30).filter(lambda t: t.encode("utf-8", "replace").decode() == t))
 def test_names_survive_encoding_and_are_safe(name):
     encoded = encode_name(name)

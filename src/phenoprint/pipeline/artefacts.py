@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from phenoprint.images import Illumination, channel_limits, to_rgb
-from phenoprint.store import encode_name, write_bytes
+from phenoprint.store import encode_name, remove_file, write_bytes
 from phenoprint.store.layout import plate_of, table_files
 
 __all__ = [
@@ -43,7 +43,7 @@ def drop_table(
             and (plate is None or plate_of(root, path) == plate)
             and path not in (keep or set())
         ):
-            path.unlink()
+            remove_file(path)
 
 
 def illumination_name(plate: str, channel: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from phenoprint.errors import ConfigError, DataError
-from phenoprint.store import Screen, hash_key, load_receipts, remove_receipt, write_bytes
+from phenoprint.store import Screen, hash_key, load_receipts, remove_file, remove_receipt, write_bytes
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.steps.base import Step
@@ -134,7 +134,7 @@ def forget_replaced(screen: Screen, steps: Iterable[Step]) -> None:
     for step in steps:
         for (plate, unit), receipt in load_receipts(screen.path, step.name).items():
             for name in set(receipt.outputs) - imported:
-                (screen.path / name).unlink(missing_ok=True)
+                remove_file(screen.path / name)
             remove_receipt(screen.path, step.name, plate, unit)
 
 

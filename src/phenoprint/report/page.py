@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
@@ -71,13 +70,12 @@ def write_report(
 
 def _write(page: str, target: Path) -> None:
     """Write the page beside its place and move it there."""
+    from phenoprint.store import temporary_path
+
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    partial = Path(name)
+    partial = temporary_path(target)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-        partial.chmod(0o644)  # mkstemp makes files for the owner alone; a report is meant to be passed on
+        partial.write_text(page, encoding="utf-8", newline="\n")
         partial.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):

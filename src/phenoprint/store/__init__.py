@@ -1,6 +1,6 @@
 """The screen folder: schemas, Parquet, catalog, ledger, receipts, import and export."""
 
-from phenoprint.store._atomic import write_bytes
+from phenoprint.store._atomic import remove_file, temporary_path, write_bytes
 from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
 from phenoprint.store.catalog import DamagedTableWarning
@@ -83,10 +83,12 @@ __all__ = [
     "read_receipt",
     "read_table",
     "receipt_path",
+    "remove_file",
     "remove_receipt",
     "stored_wells",
     "strict_join",
     "table_names",
+    "temporary_path",
     "to_anndata",
     "to_pandas_profiles",
     "validate",

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import socket
 import time
 import uuid
-from collections.abc import Iterator
+import zlib
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from phenoprint.errors import ScreenError
 
-__all__ = ["TEMPORARY_SUFFIX", "atomic_file", "sweep_temporaries", "write_bytes"]
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "atomic_file",
+    "explain",
+    "free_room",
+    "remove_file",
+    "replace",
+    "sweep_temporaries",
+    "sync_file",
+    "sync_folder",
+    "temporary_path",
+    "write_bytes",
+]
 
 TEMPORARY_SUFFIX = ".part-tmp"
+
+_MARK = re.compile(rf"\.(?P<host>[0-9a-f]{{8}})\.(?P<pid>\d+)-[0-9a-f]{{8}}{re.escape(TEMPORARY_SUFFIX)}$")
+_ELSEWHERE_S = 600.0
+# File systems take 255 bytes; the mark needs some 40, and names of files are ASCII.
+_LONGEST = 180
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
 # What network file systems answer that do not sync folders.
@@ -46,7 +67,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     ScreenError
         If the disk is full, the folder cannot be written, or the file is held open by another program.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as handle:
@@ -102,18 +123,70 @@ def explain(error: OSError, path: Path) -> ScreenError:
     return ScreenError(f"cannot write {path}: {error}")
 
 
-def sweep_temporaries(folder: Path, *, older_than_s: float = 3600.0) -> int:
-    """Remove temporary files that killed processes left below `folder`; returns how many."""
-    limit = time.time() - older_than_s
+def temporary_path(path: Path) -> Path:
+    """Return a name beside `path` for what will take its place; says which process of which computer writes it.
+
+    Examples
+    --------
+    >>> temporary_path(Path("a/b.parquet")).parent.name
+    'a'
+    """
+    mark = f"{_host()}.{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return path.with_name(f".{path.name[:_LONGEST]}.{mark}{TEMPORARY_SUFFIX}")
+
+
+def sweep_temporaries(folder: Path, *, spare: Collection[str] = ()) -> int:
+    """Remove temporary files that killed processes left anywhere below `folder`; returns how many.
+
+    Those of a process that still runs stay: somebody writes a report or the result of a query. Of another computer's
+    processes that is not known; their files stay while they are younger than ten minutes.
+
+    Parameters
+    ----------
+    folder
+        The screen folder, which the caller has locked.
+    spare
+        Names to leave alone.
+    """
     removed = 0
-    for path in folder.rglob(f".*{TEMPORARY_SUFFIX}"):
-        try:
-            if path.stat().st_mtime < limit:
-                path.unlink()
-                removed += 1
-        except OSError:  # another process is at it
-            continue
+    for place, folders, names in os.walk(folder):
+        # What an import was placing is undone as a whole.
+        folders[:] = [name for name in folders if not name.startswith(".import-")]
+        for name in names:
+            if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX) and name not in spare:
+                removed += _remove_if_dead(Path(place, name))
     return removed
+
+
+def _remove_if_dead(path: Path) -> bool:
+    with suppress(OSError):  # gone meanwhile, or of another user
+        if not _is_written(path):
+            path.unlink()
+            return True
+    return False
+
+
+def _is_written(temporary: Path) -> bool:
+    """Whether the process that began a temporary file may still be writing it."""
+    import psutil
+
+    modified = temporary.stat().st_mtime
+    found = _MARK.search(temporary.name)
+    if found is None:
+        return False
+    if found["host"] != _host():
+        return time.time() - modified < _ELSEWHERE_S
+    try:
+        return bool(psutil.Process(int(found["pid"])).create_time() <= modified + 1)  # numbers of processes come again
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+@cache
+def _host() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 def free_room(path: Path) -> str:
@@ -155,7 +228,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def remove(path: Path) -> None:
+def remove_file(path: Path) -> None:
     """Remove a file; nothing happens if there is none.
 
     Raises

@@ -25,11 +25,20 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from phenoprint.errors import ScreenError
-from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, free_room, remove, replace, sync_file, sync_folder
+from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, free_room, remove_file, replace, sync_file, sync_folder
 from phenoprint.store._build import LEFT_OUT, STATE, check, fill, glob_prefix, literal
 from phenoprint.store.layout import CATALOG, table_files, tables_on_disk
 
-__all__ = ["DamagedTableWarning", "connect", "fingerprint", "is_current", "left_out", "rebuild", "sweep_catalog"]
+__all__ = [
+    "DamagedTableWarning",
+    "connect",
+    "fingerprint",
+    "is_current",
+    "left_out",
+    "rebuild",
+    "sweep_catalog",
+    "temporary_catalog",
+]
 
 _ATTEMPTS = 3
 _SCHEMA = {"name": pl.String(), "table": pl.String(), "path": pl.String(), "reason": pl.String()}
@@ -79,7 +88,7 @@ def rebuild(folder: Path) -> Path:
         If the catalog cannot be written whole, or another program holds it open (Windows); the earlier one stays.
     """
     target = folder / CATALOG
-    temporary = _temporary(folder)
+    temporary = temporary_catalog(folder)
     try:
         with FileLock(_lock(folder), timeout=120):
             try:
@@ -248,7 +257,8 @@ def _memory() -> str:
     return f"{max(psutil.virtual_memory().available // 2**20 * 7 // 10, 512)}MiB"
 
 
-def _temporary(folder: Path) -> Path:
+def temporary_catalog(folder: Path) -> Path:
+    """Return the file that a catalog is built in; only who holds the catalog's lock may touch it."""
     return folder / f".{CATALOG}{TEMPORARY_SUFFIX}"
 
 
@@ -257,9 +267,9 @@ def _lock(folder: Path) -> Path:
 
 
 def _remove_temporaries(folder: Path) -> None:
-    temporary = _temporary(folder)
+    temporary = temporary_catalog(folder)
     for path in (temporary, Path(f"{temporary}.wal")):
-        remove(path)
+        remove_file(path)
 
 
 @cache

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 
-from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, replace
+from phenoprint.store._atomic import explain, remove_file, replace, temporary_path
 from phenoprint.store.import_anndata import require_anndata
 
 if TYPE_CHECKING:
@@ -120,7 +118,7 @@ def write_h5ad(frame: pl.DataFrame, path: Path, *, features: pl.DataFrame | None
         If it cannot be written.
     """
     data = to_anndata(frame, features=features)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         data.write_h5ad(temporary, compression="gzip")
@@ -128,5 +126,5 @@ def write_h5ad(frame: pl.DataFrame, path: Path, *, features: pl.DataFrame | None
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        remove_file(temporary)
     return path

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from phenoprint.store._atomic import explain, replace, write_bytes
+from phenoprint.store._atomic import explain, remove_file, replace, write_bytes
 
 __all__ = ["placing", "staging_folder", "undo_killed_imports"]
 
@@ -98,7 +98,7 @@ def placing(folder: Path, staging: Path) -> Iterator[None]:
     except BaseException:
         _restore(folder, staging)
         raise
-    (staging / _MARK).unlink()
+    remove_file(staging / _MARK)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -111,10 +111,10 @@ def _restore(folder: Path, staging: Path) -> None:
     for name in _KEPT:
         for file in _files(folder / name):
             if file.relative_to(folder) not in before:
-                file.unlink()
+                remove_file(file)
     for place, kept in before.items():
         target = folder / place
         if not (target.exists() and target.samefile(kept)):
             target.parent.mkdir(parents=True, exist_ok=True)
             replace(kept, target)
-    (staging / _MARK).unlink(missing_ok=True)
+    remove_file(staging / _MARK)

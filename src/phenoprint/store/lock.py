@@ -14,7 +14,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from phenoprint.errors import ScreenLockedError
-from phenoprint.store._atomic import explain, sweep_temporaries, write_bytes
+from phenoprint.store._atomic import explain, remove_file, sweep_temporaries, write_bytes
+from phenoprint.store.catalog import sweep_catalog, temporary_catalog
 
 __all__ = ["LockHolder", "hold", "holder"]
 
@@ -35,7 +36,7 @@ class LockHolder:
 
 @contextmanager
 def hold(folder: Path, *, timeout_s: float = 1.0) -> Iterator[None]:
-    """Hold a screen for writing while the block lasts.
+    """Hold a screen for writing while the block lasts; what killed processes left half written in it is removed first.
 
     Parameters
     ----------
@@ -66,12 +67,14 @@ def hold(folder: Path, *, timeout_s: float = 1.0) -> Iterator[None]:
     try:
         me = LockHolder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
         write_bytes(_note(folder), json.dumps(asdict(me)).encode())
-        for name in ("tables", "parts"):
-            sweep_temporaries(folder / name)
+        sweep_temporaries(folder, spare=(temporary_catalog(folder).name,))
+        sweep_catalog(folder)
         yield
     finally:
-        _note(folder).unlink(missing_ok=True)
-        lock.release()
+        try:
+            remove_file(_note(folder))
+        finally:
+            lock.release()
 
 
 def holder(folder: Path) -> LockHolder | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
+from phenoprint.store._atomic import remove_file
 from phenoprint.store._merge import (
     PART_SUFFIX,
     Source,
@@ -138,7 +139,7 @@ def compact(folder: Path, table: str, plate: str, *, drop: Collection[str] = ())
     merge(merged, earlier, sources, drop=drop)
     for path, stamp in stamps.items():
         if _stamp(path) == stamp:  # written anew since: keep it for the next time
-            path.unlink(missing_ok=True)
+            remove_file(path)
     with suppress(OSError):  # not empty, or gone
         emptied = partition(folder, table, plate, root="parts")
         emptied.rmdir()

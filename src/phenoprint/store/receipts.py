@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from phenoprint.errors import UsageError
-from phenoprint.store._atomic import write_bytes
+from phenoprint.store._atomic import remove_file, write_bytes
 from phenoprint.store.layout import NO_PLATE, decode_name, encode_name
 
 __all__ = ["Receipt", "hash_key", "load_receipts", "read_receipt", "remove_receipt", "write_receipt"]
@@ -146,7 +146,7 @@ def receipt_steps(folder: Path) -> list[str]:
 
 def remove_receipt(folder: Path, step: str, plate: str | None, unit: str) -> None:
     """Forget a unit, so that it runs again; nothing happens if it has no receipt."""
-    receipt_path(folder, step, plate, unit).unlink(missing_ok=True)
+    remove_file(receipt_path(folder, step, plate, unit))
 
 
 def hash_key(*parts: object) -> str:

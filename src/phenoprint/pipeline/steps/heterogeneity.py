@@ -12,7 +12,7 @@ import polars as pl
 from phenoprint.errors import DataError
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.tables import CELL, WELL, cell_fates, well_batches
-from phenoprint.store import hash_key, ledger_rows, strict_join, write_bytes
+from phenoprint.store import hash_key, ledger_rows, remove_file, strict_join, write_bytes
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -48,7 +48,7 @@ class LearnStates(Step):
         from phenoprint.profiles import learn_cell_states
 
         path = context.path / STATES_FILE
-        path.unlink(missing_ok=True)
+        remove_file(path)
         if not context.config.profiles.heterogeneity:
             return Outcome()
         plates = sorted(context.table("well").select("Metadata_Plate").unique().collect()["Metadata_Plate"])

@@ -23,7 +23,7 @@ from phenoprint.pipeline.artefacts import (
 from phenoprint.pipeline.context import site_order
 from phenoprint.pipeline.events import Message, OnEvent
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import hash_key, ledger_rows
+from phenoprint.store import hash_key, ledger_rows, remove_file
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -85,7 +85,7 @@ class Illuminate(Step):
 
         section = context.config.illumination
         for channel in context.channels:  # a function of an earlier method must not outlive it
-            (context.path / illumination_name(unit.plate, channel)).unlink(missing_ok=True)
+            remove_file(context.path / illumination_name(unit.plate, channel))
         if section.method == "none":
             return Outcome(digest="none")
         files: list[str] = []
@@ -269,7 +269,7 @@ class Segment(Step):
             files.append(name)
             tables.append(_keyed(_objects(labels), unit, site))
         for site in fields.errors:  # a mask of an earlier run must not stand for a field that is lost now
-            (context.path / mask_name(unit.plate, unit.well, site)).unlink(missing_ok=True)
+            remove_file(context.path / mask_name(unit.plate, unit.well, site))
         objects = pl.concat(tables) if tables else _keyed(_objects(_no_labels()), unit, "")
         ledger = pl.concat(
             [

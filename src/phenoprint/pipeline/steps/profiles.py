@@ -15,7 +15,7 @@ from phenoprint.pipeline.phenotypes import keep_parameter, left_out
 from phenoprint.pipeline.recipe import recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import get_table, ledger_rows
+from phenoprint.store import get_table, ledger_rows, remove_file
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -99,7 +99,7 @@ def _extreme(profiles: Profiles) -> pl.DataFrame:
 
 def _drop_models(folder: Path, *, keep: set[Path]) -> None:
     for path in set((folder / "models").glob("[0-9][0-9]*_*.npz")) - keep:
-        path.unlink()
+        remove_file(path)
 
 
 def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
