@@ -143,7 +143,7 @@ def test_pictures_are_read_and_what_speaks_against_them_is_said(tmp_path: Path) 
         (tmp_path / f"{well}_s1_DNA.jpg").write_bytes(bytes(imagecodecs.jpeg8_encode(grey)))
     found = take(tmp_path)
     assert set(found.tables["image"]["status"]) == {"ok"}
-    assert kinds(found)["lossy_images"].startswith("2 files are JPEG, such as A01_s1_DNA.jpg")
+    assert kinds(found)["lossy_images"].startswith("2 files hold JPEG data, such as A01_s1_DNA.jpg")
     for well in ("A01", "A02"):
         tifffile.imwrite(tmp_path / f"{well}_s1_DNA.tif", grey, photometric="minisblack")
     (tmp_path / "holiday.png").write_bytes(b"x")

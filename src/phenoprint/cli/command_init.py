@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -88,6 +89,7 @@ def init(
     if proposal.obstacle:
         console.print("[yellow]a run would stop[/]: ", end="")
         console.print(proposal.obstacle, markup=False, soft_wrap=True, highlight=False)
-    console.print(f"written  {path}")
-    console.print(f"next     edit the channels' names, then: phenoprint run {target}")
+    console.print(f"written  {path}", markup=False, soft_wrap=True)
+    command = f"phenoprint run {shlex.quote(str(target))}"
+    console.print(f"next     edit the channels' names, then: {command}", markup=False, soft_wrap=True)
     return 0

@@ -185,8 +185,8 @@ def check_size(height: int, width: int, bytes_per_pixel: float) -> None:
     if height * width * bytes_per_pixel > LARGEST_PLANE:
         raise BadFileError(
             "unsupported",
-            f"the header declares {height} x {width} pixels, {height * width * bytes_per_pixel / 1e9:.3g} GB; pages "
-            f"of up to {LARGEST_PLANE / 1e9:.3g} GB are read: export smaller fields, or, if that is not its size, "
+            f"the header declares {height} x {width} pixels, {height * width * bytes_per_pixel / 1e9:,.1f} GB; pages "
+            f"of up to {LARGEST_PLANE / 1e9:.1f} GB are read: export smaller fields, or, if that is not its size, "
             f"{AGAIN}",
         )
 

@@ -47,6 +47,10 @@ def _by_plate(rows: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     ]
 
 
+def _hold(rows: pl.DataFrame, kind: str) -> str:
+    return f"1 {kind} holds" if rows.height == 1 else f"{rows.height} {kind}s hold"
+
+
 def _span(numbers: list[int]) -> str:
     return f"{min(numbers)}" if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
 
@@ -60,9 +64,9 @@ def _several_pages(section: ImagesSection, images: pl.DataFrame) -> list[dict[st
     return [
         _row(
             "several_pages",
-            f"{rows.height} files hold {_span(rows['n_planes'].to_list())} pages each, such as {rows['path'][0]}; only "
-            f'page {rows["page"][0]} is read: set page = N (from 0) or page = "max" (the brightest of all pages) in '
-            "[images], or list them in a load_data.csv with a column Frame_<channel>",
+            f"{_hold(rows, 'file')} {_span(rows['n_planes'].to_list())} pages each, such as {rows['path'][0]}; only "
+            f'page {rows["page"][0]} is read: set page = N (from 0) or "max" (the brightest of all pages) in [images], '
+            "or list them in a load_data.csv with a column Frame_<channel>",
             plate,
         )
         for plate, rows in _by_plate(some.filter(pl.col("n_planes") > pl.col("n_read")))
@@ -77,7 +81,7 @@ def _several_channels(images: pl.DataFrame) -> list[dict[str, str | None]]:
     return [
         _row(
             "several_channels",
-            f"{rows.height} OME-TIFF files hold {_span(rows['n_channels'].to_list())} channels each, such as "
+            f"{_hold(rows, 'OME-TIFF file')} {_span(rows['n_channels'].to_list())} channels each, such as "
             f"{rows['path'][0]}; {rows['n_read'][0]} of them is read, because file names mean one channel per file. "
             "Export one file per channel, or list them in a load_data.csv with columns FileName_<channel> and "
             "Frame_<channel>, the page of the channel from 0",
@@ -93,7 +97,7 @@ def _lossy(images: pl.DataFrame) -> list[dict[str, str | None]]:
     return [
         _row(
             "lossy_images",
-            f"{rows.height} files are JPEG, such as {rows['path'][0]}: their compression changes intensities and "
+            f"{_hold(rows, 'file')} JPEG data, such as {rows['path'][0]}: this compression changes intensities and "
             "textures; export TIFF or PNG",
             plate,
         )
