@@ -131,12 +131,19 @@ def test_absurd_sizes_take_neither_time_nor_memory(tmp_path: Path, code: int, co
     assert time.perf_counter() - begun < 5
 
 
+def test_a_width_that_leaves_pixels_missing_is_refused(tmp_path: Path) -> None:
+    data = encoded("deflate")
+    inspected(tmp_path, patched(data, tag_place(data, 256) + 8, "I", 50))
+    with pytest.raises(ImageError, match="block 1 of 3 holds 1536 bytes of pixels where 1600 belong"):
+        read_plane(tmp_path / "a.tif")
+
+
 def test_a_width_that_shears_the_pixels_is_refused(tmp_path: Path) -> None:
     # a program that cuts what is too much returns pixels here
     data = encoded("deflate")
     found = inspected(tmp_path, patched(data, tag_place(data, 256) + 8, "I", 32))
     assert (found["status"], found["width"]) == ("ok", 32)
-    with pytest.raises(ImageError, match="bytes of pixels where"):
+    with pytest.raises(ImageError, match=r"its pixels cannot be decoded .*; copy or export the file again"):
         read_plane(tmp_path / "a.tif")
 
 

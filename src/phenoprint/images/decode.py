@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
-import zlib
 from collections.abc import Callable
 from math import ceil
 from typing import Any, BinaryIO
@@ -23,6 +23,8 @@ Pixels = npt.NDArray[Any]
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _ZSTD = (34926, 50000)
+# Filters of warnings belong to the whole process, files are inspected in threads.
+_WARNINGS = threading.Lock()
 _YCBCR, _COLOUR_FILTER = 6, 32803
 
 
@@ -79,7 +81,9 @@ def _decode_tiff(handle: BinaryIO, page: PageHeader) -> Pixels:
         and dtype.kind != "b"
         and layout.fill_order == 1
         and (layout.predictor == 1 or (layout.predictor == 2 and dtype.kind in "iu"))
-        and layout.photometric not in (_YCBCR, _COLOUR_FILTER)
+        and layout.photometric not in (# Filters of warnings belong to the whole process, files are inspected in threads.
+_WARNINGS = threading.Lock()
+_YCBCR, _COLOUR_FILTER)
         and layout.compression in (NONE, LZW, *DEFLATE, PACKBITS, *_ZSTD)
     )
     return _decode_blocks(handle, page, layout) if is_plain else _decode_by_tifffile(handle, page, layout)
@@ -121,23 +125,19 @@ def _decode_blocks(handle: BinaryIO, page: PageHeader, layout: TiffLayout) -> Pi
     return pixels[0] if depth > 1 else pixels[0, :, :, 0]
 
 
-def _decompress(block: bytes, compression: int, most: int) -> bytes:
+def _decompress(block: bytes, compression: int, most: int) -> bytes | bytearray:
     """Undo a compression of bytes; a result of more than ``most`` bytes is cut behind them or is an error."""
     import imagecodecs
 
     if compression == NONE:
         return block[:most]
-    if compression in DEFLATE:
-        stream = zlib.decompressobj()
-        data = stream.decompress(block, most + 1)
-        if not stream.eof and len(data) <= most:
-            raise BadFileError("truncated", f"compressed pixels are cut short; {AGAIN}")
-        return data
     decoders: dict[int, Callable[..., bytes | bytearray]] = {
+        **dict.fromkeys(DEFLATE, imagecodecs.deflate_decode),
+        **dict.fromkeys(_ZSTD, imagecodecs.zstd_decode),
         LZW: imagecodecs.lzw_decode,
         PACKBITS: imagecodecs.packbits_decode,
     }
-    return bytes(decoders.get(compression, imagecodecs.zstd_decode)(block, out=most + 1))
+    return decoders[compression](block, out=most + 1)
 
 
 def _decode_by_tifffile(handle: BinaryIO, page: PageHeader, layout: TiffLayout) -> Pixels:
@@ -145,7 +145,7 @@ def _decode_by_tifffile(handle: BinaryIO, page: PageHeader, layout: TiffLayout) 
     from tifffile import TiffFile
 
     handle.seek(0)
-    with warnings.catch_warnings():
+    with _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as with the log
         with TiffFile(handle) as file:
             found = file.pages[layout.number].aspage()
