@@ -90,3 +90,17 @@ def own_images(tiny_images: SimulatedScreen, tmp_path: Path) -> Callable[[], Pat
 def own_screen(tiny_run: RunResult, tmp_path: Path) -> Path:
     """A copy of the finished tiny screen that a test may change."""
     return Path(shutil.copytree(tiny_run.screen.path, tmp_path / "screen"))
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs the command line and gives exit code, standard output and standard error."""
+    from phenoprint.cli.app import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run

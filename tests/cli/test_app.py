@@ -10,23 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from phenoprint.cli.app import main
 from phenoprint.pipeline import RunResult, SimulatedScreen
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str]) -> Call:
-    """Return a function that runs the command line and gives exit code, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_query_prints_a_table_csv_json_and_parquet(call: Call, tiny_run: RunResult, tmp_path: Path) -> None:

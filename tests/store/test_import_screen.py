@@ -8,7 +8,9 @@ import pytest
 
 from phenoprint.errors import LostRowsError, PlateMapError, SchemaError, ScreenLockedError
 from phenoprint.store import (
+    Scrutiny,
     check_balance,
+    check_outputs,
     create,
     export_profiles,
     load_receipts,
@@ -81,7 +83,7 @@ def test_levels_of_a_folder_become_a_screen(tmp_path):
     assert set(receipts) == {(p, t) for p in ("0012", "0013") for t in ("profile_well", "profile_normalized")}
     receipt = receipts["0012", "profile_well"]
     assert [Path(name).name for name in receipt.inputs] == ["0012_augmented.csv.gz"]
-    assert receipt.missing_outputs(screen.path) == []
+    assert check_outputs(screen.path, receipt.outputs, Scrutiny.HASH).wrong == {}
     check_balance(screen.table("ledger").collect())
     assert screen.status().held_by is None
     assert not list(screen.path.glob(".import-*"))

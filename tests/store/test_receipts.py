@@ -13,7 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoprint.errors import UsageError
-from phenoprint.store import Receipt, hash_key, ledger_rows, load_receipts, read_receipt, remove_receipt, write_receipt
+from phenoprint.store import (
+    TABLE,
+    Output,
+    Receipt,
+    hash_key,
+    ledger_rows,
+    load_receipts,
+    read_receipt,
+    receipt_steps,
+    record_table,
+    remove_receipt,
+    write_receipt,
+)
 
 from .conftest import ODD_PLATES
 
@@ -38,7 +50,7 @@ def test_a_receipt_comes_back_as_it_was(tmp_path):
         peak_rss_mb=300.0,
         parameters={"sigma": 1.0, "channels": ["DNA"], "folder": Path("a") / "b", "area": float("inf")},
         inputs={"a.tif": "ff"},
-        outputs={"masks/a.tif": 12},
+        outputs={"masks/a.tif": Output(12, 1, "h")},
         ledger=rows.to_dicts(),
         software="0.1.0",
     )
@@ -74,11 +86,28 @@ def test_a_broken_receipt_counts_as_none(tmp_path, content):
     assert load_receipts(tmp_path, "s") == {}
 
 
-def test_outputs_that_are_gone_or_changed_are_named(tmp_path):
-    for name in ("a", "b", "c"):
-        (tmp_path / name).write_bytes(b"12")
-    receipt = Receipt("s", "A01", "P", "k", outputs={"a": 2, "b": 3, "c": 2, "d": 1})
-    assert receipt.missing_outputs(tmp_path) == ["b", "d"]
+def test_every_flipped_bit_of_a_receipt_makes_it_none_or_leaves_what_it_says(tmp_path):
+    receipt = Receipt("s", "A01", "P", "k", outputs={"a": Output(2, 3, "h")}, seconds=1.25)
+    path = write_receipt(tmp_path, receipt)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        assert read_receipt(path) in (None, read_receipt_of(tmp_path, whole)), place
+
+
+def read_receipt_of(folder, content):
+    path = folder / "whole.json"
+    path.write_bytes(content)
+    return read_receipt(path)
+
+
+def test_tables_of_many_units_have_a_receipt_that_is_no_step(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "a.parquet").write_bytes(b"abc")
+    record_table(tmp_path, "ingest", [tmp_path / "tables" / "a.parquet"])
+    [receipt] = load_receipts(tmp_path, TABLE).values()
+    assert receipt.outputs["tables/a.parquet"].bytes == 3
+    assert receipt_steps(tmp_path) == []
 
 
 def test_a_forgotten_unit_has_no_receipt(tmp_path):

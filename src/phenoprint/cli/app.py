@@ -1,13 +1,16 @@
 """The command line: ``phenoprint init run status query report exclude import export data verify demo``.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partial (something of the screen could not be used).
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partial (something of the screen could not be used, or its run has not
+ended), 130 stopped by an interrupt (SIGINT, as from Ctrl-C, or SIGTERM); what was done is kept.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -27,7 +30,7 @@ from phenoprint.cli.render import console, errors
 __all__ = ["app", "main"]
 
 DONE, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
-_INTERRUPTED = 130  # what typer makes of an interrupt
+INTERRUPTED = 130  # also what typer makes of an interrupt
 
 app = typer.Typer(
     name="phenoprint",
@@ -69,6 +72,12 @@ app.command("verify")(command_verify.verify)
 app.add_typer(command_data.app, name="data")
 
 
+def _stop_on_sigterm() -> None:
+    """Take SIGTERM, which schedulers send to end a job, as Ctrl-C: the lock is freed and no worker is left."""
+    if threading.current_thread() is threading.main_thread():  # no other may set a handler
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
@@ -81,9 +90,10 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a Windows console may not speak the compounds' language
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
+    _stop_on_sigterm()
     try:
         code = app(args=arguments, standalone_mode=False)
-        if code == _INTERRUPTED:
+        if code == INTERRUPTED:
             raise KeyboardInterrupt  # noqa: TRY301 - one place says what an interrupt means
     except PhenoprintError as error:
         if os.environ.get("PHENOPRINT_DEBUG"):
@@ -92,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = USAGE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
         errors.print("stopped; what is done is kept, the same command goes on from here")
-        code = FAILED
+        code = INTERRUPTED
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             error.show()  # type: ignore[attr-defined]

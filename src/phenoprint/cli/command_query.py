@@ -9,6 +9,7 @@ from typing import Annotated
 
 import polars as pl
 import typer
+from rich.markup import escape
 
 from phenoprint.cli.render import console, errors, frame_json, print_frame, print_json
 
@@ -51,6 +52,8 @@ def query(
     if csv + as_json + (parquet is not None) > 1:
         raise UsageError("give one of --csv, --json and --parquet")
     opened = open_screen(screen)
+    if opened.incomplete is not None:
+        errors.print(f"[bold yellow]incomplete[/]  {escape(opened.incomplete)}", soft_wrap=True)
     frame = opened.sql(_LISTING if sql is None else sys.stdin.read() if sql == "-" else sql)
     if csv:
         sys.stdout.write(flat(frame).write_csv())

@@ -12,7 +12,7 @@ from rich.markup import escape
 from phenoprint.cli.render import ProgressDisplay, console, filled, print_frame, print_json
 
 if TYPE_CHECKING:
-    from phenoprint.pipeline import RunResult
+    from phenoprint.pipeline import RunResult, ScreenState
     from phenoprint.store import Screen
 
 __all__ = ["exit_code", "report", "run", "status"]
@@ -33,6 +33,10 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed on bad data that have not changed.")
     ] = False,
+    rehash: Annotated[
+        bool,
+        typer.Option("--rehash", help="Hash every image and every output again, whatever their size and time."),
+    ] = False,
     write_report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report.")] = True,
     as_json: Json = False,
 ) -> int:
@@ -42,7 +46,9 @@ def run(
     from phenoprint.pipeline.platemaps import count_kinds, plate_map_reading
 
     with ProgressDisplay(quiet=as_json) as display:
-        result = run_screen(config, output=output, workers=workers, retry_failed=retry_failed, on_event=display)
+        result = run_screen(
+            config, output=output, workers=workers, retry_failed=retry_failed, rehash=rehash, on_event=display
+        )
     path = None
     if write_report:
         from phenoprint.report import write_report as write
@@ -135,7 +141,11 @@ def _scores(rows: object) -> list[tuple[str, str]]:
 
 
 def status(screen: ScreenPath, as_json: Json = False) -> int:
-    """Say what is done, what failed and why, and what was lost where."""
+    """Say what is done, what would run again and why, what failed, and what was lost where.
+
+    Exit code 3 if something of the screen could not be used, its run has not ended, or results are out of date without
+    a change by the user.
+    """
     from phenoprint.pipeline import screen_state
     from phenoprint.store import open as open_screen
 
@@ -146,7 +156,13 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
             {
                 "screen": str(state.path),
                 "held_by": state.held_by,
+                "incomplete": state.incomplete,
+                "is_whole": state.is_whole,
+                "is_partial": state.is_partial,
+                "changed": state.changed,
                 "steps": state.steps.to_dicts(),
+                "to_run": state.to_run.to_dicts(),
+                "wrong": state.wrong.to_dicts(),
                 "failures": state.failures.to_dicts(),
                 "lost": state.lost.to_dicts(),
                 "problems": state.problems.to_dicts(),
@@ -155,7 +171,10 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
         )
     else:
         console.print(f"screen  {state.path}{f'  (held by {state.held_by})' if state.held_by else ''}")
+        if state.incomplete:
+            console.print(f"[bold yellow]incomplete[/]  {escape(state.incomplete)}", soft_wrap=True)
         _print_steps(opened, state.steps)
+        _print_outlook(state)
         for title, frame in (("failed", state.failures), ("to know of the input", state.problems)):
             if frame.height:
                 print_frame(filled(frame), limit=20, title=title)
@@ -163,22 +182,38 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
             console.print(f"[yellow]note[/]  {escape(note)}", soft_wrap=True)
         if state.lost.height:
             print_frame(state.lost, limit=20, title="lost, by step and reason")
-    return 3 if state.is_partial else 0
+    return 0 if state.is_whole and not state.is_partial else 3
+
+
+def _print_outlook(state: ScreenState) -> None:
+    """Print which steps would run again and why, and what of it the user does not know yet."""
+    if state.changed:
+        steps = state.to_run["step"].unique(maintain_order=True).to_list()
+        then = f"these steps would run again: {', '.join(steps)}" if steps else "no step depends on it"
+        verb = "has" if len(state.changed) == 1 else "have"
+        what = ", ".join(state.changed)
+        console.print(f"[cyan]changed[/] {escape(what)} {verb} changed since the run; {then}", soft_wrap=True)
+    if state.wrong.height:
+        by_reason = (
+            state.wrong.group_by("step", "state", "reason", maintain_order=True)
+            .agg(pl.len().alias("units"), pl.col("unit").first().alias("such as"))
+            .select("step", "state", "units", "such as", "reason")
+        )
+        print_frame(by_reason, limit=20, title="out of date or damaged; 'phenoprint run' makes it again")
 
 
 def _print_steps(screen: Screen, steps: pl.DataFrame) -> None:
     """Print the steps that a run of the screen has; of an imported one, those that go on from its tables."""
-    from phenoprint.pipeline.imported import imported_tables, steps_after_import
-    from phenoprint.pipeline.steps import STEPS
+    from phenoprint.pipeline.imported import imported_tables
+    from phenoprint.pipeline.plan import steps_of
 
     imported = imported_tables(screen)
-    if imported == {"profile_consensus"}:
-        console.print("imported  profile_consensus: no step of a run goes on from treatments; query and export them")
-        return
-    own = steps["step"].to_list()
     if imported:
         console.print(f"imported  {', '.join(sorted(imported))}")
-        own = [step.name for step in steps_after_import(STEPS, imported)]
+    own = [step.name for step in steps_of(screen)]
+    if not own:
+        console.print("no step of a run goes on from treatments; query and export them")
+        return
     print_frame(steps.filter(pl.col("step").is_in(own) | (pl.col("done") + pl.col("failed") > 0)))
 
 

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
@@ -43,16 +44,16 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
-def _begin_worker() -> None:
-    """Leave interrupts to the parent, and end with it, however it ends."""
+def _begin_worker(lifeline: Connection) -> None:
+    """Leave interrupts to the parent, and end with it or when it lets go of the lifeline."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+        threading.Thread(target=_end_with, args=([parent.sentinel, lifeline],), daemon=True).start()
 
 
-def _end_with(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
+def _end_with(signs: list[int | Connection]) -> None:
+    multiprocessing.connection.wait(signs)
     os._exit(1)
 
 
@@ -67,7 +68,11 @@ class Executor(ABC):
         """Make the executor usable again after a worker died."""
 
     def close(self) -> None:  # noqa: B027 - only pools hold anything
-        """Release what the executor holds; work not begun is dropped."""
+        """Release what the executor holds; work not begun is dropped, work begun is waited for."""
+
+    def stop(self) -> None:
+        """Release what the executor holds at once; work begun is abandoned, and what it half wrote is swept later."""
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +80,10 @@ class Executor(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None or issubclass(kind, Exception):
+            self.close()
+        else:  # an interrupt: nobody waits for a well of minutes
+            self.stop()
 
 
 class SerialExecutor(Executor):
@@ -103,7 +111,7 @@ class ProcessExecutor(Executor):
     def __init__(self, workers: int) -> None:
         # Windows can wait for no more than 61 processes at once.
         self.workers = min(workers, 61) if sys.platform == "win32" else workers
-        self._pool = self._start()
+        self._pool, self._lifeline = self._start()
         try:
             self.submit(os.getpid).result()
         except BrokenProcessPool as error:
@@ -112,9 +120,11 @@ class ProcessExecutor(Executor):
                 "if __name__ == '__main__':, because workers import the script anew; or run with workers=1"
             ) from error
 
-    def _start(self) -> ProcessPoolExecutor:
+    def _start(self) -> tuple[ProcessPoolExecutor, tuple[Connection, Connection]]:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin_worker)
+        ends = context.Pipe(duplex=False)
+        pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin_worker, initargs=ends[:1])
+        return pool, ends
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Queue ``function(*arguments)`` for a worker process."""
@@ -135,11 +145,18 @@ class ProcessExecutor(Executor):
     def restart(self) -> None:
         """Replace the pool by a new one."""
         self.close()
-        self._pool = self._start()
+        self._pool, self._lifeline = self._start()
 
     def close(self) -> None:
-        """Stop the workers; queued work is dropped."""
+        """Stop the workers once they have done what they are at; queued work is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        for end in self._lifeline:
+            end.close()
+
+    def stop(self) -> None:
+        """Stop the workers at once; queued work is dropped."""
+        self._lifeline[1].close()  # each worker waits for this, and ends
+        self.close()
 
 
 def make_executor(workers: int | None = None) -> Executor:

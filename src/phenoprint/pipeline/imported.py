@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from phenoprint.errors import ConfigError, DataError
-from phenoprint.store import Screen, hash_key, load_receipts, remove_file, remove_receipt, write_bytes
+from phenoprint.store import (
+    TABLE,
+    Receipt,
+    Screen,
+    Scrutiny,
+    check_outputs,
+    hash_key,
+    load_receipts,
+    read_receipt,
+    receipt_path,
+    remove_file,
+    remove_receipt,
+    write_bytes,
+)
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.steps.base import Step
@@ -20,8 +33,10 @@ __all__ = [
     "adapt_reference",
     "forget_replaced",
     "import_config",
+    "import_receipts",
     "imported_keys",
     "imported_tables",
+    "refuse_damaged",
     "require_all_plates",
     "steps_after_import",
     "write_import_config",
@@ -44,6 +59,31 @@ _FROM_WELLS = ("recipe", "consensus", "plate_acceptance", "calls", "dose_respons
 def imported_tables(screen: Screen) -> frozenset[str]:
     """Return the tables of cells and profiles that were imported into a screen."""
     return frozenset(unit for _, unit in load_receipts(screen.path, "import") if unit in MADE_BY)
+
+
+def import_receipts(screen: Screen) -> list[Receipt]:
+    """Return the receipts that answer for everything that was imported into a screen."""
+    beside = read_receipt(receipt_path(screen.path, TABLE, None, "import"))
+    return [*load_receipts(screen.path, "import").values(), *([beside] if beside else [])]
+
+
+def refuse_damaged(screen: Screen, scrutiny: Scrutiny) -> None:
+    """Refuse to go on from imported tables that were damaged: nothing here can make them again.
+
+    Raises
+    ------
+    DataError
+        Names the first file and what is wrong with it.
+    """
+    wrong: dict[str, str] = {}
+    for receipt in import_receipts(screen):
+        wrong |= check_outputs(screen.path, receipt.outputs, scrutiny).wrong
+    for name, what in wrong.items():
+        more = f" ({len(wrong) - 1} more files were damaged)" if len(wrong) > 1 else ""
+        raise DataError(
+            f"{screen.path / name} {what}{more}. It was imported and cannot be made again from here: delete it and "
+            "import its plate again"
+        )
 
 
 def imported_keys(screen: Screen) -> dict[tuple[str, str], str]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import ConfigError
+from phenoprint.errors import ConfigError, PhenoprintError
 from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.checks import check_against_screen
-from phenoprint.pipeline.config import PlateMapSection, ScreenConfig, load_config, parse_config
+from phenoprint.pipeline.config import PlateMapSection, ScreenConfig, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine, RunSummary
 from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
@@ -22,29 +22,40 @@ from phenoprint.pipeline.executors import make_executor
 from phenoprint.pipeline.imported import (
     adapt_reference,
     forget_replaced,
-    import_config,
     imported_tables,
+    refuse_damaged,
     steps_after_import,
 )
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.phenotypes import nuisance_message
 from phenoprint.pipeline.platemaps import check_plate_map
+from phenoprint.pipeline.plan import sources_of
+from phenoprint.pipeline.prepare import prepare
 from phenoprint.pipeline.status import screen_notes
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import (
+    TABLE,
+    RunRecord,
     Screen,
+    Scrutiny,
     check_balance,
+    check_outputs,
     concat_ledgers,
-    create,
-    is_screen,
     ledger_rows,
     load_receipts,
-    write_bytes,
+    read_receipt,
+    receipt_path,
+    record_table,
+    remove_receipt,
+    write_run,
 )
 from phenoprint.store.import_journal import undo_killed_imports
 from phenoprint.store.layout import plate_folders
 
-__all__ = ["RunResult", "read_base", "run_screen"]
+__all__ = ["RunResult", "run_screen"]
+
+# Who answers for the tables that no step writes.
+_INGEST, _LEDGER = "ingest", "ledger"
 
 
 @dataclass(frozen=True)
@@ -71,81 +82,6 @@ class RunResult:
         return self.summary.is_partial
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A screen folder, its configuration, and what has to be copied into it once it is held."""
-
-    screen: Screen
-    config: ScreenConfig
-    base: Path
-    text: str | None
-
-    def settle(self) -> None:
-        """Copy the configuration into the screen; call it while the screen is held."""
-        if self.text is not None:
-            create(self.screen.path, config_text=self.text)
-            write_bytes(_base_record(self.screen.path), json.dumps({"base": str(self.base)}).encode())
-
-
-def _prepare(path: Path, output: Path | None = None) -> _Prepared:
-    """Make or find the screen folder of a configuration.
-
-    Parameters
-    ----------
-    path
-        A ``screen.toml`` or any other configuration file, or a screen folder that holds one.
-    output
-        Where the screen folder shall be; default: a folder of the screen's name below the current directory.
-
-    Raises
-    ------
-    ConfigError
-        If the configuration is absent or wrong, or the folder holds another screen.
-    """
-    if not path.exists():
-        raise ConfigError(f"{path} does not exist: give a screen.toml, or the folder of a screen")
-    is_own = path.is_dir() or path.name == "screen.toml"
-    config_path = path / "screen.toml" if path.is_dir() else path
-    if path.is_dir() and is_screen(path) and not (config_path.is_file() and config_path.stat().st_size):
-        return _prepare_import(Screen(path))
-    config = load_config(config_path)
-    folder = output or (config_path.parent if is_own else Path.cwd() / config.screen.name)
-    base = read_base(config_path.parent) if is_own else config_path.resolve().parent
-    own = folder / "screen.toml"
-    is_copy = own.resolve() != config_path.resolve()
-    if is_copy and own.is_file() and own.stat().st_size:
-        earlier = load_config(own).screen.name
-        if earlier != config.screen.name:
-            raise ConfigError(
-                f"{folder} holds the screen {earlier!r}, not {config.screen.name!r}: choose another --output"
-            )
-    return _Prepared(
-        screen=create(folder),
-        config=config,
-        base=base,
-        text=config_path.read_text(encoding="utf-8-sig") if is_copy else None,
-    )
-
-
-def _prepare_import(screen: Screen) -> _Prepared:
-    """Give a folder of imported tables that has no configuration yet the default one."""
-    text = import_config(screen)
-    config = parse_config(text, source="the proposed configuration")
-    return _Prepared(screen=screen, config=config, base=screen.path.resolve(), text=text)
-
-
-def _base_record(folder: Path) -> Path:
-    return folder / "receipts" / "configuration.json"
-
-
-def read_base(folder: Path) -> Path:
-    """Return the folder that relative paths of a screen's configuration start from."""
-    record = _base_record(folder)
-    if record.is_file():
-        return Path(json.loads(record.read_text(encoding="utf-8"))["base"])
-    return folder.resolve()
-
-
 def _forget_plates(screen: Screen, ingested: Ingested) -> None:
     """Remove the rows of plates that are no longer part of the screen."""
     imaged = set(ingested.tables["image"]["Metadata_Plate"].unique())
@@ -155,12 +91,29 @@ def _forget_plates(screen: Screen, ingested: Ingested) -> None:
             keep = imaged if frame is None else set(frame["Metadata_Plate"].unique())
             if plate not in keep:
                 shutil.rmtree(folder)
+                remove_receipt(screen.path, TABLE, plate, table)
 
 
-def _ingest(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent) -> Ingested:
-    """Ingest and write the tables, reusing the hashes of files that have not changed."""
+def _known_images(screen: Screen, on_event: OnEvent) -> pl.DataFrame | None:
+    """Return the image table of the last run; None where there is none, or it was damaged."""
+    if "image" not in screen.tables():
+        return None
+    receipt = read_receipt(receipt_path(screen.path, TABLE, None, _INGEST))
+    checked = check_outputs(screen.path, {} if receipt is None else receipt.outputs, Scrutiny.TIME)
+    wrong = [f"{name} {what}" for name, what in checked.wrong.items() if name.startswith("tables/image/")]
+    try:
+        if not wrong:
+            return screen.table("image").collect()
+    except (PhenoprintError, pl.exceptions.PolarsError) as error:
+        wrong = [f"the table image cannot be read: {error}"]
+    on_event(Message(f"{wrong[0]}; every image is hashed again", level="warning"))
+    return None
+
+
+def _look_at_images(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent, *, rehash: bool) -> Ingested:
+    """Find out what the screen consists of, reusing the hashes of images whose size and time have not changed."""
     begun = time.perf_counter()
-    known = screen.table("image").collect() if "image" in screen.tables() else None
+    known = None if rehash else _known_images(screen, on_event)
 
     def report(done: int, total: int) -> None:
         if done == 1:
@@ -170,25 +123,30 @@ def _ingest(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent)
     ingested = ingest(config, base, known=known, on_file=report)
     check_plate_map(ingested.tables["well"], ingested.tables["plate_map_reading"], reference=config.profiles.reference)
     check_against_screen(config, ingested.channels, ingested.tables["feature"])
-    _forget_plates(screen, ingested)
-    for name, frame in ingested.tables.items():
-        screen.write(name, frame)
     on_event(StepFinished("ingest", ingested.tables["image"].height, 0, time.perf_counter() - begun))
     for kind, count in ingested.problems.group_by("kind").len().sort("kind").iter_rows():
         on_event(Message(f"{count} x {kind}; all are in the table 'problem'", level="warning"))
     return ingested
 
 
-def _take_imported(screen: Screen, config: ScreenConfig, on_event: OnEvent) -> Ingested:
+def _write_ingested(screen: Screen, ingested: Ingested) -> None:
+    """Replace the tables that say what the screen consists of."""
+    _forget_plates(screen, ingested)
+    remove_receipt(screen.path, TABLE, None, _INGEST)
+    written = [path for name, frame in ingested.tables.items() for path in screen.write(name, frame)]
+    record_table(screen.path, _INGEST, written)
+
+
+def _take_imported(screen: Screen, config: ScreenConfig, scrutiny: Scrutiny) -> Ingested:
     """Take the tables that were imported as what the screen consists of.
 
     Raises
     ------
     ConfigError
         Where there are none, or the configuration is about images.
+    DataError
+        Where what was imported was damaged.
     """
-    if undo_killed_imports(screen.path):
-        on_event(Message("an import was killed half-way; the screen is as it was before it", level="warning"))
     if not imported_tables(screen):
         raise ConfigError(
             f"the configuration has no [images], and nothing was imported into {screen.path}: add [images] with "
@@ -196,6 +154,7 @@ def _take_imported(screen: Screen, config: ScreenConfig, on_event: OnEvent) -> I
         )
     if config.plate_map != PlateMapSection():
         raise ConfigError("[plate_map] is about images; give imported tables theirs with 'import --plate-map'")
+    refuse_damaged(screen, scrutiny)
     tables = {name: screen.table(name).collect() for name in ("image", "site", "well", "plate", "problem", "feature")}
     check_against_screen(config, None, tables["feature"])
     ledger = concat_ledgers([])
@@ -223,7 +182,10 @@ def _write_ledger(screen: Screen, first: pl.DataFrame, engine: Engine) -> None:
         )
     ledger = concat_ledgers(rows)
     check_balance(ledger)
-    drop_table(screen.path, "ledger", part="ledger", keep=set(screen.write("ledger", ledger)))
+    remove_receipt(screen.path, TABLE, None, _LEDGER)
+    written = screen.write("ledger", ledger)
+    drop_table(screen.path, "ledger", part="ledger", keep=set(written))
+    record_table(screen.path, _LEDGER, written)
 
 
 def run_screen(
@@ -232,9 +194,13 @@ def run_screen(
     output: Path | None = None,
     workers: int | None = None,
     retry_failed: bool = False,
+    rehash: bool = False,
     on_event: OnEvent = ignore,
 ) -> RunResult:
     """Run everything of a screen that is not done yet, and bring ledger and catalog up to date.
+
+    The screen is marked as incomplete (`phenoprint.store.incomplete`) before anything is replaced and until all is
+    in place. Images and the outputs of earlier runs are compared by size and time, and hashed where these differ.
 
     Parameters
     ----------
@@ -246,28 +212,48 @@ def run_screen(
         Processes; default: the available cores.
     retry_failed
         Try again what failed on bad data that have not changed.
+    rehash
+        Hash every image and every output, whatever their size and time.
     on_event
         Receives progress events.
 
     Raises
     ------
     ConfigError
-        If the configuration is wrong.
+        If the configuration is wrong, or has images while the folder holds imported tables.
+    DataError
+        If imported tables were damaged.
     ScreenLockedError
         If another run holds the screen.
     """
-    prepared = _prepare(path, output)
-    screen, config, base = prepared.screen, prepared.config, prepared.base
+    prepared = prepare(path, output)
+    screen, config, text, base = prepared.screen, prepared.config, prepared.text, prepared.base
+    scrutiny = Scrutiny.HASH if rehash else Scrutiny.TIME
     with screen.lock():
+        if undo_killed_imports(screen.path):
+            on_event(Message("an import was killed half-way; the screen is as it was before it", level="warning"))
+        prepared.refuse_mixture()
         prepared.settle()
         has_images = config.images is not None
-        if not has_images and (adapted := adapt_reference(screen)) is not None:
-            config = parse_config(adapted)
-            on_event(Message(f"negative controls are annotated now: {screen.path / 'screen.toml'} uses them"))
-        ingested = _ingest(screen, config, base, on_event) if has_images else _take_imported(screen, config, on_event)
+        if has_images:
+            ingested = _look_at_images(screen, config, base, on_event, rehash=rehash)
+        else:
+            ingested = _take_imported(screen, config, scrutiny)
+            if (adapted := adapt_reference(screen)) is not None:
+                config, text = parse_config(adapted), adapted
+                on_event(Message(f"negative controls are annotated now: {screen.path / 'screen.toml'} uses them"))
         imported = frozenset() if has_images else imported_tables(screen)
         steps = steps_after_import(STEPS, imported) if imported else STEPS
-        if imported:
+        record = RunRecord(
+            configuration=text,
+            channels=ingested.channels,
+            sources=sources_of(screen),
+            software=version("phenoprint"),
+        )
+        write_run(screen.path, record)
+        if has_images:
+            _write_ingested(screen, ingested)
+        else:
             forget_replaced(screen, [step for step in STEPS if step not in steps])
         context = Context(
             path=screen.path,
@@ -278,7 +264,7 @@ def run_screen(
             imported=imported,
         )
         with make_executor(workers) as executor:
-            engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed)
+            engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed, scrutiny=scrutiny)
             summary = engine.run(steps)
         _warn_of_phenotypes(screen, on_event)
         for note in screen_notes(screen):
@@ -288,8 +274,19 @@ def run_screen(
         _write_ledger(screen, ingested.ledger, engine)
         screen.rebuild_catalog()
         summary.steps["ingest"].unusable = int((ingested.tables["site"]["status"] != "ok").sum())
-        _write_record(screen, summary)
+        write_run(screen.path, _ended(record, summary))
     return RunResult(screen=screen, summary=summary, problems=ingested.problems)
+
+
+def _ended(record: RunRecord, summary: RunSummary) -> RunRecord:
+    """Say how the run ended."""
+    return replace(
+        record,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(summary.seconds, 1),
+        steps={name: vars(count) for name, count in summary.steps.items()},
+        is_partial=summary.is_partial,
+    )
 
 
 def _warn_of_phenotypes(screen: Screen, on_event: OnEvent) -> None:
@@ -302,14 +299,3 @@ def _warn_of_phenotypes(screen: Screen, on_event: OnEvent) -> None:
             "what they do; see cell_quality_preview"
         )
         on_event(Message(text, level="warning"))
-
-
-def _write_record(screen: Screen, summary: RunSummary) -> None:
-    """Keep how the run ended, beside the receipts of its units."""
-    record = {
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(summary.seconds, 1),
-        "steps": {name: vars(count) for name, count in summary.steps.items()},
-        "is_partial": summary.is_partial,
-    }
-    write_bytes(screen.path / "receipts" / "run.json", json.dumps(record, indent=1).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ import polars as pl
 
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
 from phenoprint.pipeline.notes import extreme_notes, recipe_notes
+from phenoprint.pipeline.plan import look_ahead
 from phenoprint.pipeline.steps import STEPS
-from phenoprint.store import Screen, load_receipts
+from phenoprint.store import Screen, Scrutiny, load_receipts, read_run
 
 # Profiles of wells, those that calls rest on first.
 _PROFILES = ("profile_selected", "profile_normalized", "profile_well")
@@ -30,10 +30,20 @@ class ScreenState:
         The screen folder.
     held_by
         The run that holds the screen now, if any.
+    incomplete
+        Why its tables may not fit each other: a run or an import that has not ended. None if they do.
     steps
-        A row a step, in their order: units done and failed, CPU seconds of its units, peak memory of a process in MB.
+        One row per step, in their order: units that are done and hold, that failed, that a run would do again
+        (``stale``) or for the first time (``missing``), CPU seconds of its units, peak memory of a process in MB.
+    to_run
+        One row per unit that a run would do: ``step``, ``Metadata_Plate``, ``unit``, ``state`` (stale, damaged,
+        missing) and ``reason``.
+    changed
+        What the user changed since the last run, which explains units that would run again.
+    wrong
+        The units that would run again though nothing explains it; columns as of ``to_run``.
     failures
-        A row a failed unit with its error.
+        One row per failed unit with its error.
     lost
         What was lost, by step and reason.
     problems
@@ -46,34 +56,41 @@ class ScreenState:
 
     path: Path
     held_by: str | None
+    incomplete: str | None
     steps: pl.DataFrame
+    to_run: pl.DataFrame
+    changed: list[str]
+    wrong: pl.DataFrame
     failures: pl.DataFrame
     lost: pl.DataFrame
     problems: pl.DataFrame
     notes: list[str]
     is_partial: bool
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last run ended and all that it made is in place."""
+        return self.incomplete is None and self.wrong.is_empty()
+
 
 def screen_state(screen: Screen) -> ScreenState:
-    """Read the state of a screen from its receipts and its ledger."""
+    """Read the state of a screen from its receipts, the sizes of its files and its ledger; nothing is written."""
     status = screen.status()
-    rows = []
-    for step in STEPS:
-        receipts = list(load_receipts(screen.path, step.name).values())
-        failed = sum(receipt.status != "done" for receipt in receipts)
-        seconds = round(sum(receipt.seconds for receipt in receipts), 2)
-        peak = max((receipt.peak_rss_mb for receipt in receipts), default=0.0)
-        rows.append((step.name, len(receipts) - failed, failed, seconds, peak))
-    schema = {"step": pl.String, "done": pl.Int64, "failed": pl.Int64, "seconds": pl.Float64, "peak_rss_mb": pl.Float64}
+    record = read_run(screen.path)
+    outlook = look_ahead(screen, record, scrutiny=Scrutiny.SIZE)
     return ScreenState(
         path=screen.path,
         held_by=None if status.held_by is None else str(status.held_by),
-        steps=pl.DataFrame(rows, schema=schema, orient="row"),
+        incomplete=status.incomplete,
+        steps=_steps(screen, outlook.plan.units),
+        to_run=outlook.plan.to_run,
+        changed=outlook.changed,
+        wrong=outlook.wrong,
         failures=status.failures,
         lost=_lost(screen),
         problems=screen.table("problem").collect(),
         notes=screen_notes(screen),
-        is_partial=bool(status.failures.height) or _last_was_partial(screen),
+        is_partial=bool(status.failures.height) or (record is not None and record.is_partial),
     )
 
 
@@ -84,9 +101,19 @@ def screen_notes(screen: Screen) -> list[str]:
     return [*recipe_notes(status), *extreme_notes(status)]
 
 
-def _last_was_partial(screen: Screen) -> bool:
-    record = screen.path / "receipts" / "run.json"
-    return record.is_file() and bool(json.loads(record.read_text(encoding="utf-8"))["is_partial"])
+def _steps(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
+    """Count the units of each step by how they stand, with what they cost."""
+    counts = {(step, state): n for step, state, n in units.group_by("step", "state").len().iter_rows()}
+    rows = []
+    for step in STEPS:
+        receipts = load_receipts(screen.path, step.name).values()
+        done, failed, missing = (counts.get((step.name, state), 0) for state in ("fresh", "failed", "missing"))
+        stale = counts.get((step.name, "stale"), 0) + counts.get((step.name, "damaged"), 0)
+        seconds = round(sum(receipt.seconds for receipt in receipts), 2)
+        peak = max((receipt.peak_rss_mb for receipt in receipts), default=0.0)
+        rows.append((step.name, done, failed, stale, missing, seconds, peak))
+    schema = {"step": pl.String} | dict.fromkeys(("done", "failed", "stale", "missing"), pl.Int64)
+    return pl.DataFrame(rows, schema=schema | {"seconds": pl.Float64, "peak_rss_mb": pl.Float64}, orient="row")
 
 
 def _lost(screen: Screen) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Check a finished screen: hash its inputs again and replay a sample of its wells."""
+"""Check a finished screen: hash its inputs and outputs again, check its receipts, replay a sample of its wells."""
 
 from __future__ import annotations
 
@@ -11,45 +11,73 @@ from pathlib import Path
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from phenoprint.pipeline.config import load_config
+from phenoprint.errors import ConfigError
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine
 from phenoprint.pipeline.executors import SerialExecutor
 from phenoprint.pipeline.ingest import image_root, ingest
-from phenoprint.pipeline.runner import read_base
+from phenoprint.pipeline.plan import look_ahead
+from phenoprint.pipeline.prepare import read_base
 from phenoprint.pipeline.steps.base import Unit
 from phenoprint.pipeline.steps.pixels import Measure, Segment
-from phenoprint.store import Screen, create
+from phenoprint.store import (
+    TABLE,
+    Screen,
+    Scrutiny,
+    check_outputs,
+    create,
+    damaged_tables,
+    load_receipts,
+    read_run,
+    receipt_steps,
+)
+from phenoprint.store.layout import table_files, tables_on_disk
 
-__all__ = ["Verification", "verify_screen"]
+__all__ = ["Verification", "check_files", "verify_screen"]
 
 _TOLERANCE = 1e-5
 WELL = ["Metadata_Plate", "Metadata_Well"]
+_DIFFERING = {"Metadata_Plate": pl.String, "Metadata_Well": pl.String, "difference": pl.String}
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found; ``holds`` if nothing differs.
+    """What a verification found; ``holds`` if nothing is wrong.
 
     Attributes
     ----------
-    files_checked, wells_replayed
-        How much was checked.
+    incomplete
+        Why tables may not fit each other (`phenoprint.store.incomplete`); None if they do.
+    files_checked, outputs_checked, wells_replayed
+        How many images and outputs were hashed and how many wells were measured anew.
     changed
-        Images that are not those of the run: path and reason.
+        Images that are not those of the run: ``path`` and ``reason``.
+    damaged
+        Outputs that are not as they were written: ``path`` and ``reason``.
+    stale
+        Units whose results are not those of the run's configuration and of what they were made from: ``step``,
+        ``Metadata_Plate``, ``unit``, ``state`` and ``reason``.
     differing
         Wells whose replay gave other cells: plate, well and what differs.
+    notes
+        What was changed since the run, such as ``screen.toml``, and what could not be checked for that reason.
     """
 
+    incomplete: str | None
     files_checked: int
     changed: pl.DataFrame
+    outputs_checked: int
+    damaged: pl.DataFrame
+    stale: pl.DataFrame
     wells_replayed: int
     differing: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
-        """Whether every input and every replayed number is as recorded."""
-        return self.changed.is_empty() and self.differing.is_empty()
+        """Whether the run ended, and every input, every output and every replayed number is as recorded."""
+        found = (self.changed, self.damaged, self.stale, self.differing)
+        return self.incomplete is None and all(frame.is_empty() for frame in found)
 
 
 def _changed_files(recorded: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
@@ -93,35 +121,95 @@ def _of_well(cells: pl.DataFrame, unit: Unit) -> pl.DataFrame:
 
 
 def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Verification:
-    """Hash every input image again and replay a share of the wells, from pixels to single-cell features.
+    """Hash inputs and outputs of a screen again, check its receipts, and replay a share of its wells.
+
+    The screen is judged by the configuration of its last run, whatever ``screen.toml`` says now.
 
     Parameters
     ----------
     screen
-        A finished screen.
+        A screen that was run. One of imported tables has no images to hash and no wells to replay.
     sample
-        Share of the wells to replay, at least one.
+        Share of the wells to replay from pixels to single-cell features, at least one.
     seed
         Seed of the choice.
-
-    Raises
-    ------
-    ConfigError
-        Where the screen holds imported tables and no images.
 
     Returns
     -------
     Verification
-        What differs. Features are compared to a relative 1e-5.
+        What is wrong. Features of replayed wells are compared to a relative 1e-5.
+
+    Raises
+    ------
+    ConfigError
+        If the folder of the images is gone, or the screen was never run.
     """
-    config = load_config(screen.path / "screen.toml")
-    base = read_base(screen.path)
-    recorded = screen.table("image").collect()
-    now = ingest(config, base)
-    changed = _changed_files(recorded, now.tables["image"])
-    context = Context(screen.path, config, image_root(config, base), now.channels)
-    measured = screen.table("cell").select(WELL).unique().sort(WELL).collect()
-    units = [Unit(plate, well) for plate, well in measured.iter_rows()]
+    record = read_run(screen.path)
+    outlook = look_ahead(screen, record, scrutiny=Scrutiny.SIZE)
+    n_outputs, wrong = check_files(screen)
+    damaged = pl.DataFrame(list(wrong.items()), schema={"path": pl.String, "reason": pl.String}, orient="row")
+    notes = [f"changed since the run: {what}" for what in outlook.changed]
+    config = outlook.ran
+    if config is None:
+        raise ConfigError(f"{screen.path} was never run: 'phenoprint run {screen.path}' does")
+    changed, n_images = pl.DataFrame(schema={"path": pl.String, "reason": pl.String}), 0
+    differing, n_replayed = pl.DataFrame(schema=_DIFFERING), 0
+    # Damaged tables can be neither compared with nor replayed from.
+    if config.images is not None and damaged.is_empty():
+        base = read_base(screen.path)
+        recorded = screen.table("image").collect()
+        changed = _changed_files(recorded, ingest(config, base).tables["image"])
+        n_images = recorded.height
+        context = Context(screen.path, config, image_root(config, base), record.channels if record else ())
+        differing, n_replayed = _compare_replay(screen, context, sample=sample, seed=seed)
+    elif config.images is not None:
+        notes.append("images were not hashed and no well was replayed, because files of the screen are damaged")
+    return Verification(
+        incomplete=screen.incomplete,
+        files_checked=n_images,
+        changed=changed,
+        outputs_checked=n_outputs,
+        damaged=damaged,
+        stale=outlook.wrong,
+        wells_replayed=n_replayed,
+        differing=differing,
+        notes=tuple(notes),
+    )
+
+
+def check_files(screen: Screen) -> tuple[int, dict[str, str]]:
+    """Hash every file that a receipt answers for; name those that are not as written, or that nobody answers for.
+
+    Parameters
+    ----------
+    screen
+        The screen.
+
+    Returns
+    -------
+    tuple
+        How many files were hashed, and what is wrong with files by path relative to the screen.
+    """
+    wrong: dict[str, str] = {}
+    recorded: set[str] = set()
+    for step in (*receipt_steps(screen.path), TABLE):
+        for receipt in load_receipts(screen.path, step).values():
+            recorded |= set(receipt.outputs)
+            wrong |= check_outputs(screen.path, receipt.outputs, Scrutiny.HASH).wrong
+    for table in tables_on_disk(screen.path):
+        for file in table_files(screen.path, table):
+            name = file.relative_to(screen.path).as_posix()
+            if name not in recorded:
+                wrong[name] = "was written by no run: no receipt answers for it"
+    for path, reason in damaged_tables(screen.path).select("path", "reason").iter_rows():
+        wrong.setdefault(path, reason)
+    return len(recorded), dict(sorted(wrong.items()))
+
+
+def _compare_replay(screen: Screen, context: Context, *, sample: float, seed: int) -> tuple[pl.DataFrame, int]:
+    """Measure a sample of the wells anew; return those that differ, and how many were measured."""
+    receipts = load_receipts(screen.path, Measure.name)
+    units = sorted(Unit(plate or "", well) for (plate, well), r in receipts.items() if r.status == "done")
     chosen = sorted(random.Random(seed).sample(units, min(len(units), max(1, round(sample * len(units))))))  # noqa: S311
     differing = []
     if chosen:
@@ -136,5 +224,4 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
                 )
             except AssertionError as error:
                 differing.append((unit.plate, unit.well, str(error).splitlines()[0]))
-    schema = {"Metadata_Plate": pl.String, "Metadata_Well": pl.String, "difference": pl.String}
-    return Verification(recorded.height, changed, len(chosen), pl.DataFrame(differing, schema=schema, orient="row"))
+    return pl.DataFrame(differing, schema=_DIFFERING, orient="row"), len(chosen)

@@ -12,8 +12,9 @@ from typing import Any
 from phenoprint.errors import DataError, PhenoprintError
 from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
+from phenoprint.pipeline.keys import Key
 from phenoprint.pipeline.steps.base import Outcome, Step, Unit
-from phenoprint.store import Receipt, remove_receipt, write_receipt
+from phenoprint.store import Output, Receipt, record_outputs, remove_receipt, write_receipt
 
 __all__ = ["Job", "failed_on_data", "peak_memory_mb", "record_death", "run_job", "unit_name"]
 
@@ -27,7 +28,7 @@ class Job:
 
     step: Step
     unit: Unit
-    key: str
+    key: Key
     context: Context
 
 
@@ -66,13 +67,13 @@ def failed_on_data(receipt: Receipt) -> bool:
     return receipt.status == "failed" and receipt.error is not None and receipt.error[0].startswith(_DATA)
 
 
-def _write(job: Job, outcome: Outcome) -> dict[str, int]:
-    """Write the tables of an outcome where its scope keeps them; return the lasting files and their sizes."""
+def _write(job: Job, outcome: Outcome) -> dict[str, Output]:
+    """Write the tables of an outcome where its scope keeps them; return the files that last."""
     screen, unit = job.context.screen, job.unit
     written = []
     for table, frame in outcome.tables.items():
         if unit.well:
-            screen.write_part(table, frame, plate=unit.plate, well=unit.well, key=job.key)
+            screen.write_part(table, frame, plate=unit.plate, well=unit.well, key=job.key.value)
         else:
             part = job.step.parts.get(table)
             paths = screen.write(table, frame, plate=unit.plate or None, part=part)
@@ -82,8 +83,7 @@ def _write(job: Job, outcome: Outcome) -> dict[str, int]:
     files = {screen.path / name for name in outcome.files}
     for table in set(job.step.tables) - set(outcome.tables) - job.context.imported if not unit.well else ():
         drop_table(screen.path, table, part=job.step.parts.get(table), plate=unit.plate or None, keep=files)
-    outputs = {path.relative_to(screen.path).as_posix(): path.stat().st_size for path in written}
-    return outputs | {name: (screen.path / name).stat().st_size for name in outcome.files}
+    return record_outputs(screen.path, files.union(written))
 
 
 def _receipt(job: Job, begun: datetime, seconds: float, **fields: Any) -> Receipt:
@@ -91,11 +91,12 @@ def _receipt(job: Job, begun: datetime, seconds: float, **fields: Any) -> Receip
         step=job.step.name,
         plate=job.unit.plate or None,
         unit=unit_name(job.step, job.unit),
-        key=job.key,
+        key=job.key.value,
         started=begun.isoformat(timespec="milliseconds"),
         seconds=round(seconds, 4),
         peak_rss_mb=round(peak_memory_mb(), 1),
-        parameters=dict(job.step.parameters(job.context.config)),
+        parameters=job.key.parameters,
+        inputs=job.key.inputs,
         software=version("phenoprint"),
         **fields,
     )

@@ -18,6 +18,7 @@ from phenoprint.report.html import Html, join, notice, number, tag, term
 from phenoprint.report.sections import SECTIONS
 from phenoprint.report.sections.making import version
 from phenoprint.report.source import ReportSource, feature_names
+from phenoprint.store import incomplete
 
 __all__ = ["render_report", "write_report"]
 
@@ -154,8 +155,15 @@ def _header(context: Context, now: datetime) -> Html:
                 tag("p", made, class_="quiet"),
             ),
             tag("div", *tiles, class_="tiles"),
+            *_incomplete(context),
         ]
     )
+
+
+def _incomplete(context: Context) -> list[Html]:
+    """Warn where tables of the screen may not fit each other."""
+    why = incomplete(Path(context.source.path))
+    return [tag("p", tag("b", "This screen is incomplete: "), why, class_="warning", role="alert")] if why else []
 
 
 def _sites(context: Context) -> list[tuple[str, str, str]]:

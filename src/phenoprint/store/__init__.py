@@ -16,17 +16,22 @@ from phenoprint.store.imports import Imported, load_profiles, read_profiles
 from phenoprint.store.layout import decode_name, encode_name
 from phenoprint.store.ledger import check_balance, concat_ledgers, ledger_rows, strict_join
 from phenoprint.store.lock import LockHolder
+from phenoprint.store.outputs import Checked, Output, Scrutiny, check_outputs, record_outputs
 from phenoprint.store.parquet import read_table, write_parquet
 from phenoprint.store.parts import compact, drop_wells, pending_wells, stored_wells, write_part
 from phenoprint.store.receipts import (
+    TABLE,
     Receipt,
     hash_key,
     load_receipts,
     read_receipt,
     receipt_path,
+    receipt_steps,
+    record_table,
     remove_receipt,
     write_receipt,
 )
+from phenoprint.store.run_record import RunRecord, incomplete, read_run, write_run
 from phenoprint.store.schemas import (
     Column,
     Table,
@@ -40,6 +45,8 @@ from phenoprint.store.schemas import (
 from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, open  # noqa: A004
 
 __all__ = [
+    "TABLE",
+    "Checked",
     "Column",
     "DamagedTableWarning",
     "ExclusionChange",
@@ -47,13 +54,17 @@ __all__ = [
     "ImportSummary",
     "Imported",
     "LockHolder",
+    "Output",
     "Receipt",
+    "RunRecord",
     "Screen",
     "ScreenStatus",
+    "Scrutiny",
     "StoredWell",
     "Table",
     "change_exclusions",
     "check_balance",
+    "check_outputs",
     "compact",
     "concat_ledgers",
     "conform",
@@ -70,6 +81,7 @@ __all__ = [
     "get_table",
     "hash_key",
     "import_profiles",
+    "incomplete",
     "is_screen",
     "ledger_rows",
     "load_profiles",
@@ -81,8 +93,12 @@ __all__ = [
     "read_exclusion_list",
     "read_profiles",
     "read_receipt",
+    "read_run",
     "read_table",
     "receipt_path",
+    "receipt_steps",
+    "record_outputs",
+    "record_table",
     "remove_file",
     "remove_receipt",
     "stored_wells",
@@ -97,4 +113,5 @@ __all__ = [
     "write_part",
     "write_profiles",
     "write_receipt",
+    "write_run",
 ]

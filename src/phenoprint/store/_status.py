@@ -11,6 +11,7 @@ from phenoprint.store import catalog, lock, receipts
 from phenoprint.store._merge import PART_SUFFIX
 from phenoprint.store.damage import count_rows, damaged_tables
 from phenoprint.store.layout import plate_of, table_files, table_folder, tables_on_disk
+from phenoprint.store.run_record import incomplete
 from phenoprint.store.schemas import PLATE
 
 __all__ = ["ScreenStatus", "read_status"]
@@ -36,6 +37,8 @@ class ScreenStatus:
         Who holds the screen now; None if nobody does.
     catalog_is_current
         Whether ``screen.duckdb`` was made from the Parquet that is there now.
+    incomplete
+        Why the tables may not fit each other (`phenoprint.store.incomplete`); None if they do.
     """
 
     tables: pl.DataFrame
@@ -44,6 +47,7 @@ class ScreenStatus:
     damaged: pl.DataFrame
     held_by: lock.LockHolder | None
     catalog_is_current: bool
+    incomplete: str | None
 
 
 def read_status(folder: Path) -> ScreenStatus:
@@ -76,7 +80,8 @@ def read_status(folder: Path) -> ScreenStatus:
     )
     failures = frame.filter(~pl.col("is_done")).select("step", PLATE, "unit", "error", "message")
     damaged = damaged_tables(folder, pages=False)
-    return ScreenStatus(tables, steps, failures, damaged, lock.holder(folder), catalog.is_current(folder))
+    is_current = catalog.is_current(folder)
+    return ScreenStatus(tables, steps, failures, damaged, lock.holder(folder), is_current, incomplete(folder))
 
 
 def _names(folder: Path) -> list[str]:

@@ -16,12 +16,17 @@ from typing import Final
 
 from phenoprint.store._atomic import explain, remove_file, replace, write_bytes
 
-__all__ = ["placing", "staging_folder", "undo_killed_imports"]
+__all__ = ["has_killed_import", "placing", "staging_folder", "undo_killed_imports"]
 
 _STAGING: Final = ".import-"
 _MARK: Final = "placing"
 _BEFORE: Final = "before"
 _KEPT: Final = ("tables", "receipts")
+
+
+def has_killed_import(folder: Path) -> bool:
+    """Whether tables of a screen are half replaced: an import is placing them, or was killed while it did."""
+    return any((left / _MARK).exists() for left in folder.glob(f"{_STAGING}*"))
 
 
 def undo_killed_imports(folder: Path) -> bool:

@@ -16,11 +16,34 @@ from phenoprint.store.import_runs import image_files
 from phenoprint.store.import_sources import Source
 from phenoprint.store.import_tables import Import
 from phenoprint.store.import_treatments import Treatments
-from phenoprint.store.layout import table_folder
-from phenoprint.store.receipts import Receipt, hash_key, write_receipt
+from phenoprint.store.layout import table_files, table_folder
+from phenoprint.store.outputs import record_outputs
+from phenoprint.store.receipts import (
+    TABLE,
+    Receipt,
+    hash_key,
+    load_receipts,
+    receipt_steps,
+    record_table,
+    write_receipt,
+)
 from phenoprint.store.schemas import PLATE
 
 __all__ = ["hash_of", "write_records"]
+
+# Tables that an import writes beside the cells or profiles, which have receipts of their own.
+_BESIDE = (
+    "well",
+    "plate",
+    "perturbation",
+    "feature",
+    "site",
+    "site_feature",
+    "feature_status",
+    "profile_consensus",
+    "ledger",
+    "problem",
+)
 
 
 def write_records(
@@ -72,13 +95,23 @@ def write_records(
                 seconds=round(seconds, 3),
                 parameters=dict(parameters),
                 inputs=used,
-                outputs={} if file is None else {file.relative_to(job.screen.path).as_posix(): file.stat().st_size},
+                outputs=record_outputs(job.screen.path, [] if file is None else [file]),
                 ledger=tuple(rows.to_dicts()),
                 software=_software(),
             )
             write_receipt(job.screen.path, receipt)
     _write_problems(job)
+    _record_beside(job.screen.path)
     return add_up(whole)
+
+
+def _record_beside(folder: Path) -> None:
+    """Write the receipt of the tables that describe what was imported, of this import and of earlier ones."""
+    others = [receipt for step in receipt_steps(folder) for receipt in load_receipts(folder, step).values()]
+    others += [receipt for (_, unit), receipt in load_receipts(folder, TABLE).items() if unit != "import"]
+    answered = {name for receipt in others for name in receipt.outputs}
+    files = (file for table in _BESIDE for file in table_files(folder, table))
+    record_table(folder, "import", (file for file in files if file.relative_to(folder).as_posix() not in answered))
 
 
 def _write_problems(job: Import) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import SchemaError
+from phenoprint.errors import SchemaError, ScreenError
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_journal import placing, staging_folder
 from phenoprint.store.import_levels import table_of
@@ -23,6 +24,7 @@ from phenoprint.store.import_tables import Import, check_annotation, write_image
 from phenoprint.store.import_treatments import read_treatments
 from phenoprint.store.import_writers import BUFFER_BYTES, CellWriter, PlateWriter, StableTypes
 from phenoprint.store.imports import make_reading
+from phenoprint.store.layout import table_files
 from phenoprint.store.schemas import PLATE
 from phenoprint.store.screen import Screen, create
 
@@ -124,7 +126,7 @@ def import_profiles(
     ScreenLockedError
         If another run holds the screen.
     ScreenError
-        If the screen cannot be written.
+        If the screen cannot be written, or is one of images: nothing of it is touched.
 
     Examples
     --------
@@ -156,6 +158,7 @@ def import_profiles(
     sources = find_sources(paths, findings, level=level, normalization=normalization, apart=given)
     is_new = not isinstance(screen, Screen) and not Path(screen).expanduser().exists()
     target = screen if isinstance(screen, Screen) else create(screen)
+    _refuse_images(target)
     try:
         with target.lock(), staging_folder(target.path) as staging:
             job = Import(target, staging, make_reading(columns, fixed, extract), wells, known, partial, findings)
@@ -182,6 +185,26 @@ def import_profiles(
         notes=findings.notes(),
         seconds=time.perf_counter() - clock,
     )
+
+
+def _refuse_images(screen: Screen) -> None:
+    """Refuse to import into a screen of images, whose next run would take its plates for vanished ones.
+
+    Raises
+    ------
+    ScreenError
+        Says what to do instead.
+    """
+    try:
+        has_section = "images" in tomllib.loads(screen.config_text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        has_section = False
+    if has_section or table_files(screen.path, "image"):
+        found = "its screen.toml has [images]" if has_section else "it holds a table of images"
+        raise ScreenError(
+            f"{screen.path} is a screen of images ({found}), which imported tables would not survive: import them into "
+            "a folder of their own ('phenoprint import SOURCE -o ANOTHER_FOLDER')"
+        )
 
 
 def _read(job: Import, sources: Sequence[Source]) -> tuple[dict[str, PlateWriter | CellWriter], list[pl.DataFrame]]:

@@ -1,9 +1,10 @@
 """Parts of a plate, written well by well while it is computed, and their merging into one file.
 
 A unit of work writes ``parts/<table>/<plate>/<well>.arrow``. `compact` merges them with the rows
-that are already in ``tables``: a well that has a part, be it an empty one, is replaced by it. The merged file
-takes its name in one step and the parts are removed after that, so that a run killed anywhere can compact
-again and gets the same table. Memory is bounded by one row group, whatever the plate holds.
+that are already in ``tables``: a well that has a part, be it an empty one, is replaced by it. The merged file is
+written beside the earlier one, its receipt says what it holds and what it replaces, it takes its name in one step and
+the parts are removed after that, so that a run killed anywhere can compact again and gets the same table. Memory is
+bounded by one row group, whatever the plate holds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.store._atomic import remove_file
+from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, remove_file, replace, sync_folder
 from phenoprint.store._merge import (
     PART_SUFFIX,
     Source,
@@ -26,6 +27,8 @@ from phenoprint.store._merge import (
     write_source,
 )
 from phenoprint.store.layout import decode_name, encode_name, partition
+from phenoprint.store.outputs import observe
+from phenoprint.store.receipts import TABLE, Receipt, read_receipt, receipt_path, write_receipt
 from phenoprint.store.schemas import PLATE, WELL, Table, conform, get_table
 
 __all__ = ["compact", "drop_wells", "pending_wells", "stored_wells", "wells_footer", "write_part"]
@@ -83,6 +86,17 @@ def pending_wells(folder: Path, table: str, plate: str) -> dict[str, StoredWell]
     return {well: read_source(path).wells[well] for well, path in _parts(folder, table, plate).items()}
 
 
+def unreadable_parts(folder: Path, table: str, plate: str) -> dict[str, str]:
+    """Name the waiting parts of a plate that cannot be read, by path relative to the screen, with the reason."""
+    broken = {}
+    for path in _parts(folder, table, plate).values():
+        try:
+            read_source(path)
+        except SchemaError as error:
+            broken[path.relative_to(folder).as_posix()] = f"cannot be read ({error})"
+    return broken
+
+
 def stored_wells(folder: Path, table: str, plate: str) -> dict[str, StoredWell]:
     """Every well of a plate that the table holds, merged or as a waiting part, those without rows included.
 
@@ -136,7 +150,9 @@ def compact(folder: Path, table: str, plate: str, *, drop: Collection[str] = ())
     for well, path in parts.items():
         sources[well] = read_source(path, like=schema)
         schema = sources[well].schema
-    merge(merged, earlier, sources, drop=drop)
+    staged = merged.with_name(f".{merged.name}{TEMPORARY_SUFFIX}")
+    merge(staged, earlier, sources, drop=drop)
+    _install(folder, table, plate, staged)
     for path, stamp in stamps.items():
         if _stamp(path) == stamp:  # written anew since: keep it for the next time
             remove_file(path)
@@ -145,6 +161,21 @@ def compact(folder: Path, table: str, plate: str, *, drop: Collection[str] = ())
         emptied.rmdir()
         emptied.parent.rmdir()
     return merged
+
+
+def _install(folder: Path, table: str, plate: str, staged: Path) -> None:
+    """Give a merged file its name; its receipt comes first, and holds before and after."""
+    merged = _merged(folder, table, plate)
+    name = merged.relative_to(folder).as_posix()
+    before = read_receipt(receipt_path(folder, TABLE, plate, table))
+    try:
+        output = observe(staged)
+        replaced = {} if before is None else dict(before.outputs)
+        write_receipt(folder, Receipt(TABLE, table, plate, output.hash, outputs={name: output}, replaced=replaced))
+        replace(staged, merged)
+        sync_folder(merged.parent)
+    except OSError as error:
+        raise explain(error, merged) from error
 
 
 def drop_wells(folder: Path, table: str, plate: str, wells: Iterable[str]) -> Path | None:

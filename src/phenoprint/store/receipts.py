@@ -1,7 +1,10 @@
 """Receipts: what ran, with what, on what, and how it ended.
 
-A unit of work that has a receipt whose key still holds need not run again. A receipt is one JSON file,
-``receipts/<step>/<plate>/<unit>.json``, written atomically after the unit's outputs.
+A unit of work that has a receipt whose key and outputs still hold need not run again. A receipt is one JSON file,
+``receipts/<step>/<plate>/<unit>.json``, written atomically after the unit's outputs. It ends with a hash of itself: a
+receipt that was damaged is none.
+
+Files that hold rows of many units, or of none, have receipts of the step ``table`` (`record_table`).
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -21,8 +24,23 @@ import numpy as np
 from phenoprint.errors import UsageError
 from phenoprint.store._atomic import remove_file, write_bytes
 from phenoprint.store.layout import NO_PLATE, decode_name, encode_name
+from phenoprint.store.outputs import Output, record_outputs
 
-__all__ = ["Receipt", "hash_key", "load_receipts", "read_receipt", "remove_receipt", "write_receipt"]
+__all__ = [
+    "TABLE",
+    "Receipt",
+    "hash_key",
+    "load_receipts",
+    "read_receipt",
+    "record_table",
+    "remove_receipt",
+    "write_receipt",
+]
+
+# The step of receipts that answer for files of tables which no single unit wrote.
+TABLE = "table"
+
+_CHECK = "check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +68,9 @@ class Receipt:
     inputs
         Hash of each input, by name.
     outputs
-        Size in bytes of each output, by path relative to the screen, forward slashes.
+        Each file that was written, by path relative to the screen, forward slashes.
+    replaced
+        What lay there before under the same names, where a receipt is written before its files take their names.
     ledger
         The ledger rows of the unit, as records.
     digest
@@ -73,19 +93,13 @@ class Receipt:
     peak_rss_mb: float = 0.0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, int] = field(default_factory=dict)
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    replaced: Mapping[str, Output] = field(default_factory=dict)
     ledger: Sequence[Mapping[str, Any]] = ()
     digest: str = ""
     n_unusable: int = 0
     error: tuple[str, str] | None = None
     software: str = ""
-
-    def missing_outputs(self, folder: Path) -> list[str]:
-        """List outputs that are gone from the screen folder or have another size now, sorted.
-
-        Parts that were compacted into the plate's file are gone by right; ask `stored_wells` for those.
-        """
-        return sorted(name for name, size in self.outputs.items() if _size(folder / name) != size)
 
 
 def receipt_path(folder: Path, step: str, plate: str | None, unit: str) -> Path:
@@ -105,22 +119,56 @@ def write_receipt(folder: Path, receipt: Receipt) -> Path:
         If it holds something that JSON has no form for.
     """
     path = receipt_path(folder, receipt.step, receipt.plate, receipt.unit)
-    text = json.dumps(_plain(asdict(receipt)), indent=1, ensure_ascii=False)
+    record = _plain(asdict(receipt))
+    text = json.dumps(record | {_CHECK: _check(record)}, indent=1, ensure_ascii=False)
     write_bytes(path, text.encode())
     return path
 
 
+def _check(record: Mapping[str, Any]) -> str:
+    return hash_key({name: value for name, value in record.items() if name != _CHECK})
+
+
 def read_receipt(path: Path) -> Receipt | None:
-    """Read the receipt in a file; None if there is none or it cannot be understood, so that the unit runs again."""
+    """Read the receipt in a file; None if there is none or it was damaged, so that the unit runs again."""
     try:
         record = json.loads(path.read_bytes())
+        if record.get(_CHECK) != _check(record):
+            return None
         names = {item.name for item in dataclasses.fields(Receipt)}
         values = {name: value for name, value in record.items() if name in names}
+        for name in ("outputs", "replaced"):
+            values[name] = {place: Output(**output) for place, output in values[name].items()}
         values["ledger"] = tuple(values.get("ledger") or ())
         values["error"] = tuple(values["error"]) if values.get("error") else None
         return Receipt(**values)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
+
+
+def record_table(folder: Path, unit: str, paths: Iterable[Path], *, plate: str | None = None) -> Receipt:
+    """Write the receipt of files of tables that no single unit of a step wrote.
+
+    Parameters
+    ----------
+    folder
+        The screen folder.
+    unit
+        Who answers for them: the table itself, or what wrote several tables, such as ``"ingest"``.
+    paths
+        The files.
+    plate
+        The plate they are of; None for the whole screen.
+
+    Raises
+    ------
+    ScreenError
+        If it cannot be written.
+    """
+    outputs = record_outputs(folder, paths)
+    receipt = Receipt(TABLE, unit, plate, hash_key(sorted(item.hash for item in outputs.values())), outputs=outputs)
+    write_receipt(folder, receipt)
+    return receipt
 
 
 def load_receipts(folder: Path, step: str) -> dict[tuple[str | None, str], Receipt]:
@@ -139,9 +187,10 @@ def load_receipts(folder: Path, step: str) -> dict[tuple[str | None, str], Recei
 
 
 def receipt_steps(folder: Path) -> list[str]:
-    """List the steps that have receipts, sorted."""
+    """List the steps that have receipts, sorted; those of tables are no step."""
     base = folder / "receipts"
-    return sorted(decode_name(path.name) for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+    names = {decode_name(path.name) for path in base.iterdir() if path.is_dir()} if base.is_dir() else set()
+    return sorted(names - {TABLE})
 
 
 def remove_receipt(folder: Path, step: str, plate: str | None, unit: str) -> None:
@@ -211,10 +260,3 @@ def _plain(value: object) -> Any:  # noqa: PLR0911 - one return a kind is the cl
         f"a {type(value).__name__} cannot be part of a key or receipt: {value!r:.60}; give text, numbers, "
         "booleans, paths, dataclasses, arrays, or mappings, sequences and sets of them"
     )
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None

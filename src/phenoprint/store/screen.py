@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import SchemaError, ScreenError, ScreenNotFoundError, UnknownNameError, UsageError
-from phenoprint.store import _query, catalog, lock, parts
+from phenoprint.store import _query, catalog, lock, parts, run_record
 from phenoprint.store._atomic import write_bytes
 from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
@@ -53,6 +53,14 @@ class Screen:
         """Text of ``screen.toml``; empty if there is none."""
         path = self.path / CONFIG
         return path.read_text("utf-8") if path.is_file() else ""
+
+    @property
+    def incomplete(self) -> str | None:
+        """Why tables of the screen may not fit each other; None if they do.
+
+        A run or an import is going on, or was stopped before its end.
+        """
+        return run_record.incomplete(self.path)
 
     def sql(self, query: str) -> pl.DataFrame:
         """Answer a query over the screen's tables; it can read these and nothing else, and change nothing.

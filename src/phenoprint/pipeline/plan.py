@@ -1,0 +1,212 @@
+"""What a run of a screen would do, without doing it: which units are done, which would run again, and why.
+
+A unit that would run again is explained where the user changed something since the last run, such as ``screen.toml``.
+Where nothing explains it, the screen does not hold what its last run made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import polars as pl
+
+from phenoprint.errors import ConfigError, PhenoprintError
+from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
+from phenoprint.pipeline.context import Context
+from phenoprint.pipeline.imported import imported_keys, imported_tables, steps_after_import
+from phenoprint.pipeline.judge import Standing, State, judge
+from phenoprint.pipeline.keys import KeyTree
+from phenoprint.pipeline.steps import STEPS
+from phenoprint.pipeline.steps.base import Step
+from phenoprint.pipeline.work import unit_name
+from phenoprint.store import TABLE, RunRecord, Screen, Scrutiny, check_outputs, hash_key, load_receipts
+
+__all__ = ["Outlook", "Plan", "look_ahead", "make_plan", "sources_of", "steps_of"]
+
+_Row = tuple[str, str | None, str, str, str]
+_UNITS = {
+    "step": pl.String,
+    "Metadata_Plate": pl.String,
+    "unit": pl.String,
+    "state": pl.String,
+    "reason": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes
+    ----------
+    units
+        One row per unit: ``step``, ``Metadata_Plate``, ``unit``, ``state`` (fresh, failed, blocked, stale, damaged,
+        missing) and ``reason``, in the order of the steps. Tables that no step writes stand under who wrote them:
+        ingest, ledger, import.
+    damaged
+        What is wrong with files, by path relative to the screen.
+    """
+
+    units: pl.DataFrame
+    damaged: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def to_run(self) -> pl.DataFrame:
+        """The units that a run would do."""
+        return self.units.filter(pl.col("state").is_in([state.value for state in State if state.would_run]))
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How a screen stands against what its last run made, and against what its configuration asks for now.
+
+    Attributes
+    ----------
+    plan
+        What a run would do now.
+    changed
+        What the user changed since the last run, which explains units that would run again.
+    wrong
+        Units that would run again though nothing explains it; columns as of `Plan.units`.
+    damaged
+        What is wrong with files, by path relative to the screen.
+    ran
+        The configuration of the last run; None if there was none.
+    """
+
+    plan: Plan
+    changed: list[str]
+    wrong: pl.DataFrame
+    damaged: dict[str, str]
+    ran: ScreenConfig | None
+
+
+def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) -> Outlook:
+    """Plan a run for the configuration as it is now, and compare with the one of the last run.
+
+    Parameters
+    ----------
+    screen
+        The screen.
+    record
+        The record of its last run; None if there is none.
+    scrutiny
+        How closely the outputs of the last run are looked at.
+    """
+    changed: list[str] = []
+    ran = _parsed(record)
+    asked = ran
+    try:
+        asked = load_config(screen.path / "screen.toml") if screen.config_text or ran is None else ran
+    except ConfigError as error:
+        if screen.config_text and ran is not None:
+            changed.append(f"screen.toml, which cannot be used now: {error}")
+    channels = record.channels if record else ()
+    if asked is None:
+        return Outlook(Plan(_frame([])), changed, _frame([]), {}, ran)
+    then = plan = make_plan(screen, asked, channels=channels, scrutiny=scrutiny)
+    if ran is not None and ran != asked:
+        changed.append("screen.toml")
+        then = make_plan(screen, ran, channels=channels, scrutiny=scrutiny)
+    is_explained = False
+    if record is not None:
+        sources = sources_of(screen)
+        other = sorted(n for n in {*sources, *record.sources} if sources.get(n) != record.sources.get(n))
+        other += [f"phenoprint (was {record.software})"] if record.software != version("phenoprint") else []
+        is_explained = bool(other)
+        changed += other
+    wrong = then.to_run.filter(pl.col("state") == State.DAMAGED.value) if is_explained else then.to_run
+    return Outlook(plan, changed, wrong, {**plan.damaged, **then.damaged}, ran)
+
+
+def _parsed(record: RunRecord | None) -> ScreenConfig | None:
+    """Return the configuration of a run; None where there is none, or this version does not understand it."""
+    try:
+        return None if record is None else parse_config(record.configuration, source="the configuration of the run")
+    except ConfigError:
+        return None
+
+
+def steps_of(screen: Screen) -> Sequence[Step]:
+    """Return the steps that a run of a screen has; of an imported one, those that go on from its tables."""
+    imported = imported_tables(screen)
+    if imported == {"profile_consensus"}:
+        return ()
+    return steps_after_import(STEPS, imported) if imported else STEPS
+
+
+def sources_of(screen: Screen) -> dict[str, str]:
+    """Hash what the user may change between runs besides images and configuration, by what it is."""
+    imported = sorted(imported_keys(screen).items()) if imported_tables(screen) else []
+    return {"imported tables or their annotation": hash_key(imported)} if imported else {}
+
+
+def make_plan(screen: Screen, config: ScreenConfig, *, channels: Sequence[str], scrutiny: Scrutiny) -> Plan:
+    """Judge every unit of every step of a screen; nothing is run or written.
+
+    Images are taken as they were found by the last run.
+
+    Parameters
+    ----------
+    screen
+        The screen.
+    config
+        The configuration to plan for.
+    channels
+        The stains, in the order of the last run.
+    scrutiny
+        How closely the outputs of the last run are looked at.
+
+    """
+    rows, damaged = _judge_beside(screen, scrutiny)
+    named = tuple(config.images.channels.values()) if config.images else ()
+    context = Context(
+        path=screen.path,
+        config=config,
+        image_root=screen.path,
+        channels=named or tuple(channels),
+        imported=imported_tables(screen),
+    )
+    try:
+        tree = KeyTree(context)
+    except (PhenoprintError, pl.exceptions.PolarsError) as error:
+        return Plan(_frame([*rows, ("ingest", None, "screen", State.DAMAGED.value, str(error))]), damaged)
+    for step in steps_of(screen):
+        judged = judge(step, tree, load_receipts(screen.path, step.name), scrutiny=scrutiny)
+        damaged |= judged.damaged
+        for item in judged.standings:
+            _remember(tree, step, item)
+            name = unit_name(step, item.unit)
+            rows.append((step.name, item.unit.plate or None, name, item.state.value, item.reason))
+    return Plan(_frame(rows), damaged)
+
+
+def _judge_beside(screen: Screen, scrutiny: Scrutiny) -> tuple[list[_Row], dict[str, str]]:
+    """Judge the tables that no step writes: those of the ingest, the ledger, and what was imported."""
+    rows: list[_Row] = []
+    damaged: dict[str, str] = {}
+    receipts = [receipt for (plate, _), receipt in load_receipts(screen.path, TABLE).items() if plate is None]
+    for receipt in [*receipts, *load_receipts(screen.path, "import").values()]:
+        wrong = check_outputs(screen.path, receipt.outputs, scrutiny).wrong
+        damaged |= wrong
+        step = receipt.unit if receipt.step == TABLE else receipt.step
+        for name, what in wrong.items():
+            rows.append((step, receipt.plate, receipt.unit, State.DAMAGED.value, f"{name} {what}"))
+    return rows, damaged
+
+
+def _frame(rows: Sequence[_Row]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=_UNITS, orient="row")
+
+
+def _remember(tree: KeyTree, step: Step, standing: Standing) -> None:
+    """Note what later steps will depend on, as far as it is known before the unit has run."""
+    key, receipt = standing.key.value, standing.receipt
+    is_done = standing.state not in (State.FAILED, State.BLOCKED)
+    if standing.state in (State.FRESH, State.DAMAGED) and receipt is not None:
+        key = receipt.digest or key
+    elif standing.state is State.STALE and receipt is not None and receipt.digest:
+        key = f"not known before it is done: {key}"
+    tree.remember(step.name, standing.unit, key, is_done=is_done)

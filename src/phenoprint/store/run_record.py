@@ -1,0 +1,129 @@
+"""The record of the last run: whether it ended, how, and with which configuration.
+
+``receipts/run.json`` is written before a run replaces anything and again after all is in place. Between the two a
+screen is incomplete: some of its tables may be newer than others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from phenoprint.store._atomic import write_bytes
+from phenoprint.store.import_journal import has_killed_import
+from phenoprint.store.lock import holder
+from phenoprint.store.receipts import receipt_steps
+
+__all__ = ["RunRecord", "incomplete", "read_run", "write_run"]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What is known of the last run of a screen.
+
+    Parameters
+    ----------
+    configuration
+        Text of the configuration that it ran with.
+    channels
+        The stains, in the order of the pixel arrays.
+    sources
+        Hash of what the user may change between runs besides the configuration and the images, by name.
+    started, finished
+        ISO 8601 in UTC; ``finished`` is None while it has not ended.
+    seconds
+        Wall-clock time of its steps.
+    steps
+        How many units of each step were done, fresh, failed and blocked.
+    is_partial
+        Whether something of the screen could not be used.
+    software
+        Version of the software.
+    """
+
+    configuration: str
+    channels: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    started: str = field(default_factory=_now)
+    finished: str | None = None
+    seconds: float = 0.0
+    steps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    is_partial: bool = False
+    software: str = ""
+
+
+def _path(folder: Path) -> Path:
+    return folder / "receipts" / "run.json"
+
+
+def write_run(folder: Path, record: RunRecord) -> None:
+    """Write the record of a run into a screen folder, atomically and durably.
+
+    Raises
+    ------
+    ScreenError
+        If it cannot be written.
+    """
+    write_bytes(_path(folder), json.dumps(asdict(record), indent=1, ensure_ascii=False).encode())
+
+
+def read_run(folder: Path) -> RunRecord | None:
+    """Read the record of the last run; None if there is none or it was damaged."""
+    try:
+        record = json.loads(_path(folder).read_bytes())
+        return RunRecord(**_checked(record))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _checked(record: Any) -> dict[str, Any]:
+    """Return the values of a record as its fields have them; raises ``TypeError`` or ``KeyError`` for anything else."""
+    values = {item.name: record[item.name] for item in fields(RunRecord)}
+    kinds = {"configuration": str, "started": str, "steps": dict, "sources": dict, "is_partial": bool}
+    if any(not isinstance(values[name], kind) for name, kind in kinds.items()):
+        raise TypeError
+    return values | {"channels": tuple(values["channels"])}
+
+
+def incomplete(folder: Path) -> str | None:
+    """Say why the tables of a screen may not fit each other; None if they do.
+
+    Parameters
+    ----------
+    folder
+        The screen folder.
+
+    Returns
+    -------
+    str or None
+        A sentence for people. A run or an import is going on, or was stopped before its end. None for a screen whose
+        last run ended, and for imported tables that were never run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     incomplete(Path(folder)) is None
+    True
+    """
+    who = holder(folder)
+    if has_killed_import(folder):
+        return f"an import is going on ({who})" if who else "an import was stopped half-way; the next run undoes it"
+    record = read_run(folder)
+    if record is None:
+        if _path(folder).exists():
+            return "the record of its last run (receipts/run.json) was damaged; run it again"
+        return "its run never ended; run it again" if set(receipt_steps(folder)) - {"import"} else None
+    if record.finished is not None:
+        return None
+    if who is not None:
+        return f"a run is going on ({who}); some tables are older than others until it ends"
+    return f"the run that began {record.started} was stopped; some tables may be older than others. Run it again"
