@@ -121,3 +121,16 @@ def test_a_damaged_record_of_the_configuration_is_named(own_screen: Path, conten
     assert call("verify", own_screen)[0] == 2
     record.write_text(json.dumps({"base": base}))
     assert verify_screen(open_screen(own_screen)).holds
+
+
+def test_excluded_wells_are_a_change_by_the_user_and_damaged_ones_are_not_read(own_screen: Path, call: Call) -> None:
+    assert call("exclude", own_screen, "SIM-P01", "A01", "--reason", "dust")[0] == 0
+    state = screen_state(open_screen(own_screen))
+    assert state.changed == ["exclusions"]
+    assert "aggregate" in set(state.to_run["step"])
+    assert state.is_whole
+    assert verify_screen(open_screen(own_screen)).holds
+    path = next((own_screen / "tables" / "exclusion").rglob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-3] + b"abc")
+    with pytest.raises(DataError, match=r"exclusion\.parquet does not hold.*delete it and say again what is excluded"):
+        run_screen(own_screen, workers=1)

@@ -13,7 +13,6 @@ import polars as pl
 from phenoprint.errors import ConfigError, DataError
 from phenoprint.store import (
     TABLE,
-    Receipt,
     Screen,
     Scrutiny,
     check_outputs,
@@ -33,7 +32,6 @@ __all__ = [
     "adapt_reference",
     "forget_replaced",
     "import_config",
-    "import_receipts",
     "imported_keys",
     "imported_tables",
     "refuse_damaged",
@@ -61,29 +59,27 @@ def imported_tables(screen: Screen) -> frozenset[str]:
     return frozenset(unit for _, unit in load_receipts(screen.path, "import") if unit in MADE_BY)
 
 
-def import_receipts(screen: Screen) -> list[Receipt]:
-    """Return the receipts that answer for everything that was imported into a screen."""
-    beside = read_receipt(receipt_path(screen.path, TABLE, None, "import"))
-    return [*load_receipts(screen.path, "import").values(), *([beside] if beside else [])]
-
-
 def refuse_damaged(screen: Screen, scrutiny: Scrutiny) -> None:
-    """Refuse to go on from imported tables that were damaged: nothing here can make them again.
+    """Refuse to go on from damaged tables that came from the user: nothing in the screen can make them again.
 
     Raises
     ------
     DataError
-        Names the first file and what is wrong with it.
+        Names the first file, what is wrong with it, and what to do.
     """
+    own = [read_receipt(receipt_path(screen.path, TABLE, None, unit)) for unit in ("import", "exclusion")]
     wrong: dict[str, str] = {}
-    for receipt in import_receipts(screen):
-        wrong |= check_outputs(screen.path, receipt.outputs, scrutiny).wrong
+    for receipt in [*own, *load_receipts(screen.path, "import").values()]:
+        if receipt is not None:
+            wrong |= check_outputs(screen.path, receipt.outputs, scrutiny).wrong
     for name, what in wrong.items():
         more = f" ({len(wrong) - 1} more files were damaged)" if len(wrong) > 1 else ""
-        raise DataError(
-            f"{screen.path / name} {what}{more}. It was imported and cannot be made again from here: delete it and "
-            "import its plate again"
+        again = (
+            "say again what is excluded ('phenoprint exclude')"
+            if name.startswith("tables/exclusion/")
+            else "import its plate again"
         )
+        raise DataError(f"{screen.path / name} {what}{more}. No step of a run makes it: delete it and {again}")
 
 
 def imported_keys(screen: Screen) -> dict[tuple[str, str], str]:

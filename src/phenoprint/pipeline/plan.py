@@ -15,6 +15,7 @@ import polars as pl
 from phenoprint.errors import ConfigError, PhenoprintError
 from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
 from phenoprint.pipeline.context import Context
+from phenoprint.pipeline.exclusions import exclusion_keys
 from phenoprint.pipeline.imported import imported_keys, imported_tables, steps_after_import
 from phenoprint.pipeline.judge import Standing, State, judge
 from phenoprint.pipeline.keys import KeyTree
@@ -140,7 +141,9 @@ def steps_of(screen: Screen) -> Sequence[Step]:
 def sources_of(screen: Screen) -> dict[str, str]:
     """Hash what the user may change between runs besides images and configuration, by what it is."""
     imported = sorted(imported_keys(screen).items()) if imported_tables(screen) else []
-    return {"imported tables or their annotation": hash_key(imported)} if imported else {}
+    excluded = sorted(exclusion_keys(screen.path).items())
+    given = {"imported tables or their annotation": imported, "exclusions": excluded}
+    return {name: hash_key(keys) for name, keys in given.items() if keys}
 
 
 def make_plan(screen: Screen, config: ScreenConfig, *, channels: Sequence[str], scrutiny: Scrutiny) -> Plan:

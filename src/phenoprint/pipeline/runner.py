@@ -137,15 +137,13 @@ def _write_ingested(screen: Screen, ingested: Ingested) -> None:
     record_table(screen.path, _INGEST, written)
 
 
-def _take_imported(screen: Screen, config: ScreenConfig, scrutiny: Scrutiny) -> Ingested:
+def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
     """Take the tables that were imported as what the screen consists of.
 
     Raises
     ------
     ConfigError
         Where there are none, or the configuration is about images.
-    DataError
-        Where what was imported was damaged.
     """
     if not imported_tables(screen):
         raise ConfigError(
@@ -154,7 +152,6 @@ def _take_imported(screen: Screen, config: ScreenConfig, scrutiny: Scrutiny) -> 
         )
     if config.plate_map != PlateMapSection():
         raise ConfigError("[plate_map] is about images; give imported tables theirs with 'import --plate-map'")
-    refuse_damaged(screen, scrutiny)
     tables = {name: screen.table(name).collect() for name in ("image", "site", "well", "plate", "problem", "feature")}
     check_against_screen(config, None, tables["feature"])
     ledger = concat_ledgers([])
@@ -222,7 +219,7 @@ def run_screen(
     ConfigError
         If the configuration is wrong, or has images while the folder holds imported tables.
     DataError
-        If imported tables were damaged.
+        If imported tables or exclusions were damaged.
     ScreenLockedError
         If another run holds the screen.
     """
@@ -233,12 +230,13 @@ def run_screen(
         if undo_killed_imports(screen.path):
             on_event(Message("an import was killed half-way; the screen is as it was before it", level="warning"))
         prepared.refuse_mixture()
+        refuse_damaged(screen, scrutiny)
         prepared.settle()
         has_images = config.images is not None
         if has_images:
             ingested = _look_at_images(screen, config, base, on_event, rehash=rehash)
         else:
-            ingested = _take_imported(screen, config, scrutiny)
+            ingested = _take_imported(screen, config)
             if (adapted := adapt_reference(screen)) is not None:
                 config, text = parse_config(adapted), adapted
                 on_event(Message(f"negative controls are annotated now: {screen.path / 'screen.toml'} uses them"))

@@ -19,6 +19,7 @@ import polars as pl
 from phenoprint.errors import PlateMapError, UsageError
 from phenoprint.plates import Well
 from phenoprint.store.import_journal import undo_killed_imports
+from phenoprint.store.receipts import TABLE, record_table, remove_receipt
 from phenoprint.store.schemas import empty
 from phenoprint.store.screen import Screen, open  # noqa: A004
 
@@ -271,7 +272,8 @@ def _write(
     new = pl.concat([nothing] if added is None else [nothing, added], how="diagonal")
     everything = pl.concat([kept, new])
     if not everything.equals(before):
-        screen.write("exclusion", everything)
+        remove_receipt(screen.path, TABLE, None, "exclusion")  # while it is replaced nothing may answer for it
+        record_table(screen.path, "exclusion", screen.write("exclusion", everything))
         screen.rebuild_catalog()
     return ExclusionChange(
         new, nothing if already is None else already, nothing if removed is None else removed, everything
