@@ -28,8 +28,8 @@ from phenoprint.pipeline.imported import (
 )
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.phenotypes import nuisance_message
-from phenoprint.pipeline.platemaps import check_plate_map
 from phenoprint.pipeline.plan import sources_of
+from phenoprint.pipeline.platemaps import check_plate_map
 from phenoprint.pipeline.prepare import prepare
 from phenoprint.pipeline.status import screen_notes
 from phenoprint.pipeline.steps import STEPS

@@ -16,7 +16,7 @@ from phenoprint.store.import_runs import image_files
 from phenoprint.store.import_sources import Source
 from phenoprint.store.import_tables import Import
 from phenoprint.store.import_treatments import Treatments
-from phenoprint.store.layout import table_files, table_folder
+from phenoprint.store.layout import table_files, table_folder, tables_on_disk
 from phenoprint.store.outputs import record_outputs
 from phenoprint.store.receipts import (
     TABLE,
@@ -30,20 +30,6 @@ from phenoprint.store.receipts import (
 from phenoprint.store.schemas import PLATE
 
 __all__ = ["hash_of", "write_records"]
-
-# Tables that an import writes beside the cells or profiles, which have receipts of their own.
-_BESIDE = (
-    "well",
-    "plate",
-    "perturbation",
-    "feature",
-    "site",
-    "site_feature",
-    "feature_status",
-    "profile_consensus",
-    "ledger",
-    "problem",
-)
 
 
 def write_records(
@@ -110,7 +96,7 @@ def _record_beside(folder: Path) -> None:
     others = [receipt for step in receipt_steps(folder) for receipt in load_receipts(folder, step).values()]
     others += [receipt for (_, unit), receipt in load_receipts(folder, TABLE).items() if unit != "import"]
     answered = {name for receipt in others for name in receipt.outputs}
-    files = (file for table in _BESIDE for file in table_files(folder, table))
+    files = (file for table in tables_on_disk(folder) for file in table_files(folder, table))
     record_table(folder, "import", (file for file in files if file.relative_to(folder).as_posix() not in answered))
 
 
