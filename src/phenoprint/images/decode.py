@@ -81,9 +81,7 @@ def _decode_tiff(handle: BinaryIO, page: PageHeader) -> Pixels:
         and dtype.kind != "b"
         and layout.fill_order == 1
         and (layout.predictor == 1 or (layout.predictor == 2 and dtype.kind in "iu"))
-        and layout.photometric not in (# Filters of warnings belong to the whole process, files are inspected in threads.
-_WARNINGS = threading.Lock()
-_YCBCR, _COLOUR_FILTER)
+        and layout.photometric not in (_YCBCR, _COLOUR_FILTER)
         and layout.compression in (NONE, LZW, *DEFLATE, PACKBITS, *_ZSTD)
     )
     return _decode_blocks(handle, page, layout) if is_plain else _decode_by_tifffile(handle, page, layout)

@@ -22,7 +22,7 @@ from phenoprint.pipeline.judge import Judged, Standing, State, judge
 from phenoprint.pipeline.keys import KeyTree
 from phenoprint.pipeline.steps.base import Scope, Step, Unit
 from phenoprint.pipeline.work import Job, failed_on_data, record_death, run_job, unit_name
-from phenoprint.store import TABLE, Receipt, Scrutiny, load_receipts, remove_receipt, write_receipt
+from phenoprint.store import TABLE, Receipt, Scrutiny, load_receipts, remove_file, remove_receipt, write_receipt
 
 __all__ = ["Engine", "RunSummary", "StepCount"]
 
@@ -125,7 +125,7 @@ class Engine:
         for (plate, unit), receipt in receipts.items():
             if (plate, unit) not in known:
                 for name in receipt.outputs:
-                    (self.context.path / name).unlink(missing_ok=True)
+                    remove_file(self.context.path / name)
                 remove_receipt(self.context.path, step.name, plate, unit)
         return {name: receipt for name, receipt in receipts.items() if name in known}
 
@@ -134,7 +134,7 @@ class Engine:
         for receipt in judged.moved:
             write_receipt(self.context.path, receipt)
         for name in judged.damaged:
-            (self.context.path / name).unlink(missing_ok=True)
+            remove_file(self.context.path / name)
         for table, plate in judged.tables:
             remove_receipt(self.context.path, TABLE, plate, table)
         for name, what in list(judged.damaged.items())[:_NAMED]:
