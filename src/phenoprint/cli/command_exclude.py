@@ -96,6 +96,6 @@ def _tell(change: ExclusionChange) -> None:
         for row in rows.head(20).iter_rows(named=True):
             who = f" ({row['who']}, {row['date']})" if word == "already excluded" and row["who"] else ""
             text = f"{describe_place(row)}: {row['reason']}{who}"
-            console.print(f"[bold]{word}[/]  {escape(text)}", soft_wrap=True)
+            console.print(f"[bold]{word}[/]  {escape(text)}", soft_wrap=True, emoji=False)
         if rows.height > 20:
             console.print(f"[bold]{word}[/]  ... and {rows.height - 20} more, see --list")

@@ -179,7 +179,7 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
             if frame.height:
                 print_frame(filled(frame), limit=20, title=title)
         for note in state.notes:
-            console.print(f"[yellow]note[/]  {escape(note)}", soft_wrap=True)
+            console.print(f"[yellow]note[/]  {escape(note)}", soft_wrap=True, emoji=False)
         if state.lost.height:
             print_frame(state.lost, limit=20, title="lost, by step and reason")
     return 0 if state.is_whole and not state.is_partial else 3
