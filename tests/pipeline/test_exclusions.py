@@ -134,7 +134,9 @@ def test_a_plate_that_loses_its_controls_is_normalized_to_all_its_wells(tmp_path
     assert notes == screen_notes(screen)
     expected = (
         "step normalize: 2 negcon wells can serve as the reference of plate P1, and 3 are needed: all its 22 wells "
-        'with enough cells serve instead; reference = "all" under [profiles] in screen.toml says so for every plate'
+        "with enough cells serve instead, which hides effects where most of them hold active treatments. In "
+        'screen.toml, under [profiles], reference = "all" says so for every plate, and min_reference = 2 keeps to the '
+        "negcon wells there are"
     )
     assert notes == [expected]
     normalized = screen.table("profile_normalized").collect()

@@ -69,7 +69,9 @@ def test_a_screen_with_few_controls_has_profiles_and_a_warning(tmp_path: Path, c
         return
     text = f"{controls} negcon wells can serve as the reference of plate P1, and 3 are needed"
     assert text in notes[0]
-    assert 'reference = "all" under [profiles]' in notes[0]
+    assert (
+        f'under [profiles], reference = "all" says so for every plate, and min_reference = {controls} keeps' in notes[0]
+    )
     assert len(notes) == (2 if recipe == "phenoprint-sphering" else 1)
     warned = screen.sql("SELECT verdict, value, reason FROM plate_acceptance WHERE criterion = 'reference'").rows()
     assert [row[:2] for row in warned] == [("warn", controls)]
@@ -86,6 +88,13 @@ def test_a_screen_with_few_controls_has_profiles_and_a_warning(tmp_path: Path, c
 
 def test_three_controls_are_enough(tmp_path: Path) -> None:
     assert run(imported(tmp_path, controls=3)) == []
+
+
+def test_the_few_controls_there_are_can_be_kept_to(tmp_path: Path) -> None:
+    screen = imported(tmp_path, controls=2, config="[profiles]\nmin_reference = 2\n")
+    assert run(screen) == []
+    controls = screen.table("profile_normalized").filter(Metadata_pert_type="negcon").collect()
+    assert controls.select(pl.col("^Cells_.*$").median().abs()).max_horizontal().item() < 1e-6
 
 
 def test_steps_before_the_selection_are_not_left_out_in_silence(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from phenoprint.errors import ConfigError
-from phenoprint.profiles import Recipe, recipe_named
+from phenoprint.profiles import FEWEST_REFERENCE, Recipe, recipe_named
 from phenoprint.store import encode_name
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
             table["reference"] = section.reference
         if step.operation == "normalize" and (section.min_cells > 1 or has_counts):
             table.setdefault("min_cells", section.min_cells)
+        if step.operation == "normalize" and section.min_reference != FEWEST_REFERENCE:
+            table.setdefault("min_reference", section.min_reference)
         steps.append(table)
     return Recipe.of(named.name, steps, named.description)
 

@@ -120,7 +120,7 @@ def _normalize(
     told: list[StatusRow] = []
 
     def noted(plate: pl.DataFrame) -> pl.DataFrame:
-        told.extend(fallback_rows(plate, reference, min_cells, by=keys, fewest=min_reference))
+        told.extend(fallback_rows(plate, reference, min_cells, by=keys, fewest=min_reference, is_adjustable=True))
         return plate
 
     if how.is_joint or _PLATE not in keys:

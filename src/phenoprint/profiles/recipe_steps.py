@@ -74,7 +74,7 @@ def _normalize(
 ) -> Done:
     rows = reference_of(data, reference, min_cells, by=by, fewest=min_reference)
     made = normalize_with_status(data, method, by, reference=rows, min_reference=min_reference, **parameters)
-    told = fallback_rows(data, reference, min_cells, by=by, fewest=min_reference)
+    told = fallback_rows(data, reference, min_cells, by=by, fewest=min_reference, is_adjustable=True)
     return _told(Done(*made), "normalize", told)
 
 

@@ -71,6 +71,7 @@ def fallback_rows(
     *,
     by: Sequence[str],
     fewest: int = FEWEST_REFERENCE,
+    is_adjustable: bool = False,
 ) -> list[StatusRow]:
     """Say where all wells served because the reference had too few: rows of status ``reference_all``, no feature.
 
@@ -78,6 +79,8 @@ def fallback_rows(
     ----------
     data, reference, min_cells, by, fewest
         As in `reference_of`.
+    is_adjustable
+        Whether the step takes ``min_reference``, which keeps it to the few wells there are.
     """
     enough = _has_enough(data, min_cells)
     own = _is_reference(data, reference, enough)
@@ -93,9 +96,11 @@ def fallback_rows(
         where = ", ".join(f"{name.removeprefix('Metadata_').lower()} {group[name]}" for name in keys) or "the screen"
         reason = (
             f"{group['_own']} {reference} wells can serve as the reference of {where}, and {fewest} are needed: all "
-            f'its {group["_every"]} wells with enough cells serve instead; reference = "all" under [profiles] in '
-            "screen.toml says so for every plate"
+            f"its {group['_every']} wells with enough cells serve instead, which hides effects where most of them hold "
+            'active treatments. In screen.toml, under [profiles], reference = "all" says so for every plate'
         )
+        if is_adjustable and group["_own"]:
+            reason += f", and min_reference = {group['_own']} keeps to the {reference} wells there are"
         rows.append(StatusRow(None if plate is None else str(plate), "", "reference_all", reason, float(group["_own"])))
     return rows
 
