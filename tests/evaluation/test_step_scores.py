@@ -239,6 +239,14 @@ def test_only_features_in_their_own_units_are_scaled() -> None:
     np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_a_single_mechanism_is_never_found_again() -> None:
+    data = screen(plates=1).with_columns(Metadata_moa=pl.lit("the only one"))
+    rows = score_steps(apply_recipe(data, RECIPE)[-1:]).filter(score="moa_consistency")
+    assert rows.select("value", "reason").rows() == [
+        (None, "all treated wells have the same Metadata_moa, so every neighbour has it")
+    ]
+
+
 def test_what_cannot_be_had_is_null_with_a_reason() -> None:
     data = screen(plates=1).drop("Metadata_moa")
     made = apply_recipe(data, [*RECIPE, {"operation": "consensus", "by": ["Metadata_compound"]}])

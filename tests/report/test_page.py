@@ -282,7 +282,7 @@ def test_all_tables_may_be_empty_or_strange(tiny_source: Any, kind: str) -> None
     frames = {name: spoil(frame, kind) for name, frame in tiny_source.frames.items()}
     page = Page(render_report(type(tiny_source)(tiny_source.path, frames=frames)))
     for name in ("hits", "plates", "controls", "replicates", "projection", "mechanisms", "doses"):
-        assert "Nothing to show here." in page.sections[name]
+        assert "Nothing to show: " in page.sections[name]
 
 
 def test_values_that_are_missing_or_nan_do_not_break_the_page(tiny_source: Any) -> None:

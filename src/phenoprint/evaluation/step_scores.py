@@ -301,6 +301,8 @@ def _mechanisms(profiles: _Profiles) -> list[_Score]:
     known = profiles.treated.drop_nulls([*profiles.treatment, profiles.label, same])
     if not known.height:
         raise UsageError(f"no treated well has a {profiles.label}")
+    if known.get_column(profiles.label).n_unique() < 2:
+        raise UsageError(f"all treated wells have the same {profiles.label}, so every neighbour has it")
     treatments = consensus(known, list(dict.fromkeys([*profiles.treatment, profiles.label, same])))
     found = moa_accuracy(
         treatments, profiles.label, [same], metric=profiles.metric, n_shuffles=_N_NULL, seed=profiles.seed

@@ -42,6 +42,8 @@ class Section:
         The markup.
     nav
         Short name for the navigation; `title` when empty.
+    is_empty
+        Whether it has nothing to show; `lead` then says why, and the page gives it one line.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Section:
     lead: str | Html
     body: Html
     nav: str = ""
+    is_empty: bool = False
 
 
 @dataclass

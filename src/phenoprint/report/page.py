@@ -14,7 +14,7 @@ import polars as pl
 
 from phenoprint.errors import PhenoprintError, ScreenError
 from phenoprint.report.context import Context, Section
-from phenoprint.report.html import Html, join, notice, number, tag, term
+from phenoprint.report.html import Html, join, number, tag, term
 from phenoprint.report.sections import SECTIONS
 from phenoprint.report.sections.making import version
 from phenoprint.report.source import ReportSource, feature_names
@@ -95,7 +95,11 @@ def render_report(screen: ReportSource, *, now: datetime | None = None) -> str:
         title=tag("title", f"{screen.name} · Phenoprint report"),
         style=join((Html(_asset(name)) for name in STYLES), "\n"),
         header=_header(context, now or datetime.now(tz=UTC).astimezone()),
-        navigation=join(tag("a", section.nav or section.title, href=f"#{section.id}") for section in sections),
+        navigation=join(
+            tag("a", section.nav or section.title, href=f"#{section.id}")
+            for section in sections
+            if not section.is_empty
+        ),
         sections=join((_frame(section) for section in sections), "\n"),
         data=context.data(),
         plotly=get_plotlyjs(),
@@ -112,20 +116,19 @@ def _build(context: Context, id_: str, title: str, nav: str, builder: object) ->
     try:
         return builder(context)  # type: ignore[operator,no-any-return]
     except PhenoprintError as error:
-        return Section(id_, title, "Nothing to show here.", notice(str(error)), nav=nav)
+        return Section(id_, title, str(error), Html(), nav=nav, is_empty=True)
     except pl.exceptions.PolarsError as error:
         # a table written by another version: its section cannot be drawn, the rest of the page can
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Section(
-            id_,
-            title,
-            "Nothing to show here.",
-            notice(f"A table does not have the columns or types expected: {first}"),
-            nav=nav,
-        )
+        why = f"A table does not have the columns or types expected: {first}"
+        return Section(id_, title, why, Html(), nav=nav, is_empty=True)
 
 
 def _frame(section: Section) -> Html:
+    if section.is_empty:
+        line = tag("summary", tag("h2", section.title), tag("span", f"Nothing to show: {section.lead}"))
+        whole = tag("details", line, tag("p", section.lead))
+        return tag("section", whole, id=section.id, aria_label=section.title, class_="none")
     return tag(
         "section",
         tag("h2", tag("a", section.title, href=f"#{section.id}")),

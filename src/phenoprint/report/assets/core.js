@@ -21,9 +21,44 @@ const Report = (() => {
     return merge(layout, theme);
   };
 
+  // on a narrow page names are shortened, the legend stands below the axes, and dragging scrolls the page
+  const NARROW = 560;
+  const short = (text, most) => text.length > most ? `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(1 - Math.floor(most / 2))}` : text;
+  const categories = (data, axis) => [...new Set(data.flatMap((t) => typeof t[axis]?.[0] === "string" ? t[axis] : []))];
+  const narrowed = (data, layout, width) => {
+    const out = { ...layout, dragmode: false };
+    for (const key of Object.keys(layout)) {
+      if (/^[xy]axis\d*$/.test(key)) out[key] = merge(layout[key], { title: { font: { size: 11 } } });
+    }
+    for (const [axis, most] of [["y", 22], ["x", 14]]) {
+      const names = layout[`${axis}axis`]?.categoryarray || categories(data, axis);
+      if (names.some((name) => name.length > most)) {
+        out[`${axis}axis`] = { ...out[`${axis}axis`], tickvals: names, ticktext: names.map((name) => short(name, most)) };
+      }
+    }
+    const named = data.filter((t) => t.name && t.showlegend !== false && t.type !== "heatmap");
+    let height = layout.height || 380;
+    if (data.length && data.every((t) => t.type === "scatter" || t.type === "scattergl")) height = Math.min(height, width);
+    if (layout.showlegend !== false && (named.length > 1 || layout.showlegend)) {
+      const lines = named.reduce(([n, at], t) => { const w = 44 + 6.6 * t.name.length; return at + w > width ? [n + 1, w] : [n, at + w]; }, [1, 0])[0];
+      const room = 20 * lines + 8;
+      out.legend = { ...layout.legend, orientation: "h", x: 0, xanchor: "left", xref: "container", y: 0, yref: "container", yanchor: "bottom" };
+      out.margin = { ...layout.margin, t: 12, r: 8, b: (layout.margin?.b ?? 48) + room };
+      height += room;
+    }
+    return { ...out, height };
+  };
+
   const drawn = new Map(); // element -> function that draws it again
   const draw = (element, data, layout, further = {}) => {
-    drawn.set(element, () => Plotly.react(element, data, themed(layout), { ...options, ...further }));
+    drawn.set(element, () => {
+      const isNarrow = element.clientWidth < NARROW && !further.keep;
+      const shown = isNarrow ? narrowed(data, layout, element.clientWidth) : layout;
+      if (element.style.minHeight) element.style.minHeight = `${shown.height || 380}px`;
+      const bar = element.clientWidth < NARROW ? { displayModeBar: false } : {};
+      const traces = isNarrow ? data.map((t) => t.texttemplate ? { ...t, showscale: false } : t) : data; // the cells say their values
+      return Plotly.react(element, traces, themed(shown), { ...options, ...further.options, ...bar });
+    });
     return drawn.get(element)();
   };
 
@@ -92,6 +127,12 @@ const Report = (() => {
     });
   }
 
+  // on a narrow page a row is a block of named values: the stylesheet shows these labels
+  for (const table of document.querySelectorAll("main table")) {
+    const names = [...table.tHead.rows[0].cells].map((c) => (c.querySelector(".term") || c).firstChild?.textContent || "");
+    for (const row of table.tBodies[0].rows) [...row.cells].forEach((c, i) => { c.dataset.label = names[i] || ""; });
+  }
+
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
     const value = (row, i) => row.cells[i].textContent.trim();
@@ -129,11 +170,14 @@ const Report = (() => {
     term.addEventListener("blur", hide);
   }
 
+  const bar = document.querySelector("nav.page .links");
   const links = new Map([...document.querySelectorAll("nav.page .links a")].map((a) => [a.hash.slice(1), a]));
   const spy = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) {
       for (const a of links.values()) a.removeAttribute("aria-current");
-      links.get(entry.target.id)?.setAttribute("aria-current", "true");
+      const link = links.get(entry.target.id);
+      link?.setAttribute("aria-current", "true");
+      if (link) bar.scrollTo({ left: link.offsetLeft - bar.offsetLeft - bar.clientWidth / 3 });
     }
   }, { rootMargin: "-15% 0px -75% 0px" });
   for (const section of document.querySelectorAll("main > section")) spy.observe(section);

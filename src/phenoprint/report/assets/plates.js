@@ -69,7 +69,8 @@
       ...(small ? { xgap: 0.5, ygap: 0.5 } : {}) }];
     const dot = (points, marker) => points.length && data.push({ type: "scatter", mode: "markers", x: points.map((p) => p[0]), y: points.map((p) => p[1]),
       customdata: points.map((p) => p[2]), text: points.map((p) => p[3]), hovertemplate: "%{text}<extra></extra>", showlegend: false, marker });
-    const size = small ? 4 : plate.rows > 16 ? 4 : plate.rows > 8 ? 7 : 10;
+    const width = box.clientWidth, tight = !small && width < 560, cell = (width - 34) / plate.columns;
+    const size = small ? 4 : tight ? Math.max(3, Math.min(9, 0.45 * cell)) : plate.rows > 16 ? 4 : plate.rows > 8 ? 7 : 10;
     dot(marks.missing, { symbol: "square-open", size: size * 1.2, color: Report.css("--line"), line: { width: 1 } });
     if (state.marks) {
       dot(marks.negcon, { symbol: "circle-open", size, color: "rgba(255,255,255,0.95)", line: { width: small ? 1 : 1.6 } });
@@ -78,7 +79,13 @@
     }
     const layout = { ...skeleton.layout, xaxis: { ...skeleton.layout.xaxis }, height: small ? 300 : skeleton.layout.height };
     if (small) { layout.xaxis.dtick = plate.columns > 12 ? 4 : 2; layout.margin = { l: 26, r: 4, t: 24, b: 6 }; }
-    const drawing = Report.draw(box, data, layout, { displayModeBar: small ? false : "hover" }).then((plot) => {
+    if (tight) { // cells stay square, and the colours are named below the plate
+      layout.margin = { l: 26, r: 8, t: 24, b: 46 };
+      layout.height = Math.round(layout.margin.t + layout.margin.b + cell * plate.rows);
+      layout.xaxis.dtick = plate.columns > 12 ? 2 : 1;
+      data[0].colorbar = { ...bar, orientation: "h", len: 1, x: 0.5, xanchor: "center", y: 0, yanchor: "top", ypad: 10 };
+    }
+    const drawing = Report.draw(box, data, layout, { keep: true, options: { displayModeBar: small ? false : "hover" } }).then((plot) => {
       plot.removeAllListeners("plotly_click");
       plot.on("plotly_click", (e) => { const row = e.points[0].customdata; if (row !== null && row !== undefined) select(row); });
     });

@@ -15,6 +15,7 @@ from phenoprint.report.figures import plate_heatmap
 from phenoprint.report.figures.theme import ROLE_NAMES
 from phenoprint.report.html import Html, join, number, sql_hint, tag
 from phenoprint.report.pictures import read_bytes, shrink
+from phenoprint.report.sections.few_wells import MOST_LISTED, few_wells
 from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.ledger import ledger_wells
 
@@ -33,6 +34,8 @@ def plates(context: Context) -> Section:
         raise AbsentError(
             "There is nothing to colour the plates by: no counts, image quality or profiles are in this screen yet."
         )
+    if context.wells.height <= MOST_LISTED:
+        return few_wells(context, measures, raw)
     layouts = _layouts(context)
     thumbnails, note = _thumbnails(context)
     context.islands["wells"] = _wells(context, layouts)

@@ -130,6 +130,6 @@ def _facts(context: Context, plate: str) -> list[tuple[str, str]]:
         counts = raw.filter(pl.col("Metadata_Plate") == plate)["cells"].drop_nulls().cast(pl.Float64)
         if counts.len():
             typical = float(np.median(counts.to_numpy()))
-            facts += [("cells in profiles", number(float(counts.sum()))), ("of them a well", number(round(typical)))]
+            facts += [("cells in profiles", number(float(counts.sum()))), ("cells per well", number(round(typical)))]
     flagged = context.flags.filter(pl.col("Metadata_Plate") == plate).height
     return [*facts, ("flagged wells", number(flagged))]

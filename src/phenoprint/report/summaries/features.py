@@ -17,6 +17,10 @@ STATUS_MEANING = {
     "missing_values": "missing in too many wells",
     "outlier": "reaches absurd values",
     "reference_all": "all wells served as the reference, as controls were too few",
+    "blocklisted": "on the list of features known to be unreliable",
+    "limited": "some values were brought back to the limit; the feature is kept",
+    "pooled": "no spread among the reference wells; the pooled one stands in",
+    "too_few_reference": "too few reference wells have a value",
 }
 
 

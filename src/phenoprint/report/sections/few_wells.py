@@ -1,0 +1,92 @@
+"""A handful of wells as a list: on a plate map they would be a few squares in an empty field."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.html import Html, join, number, sql_hint, table, tag
+from phenoprint.report.pictures import data_uri, read_bytes, shrink
+from phenoprint.report.summaries.wells import Measure
+
+__all__ = ["MOST_LISTED", "few_wells"]
+
+MOST_LISTED = 12
+"""Wells that are listed, and not drawn as a map: those of the smallest plates after the one with 6 wells."""
+
+SIDE = 96
+GROUPS = ("Cells", "Readouts")
+
+
+def few_wells(context: Context, measures: list[Measure], raw: pl.DataFrame) -> Section:
+    """List the wells with picture, counts and readouts; other measures are left to SQL.
+
+    Parameters
+    ----------
+    context
+        The screen; it has at most `MOST_LISTED` wells.
+    measures, raw
+        As `well_measures` returns them.
+    """
+    chosen = [measure for measure in measures if measure.group in GROUPS and measure.raw]
+    pictures = _pictures(context)
+    flags = context.wells.join(context.flags, on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left")
+    has_treatment = bool((context.wells["treatment"] != "–").any())
+    has_moa = context.wells["Metadata_moa"].null_count() < context.wells.height
+    values = raw.select(measure.key for measure in chosen).rows()
+    rows = [
+        (
+            well["Metadata_Well"],
+            *([well["Metadata_Plate"]] if len(context.plates) > 1 else []),
+            pictures.get(well["row"], "") if pictures else None,
+            *([well["treatment"]] if has_treatment else []),
+            *([well["Metadata_moa"]] if has_moa else []),
+            *measured,
+            well["reasons"] or "",
+        )
+        for well, measured in zip(flags.iter_rows(named=True), values, strict=True)
+    ]
+    header = [
+        "Well",
+        *(["Plate"] if len(context.plates) > 1 else []),
+        "Picture",
+        *(["Treatment"] if has_treatment else []),
+        *(["Mechanism"] if has_moa else []),
+        *(measure.label for measure in chosen),
+        "Flagged",
+    ]
+    if not pictures:
+        at = header.index("Picture")
+        header.pop(at)
+        rows = [(*row[:at], *row[at + 1 :]) for row in rows]
+    first = header.index(chosen[0].label) if chosen else len(header)
+    numeric = range(first, first + len(chosen))
+    n, plates = context.wells.height, len(context.plates)
+    where = f"plate {context.plates[0]}" if plates == 1 else f"{plates} plates"
+    lead = f"{number(n)} wells of {where}, listed: too few for a map."
+    body = join(
+        [
+            table(header, rows, numeric=numeric, class_="few", caption="The wells of the screen"),
+            sql_hint("SELECT * FROM profile_well ORDER BY Metadata_Plate, Metadata_Well"),
+        ]
+    )
+    return Section("plates", "The wells", lead, body, nav="Wells")
+
+
+def _pictures(context: Context) -> dict[int, Html]:
+    """Pictures of the wells by row number; those that cannot be read are left out."""
+    from phenoprint.errors import ImageError
+    from phenoprint.store.layout import encode_name
+
+    folder = context.source.path / "thumbnails"
+    found: dict[int, Html] = {}
+    for row, plate, well in context.wells.select("row", "Metadata_Plate", "Metadata_Well").iter_rows():
+        path = folder / encode_name(plate) / f"{well}.jpg"
+        if not path.is_file():
+            continue
+        try:
+            small = shrink(read_bytes(path) or b"", side=2 * SIDE, quality=80, most=16_000)
+        except ImageError:
+            continue
+        found[row] = tag("img", src=data_uri(small), alt=f"well {well}", loading="lazy")
+    return found
