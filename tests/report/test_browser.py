@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -24,23 +25,21 @@ ACT = """<script>addEventListener('load', () => setTimeout(() => {
 }, 200));</script></body>"""
 
 
-@pytest.mark.slow
-def test_a_browser_draws_the_page_without_complaint(small_source: Any, tmp_path: Path) -> None:
+def browse(page: Path, folder: Path, *, width: int) -> subprocess.CompletedProcess[str]:
+    """Open a page without a window; its standard output is the page as the scripts left it."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium on the path to draw the page with")
-    page = write_report(small_source, output=tmp_path / "page.html")
-    page.write_text(page.read_text("utf-8").replace("</body>", ACT), "utf-8")
     switches = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     run = subprocess.run(
         [
             browser,
             *switches,
-            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--user-data-dir={folder / 'profile'}",
             "--enable-logging=stderr",
             "--v=0",
             "--virtual-time-budget=8000",
-            "--window-size=1400,9000",
+            f"--window-size={width},9000",
             "--dump-dom",
             page.as_uri(),
         ],
@@ -51,6 +50,37 @@ def test_a_browser_draws_the_page_without_complaint(small_source: Any, tmp_path:
     )
     if run.returncode:
         pytest.skip(f"Chromium does not start here: {run.stderr[-300:]}")
+    return run
+
+
+NARROW = """<script>addEventListener('load', () => setTimeout(() => {
+  const inside = (e) => e.closest('.scroll, .links, .gallery, .crops, .tip, pre');
+  const wide = [...document.querySelectorAll('body *')]
+    .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !inside(e))
+    .map((e) => e.tagName + '.' + (e.getAttribute('class') || ''));
+  const root = document.documentElement;
+  const label = document.querySelector('#hits-table td:nth-child(2)');
+  document.title = JSON.stringify({ wide, page: root.scrollWidth - root.clientWidth, width: root.clientWidth,
+    label: getComputedStyle(label, '::before').content });
+}, 3000));</script></body>"""
+
+
+@pytest.mark.slow
+def test_a_narrow_page_needs_no_scrolling_sideways(small_source: Any, tmp_path: Path) -> None:
+    page = write_report(small_source, output=tmp_path / "page.html")
+    page.write_text(page.read_text("utf-8").replace("</body>", NARROW), "utf-8")
+    found = json.loads(re.findall(r"<title>(\{.*?\})</title>", browse(page, tmp_path, width=500).stdout)[0])
+    assert found["width"] <= 640, "the window is not narrow enough for the stylesheet's rules to hold"
+    assert found["wide"] == []
+    assert found["page"] == 0
+    assert "Mechanism" in found["label"]
+
+
+@pytest.mark.slow
+def test_a_browser_draws_the_page_without_complaint(small_source: Any, tmp_path: Path) -> None:
+    page = write_report(small_source, output=tmp_path / "page.html")
+    page.write_text(page.read_text("utf-8").replace("</body>", ACT), "utf-8")
+    run = browse(page, tmp_path, width=1400)
     complaints = [line for line in run.stderr.splitlines() if ":CONSOLE" in line]
     assert complaints == []
     drawn = run.stdout

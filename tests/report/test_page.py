@@ -254,6 +254,51 @@ def test_a_screen_without_tables_says_so_everywhere(empty_source: Any) -> None:
         assert words in page.sections[name], name
 
 
+def test_sections_with_nothing_to_show_fold_into_one_line(empty_source: Any, text: str, page: Page) -> None:
+    bare = render_report(empty_source, now=NOW)
+    lines = re.findall(r'<section id="(\w+)"[^>]* class="none"><details><summary>', bare)
+    assert lines == [name for name in page.sections if name not in ("verdict", "making")]
+    assert "Nothing to show: The table 'activity' is not in this screen." in Page(bare).sections["hits"]
+    assert re.findall(r'<a href="#(\w+)"', bare.split("<nav")[1].split("</nav>")[0]) == ["verdict", "making"]
+    assert 'class="none"' not in text
+
+
+def test_a_handful_of_wells_is_listed_and_a_plate_is_drawn(source_factory: Any, tmp_path: Path) -> None:
+    whole = source_factory(tmp_path, plates=1, n=96, features=30)
+    five = ["A01", "A02", "B02", "C05", "E06"]
+    frames = {
+        name: frame.filter(pl.col("Metadata_Well").is_in(five)) if "Metadata_Well" in frame.columns else frame
+        for name, frame in whole.frames.items()
+    }
+    hostile = pl.when(pl.col("Metadata_Well") == "A02").then(pl.lit(HOSTILE)).otherwise("Metadata_compound")
+    frames["well"] = frames["well"].with_columns(hostile.alias("Metadata_compound"))
+    text = render_report(type(whole)(whole.path, frames=frames), now=NOW)
+    page = Page(text)
+    assert page.sections["plates"].startswith("The wells5 wells of plate SIM-01, listed: too few for a map.")
+    assert "wells" not in page.data
+    assert HOSTILE in page.sections["plates"]
+    assert page.sections["plates"].count("excluded: fibre <in> the field") == 1
+    assert text.count('<img src="data:image/jpeg') >= 4
+    drawn = Page(render_report(whole, now=NOW))
+    assert len(drawn.data["wells"]["well"]) == 96
+    assert "too few for a map" not in drawn.sections["plates"]
+
+
+def test_of_many_plates_those_that_pass_are_folded_and_the_others_come_first(small_source: Any) -> None:
+    verdicts = ["pass"] * 6 + ["fail", "warn"]
+    checks = pl.DataFrame(
+        [(f"P{i}", "edge_effect", 0.1, 0.3, verdict, None) for i, verdict in enumerate(verdicts)],
+        schema=["Metadata_Plate", "criterion", "value", "threshold", "verdict", "reason"],
+        orient="row",
+    )
+    plates = pl.DataFrame({"Metadata_Plate": checks["Metadata_Plate"]})
+    text = render_report(type(small_source)(small_source.path, frames={"plate_acceptance": checks, "plate": plates}))
+    verdict = text.split('<section id="verdict"')[1].split("</section>")[0]
+    fold = verdict.index("<summary>6 plates: pass</summary>")
+    at = [verdict.index(f"<h3>P{i}</h3>") for i in (6, 7, 0)]
+    assert at[0] < at[1] < fold < at[2]
+
+
 def spoil(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
     return frame.clear() if kind == "empty" else pl.DataFrame({"unrelated": [1]})
 

@@ -95,11 +95,7 @@ def render_report(screen: ReportSource, *, now: datetime | None = None) -> str:
         title=tag("title", f"{screen.name} · Phenoprint report"),
         style=join((Html(_asset(name)) for name in STYLES), "\n"),
         header=_header(context, now or datetime.now(tz=UTC).astimezone()),
-        navigation=join(
-            tag("a", section.nav or section.title, href=f"#{section.id}")
-            for section in sections
-            if not section.is_empty
-        ),
+        navigation=join(tag("a", s.nav or s.title, href=f"#{s.id}") for s in sections if not s.is_empty),
         sections=join((_frame(section) for section in sections), "\n"),
         data=context.data(),
         plotly=get_plotlyjs(),

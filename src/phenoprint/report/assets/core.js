@@ -22,7 +22,7 @@ const Report = (() => {
   };
 
   // on a narrow page names are shortened, the legend stands below the axes, and dragging scrolls the page
-  const NARROW = 560;
+  const small = matchMedia("(max-width: 640px)");
   const short = (text, most) => text.length > most ? `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(1 - Math.floor(most / 2))}` : text;
   const categories = (data, axis) => [...new Set(data.flatMap((t) => typeof t[axis]?.[0] === "string" ? t[axis] : []))];
   const narrowed = (data, layout, width) => {
@@ -52,10 +52,10 @@ const Report = (() => {
   const drawn = new Map(); // element -> function that draws it again
   const draw = (element, data, layout, further = {}) => {
     drawn.set(element, () => {
-      const isNarrow = element.clientWidth < NARROW && !further.keep;
+      const isNarrow = small.matches && !further.keep;
       const shown = isNarrow ? narrowed(data, layout, element.clientWidth) : layout;
       if (element.style.minHeight) element.style.minHeight = `${shown.height || 380}px`;
-      const bar = element.clientWidth < NARROW ? { displayModeBar: false } : {};
+      const bar = small.matches ? { displayModeBar: false } : {};
       const traces = isNarrow ? data.map((t) => t.texttemplate ? { ...t, showscale: false } : t) : data; // the cells say their values
       return Plotly.react(element, traces, themed(shown), { ...options, ...further.options, ...bar });
     });

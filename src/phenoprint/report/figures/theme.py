@@ -95,6 +95,7 @@ def finish(figure: go.Figure, *, title: str | None = None, height: int = 380, **
         "zeroline": False,
         "automargin": True,
         "ticks": "",
+        "title": {"standoff": 8},  # with it the margin holds the title, too, and long tick labels push it outwards
     }
     figure.update_layout(
         height=height,

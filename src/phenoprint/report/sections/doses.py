@@ -95,7 +95,7 @@ def _panel(
         column,
         dose=AXIS_DOSE,
         unit=unit or "no unit given",
-        label="cells a well" if column == COUNT else column,
+        label="cells per well" if column == COUNT else short_name(column),
         reference=reference,
         curves=curves if fitted else None,
     )

@@ -95,18 +95,20 @@ def hits(context: Context) -> Section:
         [
             f"{active} of {tested.height} tested treatments differ from the negative controls (corrected p ≤ 0.05) by ",
             term("mean average precision", MAP),
-            f"; the screen has {_treatments(context, frame)}.",
+            f"; {_treatments(context, frame)} have profiles.",
         ]
     )
     return Section("hits", "What are the hits?", lead, join(body), nav="Hits")
 
 
 def _treatments(context: Context, frame: pl.DataFrame) -> int:
-    """Count the treatments of the screen that could be tested: all but controls and empty wells."""
-    wells = context.wells
-    kind = pl.col("Metadata_pert_type")
-    named = wells.filter((kind.is_null() | kind.is_in(["trt", "poscon"])) & pl.col("Metadata_compound").is_not_null())
-    return max(frame.height, named["treatment"].n_unique())
+    """Count the treatments with profiles: all but negative controls and empty wells."""
+    columns = ["Metadata_pert_type", "Metadata_perturbation"]
+    wells = context.tables.columns("profile_well", columns)
+    if wells is None or wells.columns != columns:
+        return frame.height
+    treated = wells.filter(pl.col(columns[0]).is_null() | pl.col(columns[0]).is_in(["trt", "poscon"]))
+    return max(frame.height, treated[columns[1]].drop_nulls().n_unique())
 
 
 def _described(context: Context, frame: pl.DataFrame) -> pl.DataFrame:

@@ -6,13 +6,14 @@ import numpy as np
 import polars as pl
 
 from phenoprint.report.context import Context, Section
-from phenoprint.report.html import Html, join, notice, number, sql_hint, tag, term
+from phenoprint.report.html import Html, details, join, notice, number, sql_hint, tag, term
 from phenoprint.report.sections.terms import meaning_of_check
 
 __all__ = ["verdict"]
 
 ORDER = {"fail": 0, "warn": 1, "pass": 2}
 WORDS = {"pass": "Pass", "warn": "Look closer", "fail": "Fail", "none": "Not judged"}
+MOST_CARDS = 6  # more plates than this fill screens before the hits
 SYMBOL = {"pass": "✓", "warn": "!", "fail": "✕", "none": "–"}
 
 
@@ -40,7 +41,7 @@ def verdict(context: Context) -> Section:
             )
         )
     body += [notice(text) for text in _notes(context)]
-    body.append(tag("div", *cards, class_="cards"))
+    body += _shown(cards, verdicts)
     if judged:
         body.append(sql_hint("SELECT * FROM plate_acceptance WHERE verdict <> 'pass' ORDER BY Metadata_Plate"))
     return Section("verdict", "Is the plate good?", _sentence(verdicts), join(body), nav="Verdict")
@@ -54,6 +55,23 @@ def _notes(context: Context) -> list[str]:
     if status is None or not {"Metadata_Plate", "feature", "step", "status", "reason"} <= set(status.columns):
         return []
     return recipe_notes(status)
+
+
+def _shown(cards: list[Html], verdicts: list[str]) -> list[Html]:
+    """Put the plates that need a look first; of many plates, those that pass or are not judged are folded."""
+    order = sorted(range(len(cards)), key=lambda i: ORDER.get(verdicts[i], 3))
+    if len(cards) <= MOST_CARDS:
+        return [tag("div", *(cards[i] for i in order), class_="cards")]
+    parts = []
+    wanting = [cards[i] for i in order if verdicts[i] in ("fail", "warn")]
+    if wanting:
+        parts.append(tag("div", *wanting, class_="cards"))
+    for kind, words in (("pass", "pass"), ("none", "not judged")):
+        alike = [cards[i] for i in order if verdicts[i] == kind]
+        if alike:
+            n = f"{len(alike)} plate{'s' if len(alike) != 1 else ''}"
+            parts.append(details(f"{n}: {words}", tag("div", *alike, class_="cards")))
+    return parts
 
 
 def _sentence(verdicts: list[str]) -> str:
