@@ -78,7 +78,7 @@ def test_numbers_that_are_none_are_a_status(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
-def test_damaged_pictures_cost_a_moment(tmp_path: Path, kind: str) -> None:
+def test_damaged_pictures_cost_a_moment(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     whole = png(GREY8) if kind == "png" else bytes(imagecodecs.jpeg8_encode(GREY8))
     path = tmp_path / f"a.{kind}"
     for length in RANDOM.permutation(len(whole) - 1)[:80].tolist():
@@ -98,6 +98,8 @@ def test_damaged_pictures_cost_a_moment(tmp_path: Path, kind: str) -> None:
             continue
         if kind == "png":  # every part of a PNG has a checksum, a JPEG has none
             np.testing.assert_array_equal(plane, GREY8)
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
 
 
 def test_the_same_pixels_in_png_and_tiff_are_the_same_field(tmp_path: Path) -> None:

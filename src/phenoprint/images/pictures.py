@@ -60,6 +60,10 @@ def read_png(handle: BinaryIO, *, file_size: int) -> ImageHeader:
             raise BadFileError(
                 "truncated", f"truncated: {file_size} of at least {offset + 12 + length} bytes are there; {AGAIN}"
             )
+        body = handle.read(length + 4)
+        # What stands in a chunk has a checksum; libpng would write of a wrong one to the terminal.
+        if kind[:1].isupper() and zlib.crc32(kind + body[:-4]) != struct.unpack(">I", body[-4:])[0]:
+            raise BadFileError("damaged", f"the checksum of the PNG at byte {offset} does not hold; {AGAIN}")
         if kind == b"IDAT":
             segments.append((offset + 8, length))
         offset += 12 + length
