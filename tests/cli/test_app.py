@@ -190,13 +190,6 @@ def test_pictures_and_lists_fit_into_csv(call: Call, tiny_run: RunResult) -> Non
     assert row[1] == "[1, 2]"
 
 
-def test_wide_tables_are_turned_on_their_side(call: Call, tiny_run: RunResult) -> None:
-    code, out, _ = call("query", tiny_run.screen.path, "SELECT * FROM cell")
-    assert code == 0
-    assert "row 1" in out
-    assert "columns, 205 rows" in out
-
-
 def test_status_says_partial_when_the_run_was(call: Call, own_images: Callable[[], Path], tmp_path: Path) -> None:
     config = own_images()
     image = next((config.parent / "images").rglob("A01_s1_DNA.tif"))

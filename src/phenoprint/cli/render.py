@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,13 +30,20 @@ from rich.text import Text
 
 from phenoprint.pipeline.events import Event, Message, StepFinished, StepStarted, UnitFinished
 
-__all__ = ["ProgressDisplay", "console", "errors", "filled", "frame_json", "print_frame", "print_json"]
+__all__ = ["ProgressDisplay", "console", "errors", "filled", "plain", "print_frame", "print_json"]
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Text of the data is never taken for the sign of a picture (":x:") or of a colour ("[red]").
+console = Console(highlight=False, emoji=False)
+errors = Console(stderr=True, highlight=False, emoji=False)
 
-# More columns than this do not fit a terminal side by side.
-_WIDEST = 16
+# A text of several words folds to this many characters before its column is too wide, one word to this many.
+_FOLDED = 20
+_WORD = 32
+# Rows that are shown as a block each, and columns of a block.
+_FEW = 5
+_BLOCK = 60
+# A terminal obeys control characters; their pictures are shown.
+_CONTROL = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
 
 
 class _Rate(ProgressColumn):
@@ -120,14 +130,15 @@ class ProgressDisplay:
             errors.print(f"{title:<18} {event.done:>6} done{failed}  {event.seconds:7.1f} s")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Text:
+    """Return a value as the text of a cell."""
     if value is None:
-        return "[dim]NULL[/]"
+        return Text("NULL", style="dim")
     if isinstance(value, float):
-        return f"{value:.5g}"
+        return Text(f"{value:.5g}")
     if isinstance(value, bytes):
-        return f"[dim]{len(value)} bytes[/]"
-    return escape(str(value))
+        return Text(f"{len(value)} bytes", style="dim")
+    return Text(str(value).translate(_CONTROL))
 
 
 def filled(frame: pl.DataFrame) -> pl.DataFrame:
@@ -135,58 +146,96 @@ def filled(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(column for column in frame if column.null_count() < frame.height)
 
 
-def print_frame(frame: pl.DataFrame, *, limit: int | None = 100, title: str | None = None) -> None:
-    """Print a frame as a table; says how many rows were left out."""
-    if frame.width > _WIDEST:
-        _print_wide(frame, limit=limit, title=title)
-        return
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    numeric = {name for name, dtype in frame.schema.items() if dtype.is_numeric()}
-    for name in frame.columns:
-        table.add_column(escape(name), justify="right" if name in numeric else "left", overflow="fold")
+def print_frame(
+    frame: pl.DataFrame, *, limit: int | None = 100, title: str | None = None, hint: str = "--json shows all"
+) -> None:
+    """Print a frame as a table; says how many rows and columns were left out.
+
+    A few rows that are too wide for the terminal are printed as blocks of one line per column, many rows with the
+    columns that fit.
+
+    Parameters
+    ----------
+    frame
+        The rows.
+    limit
+        How many of them; None: all.
+    title
+        Stands above the table.
+    hint
+        How to see the columns that do not fit.
+    """
     shown = frame if limit is None else frame.head(limit)
-    for row in shown.iter_rows():
-        table.add_row(*(_cell(value) for value in row))
-    console.print(table)
+    cells = [[_cell(value) for value in row] for row in shown.rows()]
+    fitting = _fitting(shown.columns, cells)
+    if fitting < frame.width and shown.height <= _FEW:
+        _print_blocks(shown.columns, cells, title=title, hint=hint)
+    else:
+        _print_table(shown, cells, fitting, title=title)
+        if fitting < frame.width:
+            names = [*frame.columns[fitting : fitting + 3], *(["..."] if frame.width > fitting + 3 else [])]
+            text = f"{frame.width - fitting:,} of {frame.width:,} columns do not fit: {', '.join(names)}; {hint}"
+            console.print(Text(text, style="dim"), soft_wrap=True)
     if shown.height < frame.height:
         console.print(f"[dim]{frame.height - shown.height:,} more of {frame.height:,} rows; --limit 0 shows all[/]")
 
 
-def _print_wide(frame: pl.DataFrame, *, limit: int | None, title: str | None) -> None:
-    """Print a frame of many columns turned on its side: a line a column, the first rows beside each other."""
-    shown = frame.head(min(limit or frame.height, 5))
-    names = frame.columns if frame.width <= 200 else [*frame.columns[:60], "..."]
+def _fitting(names: list[str], cells: list[list[Text]]) -> int:
+    """Count the columns that fit beside each other, one at least."""
+    room = console.width - 1
+    for place, name in enumerate(names):
+        texts = [row[place].plain for row in cells]
+        word = max((len(word) for text in texts for word in text.split()), default=0)
+        longest = max((len(line) for text in texts for line in text.splitlines()), default=0)
+        room -= max(len(name), min(word, _WORD), min(longest, _FOLDED)) + 3
+        if room < 0:
+            return max(place, 1)
+    return len(names)
+
+
+def _print_table(frame: pl.DataFrame, cells: list[list[Text]], n_columns: int, *, title: str | None) -> None:
     table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    table.add_column("column", overflow="fold")
-    for number in range(shown.height):
-        table.add_column(f"row {number + 1}", justify="right", overflow="fold")
-    for name in names:
-        values = ["..."] * shown.height if name == "..." else [_cell(value) for value in shown[name].to_list()]
-        table.add_row(escape(name), *values)
+    for name, kind in list(frame.schema.items())[:n_columns]:
+        table.add_column(Text(name), justify="right" if kind.is_numeric() else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row[:n_columns])
     console.print(table)
-    console.print(
-        f"[dim]{frame.width:,} columns, {frame.height:,} rows; name fewer, or see all with --csv or --parquet[/]"
-    )
 
 
-def _plain(value: Any) -> Any:
+def _print_blocks(names: list[str], cells: list[list[Text]], *, title: str | None, hint: str) -> None:
+    """Print rows one after the other, each as one line per column."""
+    if title is not None:
+        console.print(title)
+    for number, row in enumerate(cells, start=1):
+        console.print(f"[dim]row {number}[/]")
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, cell in zip(names[:_BLOCK], row, strict=False):
+            table.add_row(Text(name), cell)
+        console.print(table)
+    if len(names) > _BLOCK:
+        text = f"{len(names) - _BLOCK:,} of {len(names):,} columns are not shown; {hint}"
+        console.print(Text(text, style="dim"), soft_wrap=True)
+
+
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one return per kind is the clearest here
+    """Return a value as JSON has it: no NaN, no infinity, no bytes; whole decimals as whole numbers."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | pl.Series):
+        return [plain(inner) for inner in value]
     if isinstance(value, (datetime, date)):
         return value.isoformat()
-    if isinstance(value, bytes):
-        return f"<{len(value)} bytes>"
-    return str(value)
-
-
-def frame_json(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame as a list of records; NaN and infinities, which JSON has not, become null, decimals floats."""
-    frame = frame.with_columns(
-        pl.col(name).cast(pl.Float64) for name, kind in frame.schema.items() if kind.is_decimal()
-    )
-    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
-    finite = frame.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in floats)
-    return finite.to_dicts()
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
 
 
 def print_json(data: Any) -> None:
     """Print data as JSON on standard output, one document."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, default=_plain, allow_nan=False, indent=1) + "\n")
+    sys.stdout.write(json.dumps(plain(data), ensure_ascii=False, allow_nan=False, indent=1) + "\n")

@@ -187,6 +187,8 @@ def _save_views(
             continue
         connection.execute(f"CREATE VIEW {quote(view.name)} AS {view.sql}")
         connection.execute(f"COMMENT ON VIEW {quote(view.name)} IS {literal(view.description)}")
+        for column, meaning in view.columns.items():
+            connection.execute(f"COMMENT ON COLUMN {quote(view.name)}.{quote(column)} IS {literal(meaning)}")
         content.views.add(view.name)
 
 

@@ -80,11 +80,11 @@ def relation_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def left_out_error(connection: duckdb.DuckDBPyConnection, name: str) -> DamagedTableError | None:
     """Return the error for a table or view that is left out of the catalog; None if it is not."""
-    row = connection.execute(
-        f'SELECT "table", path, reason FROM {LEFT_OUT} WHERE lower(name) = lower(?)',  # noqa: S608 - a constant
+    rows = connection.execute(
+        f'SELECT path, reason, "table" FROM {LEFT_OUT} WHERE lower(name) = lower(?)',  # noqa: S608 - a constant
         [name],
-    ).fetchone()
-    return None if row is None else DamagedTableError(row[1], row[2], table=row[0])
+    ).fetchall()
+    return DamagedTableError(rows[0][0], rows[0][1], table=rows[0][2]) if rows else None
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, query: str) -> set[str]:

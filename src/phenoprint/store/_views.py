@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 
@@ -15,11 +15,20 @@ __all__ = ["SavedView", "quote", "saved_views", "tables_used"]
 
 @dataclass(frozen=True, slots=True)
 class SavedView:
-    """A view that answers a question people ask often."""
+    """A view that answers a question people ask often.
+
+    Parameters
+    ----------
+    name, description, sql
+        Its SQL name, comment and query.
+    columns
+        What the columns that no table has are.
+    """
 
     name: str
     description: str
     sql: str
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def quote(name: str) -> str:
@@ -29,8 +38,8 @@ def quote(name: str) -> str:
 
 def tables_used(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     """Name the tables and views that stand in a query; every word of it where DuckDB does not take it apart."""
-    row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True}
+    [(text,)] = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+    tree = json.loads(text)
     return set(re.findall(r"\w+", sql)) if tree["error"] else set(_base_tables(tree))
 
 
@@ -54,6 +63,15 @@ _EXCLUDED = """
     SELECT w.Metadata_Plate, w.Metadata_Well, x.reason FROM exclusion x JOIN well w USING (Metadata_Plate)
     WHERE x.scope = 'plate'
 """
+
+_SUMMARY_COLUMNS = {
+    "n_sites": "Sites of the well",
+    "n_sites_failed": "Sites that could not be used",
+    "n_sites_flagged": "Sites with a flagged image (image_quality)",
+    "n_cells": "Cells found in the well",
+    "n_cells_flagged": "Cells that look like artefacts (cell_quality)",
+    "is_excluded": "Whether people left the well or its plate out (exclusion)",
+}
 
 _WELLS_FLAGGED = f"""
 SELECT Metadata_Plate, Metadata_Well, 'images' AS kind, 'annotated, but without images' AS reason
@@ -131,12 +149,17 @@ LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_cells_flagged
 LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, min(reason) AS reason FROM ({_EXCLUDED}) GROUP BY ALL) x
     USING (Metadata_Plate, Metadata_Well)
 """,
+            _SUMMARY_COLUMNS,
         ),
         SavedView(
             "wells_flagged",
             "Wells with anything amiss, one row per reason: missing images or annotation, failed sites, poor images, "
             "no cells, excluded",
             _WELLS_FLAGGED,
+            {
+                "kind": "images, annotation, site, image, quality, cells or excluded",
+                "reason": "What is amiss, in words",
+            },
         ),
         SavedView(
             "cells_annotated",

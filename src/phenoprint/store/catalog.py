@@ -219,8 +219,8 @@ def _open_current(folder: Path, *, spill: str | None = None) -> duckdb.DuckDBPyC
     except (duckdb.Error, OSError):
         return None
     try:
-        row = connection.execute(f"SELECT fingerprint FROM {STATE}").fetchone()  # noqa: S608 - a constant
-        if row is not None and row[0] == fingerprint(folder):
+        rows = connection.execute(f"SELECT fingerprint FROM {STATE}").fetchall()  # noqa: S608 - a constant
+        if rows == [(fingerprint(folder),)]:
             return connection
     except (duckdb.Error, OSError):
         pass

@@ -13,6 +13,7 @@ import polars as pl
 from phenoprint.errors import SchemaError, ScreenError, ScreenNotFoundError, UnknownNameError, UsageError
 from phenoprint.store import _query, catalog, lock, parts, run_record
 from phenoprint.store._atomic import write_bytes
+from phenoprint.store._describe import describe_columns, describe_tables
 from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
 from phenoprint.store._sql import left_out_error, relation_names
@@ -144,6 +145,36 @@ class Screen:
         if name not in known:
             raise UnknownNameError("table", name, known)
         return self.sql(f"SELECT * FROM {quote(name)}").lazy()  # noqa: S608 - one of the catalog's own names
+
+    def describe(self, name: str | None = None) -> pl.DataFrame:
+        """Say what the tables and views are, or the columns of one of them.
+
+        Parameters
+        ----------
+        name
+            A table or view; None lists them all.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``table_name``, ``comment``; or for one of them ``column``, ``type``, ``unit``, ``comment``, in the order of
+            its columns. Units and comments of features are those of table ``feature``.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such table or view; names the closest.
+        DamagedTableError
+            If it is left out because a file is damaged.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     create(Path(folder) / "s").describe("lost")["column"][0]
+        'Metadata_Plate'
+        """
+        return describe_tables(self.path) if name is None else describe_columns(self.path, name)
 
     def left_out(self) -> pl.DataFrame:
         """List the tables and views that queries cannot use because a file is damaged.
