@@ -55,6 +55,16 @@ def test_without_controls_or_replicates_there_is_no_activity() -> None:
     assert activity(frame.unique("Metadata_perturbation")).is_empty()
 
 
+def test_controls_without_a_name_are_controls() -> None:
+    """Plate maps often leave the compound of DMSO wells empty: unnamed, they are no treatment, but controls."""
+    frame = profiles()
+    is_control = pl.col("Metadata_pert_type") == "negcon"
+    unnamed = frame.with_columns(
+        pl.when(~is_control).then(name).alias(name) for name in ("Metadata_compound", "Metadata_perturbation")
+    )
+    assert activity(unnamed, null_size=500).equals(activity(frame, null_size=500))
+
+
 def test_positive_controls_are_no_negatives() -> None:
     """A positive control that looks like a treatment must not count against it."""
     frame = profiles()

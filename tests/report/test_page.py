@@ -284,6 +284,18 @@ def test_a_handful_of_wells_is_listed_and_a_plate_is_drawn(source_factory: Any, 
     assert "too few for a map" not in drawn.sections["plates"]
 
 
+def test_wells_that_only_the_plate_map_names_are_not_counted_as_profiles(tiny_source: Any) -> None:
+    few = (
+        tiny_source.frames["profile_well"]
+        .head(7)
+        .with_columns(Metadata_Object_Count=pl.when(pl.int_range(7) == 0).then(0).otherwise("Metadata_Object_Count"))
+    )
+    text = render_report(with_frames(tiny_source, profile_well=few))
+    assert "<b>6</b>" in text.split("</header>")[0]
+    assert "48 have images or stand in the plate map" in text
+    assert "wells with profiles6 of 48" in Page(text).sections["verdict"]
+
+
 def test_of_many_plates_those_that_pass_are_folded_and_the_others_come_first(small_source: Any) -> None:
     verdicts = ["pass"] * 6 + ["fail", "warn"]
     checks = pl.DataFrame(

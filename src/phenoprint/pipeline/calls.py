@@ -94,10 +94,13 @@ def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) 
     Returns
     -------
     polars.DataFrame
-        One row a treatment with at least two wells; empty without negative controls.
+        One row a treatment with at least two wells; empty without negative controls. A well without
+        ``Metadata_perturbation`` belongs to no treatment; a negative control needs none.
     """
-    wells = profiles.filter(pl.col("Metadata_pert_type").is_in(["trt", "poscon", "negcon"]))
-    wells = wells.filter(pl.col("Metadata_perturbation").is_not_null())
+    wells = profiles.filter(
+        (pl.col("Metadata_pert_type") == "negcon")
+        | (pl.col("Metadata_pert_type").is_in(["trt", "poscon"]) & pl.col("Metadata_perturbation").is_not_null())
+    )
     repeated = (
         wells.filter(pl.col("Metadata_pert_type") != "negcon")
         .group_by("Metadata_perturbation")

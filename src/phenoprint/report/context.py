@@ -73,6 +73,17 @@ class Context:
         return well_annotations(self.tables).with_row_index("row")
 
     @cached_property
+    def profiled(self) -> pl.DataFrame | None:
+        """Plate and well of the wells with a profile; None before profiles are made. A well without cells has none."""
+        for name in ("profile_well", "profile_normalized", "profile_selected"):
+            rows = self.tables.columns(name, ["Metadata_Plate", "Metadata_Well", "Metadata_Object_Count"])
+            if rows is not None and rows.height and {"Metadata_Plate", "Metadata_Well"} <= set(rows.columns):
+                if "Metadata_Object_Count" in rows.columns:
+                    rows = rows.filter(pl.col("Metadata_Object_Count").fill_null(1) > 0)
+                return rows.select("Metadata_Plate", "Metadata_Well").unique()
+        return None
+
+    @cached_property
     def plates(self) -> list[str]:
         """Names of the plates, sorted."""
         known = set(self.wells["Metadata_Plate"].to_list())

@@ -138,7 +138,7 @@ def _frame(section: Section) -> Html:
 def _header(context: Context, now: datetime) -> Html:
     facts: Sequence[tuple[str, str, str]] = [
         ("plates", number(len(context.plates)), "Plates with images or in the plate map."),
-        ("wells", number(context.wells.height), "Wells with images or in the plate map."),
+        _wells(context),
         *_sites(context),
         *_cells(context),
         ("features", number(_features(context)), "Measurements of each cell."),
@@ -157,6 +157,15 @@ def _header(context: Context, now: datetime) -> Html:
             *_incomplete(context),
         ]
     )
+
+
+def _wells(context: Context) -> tuple[str, str, str]:
+    """Count the wells that have a profile; a plate map may name many more than were imaged or imported."""
+    every = number(context.wells.height)
+    if context.profiled is None:
+        return ("wells", every, "Wells with images or in the plate map.")
+    meaning = f"Wells with a profile. {every} have images or stand in the plate map."
+    return ("wells with profiles", number(context.profiled.height), meaning)
 
 
 def _incomplete(context: Context) -> list[Html]:

@@ -143,6 +143,9 @@ def _excuse(row: dict[str, object]) -> str | None:
 def _facts(context: Context, plate: str) -> list[tuple[str, str]]:
     wells = context.wells.filter(pl.col("Metadata_Plate") == plate).height
     facts = [("wells", number(wells))]
+    if context.profiled is not None:
+        used = context.profiled.filter(pl.col("Metadata_Plate") == plate).height
+        facts = [("wells with profiles", number(used) if used == wells else f"{number(used)} of {number(wells)}")]
     _, raw, _, _ = context.measured
     if "cells" in raw.columns:
         counts = raw.filter(pl.col("Metadata_Plate") == plate)["cells"].drop_nulls().cast(pl.Float64)
