@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -44,11 +45,20 @@ class Reading:
         Values of metadata columns for rows that have none.
     extract
         For a metadata column, a regular expression whose named groups are metadata of their own.
+    not_objects
+        Columns that are called as an object's number is, but hold something else.
     """
 
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
     extract: Mapping[str, str] = field(default_factory=dict)
+    not_objects: frozenset[str] = frozenset()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Metadata that the user says himself."""
+        groups = {group for pattern in self.extract.values() for group in re.findall(r"\(\?P?<(\w+)>", pattern)}
+        return frozenset({*self.columns, *self.fixed, *(f"Metadata_{g.removeprefix('Metadata_')}" for g in groups)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +151,7 @@ def clean(
     for name in nested:
         detail = f"{types[name]}, neither number nor text: not imported"
         findings.note("nested_column", name, frame.height, source=source, detail=detail)
-    frame = _named(frame.drop(nested) if nested else frame, source, findings)
+    frame = _named(frame.drop(nested) if nested else frame, source, findings, reading.not_objects)
     result = _fixed(_extracted(_typed(frame), reading, source, findings), reading)
     result = _wells(result, source, findings)
     _look_at_values(result, source, findings)
@@ -178,9 +188,9 @@ def _plain_text(column: pl.Series) -> pl.Series:
 
 
 @lru_cache(maxsize=64)
-def _plan(names: tuple[str, ...], text: frozenset[str]) -> Mapping[str, str]:
+def _plan(names: tuple[str, ...], text: frozenset[str], not_objects: frozenset[str]) -> Mapping[str, str]:
     """Say how the columns are renamed, features included; the same for every piece of a table."""
-    plan = renames(names, text=text)
+    plan = renames(names, text=text, not_objects=not_objects)
     plan |= {
         name: feature_name(name)
         for name in names
@@ -189,10 +199,12 @@ def _plan(names: tuple[str, ...], text: frozenset[str]) -> Mapping[str, str]:
     return plan
 
 
-def _named(frame: pl.DataFrame, source: str, findings: Findings) -> pl.DataFrame:
+def _named(
+    frame: pl.DataFrame, source: str, findings: Findings, not_objects: frozenset[str] = frozenset()
+) -> pl.DataFrame:
     """Rename columns; two that would share a name must say the same."""
     text = frozenset(name for name, dtype in frame.schema.items() if _is_text(dtype))
-    plan = _plan(tuple(frame.columns), text)
+    plan = _plan(tuple(frame.columns), text, not_objects)
     targets: dict[str, str] = {}
     repeated = []
     held = set(frame.columns) - set(plan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,8 +80,17 @@ def parse_gallery_name(name: str) -> GalleryName:
     return GalleryName(stem, f"{level}_negcon" if match["controls"] else level, match["scope"])
 
 
-def level_of_columns(columns: Iterable[str]) -> str:
+def level_of_columns(columns: Iterable[str], *, known: Iterable[str] = (), not_objects: Collection[str] = ()) -> str:
     """Guess the level from column names: ``"2"`` with object numbers, ``"3"`` with wells, ``"5"`` without.
+
+    Parameters
+    ----------
+    columns
+        Of the table.
+    known
+        Metadata that the user says himself, whatever the table holds.
+    not_objects
+        Columns that are called as an object's number is, but are none.
 
     Examples
     --------
@@ -89,11 +98,11 @@ def level_of_columns(columns: Iterable[str]) -> str:
     ('2', '5')
     """
     names = list(columns)
-    changed = renames(names)
-    known = {changed.get(name, name) for name in names}
-    if "Metadata_ObjectNumber" in known:
+    changed = renames(names, not_objects=not_objects)
+    called = {*known, *(changed.get(name, name) for name in names)}
+    if "Metadata_ObjectNumber" in called:
         return "2"
-    return "3" if "Metadata_Well" in known else "5"
+    return "3" if "Metadata_Well" in called else "5"
 
 
 def family(level: str) -> str:

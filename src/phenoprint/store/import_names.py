@@ -7,7 +7,7 @@ for a plate, a well, a field of view or an object; such columns are text, so tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -126,7 +126,7 @@ def _is_word(name: str) -> bool:
     return word(name) in _WORDS and not is_link(name)
 
 
-def renames(names: Iterable[str], *, text: Iterable[str] = ()) -> dict[str, str]:
+def renames(names: Iterable[str], *, text: Iterable[str] = (), not_objects: Collection[str] = ()) -> dict[str, str]:
     """Say what each column shall be called that is not called so already.
 
     Parameters
@@ -135,6 +135,8 @@ def renames(names: Iterable[str], *, text: Iterable[str] = ()) -> dict[str, str]
         Columns as found.
     text
         Those that hold text.
+    not_objects
+        Those that are called as an object's number is, but are none: they describe.
 
     Returns
     -------
@@ -156,7 +158,10 @@ def renames(names: Iterable[str], *, text: Iterable[str] = ()) -> dict[str, str]
         if key in held:
             continue
         candidates = {
-            word(name): name for name in reversed(found) if is_descriptive(name) or (of_images and is_link(name))
+            word(name): name
+            for name in reversed(found)
+            if (is_descriptive(name) or (of_images and is_link(name)))
+            and not (name in not_objects and key == "Metadata_ObjectNumber")
         }
         chosen = next((candidates[alias] for alias in aliases if alias in candidates), None)
         if chosen is not None:
@@ -164,7 +169,7 @@ def renames(names: Iterable[str], *, text: Iterable[str] = ()) -> dict[str, str]
             continue
         merged = [n for n in found if (m := _MERGED.fullmatch(result.get(n, n))) and m["name"] == key]
         result.update(dict.fromkeys(merged[:1], key))
-    is_of_cells = any(word(name) in _OF_CELLS for name in found if is_descriptive(name))
+    is_of_cells = any(word(name) in _OF_CELLS for name in found if is_descriptive(name) and name not in not_objects)
     texts = set(text)
     for name in found:
         if name in result or is_metadata(name):

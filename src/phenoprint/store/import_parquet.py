@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from phenoprint.errors import SchemaError
 from phenoprint.store.import_names import is_descriptive
+from phenoprint.store.import_recognise import telling_features
 
-__all__ = ["parquet_columns", "read_parquet_pieces"]
+__all__ = ["parquet_columns", "read_parquet_pieces", "read_parquet_sample"]
 
 # Values of a piece as 32-bit floats; decoding needs a few times as much.
 PIECE_BYTES = 32 * 2**20
@@ -81,6 +82,26 @@ def read_parquet_pieces(
                     yield from _large_group(file, group, names, piece_bytes, scratch)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
+
+
+def read_parquet_sample(path: Path, *, rows: int = 256, features: int = 400) -> pl.DataFrame:
+    """Read the first rows of a Parquet file: what describes, and those features that say most of what it is.
+
+    Raises
+    ------
+    SchemaError
+        If it is not readable Parquet.
+    """
+    numbers = parquet_columns(path)
+    chosen = set(telling_features([n for n, is_number in numbers.items() if is_number], features))
+    names = [name for name in numbers if name in chosen or not numbers[name] or is_descriptive(name)]
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            batch = next(file.iter_batches(batch_size=rows, columns=names), None)
+            table = file.schema_arrow.empty_table().select(names) if batch is None else pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+    return _frame(table)
 
 
 def _large_group(

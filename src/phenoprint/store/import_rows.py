@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from phenoprint.errors import SchemaError
+from phenoprint.plates.vocabulary import match_columns
 from phenoprint.store.import_counts import counted
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_levels import parse_gallery_name
@@ -15,8 +16,9 @@ from phenoprint.store.import_tables import Import
 from phenoprint.store.import_writers import NOT_A_KEY
 from phenoprint.store.schemas import PLATE, WELL
 
-__all__ = ["derived", "placed", "refuse_empty"]
+__all__ = ["derived", "placed", "refuse_empty", "require_treatment"]
 
+_OF_TREATMENTS: Final = frozenset(("pert_type", "compound", "concentration", "moa", "solvent"))
 # Folders of the Gallery's layout that may stand where a batch does.
 _NO_BATCH: Final = frozenset(("profiles", "backend", "analysis", "workspace", "data", "tmp", "home"))
 
@@ -49,12 +51,31 @@ def derived(frame: pl.DataFrame, findings: Findings, source: Source) -> pl.DataF
     return frame.select(known).hstack(made).hstack(frame.select(pl.exclude(known))) if made else frame
 
 
+def require_treatment(frame: pl.DataFrame, source: Source) -> None:
+    """Refuse a table that says neither which wells nor which treatments its rows are.
+
+    Raises
+    ------
+    SchemaError
+        If no column names a compound, gene, dose, mechanism or kind of control.
+    """
+    named = [n for n in frame.columns if n.startswith("Metadata_")]
+    if "Metadata_perturbation" in named or set(match_columns(named)) & _OF_TREATMENTS:
+        return
+    raise SchemaError(
+        f"{source.path}: its rows have neither plate and well nor a treatment, so nothing can be said of them; found "
+        f"{', '.join(named) or 'no metadata'}. Say which column it is: --column Plate=... --column Well=... for wells, "
+        "--column compound=... for treatments (columns={'Metadata_Well': ...})"
+    )
+
+
 def placed(frame: pl.DataFrame, table: str, job: Import, source: Source) -> pl.DataFrame:
     """Give the rows that have their keys and a real well; the others are an error, or counted as lost."""
     keys = [PLATE, WELL] if table != "cell" else [PLATE, WELL, "Metadata_Site", "Metadata_ObjectNumber"]
     absent = [key for key in keys if key not in frame.columns]
     if absent:
-        named = ", ".join(n for n in frame.columns if n.startswith("Metadata_"))
+        names = [n for n in frame.columns if n.startswith("Metadata_")]
+        named = ", ".join(names[:15]) + (f" and {len(names) - 15} more" if len(names) > 15 else "")
         raise SchemaError(
             f"{source.path}: no {', '.join(absent)}; found {named or 'no metadata'}. Say which column it is "
             f"(columns={{{absent[0]!r}: '...'}}, --column {absent[0]}=...) or fix it (fixed=..., --set {absent[0]}=...)"

@@ -18,7 +18,7 @@ from phenoprint.store.import_journal import placing, staging_folder
 from phenoprint.store.import_levels import table_of
 from phenoprint.store.import_platemaps import read_plate_map
 from phenoprint.store.import_records import hash_of, write_records
-from phenoprint.store.import_rows import derived, placed, refuse_empty
+from phenoprint.store.import_rows import derived, placed, refuse_empty, require_treatment
 from phenoprint.store.import_sources import Normalization, Source, find_sources, source_pieces
 from phenoprint.store.import_tables import Import, check_annotation, write_images, write_treatments, write_wells
 from phenoprint.store.import_treatments import read_treatments
@@ -89,7 +89,8 @@ def import_profiles(
     screen
         Folder of the screen, made if need be, or a screen.
     level
-        Level to import, or what a file is though its name does not say so.
+        Level to import, or what a file is though its name does not say so. Needed where name, columns and values of a
+        table of wells do not agree on whether it was normalized.
     plate_map
         What is in the wells: a list with columns for plate, well, compound, concentration, mechanism and whatever
         else; a map of every plate; a ``barcode_platemap.csv`` beside its ``platemap`` folder; a list of images that
@@ -120,7 +121,7 @@ def import_profiles(
     Raises
     ------
     SchemaError
-        If something cannot be read, has no plate or well, or two rows share a key.
+        If something cannot be read, has no plate or well or treatment, its level is in doubt, or two rows share a key.
     LostRowsError
         If CellProfiler's tables do not fit each other.
     ScreenLockedError
@@ -155,13 +156,16 @@ def import_profiles(
     known = None if treatments is None else read_treatments(treatments)
     findings = Findings()
     given = [Path(p).expanduser() for p in (plate_map, treatments) if isinstance(p, str | Path)]
-    sources = find_sources(paths, findings, level=level, normalization=normalization, apart=given)
+    reading = make_reading(columns, fixed, extract)
+    sources = find_sources(
+        paths, findings, level=level, normalization=normalization, apart=given, known=reading.known, ask=True
+    )
     is_new = not isinstance(screen, Screen) and not Path(screen).expanduser().exists()
     target = screen if isinstance(screen, Screen) else create(screen)
     _refuse_images(target)
     try:
         with target.lock(), staging_folder(target.path) as staging:
-            job = Import(target, staging, make_reading(columns, fixed, extract), wells, known, partial, findings)
+            job = Import(target, staging, reading, wells, known, partial, findings)
             writers, consensus = _read(job, sources)
             said = {"level": level, "partial": partial, "columns": job.reading.columns, "fixed": job.reading.fixed}
             said |= {"extract": job.reading.extract, "plate_map": hash_of(wells), "treatments": hash_of(known)}
@@ -220,6 +224,7 @@ def _read(job: Import, sources: Sequence[Source]) -> tuple[dict[str, PlateWriter
             full = frame if table == "cell" else derived(frame, job.findings, source)
             rows = settled.settle(full, job.findings, source=name)
             if table == "profile_consensus":
+                require_treatment(rows, source)
                 treatments.append(rows)
                 continue
             kept = placed(rows, table, job, source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,52 +11,33 @@ import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UsageError
 from phenoprint.store.cellprofiler import cell_pieces
-from phenoprint.store.import_anndata import read_h5ad, require_anndata
+from phenoprint.store.import_anndata import read_h5ad
 from phenoprint.store.import_arrays import read_npz
 from phenoprint.store.import_clean import Piece, Reading, clean
-from phenoprint.store.import_compressed import COMPRESSED, without_compression
+from phenoprint.store.import_files import (
+    DATABASES,
+    EXPECTED,
+    IN_FOLDERS,
+    Look,
+    Source,
+    columns_of,
+    kind_of,
+    plain_name,
+    source_of,
+)
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_gct import read_gct
 from phenoprint.store.import_keys import with_site
-from phenoprint.store.import_levels import check_level, family, level_of_columns, parse_gallery_name
+from phenoprint.store.import_levels import check_level, family, parse_gallery_name
 from phenoprint.store.import_names import COMPARTMENTS
-from phenoprint.store.import_parquet import PIECE_BYTES, parquet_columns, read_parquet_pieces
+from phenoprint.store.import_parquet import PIECE_BYTES, read_parquet_pieces
 from phenoprint.store.import_runs import image_files
-from phenoprint.store.import_text import BLOCK_BYTES, read_blocks, read_header
+from phenoprint.store.import_text import BLOCK_BYTES, read_blocks
 
 __all__ = ["Normalization", "Source", "find_sources", "source_pieces"]
 
 Normalization = Literal["all", "negcon"]
-Kind = Literal["cellprofiler", "text", "parquet", "npz", "h5ad", "gct"]
-
-_TEXT = (".csv", ".tsv", ".txt")
-_PARQUET = (".parquet", ".pq")
-_DATABASES = (".sqlite", ".sqlite3", ".db")
-_GCT = (".gct",)
-_ALL = (*_TEXT, *_PARQUET, *_DATABASES, *_GCT, ".h5ad", ".npz")
-_EXPECTED = f"{', '.join(_ALL)} (text also compressed: {', '.join(COMPRESSED)})"
-# In a folder a plain .txt is a plate map more often than a table of profiles.
-_IN_FOLDERS = (".csv", ".tsv", *_PARQUET, *_GCT, ".h5ad")
 _SCOPES = ("batch", "all", "plate", None)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One thing to import: a file, or a folder that belongs together.
-
-    Parameters
-    ----------
-    path
-        The file or folder.
-    kind
-        How it is read.
-    level
-        Its level (`import_levels`).
-    """
-
-    path: Path
-    kind: Kind
-    level: str
 
 
 def find_sources(
@@ -66,6 +47,8 @@ def find_sources(
     level: str | None = None,
     normalization: Normalization | None = None,
     apart: Collection[Path] = (),
+    known: Collection[str] = (),
+    ask: bool = False,
 ) -> list[Source]:
     """Find what can be imported, one source a plate and level where a folder has several.
 
@@ -81,6 +64,10 @@ def find_sources(
         Where a folder has profiles normalized to all wells and to the controls: which ones; the controls by default.
     apart
         Files that are used for something else, such as the plate map: no sources, wherever they lie.
+    known
+        Metadata that the user says himself, whatever the files hold.
+    ask
+        Whether a file whose level is in doubt is refused; it is noted otherwise.
 
     Returns
     -------
@@ -92,17 +79,18 @@ def find_sources(
     DataError
         If a path does not exist or a folder holds nothing of the kind.
     SchemaError
-        If a file cannot be read or its ending says nothing.
+        If a file cannot be read, its ending says nothing, or its level is in doubt.
     """
     wanted = None if level is None else check_level(level)
+    look = Look(findings, wanted, frozenset(known), ask)
     found: list[Source] = []
     for path in paths:
         if not path.exists():
-            raise DataError(f"no such file or folder: {path}; expected one of {_EXPECTED} or a folder of them")
+            raise DataError(f"no such file or folder: {path}; expected one of {EXPECTED} or a folder of them")
         if path.is_file():
-            found.append(_of_file(path, wanted))
+            found.append(source_of(path, look))
             continue
-        inside = _in_folder(path, findings, frozenset(file.resolve() for file in apart))
+        inside = _in_folder(path, look, frozenset(file.resolve() for file in apart))
         fitting = [s for s in inside if wanted is None or family(s.level) == family(wanted)]
         if not fitting:
             held = ", ".join(sorted({s.level for s in inside}))
@@ -148,6 +136,8 @@ def source_pieces(
         yield from cell_pieces(source.path, partial=partial, findings=findings, reading=reading)
         return
     name = str(source.path)
+    if source.not_objects:
+        reading = replace(reading or Reading(), not_objects=source.not_objects)
     said = {column for names in reading.columns.values() for column in names} if reading else set()
     for origin, raw in _raw(source, findings, whole=whole, scratch=scratch, text=said):
         frame = clean(raw, source=origin, findings=findings, reading=reading, group=name, among=family(source.level))
@@ -181,48 +171,7 @@ def _raw(
             raise AssertionError
 
 
-def _of_file(path: Path, wanted: str | None) -> Source:
-    name = _plain_name(path)
-    if not path.stat().st_size:
-        raise SchemaError(f"{path} is empty (0 bytes); expected a table: copy or export it again")
-    if name.endswith(_DATABASES):
-        return Source(path, "cellprofiler", "2")
-    if name.endswith(".npz"):
-        return Source(path, "npz", "2")
-    if not name.endswith(_ALL):
-        raise SchemaError(f"{path}: expected one of {_EXPECTED} or a folder")
-    kind: Kind = "text"
-    if name.endswith(_PARQUET):
-        kind = "parquet"
-    elif name.endswith(_GCT):
-        kind = "gct"
-    elif name.endswith(".h5ad"):
-        require_anndata()
-        kind = "h5ad"
-    level = parse_gallery_name(path.name).level
-    if wanted is not None and (level is None or family(level) != family(wanted)):
-        level = wanted
-    return Source(path, kind, level or level_of_columns(_columns(path, kind)))
-
-
-def _plain_name(path: Path) -> str:
-    """Give a file's name without what says that text is compressed."""
-    bare = without_compression(path.name.lower())
-    return bare if bare.endswith((*_TEXT, *_GCT)) else path.name.lower()
-
-
-def _columns(path: Path, kind: Kind) -> list[str]:
-    """Column names of a table, as cheaply as can be had."""
-    if kind == "text":
-        return list(read_header(path).names)
-    if kind == "parquet":
-        return list(parquet_columns(path))
-    if kind == "gct":
-        return read_gct(path).columns
-    return next(read_h5ad(path, Findings())).columns
-
-
-def _in_folder(root: Path, findings: Findings, apart: Collection[Path]) -> list[Source]:
+def _in_folder(root: Path, look: Look, apart: Collection[Path]) -> list[Source]:
     """Everything below a folder that can be imported."""
     if (root / "screen.toml").exists() and (root / "tables").is_dir():
         raise UsageError(f"{root} is a screen, not something to import; open it with phenoprint.open")
@@ -232,19 +181,18 @@ def _in_folder(root: Path, findings: Findings, apart: Collection[Path]) -> list[
     if next(root.rglob("*.npz"), None) is not None:
         found.append(Source(root, "npz", "2"))
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    found += [Source(path, "cellprofiler", "2") for path in files if path.name.lower().endswith(_DATABASES)]
+    found += [Source(path, "cellprofiler", "2") for path in files if path.name.lower().endswith(DATABASES)]
     for path in files:
-        if path.parent in claimed or not _plain_name(path).endswith(_IN_FOLDERS) or path.resolve() in apart:
+        if path.parent in claimed or not plain_name(path).endswith(IN_FOLDERS) or path.resolve() in apart:
             continue
         if path.stat().st_size == 0:
-            findings.note("file_not_used", path.name, 1, source=str(path), detail=f"{path} is empty (0 bytes)")
+            look.findings.note("file_not_used", path.name, 1, source=str(path), detail=f"{path} is empty (0 bytes)")
             continue
-        source = _of_file(path, None)
-        if _holds_profiles(_columns(path, source.kind)):
-            found.append(source)
+        if _holds_profiles(columns_of(path, kind_of(path))):
+            found.append(source_of(path, look, is_inside=True))
         else:
             detail = f"{path} has no feature of Cells, Nuclei or Cytoplasm"
-            findings.note("file_not_used", path.name, 1, source=str(path), detail=detail)
+            look.findings.note("file_not_used", path.name, 1, source=str(path), detail=detail)
     if not found:
         raise _nothing_in(root, files)
     return found
@@ -252,7 +200,7 @@ def _in_folder(root: Path, findings: Findings, apart: Collection[Path]) -> list[
 
 def _nothing_in(root: Path, files: Sequence[Path]) -> SchemaError:
     """Say what a folder holds instead of something to import."""
-    tables = [path.relative_to(root).as_posix() for path in files if _plain_name(path).endswith(_IN_FOLDERS)]
+    tables = [path.relative_to(root).as_posix() for path in files if plain_name(path).endswith(IN_FOLDERS)]
     if tables:
         shown = ", ".join(tables[:3]) + (f" and {len(tables) - 3} more" if len(tables) > 3 else "")
         return SchemaError(
@@ -279,7 +227,7 @@ def _chosen(
     for source in sources:
         is_table = source.kind in ("text", "parquet", "gct", "h5ad")
         stem = parse_gallery_name(source.path.name).stem if is_table else source.path.stem
-        is_one = is_table or source.path.name.lower().endswith(_DATABASES)
+        is_one = is_table or source.path.name.lower().endswith(DATABASES)
         key = (source.path.parent, stem) if is_one else (source.path, source.kind)
         groups.setdefault((*key, family(source.level)), []).append(source)
     negcon = normalization != "all" if wanted is None or "_" not in wanted else True

@@ -152,14 +152,14 @@ def load_profiles(
     """
     paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str | Path) else path)]
     findings = Findings()
-    sources = find_sources(paths, findings, level=level, normalization=normalization)
+    reading = make_reading(columns, fixed, extract)
+    sources = find_sources(paths, findings, level=level, normalization=normalization, known=reading.known)
     families = sorted({family(source.level) for source in sources})
     if len(families) > 1:
         raise SchemaError(
             f"{', '.join(map(str, paths))} holds levels {', '.join(families)}; say which with level=..., or import all "
             "of them into a screen"
         )
-    reading = make_reading(columns, fixed, extract)
     frames, ledgers, losses = [], [], []
     for source in sources:
         n_rows = 0
