@@ -1,15 +1,23 @@
-"""Look at profiles: projection, clusters, neighbours, dose-response."""
+"""Look at profiles: projection, clusters and their signatures, neighbours, effects, readouts, dose-response."""
 
 from phenoprint.analysis.clustering import CLUSTERINGS, cluster_profiles
 from phenoprint.analysis.dose_response import HillFit, fit_hill
+from phenoprint.analysis.effects import feature_effects, fit_controls
 from phenoprint.analysis.neighbours import similarity, similarity_matrix
 from phenoprint.analysis.projection import PROJECTIONS, project, project_with_status
+from phenoprint.analysis.readouts import DEFAULT_READOUTS, default_readouts
+from phenoprint.analysis.signatures import cluster_signatures
 
 __all__ = [
     "CLUSTERINGS",
+    "DEFAULT_READOUTS",
     "PROJECTIONS",
     "HillFit",
     "cluster_profiles",
+    "cluster_signatures",
+    "default_readouts",
+    "feature_effects",
+    "fit_controls",
     "fit_hill",
     "project",
     "project_with_status",

@@ -1,4 +1,4 @@
-"""Who looks like whom."""
+"""Which profiles resemble each other."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def similarity(
     Returns
     -------
     polars.DataFrame
-        One row a profile and neighbour, by profile in the frame's order and then by rank: the identity
+        One row per profile and neighbour, by profile in the frame's order and then by rank: the identity
         columns, the same with the suffix ``_neighbour``, ``rank`` (Int32, from 1) and ``similarity``
         (Float64). Rows that lack more than half of the features are left out.
 
@@ -73,8 +73,8 @@ def similarity(
         block = slice(start, min(start + step, n))
         found = similarity_block(vectors, block)
         found[np.arange(len(found)), np.arange(n)[block]] = -np.inf
-        order = np.argsort(-found, axis=1, kind="stable")[:, :k]
-        nearest[block], alike[block] = order, np.take_along_axis(found, order, axis=1)
+        nearest[block] = _largest(found, k)
+        alike[block] = np.take_along_axis(found, nearest[block], axis=1)
     who = data.select(names)
     return pl.concat(
         [
@@ -89,6 +89,24 @@ def similarity(
         ],
         how="horizontal",
     )
+
+
+def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Return the columns of the k largest values of each row, largest first; of equal ones the first column first.
+
+    The same as a stable sort of each row, without sorting all of it.
+    """
+    if k >= values.shape[1]:
+        return np.argsort(-values, axis=1, kind="stable")
+    chosen = np.argpartition(values, -k, axis=1)[:, -k:]
+    chosen.sort(axis=1)
+    held = np.take_along_axis(values, chosen, axis=1)
+    # where the smallest one chosen has equals that were not, which of them is taken is left to chance
+    least = held.min(axis=1, keepdims=True)
+    tied = np.flatnonzero((values == least).sum(axis=1) > (held == least).sum(axis=1))
+    order = np.take_along_axis(chosen, np.argsort(-held, axis=1, kind="stable"), axis=1)
+    order[tied] = np.argsort(-values[tied], axis=1, kind="stable")[:, :k]
+    return order
 
 
 def similarity_matrix(frame: FrameLike, *, metric: str = "cosine", missing: str = "drop") -> NDArray[np.float32]:

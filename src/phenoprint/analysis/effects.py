@@ -1,0 +1,266 @@
+"""What a treatment does to each feature, against the negative controls of the same plates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from phenoprint.analysis.moderation import moderated_p_values
+from phenoprint.errors import UsageError
+from phenoprint.evaluation.significance import adjust_p_values
+from phenoprint.profiles.frames import feature_columns, feature_matrix, require_columns, to_polars
+from phenoprint.profiles.normalizers import Fit, MadRobust
+from phenoprint.profiles.statistics import count, mean, median
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from phenoprint.profiles.frames import FrameLike
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["FEWEST_CONTROLS", "Controls", "feature_effects", "fit_controls", "has_profile"]
+
+PLATE, KIND = "Metadata_Plate", "Metadata_pert_type"
+FEWEST_CONTROLS = 3
+"""Negative controls that a plate needs: of two, no spread can be had that means anything."""
+
+EFFECT_SCHEMA = {
+    "feature": pl.String,
+    "effect": pl.Float32,
+    "rank": pl.Int32,
+    "n_wells": pl.Int32,
+    "n_controls": pl.Int32,
+    "p_value": pl.Float64,
+    "q_value": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The negative controls of a plate; every array has shape (features,).
+
+    Attributes
+    ----------
+    fit
+        Their median and robust spread, after pooling over plates.
+    n, mean, squares
+        How many have a value, their mean and their sum of squares about it, in spreads from the median.
+    """
+
+    fit: Fit
+    n: Floats
+    mean: Floats
+    squares: Floats
+
+
+def has_profile(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Say which wells of a matrix (features, wells) have at least half of the features."""
+    there: NDArray[np.bool_] = np.isnan(values).mean(axis=0) <= 0.5 if len(values) else np.zeros(values.shape[1], bool)
+    return there
+
+
+def fit_controls(plates: Iterable[tuple[str, NDArray[np.floating]]]) -> dict[str, Controls]:
+    """Learn the centre and spread of the negative controls of each plate.
+
+    Parameters
+    ----------
+    plates
+        Plate and the values of its negative controls, shape (features, wells), NaN where missing.
+
+    Returns
+    -------
+    dict
+        By plate; plates with fewer than three negative controls that have a profile are left out. The spread is
+        1.4826 MAD, averaged with that of all plates where controls are few and held above a quarter of the standard
+        deviation, as in the normalization ``mad_robust`` (`phenoprint.profiles.normalizers.MadRobust`).
+    """
+    normalizer = MadRobust()
+    values, fits = {}, {}
+    for plate, block in plates:
+        usable = block[:, has_profile(block)].astype(np.float64)
+        if usable.shape[1] >= FEWEST_CONTROLS:
+            values[plate], fits[plate] = usable, normalizer.fit(usable)
+    pooled = normalizer.pool(list(fits.values()))
+    found = {}
+    for (plate, block), fit in zip(values.items(), pooled, strict=True):
+        scaled = normalizer.apply(block, fit)
+        middle = mean(scaled)
+        squares = np.nansum((scaled - middle[:, None]) ** 2, axis=1)
+        found[plate] = Controls(replace(fit, least=None), count(scaled), middle, squares)
+    return found
+
+
+def feature_effects(
+    frame: FrameLike,
+    *,
+    treatment: str = "Metadata_perturbation",
+    features: Sequence[str] | None = None,
+    controls: Mapping[str, Controls] | None = None,
+    top: int = 0,
+) -> pl.DataFrame:
+    """Measure how far each treatment moves each feature away from the negative controls of the same plates.
+
+    Parameters
+    ----------
+    frame
+        Well profiles with ``Metadata_Plate``, ``Metadata_pert_type`` and the treatment.
+    treatment
+        Column that names the treatment; wells without one are left out.
+    features
+        Features to look at; None: all.
+    controls
+        What `fit_controls` learned of each plate, in the order of `features`; None: learned from the ``negcon`` wells
+        of the frame.
+    top
+        Features kept of each treatment, those with the largest absolute effect; 0 keeps all.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row per treatment and feature, by treatment and rank: the treatment, ``feature``, ``effect`` (median over
+        the treatment's wells of the difference to the median of the plate's negative controls, in robust spreads of
+        these controls), ``rank`` (1 is the largest absolute effect of the treatment), ``n_wells``, ``n_controls``,
+        ``p_value`` (moderated t test, NULL where no variance can be had), ``q_value`` (Benjamini and Hochberg over all
+        features of the treatment). Wells on plates with fewer than three negative controls, and wells that lack more
+        than half of the features, take no part; features that do not vary among the controls have no effect.
+
+    Raises
+    ------
+    UnknownNameError
+        For an absent column.
+    UsageError
+        For a `top` below 0.
+
+    Notes
+    -----
+    The test is that of an additive model of plate and treatment over the treatment's wells and the negative controls of
+    their plates, with variances moderated over features (Smyth, Stat Appl Genet Mol Biol 3:3, 2004). A treatment in one
+    well is judged by the spread of the controls alone. The p values are as good as that model: wells of a plate are not
+    independent, controls have heavier tails than a normal distribution, and profiles may have been normalized on the
+    same controls. Use them to rank and to filter, not as error rates.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame(
+    ...     {
+    ...         "Metadata_Plate": ["p"] * 6,
+    ...         "Metadata_pert_type": ["negcon"] * 5 + ["trt"],
+    ...         "Metadata_perturbation": ["DMSO"] * 5 + ["a"],
+    ...         "Cells_AreaShape_Area": [8.0, 9.0, 10.0, 11.0, 12.0, 14.4478],
+    ...     }
+    ... )
+    >>> feature_effects(wells).select("Metadata_perturbation", pl.col("effect").round(3)).rows()
+    [('a', 3.0)]
+    """
+    data = to_polars(frame)
+    require_columns(data, [PLATE, KIND, treatment], purpose="feature effects")
+    if top < 0:
+        raise UsageError(f"top is a number of features, 0 for all; found {top}")
+    names = feature_columns(data) if features is None else list(features)
+    is_control = pl.col(KIND) == "negcon"
+    if controls is None:
+        groups = data.filter(is_control).sort(PLATE).group_by(PLATE, maintain_order=True)
+        controls = fit_controls((str(plate), feature_matrix(rows, names)) for (plate,), rows in groups)
+    treated = data.filter(
+        ~is_control.fill_null(value=False) & pl.col(treatment).is_not_null() & pl.col(PLATE).is_in(list(controls))
+    ).sort(treatment, PLATE)
+    measured = feature_matrix(treated, names)
+    usable = has_profile(measured)
+    treated = treated.filter(pl.Series(usable))
+    values: Floats = measured[:, usable].astype(np.float64)
+    plates = treated[PLATE].to_numpy()
+    for plate in dict.fromkeys(plates):
+        here = plates == plate
+        values[:, here] = MadRobust().apply(values[:, here], controls[plate].fit)
+    parts = list(_by_treatment(treated[treatment], plates, values, controls, top))
+    return _as_frame(treatment, names, parts)
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """The kept features of a treatment, largest effect first; arrays of one length."""
+
+    treatment: str
+    features: NDArray[np.intp]
+    effect: Floats
+    n_wells: Floats
+    n_controls: Floats
+    p_values: Floats
+    q_values: Floats
+
+
+def _by_treatment(
+    names: pl.Series, plates: NDArray[np.object_], values: Floats, controls: Mapping[str, Controls], top: int
+) -> Iterator[_Effects]:
+    """Go through the treatments of scaled wells (features, wells) that are sorted by treatment and plate."""
+    runs = names.rle().struct.unnest()
+    start = 0
+    for length, name in runs.iter_rows():
+        here = slice(start, start + length)
+        start += length
+        block = values[:, here]
+        effect = median(block)
+        p_values, n_wells, n_controls = _test(block, plates[here], controls)
+        known = ~np.isnan(effect)
+        q_values = np.full(len(effect), np.nan)
+        tested = ~np.isnan(p_values) & known
+        q_values[tested] = adjust_p_values(p_values[tested])
+        order = np.argsort(-np.abs(effect), kind="stable")[: int(known.sum())]  # NaN comes last
+        kept = order[:top] if top else order
+        yield _Effects(name, kept, effect[kept], n_wells[kept], n_controls[kept], p_values[kept], q_values[kept])
+
+
+def _test(
+    block: Floats, plates: NDArray[np.object_], controls: Mapping[str, Controls]
+) -> tuple[Floats, Floats, Floats]:
+    """Test the treatment's coefficient in an additive model of plate and treatment, feature by feature.
+
+    The coefficient is the mean of the plates' differences, each with the weight ``n m / (n + m)`` of its n treated and
+    m control wells; the residuals are those within controls, within treated wells, and between plates.
+    """
+    zero = np.zeros(len(block))
+    n_wells, n_controls, weights, freedom, residual = zero, zero, zero, zero - 1, zero
+    weighted, squared = zero, zero
+    for plate in dict.fromkeys(plates):
+        wells, control = block[:, plates == plate], controls[plate]
+        n = count(wells)
+        m = np.where(n > 0, control.n, 0)
+        middle = mean(wells)
+        weight = np.divide(n * m, n + m, out=np.zeros(len(n)), where=n * m > 0)
+        difference = np.where(weight > 0, middle - control.mean, 0.0)
+        within = np.nansum((wells - middle[:, None]) ** 2, axis=1) + control.squares
+        n_wells, n_controls = n_wells + n, n_controls + m
+        weights, weighted = weights + weight, weighted + weight * difference
+        squared = squared + weight * difference**2
+        residual = residual + np.where(weight > 0, within, 0.0)
+        freedom = freedom + np.where(weight > 0, n + m - 1, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        effect = weighted / weights
+        between = np.maximum(squared - weights * effect**2, 0.0)
+        variance = (residual + between) / freedom
+    return moderated_p_values(effect, variance, freedom, weights), n_wells, n_controls
+
+
+def _as_frame(treatment: str, features: Sequence[str], parts: Sequence[_Effects]) -> pl.DataFrame:
+    schema = {treatment: pl.String} | EFFECT_SCHEMA
+    if not parts:
+        return pl.DataFrame(schema=schema)
+    lengths = [len(part.features) for part in parts]
+    which = np.repeat(np.arange(len(parts)), lengths)
+    columns = {
+        treatment: pl.Series([part.treatment for part in parts], dtype=pl.String).gather(which),
+        "feature": pl.Series(list(features), dtype=pl.String).gather(np.concatenate([p.features for p in parts])),
+        "effect": np.concatenate([part.effect for part in parts]),
+        "rank": np.concatenate([np.arange(1, length + 1) for length in lengths]),
+        "n_wells": np.concatenate([part.n_wells for part in parts]),
+        "n_controls": np.concatenate([part.n_controls for part in parts]),
+        "p_value": np.concatenate([part.p_values for part in parts]),
+        "q_value": np.concatenate([part.q_values for part in parts]),
+    }
+    frame = pl.DataFrame(columns).with_columns(pl.col("p_value", "q_value").fill_nan(None))
+    return frame.cast(schema)  # type: ignore[arg-type]
