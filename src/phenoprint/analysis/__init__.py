@@ -3,7 +3,7 @@
 from phenoprint.analysis.clustering import CLUSTERINGS, cluster_profiles
 from phenoprint.analysis.dose_response import HillFit, fit_hill
 from phenoprint.analysis.effects import feature_effects, fit_controls
-from phenoprint.analysis.neighbours import similarity, similarity_matrix
+from phenoprint.analysis.neighbours import nearest, similarity, similarity_matrix
 from phenoprint.analysis.projection import PROJECTIONS, project, project_with_status
 from phenoprint.analysis.readouts import DEFAULT_READOUTS, default_readouts
 from phenoprint.analysis.signatures import cluster_signatures
@@ -19,6 +19,7 @@ __all__ = [
     "feature_effects",
     "fit_controls",
     "fit_hill",
+    "nearest",
     "project",
     "project_with_status",
     "similarity",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from phenoprint.analysis.moderation import moderated_p_values
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.significance import adjust_p_values
 from phenoprint.profiles.frames import feature_columns, feature_matrix, require_columns, to_polars
@@ -125,7 +124,7 @@ def feature_effects(
         One row per treatment and feature, by treatment and rank: the treatment, ``feature``, ``effect`` (median over
         the treatment's wells of the difference to the median of the plate's negative controls, in robust spreads of
         these controls), ``rank`` (1 is the largest absolute effect of the treatment), ``n_wells``, ``n_controls``,
-        ``p_value`` (moderated t test, NULL where no variance can be had), ``q_value`` (Benjamini and Hochberg over all
+        ``p_value`` (t test, NULL where no variance can be had), ``q_value`` (Benjamini and Hochberg over all
         features of the treatment). Wells on plates with fewer than three negative controls, and wells that lack more
         than half of the features, take no part; features that do not vary among the controls have no effect.
 
@@ -138,11 +137,13 @@ def feature_effects(
 
     Notes
     -----
-    The test is that of an additive model of plate and treatment over the treatment's wells and the negative controls of
-    their plates, with variances moderated over features (Smyth, Stat Appl Genet Mol Biol 3:3, 2004). A treatment in one
-    well is judged by the spread of the controls alone. The p values are as good as that model: wells of a plate are not
-    independent, controls have heavier tails than a normal distribution, and profiles may have been normalized on the
-    same controls. Use them to rank and to filter, not as error rates.
+    The test is that of the treatment's coefficient in the linear model of plate and treatment, by least squares, over
+    the treatment's wells and the negative controls of their plates. It does not change when the values of a plate are
+    shifted and scaled, so that it does not matter that a normalization was fitted on the same controls. A treatment in
+    one well is judged by the spread of the controls alone. Yet wells of a plate are not independent and controls have
+    heavier tails than a normal distribution: negative controls taken for treatments reached p < 0.05 in 7 % of features
+    on a plate with 56 controls (VarChAMP) and in 9 % with 6 controls a plate (BBBC021), and p < 0.001 in 1 % and 3 %.
+    Rank and filter by these p values; they are no error rates. Variances moderated over features (limma) made it worse.
 
     Examples
     --------
@@ -218,11 +219,13 @@ def _by_treatment(
 def _test(
     block: Floats, plates: NDArray[np.object_], controls: Mapping[str, Controls]
 ) -> tuple[Floats, Floats, Floats]:
-    """Test the treatment's coefficient in an additive model of plate and treatment, feature by feature.
+    """Test the treatment's coefficient in the linear model of plate and treatment, feature by feature.
 
     The coefficient is the mean of the plates' differences, each with the weight ``n m / (n + m)`` of its n treated and
     m control wells; the residuals are those within controls, within treated wells, and between plates.
     """
+    from scipy.special import stdtr
+
     zero = np.zeros(len(block))
     n_wells, n_controls, weights, freedom, residual = zero, zero, zero, zero - 1, zero
     weighted, squared = zero, zero
@@ -242,8 +245,11 @@ def _test(
     with np.errstate(invalid="ignore", divide="ignore"):
         effect = weighted / weights
         between = np.maximum(squared - weights * effect**2, 0.0)
-        variance = (residual + between) / freedom
-    return moderated_p_values(effect, variance, freedom, weights), n_wells, n_controls
+        t = effect / np.sqrt((residual + between) / freedom / weights)
+    judged = (freedom > 0) & np.isfinite(t)
+    p_values = np.full(len(block), np.nan)
+    p_values[judged] = 2 * stdtr(freedom[judged], -np.abs(t[judged]))
+    return p_values, n_wells, n_controls
 
 
 def _as_frame(treatment: str, features: Sequence[str], parts: Sequence[_Effects]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
+from phenoprint.evaluation.similarities import Vectors, block_rows, prepare, similarity_block
 from phenoprint.profiles.frames import metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from phenoprint.profiles.frames import FrameLike
 
-__all__ = ["similarity", "similarity_matrix"]
+__all__ = ["nearest", "similarity", "similarity_matrix"]
 
 
 def similarity(
@@ -62,24 +62,14 @@ def similarity(
     data = to_polars(frame)
     names = metadata_columns(data) if identity is None else list(identity)
     require_columns(data, names, purpose="identity")
-    if k < 1:
-        raise UsageError(f"k must be 1 or more; found {k}")
     vectors = prepare(data, metric, missing=missing)
-    n = len(vectors.rows)
-    k = min(k, max(n - 1, 0))
-    nearest, alike = np.zeros((n, k), np.intp), np.zeros((n, k), np.float32)
-    step = block_rows(n)
-    for start in range(0, n if k else 0, step):
-        block = slice(start, min(start + step, n))
-        found = similarity_block(vectors, block)
-        found[np.arange(len(found)), np.arange(n)[block]] = -np.inf
-        nearest[block] = _largest(found, k)
-        alike[block] = np.take_along_axis(found, nearest[block], axis=1)
+    nearest_rows, alike = nearest(vectors, k)
+    n, k = nearest_rows.shape
     who = data.select(names)
     return pl.concat(
         [
             who[np.repeat(vectors.rows, k)],
-            who[vectors.rows[nearest.ravel()]].rename({name: f"{name}_neighbour" for name in names}),
+            who[vectors.rows[nearest_rows.ravel()]].rename({name: f"{name}_neighbour" for name in names}),
             pl.DataFrame(
                 {
                     "rank": pl.Series(np.tile(np.arange(1, k + 1), n), dtype=pl.Int32),
@@ -89,6 +79,42 @@ def similarity(
         ],
         how="horizontal",
     )
+
+
+def nearest(vectors: Vectors, k: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Find the nearest neighbours of each of the vectors, a block of them at a time.
+
+    Parameters
+    ----------
+    vectors
+        What `phenoprint.evaluation.similarities.prepare` made of profiles.
+    k
+        Neighbours of a vector, at most.
+
+    Returns
+    -------
+    tuple
+        Numbers of the neighbours among the vectors and their similarity, both of shape (vectors, k) or narrower where
+        there are fewer others; most alike first, of equal ones the first first.
+
+    Raises
+    ------
+    UsageError
+        For k below 1.
+    """
+    if k < 1:
+        raise UsageError(f"k must be 1 or more; found {k}")
+    n = len(vectors.rows)
+    k = min(k, max(n - 1, 0))
+    index, alike = np.zeros((n, k), np.intp), np.zeros((n, k), np.float32)
+    step = block_rows(n)
+    for start in range(0, n if k else 0, step):
+        block = slice(start, min(start + step, n))
+        found = similarity_block(vectors, block)
+        found[np.arange(len(found)), np.arange(n)[block]] = -np.inf
+        index[block] = _largest(found, k)
+        alike[block] = np.take_along_axis(found, index[block], axis=1)
+    return index, alike
 
 
 def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:

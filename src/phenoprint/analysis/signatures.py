@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["cluster_signatures"]
+__all__ = ["cluster_signatures", "compare_clusters", "rank_signatures"]
 
 _SCHEMA = {
     "cluster": pl.Int32,
     "feature": pl.String,
     "effect": pl.Float32,
     "cliffs_delta": pl.Float32,
-    "rank": pl.Int32,
     "n_wells": pl.Int32,
     "n_others": pl.Int32,
 }
@@ -69,10 +68,24 @@ def cluster_signatures(frame: FrameLike, *, cluster: str = "Metadata_cluster", t
     >>> cluster_signatures(wells).select("cluster", "cliffs_delta").rows()
     [(1, 1.0), (2, -1.0)]
     """
+    return rank_signatures(compare_clusters(frame, cluster=cluster), top=top)
+
+
+def compare_clusters(frame: FrameLike, *, cluster: str = "Metadata_cluster") -> pl.DataFrame:
+    """Compare each cluster with all other profiles, without ranks: features may be given some at a time.
+
+    Parameters
+    ----------
+    frame, cluster
+        As in `cluster_signatures`.
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `cluster_signatures` without ``rank``, one row per cluster and feature.
+    """
     data = to_polars(frame)
     require_columns(data, [cluster], purpose="cluster signatures")
-    if top < 0:
-        raise UsageError(f"top is a number of features, 0 for all; found {top}")
     data = data.filter(pl.col(cluster).is_not_null())
     labels = data[cluster].to_numpy()
     names = np.unique(labels)
@@ -81,16 +94,40 @@ def cluster_signatures(frame: FrameLike, *, cluster: str = "Metadata_cluster", t
         return pl.DataFrame(schema=_SCHEMA)
     values = feature_matrix(data, features).astype(np.float64)
     ranks = _ranks(values)
-    parts = []
-    for name in names:
-        signature = _signature(values, ranks, labels == name, top=top)
-        which = pl.Series(features, dtype=pl.String).gather(signature.pop("feature"))
-        parts.append(pl.DataFrame({"cluster": np.full(len(which), name), "feature": which, **signature}))
-    return pl.concat(parts).cast(_SCHEMA)  # type: ignore[arg-type]
+    parts = [
+        pl.DataFrame(
+            {"cluster": np.full(len(features), name), "feature": features, **_compare(values, ranks, labels == name)}
+        )
+        for name in names
+    ]
+    return pl.concat(parts).drop_nans("cliffs_delta").cast(_SCHEMA)  # type: ignore[arg-type]
 
 
-def _signature(values: Floats, ranks: Floats, inside: NDArray[np.bool_], *, top: int) -> dict[str, NDArray[np.generic]]:
-    """Compare the profiles inside a cluster with the others; ``feature`` is the row of `values`."""
+def rank_signatures(table: pl.DataFrame, *, top: int = 0) -> pl.DataFrame:
+    """Rank the features of each cluster: by absolute Cliff's delta, then by absolute effect, then by name.
+
+    Parameters
+    ----------
+    table
+        What `compare_clusters` returned, or several of them together.
+    top
+        Features kept of each cluster; 0 keeps all.
+
+    Raises
+    ------
+    UsageError
+        For a `top` below 0.
+    """
+    if top < 0:
+        raise UsageError(f"top is a number of features, 0 for all; found {top}")
+    size = [pl.col("cliffs_delta").abs(), pl.col("effect").abs()]
+    ordered = table.sort("cluster", *size, "feature", descending=[False, True, True, False])
+    ranked = ordered.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("cluster").alias("rank"))
+    return ranked.filter(pl.col("rank") <= top) if top else ranked
+
+
+def _compare(values: Floats, ranks: Floats, inside: NDArray[np.bool_]) -> dict[str, Floats]:
+    """Compare the profiles inside a cluster with the others, feature by feature."""
     own, others = values[:, inside], values[:, ~inside]
     n, m = count(own), count(others)
     spread = np.sqrt((mad(own) ** 2 + mad(others) ** 2) / 2)
@@ -100,16 +137,7 @@ def _signature(values: Floats, ranks: Floats, inside: NDArray[np.bool_], *, top:
     pairs = n * m
     delta = np.divide(2 * above, pairs, out=np.full(len(values), np.nan), where=pairs > 0) - 1
     delta[np.isnan(effect)] = np.nan
-    order = np.lexsort((-np.abs(effect), -np.abs(delta)))[: int((~np.isnan(delta)).sum())]
-    kept = order[:top] if top else order
-    return {
-        "feature": kept,
-        "effect": effect[kept],
-        "cliffs_delta": delta[kept],
-        "rank": np.arange(1, len(kept) + 1),
-        "n_wells": n[kept],
-        "n_others": m[kept],
-    }
+    return {"effect": effect, "cliffs_delta": delta, "n_wells": n, "n_others": m}
 
 
 def _ranks(values: Floats) -> Floats:

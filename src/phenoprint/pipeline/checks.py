@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from phenoprint.analysis import DEFAULT_READOUTS
 from phenoprint.errors import ConfigError, PhenoprintError, UnknownNameError
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.recipe import recipe_of
@@ -100,6 +101,8 @@ def _columns(features: pl.DataFrame) -> list[str]:
 def _check_readouts(config: ScreenConfig, features: pl.DataFrame) -> None:
     frame = pl.DataFrame(schema=dict.fromkeys(_columns(features), pl.Float32))
     for name, text in config.profiles.readouts.items():
+        if name in DEFAULT_READOUTS:
+            raise ConfigError(f"profiles.readouts.{name}: every well has a readout of this name; choose another name")
         try:
             frame.select(pl.sql_expr(text).cast(pl.Float64))
         except pl.exceptions.ColumnNotFoundError as error:
@@ -113,7 +116,7 @@ def _check_readouts(config: ScreenConfig, features: pl.DataFrame) -> None:
 
 
 def _check_curves(config: ScreenConfig, features: pl.DataFrame) -> None:
-    known = [*config.profiles.readouts, *_columns(features)]
+    known = [*config.profiles.readouts, *DEFAULT_READOUTS, *_columns(features)]
     for name in config.evaluation.dose_response:
         if name not in known:
             raise UnknownNameError("readout or feature", name, known if len(known) < 50 else config.profiles.readouts)

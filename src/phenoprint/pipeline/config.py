@@ -193,9 +193,16 @@ class ProfilesSection(_Section):
 
 
 class EvaluationSection(_Section):
-    """What profiles are scored on."""
+    """What profiles are scored on, and how much the tables of answers hold.
+
+    ``neighbours`` is how many neighbours each treatment has in table ``neighbour``. ``top_features`` is how many
+    features each treatment has in ``feature_effect`` and each cluster in ``cluster_signature``, the strongest first;
+    0 keeps all.
+    """
 
     null_size: int = Field(default=10_000, ge=100)
+    neighbours: int = Field(default=20, ge=1)
+    top_features: int = Field(default=2_000, ge=0)
     dose_response: list[str] = Field(default_factory=list)
     seed: int = 0
 

@@ -51,7 +51,18 @@ MADE_BY = {
 _WITH_CONTROLS = '# reference = "negcon"      # or "all", for plates without negative controls'
 _WITHOUT_CONTROLS = 'reference = "all"           # no well is known as a negative control; "negcon" once some are'
 _FROM_CELLS = ("flag_cells", "aggregate", "learn_states", "heterogeneity")
-_FROM_WELLS = ("recipe", "consensus", "plate_acceptance", "calls", "dose_response", "project")
+_FROM_WELLS = (
+    "recipe",
+    "consensus",
+    "well_readouts",
+    "neighbours",
+    "feature_effects",
+    "plate_acceptance",
+    "calls",
+    "dose_response",
+    "project",
+    "cluster_signatures",
+)
 
 
 def imported_tables(screen: Screen) -> frozenset[str]:
@@ -135,7 +146,7 @@ def steps_after_import(steps: Sequence[Step], imported: frozenset[str]) -> tuple
     --------
     >>> from phenoprint.pipeline.steps import STEPS
     >>> [step.name for step in steps_after_import(STEPS, frozenset({"profile_well"}))][:3]
-    ['recipe', 'consensus', 'plate_acceptance']
+    ['recipe', 'consensus', 'well_readouts']
     """
     if not imported & {"cell", "profile_well", "profile_normalized", "profile_selected"}:
         raise ConfigError(

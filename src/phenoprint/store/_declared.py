@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 
+from phenoprint.store._declared_answers import ANSWER_TABLES
 from phenoprint.store._declared_results import RESULT_TABLES
 from phenoprint.store.schemas import Column, Reference, Table
 
@@ -375,7 +376,7 @@ _ALL: tuple[Table, ...] = (
     Table(
         "cluster",
         "One row a well: the cluster of its profile",
-        (_PLATE, _WELL, Column("cluster", INT, "Cluster number; -1 for none")),
+        (_PLATE, _WELL, Column("cluster", INT, "Cluster number, 1 the largest; NULL for none")),
         key=_IN_WELL,
         per_plate=False,
     ),
@@ -400,7 +401,7 @@ _ALL: tuple[Table, ...] = (
             Column("Metadata_Plate", TEXT, "Plate; NULL for a step over the whole screen"),
             Column("Metadata_Well", TEXT, "Well; NULL for a step over the whole plate"),
             Column("step", TEXT, "Step", nullable=False),
-            Column("unit_of_count", TEXT, "images, sites, cells, wells or features", nullable=False),
+            Column("unit_of_count", TEXT, "images, sites, cells, wells, treatments or features", nullable=False),
             Column("n_in", LONG, "How many came in", nullable=False),
             Column("n_out", LONG, "How many went out", nullable=False),
             Column("n_lost", LONG, "How many were lost for this reason", nullable=False),
@@ -411,4 +412,4 @@ _ALL: tuple[Table, ...] = (
     ),
 )
 
-TABLES: Final[dict[str, Table]] = {table.name: table for table in (*_ALL, *RESULT_TABLES)}
+TABLES: Final[dict[str, Table]] = {table.name: table for table in (*_ALL, *RESULT_TABLES, *ANSWER_TABLES)}

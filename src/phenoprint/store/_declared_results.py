@@ -81,18 +81,6 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
         key=("Metadata_Plate",),
     ),
     Table(
-        "readout",
-        "One row a well and named readout: the median over the well's cells",
-        (
-            _PLATE,
-            _WELL,
-            Column("readout", TEXT, "Name given in profiles.readouts", nullable=False),
-            Column("value", REAL, "Median over cells"),
-            Column("n_cells", LONG, "Cells with a value"),
-        ),
-        key=(*_IN_WELL, "readout"),
-    ),
-    Table(
         "score",
         "What the whole screen achieves, and what needs no morphology achieves on the same splits",
         (

@@ -7,6 +7,7 @@ from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
 from phenoprint.pipeline.steps.pixels import Calibrate, Illuminate, Measure, MeasureQuality, Segment, Thumbnail
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
+from phenoprint.pipeline.steps.questions import ClusterSignatures, FeatureEffects, Neighbours, WellReadouts
 from phenoprint.pipeline.steps.tables import Aggregate, FlagCells, FlagImages
 
 __all__ = ["STEPS", "Outcome", "Scope", "Step", "Unit"]
@@ -23,11 +24,15 @@ STEPS: tuple[Step, ...] = (
     Aggregate(),
     ApplyRecipe(),
     Consensus(),
+    WellReadouts(),
+    Neighbours(),
+    FeatureEffects(),
     LearnStates(),
     Heterogeneity(),
     PlateAcceptance(),
     Calls(),
     DoseResponse(),
     Project(),
+    ClusterSignatures(),
     Gallery(),
 )

@@ -53,8 +53,9 @@ class PlateAcceptance(Step):
 
 
 def _wide_readouts(context: Context) -> pl.DataFrame | None:
-    """Return the readouts a column each, with the wells' control type; None where there are none."""
-    readouts = context.table("readout").collect()
+    """Return the readouts that are configured, one column each, with the role of each well; None without any."""
+    named = pl.col("readout").is_in(list(context.config.profiles.readouts))
+    readouts = context.table("readout").filter(named).collect()
     if readouts.is_empty():
         return None
     wide = readouts.pivot("readout", index=WELL, values="value")
@@ -95,7 +96,7 @@ class DoseResponse(Step):
     name = "dose_response"
     title = "Dose-response"
     scope = Scope.SCREEN
-    needs = ("aggregate", "recipe", "exclusion")
+    needs = ("aggregate", "recipe", "well_readouts", "exclusion")
     tables = ("dose_response",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from phenoprint.analysis import DEFAULT_READOUTS
 from phenoprint.report.source import Tables, feature_names
 from phenoprint.report.summaries.controls import best_readouts, control_statistics
 from phenoprint.report.summaries.ledger import ledger_wells
@@ -197,7 +198,10 @@ def well_readouts(tables: Tables) -> pl.DataFrame | None:
     frame = tables.find("readout")
     if frame is None or not {*KEY, "readout", "value"} <= set(frame.columns):
         return None
+    frame = frame.filter(~pl.col("readout").is_in(list(DEFAULT_READOUTS)))  # the report shows counts in its own way
     names = frame["readout"].drop_nulls().unique().sort()
+    if names.is_empty():
+        return None
     return frame.pivot("readout", on_columns=names, index=KEY, values="value", aggregate_function="first")
 
 
