@@ -131,3 +131,5 @@ def test_dose_curve_finds_its_middle_and_leaves_controls_out() -> None:
     assert curve["ec50"] == pytest.approx(2.0, rel=0.1)
     assert (curve["n_wells"], curve["n_doses"], curve["status"]) == (18, 6, "ok")
     assert dose_curves(values, wells, []).is_empty()
+    few = dose_curves(values, wells.filter(pl.col("Metadata_Concentration") < 1), ["ratio"]).row(0, named=True)
+    assert (few["status"], few["ec50"], few["r2"]) == ("too_few_doses", None, None)  # NULL: NaN is refused by the store

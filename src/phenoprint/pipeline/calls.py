@@ -248,4 +248,5 @@ def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: list[str]) 
                 "reason": fit.reason,
             }
         )
-    return pl.DataFrame(rows, schema=CURVE_SCHEMA)
+    curves = pl.DataFrame(rows, schema=CURVE_SCHEMA)
+    return curves.with_columns(pl.col(pl.Float64).fill_nan(None))  # a curve that could not be fitted has no numbers

@@ -22,8 +22,8 @@ __all__ = ["EffectRun"]
 WELL = ["Metadata_Plate", "Metadata_Well"]
 KIND = "Metadata_pert_type"
 _NO_PROFILE = "the well lacks more than half of the features"
-# Values of treated wells that are in memory at a time: 80 MB as 64-bit floats.
-_BLOCK_VALUES = 10_000_000
+# Values of treated wells that are in memory at a time: 20 MB as 64-bit floats; what is found fills 15 times that.
+_BLOCK_VALUES = 2_500_000
 
 
 class EffectRun:
