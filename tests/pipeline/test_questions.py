@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+import phenoprint
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline import RunResult, effects, explained, run_screen
+from phenoprint.pipeline.config import parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.explained import Explained
 from phenoprint.profiles import feature_columns
@@ -242,7 +244,9 @@ def test_imported_profiles_of_other_levels_have_the_tables(suffix: str, table: s
     assert first["feature"].to_list() == [CHANGED[name[0]] for name in first[NAME]]
     for name in TABLES:
         assert rows(screen, name).height, name
-    assert Explained.of(Context(screen.path, None, screen.path, (), imported=frozenset({table}))).table == table  # type: ignore[arg-type]
+    config = parse_config('screen.name = "x"')
+    context = Context(screen.path, config, screen.path, (), imported=frozenset({table}))
+    assert Explained.of(context).table == table
 
 
 def test_without_controls_there_are_neighbours_and_reasons(tmp_path: Path) -> None:
@@ -305,3 +309,36 @@ def test_a_screen_of_images_has_the_tables(tiny_run: RunResult) -> None:
     assert set(rows(screen, "feature_effect")["channel"]) >= {"DNA", "ER", "Mito", None}
     # nothing else changed its mind over the new readouts
     assert not rows(screen, "plate_acceptance").filter(pl.col("criterion").str.contains("distance_to_controls")).height
+
+
+def test_excluded_wells_have_no_part(screen: Screen, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(screen.path, tmp_path / "own"))
+    out = (
+        screen.table("well")
+        .filter((pl.col("Metadata_compound") == "a1") | (pl.col("Metadata_Well") == "A01"))
+        .collect()
+    )
+    for name, well in out.select(WELL).iter_rows():
+        phenoprint.exclude(own, name, well, reason="dust")
+    after = run_screen(own, workers=1).screen
+    assert not rows(after, "feature_effect").filter(pl.col("Metadata_compound") == "a1").height
+    assert set(rows(after, "feature_effect")["n_controls"]) == {22}  # two of 24 are A01
+    assert "a1" not in {*rows(after, "neighbour")["neighbour_compound"], *rows(after, "neighbour")["Metadata_compound"]}
+    assert rows(after, "readout").join(out, on=WELL, how="semi").is_empty()
+    sizes = rows(after, "cluster_signature").select((pl.col("n_wells") + pl.col("n_others")).max()).item()
+    assert sizes == 96 - out.height
+
+
+def test_what_is_no_phenotype_has_no_part(tmp_path: Path) -> None:
+    """Profiles that were imported selected keep columns of images, which the answers do not look at."""
+    nuisance = pl.int_range(pl.len()).cast(pl.Float64).alias("Image_Count_Nuclei")
+    files = tables_of(tmp_path / "tables", "_normalized_feature_select", change=pl.col("^(Cells|Nuclei)_.*$") - 20)
+    for path in files:
+        pl.read_csv(path).with_columns(nuisance).write_csv(path)
+    screen = run_screen(import_profiles(files, tmp_path / "screen").screen.path, workers=1).screen
+    assert "Image_Count_Nuclei" in screen.table("profile_selected").collect_schema()
+    for table in ("feature_effect", "cluster_signature"):
+        assert "Image_Count_Nuclei" not in set(rows(screen, table)["feature"])
+    assert set(rows(screen, "neighbour")["n_features"]) == {21}
+    distance = rows(screen, "readout").filter(readout="distance_to_controls")["value"]
+    assert distance.median() < 5

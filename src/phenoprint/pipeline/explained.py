@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from phenoprint.pipeline.phenotypes import left_out
 from phenoprint.store import read_table, strict_join
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Explained:
         """Find them for a screen; level 4b itself where there is no level 4a of every plate, as after an import."""
         selected = context.table("profile_selected").collect_schema()
         normalized = context.table("profile_normalized").collect_schema()
-        names = [name for name, dtype in selected.items() if not name.startswith("Metadata_") and dtype.is_numeric()]
+        nuisance = left_out(context, "profile_selected", selected.names())
+        names = [name for name in selected.names() if not name.startswith("Metadata_") and name not in nuisance]
         both = tuple(name for name in names if name in normalized)
         plates = (_plates(context, table) for table in ("profile_selected", "profile_normalized"))
         if both and next(plates) <= next(plates):

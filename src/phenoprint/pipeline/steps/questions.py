@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
+from phenoprint.pipeline.phenotypes import keep_parameter, left_out, phenotypes
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import concat_ledgers, ledger_rows
 
@@ -36,16 +37,21 @@ class WellReadouts(Step):
     tables = ("readout",)
     parts: ClassVar = {"readout": "default"}
 
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return which features are kept whatever they are."""
+        return keep_parameter(config)
+
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Make the readouts that need no configuration, a plate at a time."""
         from phenoprint.analysis import default_readouts
 
         schema = context.table("profile_selected").collect_schema()
+        nuisance = list(left_out(context, "profile_selected", schema.names()))
         about = context.profiles("profile_selected", columns="^Metadata_Plate$|^Metadata_Well$")
         ledgers, files = [], []
         for plate in about["Metadata_Plate"].unique().sort():
             profiles = context.profiles("profile_selected", plate=plate, schema=schema)
-            readouts = default_readouts(profiles)
+            readouts = default_readouts(profiles.drop(nuisance))
             files += context.screen.write("readout", readouts, plate, part="default")
             missing = readouts.filter((pl.col("readout") == "distance_to_controls") & pl.col("value").is_null())
             lost = dict(missing.group_by("reason").len().sort("reason").iter_rows())
@@ -59,19 +65,19 @@ class Neighbours(Step):
     name = "neighbours"
     title = "Neighbours"
     scope = Scope.SCREEN
-    needs = ("consensus",)
+    needs = ("consensus", "exclusion")
     tables = ("neighbour",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return how many are kept of each treatment."""
-        return {"k": config.evaluation.neighbours}
+        return {"k": config.evaluation.neighbours, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Compare all treatments with all by cosine similarity."""
         from phenoprint.pipeline.explained import describe_treatments
         from phenoprint.pipeline.neighbours import neighbours
 
-        consensus = context.table("profile_consensus").collect()
+        consensus = phenotypes(context, "profile_consensus")
         table, ledger = neighbours(consensus, describe_treatments(context), k=context.config.evaluation.neighbours)
         return Outcome({"neighbour": table}, ledger)
 
@@ -88,7 +94,7 @@ class FeatureEffects(Step):
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return how many features are kept of each treatment."""
-        return {"top": config.evaluation.top_features}
+        return {"top": config.evaluation.top_features, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Measure the effects, and write them block by block."""
@@ -113,7 +119,7 @@ class ClusterSignatures(Step):
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return how many features are kept of each cluster."""
-        return {"top": config.evaluation.top_features}
+        return {"top": config.evaluation.top_features, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Compare the wells of each cluster with all others, feature by feature."""
