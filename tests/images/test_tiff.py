@@ -23,6 +23,7 @@ PIXELS = (np.arange(40 * 48).reshape(40, 48) // 9 * 20 + np.random.default_rng(0
 # How files come: by strips or tiles, compressed or not, classic or big, either byte order, one page or several.
 KINDS: dict[str, dict[str, object]] = {
     "plain": {"rowsperstrip": 7, "metadata": None},
+    "one strip": {"metadata": None},
     "deflate": {"compression": "zlib", "predictor": True, "rowsperstrip": 16},
     "lzw": {"compression": "lzw", "byteorder": ">", "rowsperstrip": 40},
     "zstd tiles": {"compression": "zstd", "tile": (16, 32)},
@@ -129,6 +130,14 @@ def test_absurd_sizes_take_neither_time_nor_memory(tmp_path: Path, code: int, co
     assert found["status"] != "ok"
     assert peak < 20e6
     assert time.perf_counter() - begun < 5
+
+
+@pytest.mark.parametrize(("code", "value"), [(256, 32), (257, 33)])
+def test_more_bytes_than_pixels_are_a_damaged_size(tmp_path: Path, code: int, value: int) -> None:
+    data = encoded("one strip")
+    found = inspected(tmp_path, patched(data, tag_place(data, code) + 8, "I", value))
+    assert found["status"] == "damaged"
+    assert "holds 3840 bytes where its pixels take" in str(found["reason"])
 
 
 def test_a_width_that_leaves_pixels_missing_is_refused(tmp_path: Path) -> None:
