@@ -170,6 +170,16 @@ def test_when_everything_is_excluded_the_run_says_so(tmp_path: Path) -> None:
     assert "every well with a profile is excluded" in screen.status().failures["message"][0]
 
 
+def test_imported_treatments_that_cannot_lose_a_well_are_named(tmp_path: Path) -> None:
+    screen = imported(tmp_path / "wells", profiles(), "profile_selected")
+    treatments = profiles().group_by("Metadata_compound").agg(pl.col("^Cells_.*$").median())
+    treatments.write_csv(tmp_path / "x_consensus.csv")
+    import_profiles(tmp_path / "x_consensus.csv", screen.path)
+    assert screen_notes(screen) == []
+    phenoprint.exclude(screen, "P1", "A01", reason="dust")
+    assert [note[:31] for note in screen_notes(screen)] == ["profile_consensus was imported:"]
+
+
 def test_images_are_not_measured_again(own_screen: Path) -> None:
     """A well, a site, a cell: profiles without them, the cells still there, limits and flags learned without them."""
     from phenoprint.profiles import aggregate, cell_quality

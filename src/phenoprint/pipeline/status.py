@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
+from phenoprint.pipeline.imported import imported_tables
 from phenoprint.pipeline.notes import extreme_notes, recipe_notes
 from phenoprint.pipeline.plan import look_ahead
 from phenoprint.pipeline.steps import STEPS
@@ -95,10 +96,16 @@ def screen_state(screen: Screen) -> ScreenState:
 
 
 def screen_notes(screen: Screen) -> list[str]:
-    """Say which steps were skipped, where all wells served as the reference, and which features are extreme."""
+    """Say which steps were skipped, where all wells served as the reference, and what else changes how to read them."""
     is_told = (pl.col("feature") == "") | pl.col("status").is_in(["outlier", "extreme"])
     status = screen.table("feature_status").filter(is_told).collect()
-    return [*recipe_notes(status), *extreme_notes(status)]
+    notes = [*recipe_notes(status), *extreme_notes(status)]
+    if "profile_consensus" in imported_tables(screen) and not exclusions_of(screen.path).is_empty():
+        notes.append(
+            "profile_consensus was imported: its treatments hold the excluded wells as they came, and no run takes "
+            "them out; import wells (levels 3 to 4b) alone to have the consensus made here"
+        )
+    return notes
 
 
 def _steps(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
