@@ -8,7 +8,7 @@ import polars as pl
 
 from phenoprint.store import concat_ledgers, hash_key, ledger_rows, read_table
 
-__all__ = ["exclusion_keys", "exclusion_reasons", "exclusions_of", "well_ledger", "without_excluded"]
+__all__ = ["exclusion_keys", "exclusion_reasons", "exclusions_of", "lost_by_reason", "well_ledger", "without_excluded"]
 
 PLACE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
 # What an exclusion names, the widest first: that one is named as the reason.
@@ -66,6 +66,17 @@ def exclusion_reasons(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.Serie
 def without_excluded(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:
     """Return the rows that count."""
     return frame if exclusions.is_empty() else frame.filter(exclusion_reasons(frame, exclusions).is_null())
+
+
+def lost_by_reason(rows: pl.DataFrame) -> dict[str, int]:
+    """Count the rows whose column ``_reason`` says why they do not count, by reason.
+
+    Examples
+    --------
+    >>> lost_by_reason(pl.DataFrame({"_reason": ["well excluded: dust", None, "well excluded: dust"]}))
+    {'well excluded: dust': 2}
+    """
+    return dict(rows.drop_nulls("_reason").group_by("_reason").len().sort("_reason").iter_rows())
 
 
 def well_ledger(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Steps from single cells to well profiles: flags and aggregation."""
+"""Steps from single cells to well profiles: flags of cells, and aggregation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from phenoprint.errors import ConfigError, DataError, UnknownNameError
-from phenoprint.pipeline.exclusions import exclusion_reasons, without_excluded
+from phenoprint.pipeline.exclusions import exclusion_reasons, lost_by_reason, without_excluded
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows, strict_join
 
@@ -17,78 +17,13 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
     from phenoprint.profiles import CellRule
 
-__all__ = ["Aggregate", "FlagCells", "FlagImages", "cell_fates", "cell_rules", "well_batches"]
+__all__ = ["Aggregate", "FlagCells", "cell_fates", "cell_rules", "well_batches"]
 
 SITE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 CELL = [*SITE, "Metadata_ObjectNumber"]
 WELL = ["Metadata_Plate", "Metadata_Well"]
 # Cells with all their features that are in memory at a time: about 400 MB of the full preset.
 _CELLS_AT_ONCE = 20_000
-
-
-class FlagImages(Step):
-    """Flag fields against thresholds learned on the plate and absolute floors."""
-
-    name = "flag_images"
-    title = "Image flags"
-    scope = Scope.PLATE
-    needs = ("quality", "segment", "exclusion")
-    tables = ("image_quality", "quality_threshold")
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Join the metrics of each image with what was found in it, and flag."""
-        from phenoprint.images import flag_image_quality, quality_thresholds
-
-        here = pl.col("Metadata_Plate") == unit.plate
-        metrics = context.table("image_metric").filter(here).collect()
-        objects = (
-            context.table("object")
-            .filter(here)
-            .group_by(SITE)
-            .agg(pl.len().cast(pl.Int64).alias("n_cells"), pl.col("cell_area_px").sum().alias("_area"))
-            .collect()
-        )
-        sizes = context.table("site").filter(here).select(*SITE, (pl.col("height") * pl.col("width")).alias("_pixels"))
-        joined = (
-            metrics.join(objects, on=SITE, how="left")
-            .join(sizes.collect(), on=SITE, how="left")
-            .with_columns(
-                pl.when(pl.col("error").is_null()).then(pl.col("n_cells").fill_null(0)).alias("n_cells"),
-                pl.when(pl.col("error").is_null())
-                .then(pl.col("_area").fill_null(0) / pl.col("_pixels"))
-                .alias("area_covered"),
-            )
-            .drop("_area", "_pixels")
-        )
-        excluded = context.exclusions(unit.plate)
-        counted = without_excluded(joined, excluded)
-        thresholds = quality_thresholds(joined if counted.is_empty() else counted)
-        flagged = _flag_unread(flag_image_quality(joined, thresholds=thresholds))
-        sites = flagged.group_by(SITE).agg(pl.col("is_flagged").any())
-        why = pl.when("is_flagged").then(pl.lit("flagged, see image_quality")).alias("_flagged")
-        sites = sites.with_columns(pl.coalesce(exclusion_reasons(sites, excluded), why).alias("_reason"))
-        ledger = [
-            ledger_rows(
-                self.name, unit.plate, str(well), unit_of_count="sites", n_in=rows.height, lost=_by_reason(rows)
-            )
-            for (well,), rows in sites.sort(SITE).group_by("Metadata_Well", maintain_order=True)
-        ]
-        tables = {"image_quality": flagged.sort(*SITE, "Metadata_Channel"), "quality_threshold": thresholds}
-        return Outcome(tables, pl.concat(ledger))
-
-
-def _by_reason(rows: pl.DataFrame) -> dict[str, int]:
-    """Count the rows that do not count, by reason."""
-    return dict(rows.drop_nulls("_reason").group_by("_reason").len().sort("_reason").iter_rows())
-
-
-def _flag_unread(flagged: pl.DataFrame) -> pl.DataFrame:
-    """Give images that could not be read their error as the reason."""
-    unread = pl.col("error").is_not_null()
-    return flagged.with_columns(
-        (pl.col("is_flagged") | unread).alias("is_flagged"),
-        pl.when(unread).then(pl.col("error")).otherwise(pl.col("reasons")).alias("reasons"),
-    ).drop("error")
 
 
 class FlagCells(Step):
@@ -239,7 +174,7 @@ class Aggregate(Step):
         empty = {}
         for well in wells:
             group = by_well.get(well, cells.head(0))
-            lost = _by_reason(group)
+            lost = lost_by_reason(group)
             rows.append(ledger_rows(self.name, unit.plate, well, unit_of_count="cells", n_in=group.height, lost=lost))
             left = group.height - sum(lost.values())
             if left == 0:

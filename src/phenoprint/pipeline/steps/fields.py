@@ -1,0 +1,78 @@
+"""The step that judges fields (sites) by their images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from phenoprint.pipeline.exclusions import exclusion_reasons, lost_by_reason, without_excluded
+from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.store import ledger_rows
+
+if TYPE_CHECKING:
+    from phenoprint.pipeline.context import Context
+
+__all__ = ["FlagImages"]
+
+SITE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
+
+
+class FlagImages(Step):
+    """Flag fields against thresholds learned on the plate and absolute floors."""
+
+    name = "flag_images"
+    title = "Image flags"
+    scope = Scope.PLATE
+    needs = ("quality", "segment", "exclusion")
+    tables = ("image_quality", "quality_threshold")
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Join the metrics of each image with what was found in it, and flag."""
+        from phenoprint.images import flag_image_quality, quality_thresholds
+
+        here = pl.col("Metadata_Plate") == unit.plate
+        metrics = context.table("image_metric").filter(here).collect()
+        objects = (
+            context.table("object")
+            .filter(here)
+            .group_by(SITE)
+            .agg(pl.len().cast(pl.Int64).alias("n_cells"), pl.col("cell_area_px").sum().alias("_area"))
+            .collect()
+        )
+        sizes = context.table("site").filter(here).select(*SITE, (pl.col("height") * pl.col("width")).alias("_pixels"))
+        joined = (
+            metrics.join(objects, on=SITE, how="left")
+            .join(sizes.collect(), on=SITE, how="left")
+            .with_columns(
+                pl.when(pl.col("error").is_null()).then(pl.col("n_cells").fill_null(0)).alias("n_cells"),
+                pl.when(pl.col("error").is_null())
+                .then(pl.col("_area").fill_null(0) / pl.col("_pixels"))
+                .alias("area_covered"),
+            )
+            .drop("_area", "_pixels")
+        )
+        excluded = context.exclusions(unit.plate)
+        counted = without_excluded(joined, excluded)
+        thresholds = quality_thresholds(joined if counted.is_empty() else counted)
+        flagged = _flag_unread(flag_image_quality(joined, thresholds=thresholds))
+        sites = flagged.group_by(SITE).agg(pl.col("is_flagged").any())
+        why = pl.when("is_flagged").then(pl.lit("flagged, see image_quality")).alias("_flagged")
+        sites = sites.with_columns(pl.coalesce(exclusion_reasons(sites, excluded), why).alias("_reason"))
+        ledger = [
+            ledger_rows(
+                self.name, unit.plate, str(well), unit_of_count="sites", n_in=rows.height, lost=lost_by_reason(rows)
+            )
+            for (well,), rows in sites.sort(SITE).group_by("Metadata_Well", maintain_order=True)
+        ]
+        tables = {"image_quality": flagged.sort(*SITE, "Metadata_Channel"), "quality_threshold": thresholds}
+        return Outcome(tables, pl.concat(ledger))
+
+
+def _flag_unread(flagged: pl.DataFrame) -> pl.DataFrame:
+    """Give images that could not be read their error as the reason."""
+    unread = pl.col("error").is_not_null()
+    return flagged.with_columns(
+        (pl.col("is_flagged") | unread).alias("is_flagged"),
+        pl.when(unread).then(pl.col("error")).otherwise(pl.col("reasons")).alias("reasons"),
+    ).drop("error")
