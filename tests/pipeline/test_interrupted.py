@@ -112,7 +112,10 @@ def test_a_changed_configuration_is_no_damage(own_screen: Path, call: Call) -> N
 
 def test_a_damaged_record_of_the_run_is_an_incomplete_screen(own_screen: Path) -> None:
     record = own_screen / "receipts" / "run.json"
-    for content in (b"", b"{", b"[]", b"{}", b'{"configuration": 3}', b"\xff"):
+    whole = record.read_bytes()
+    flipped = whole.replace(b'"blocked": 0', b'"blocked": 1', 1)
+    assert flipped != whole
+    for content in (b"", b"{", b"[]", b"{}", b'{"configuration": 3}', b"\xff", flipped):
         record.write_bytes(content)
         assert "damaged" in (incomplete(own_screen) or ""), content
         assert not screen_state(open_screen(own_screen)).is_whole

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.errors import SchemaError
+from phenoprint.errors import SchemaError, ScreenError
 from phenoprint.store import import_profiles, write_profiles
+from phenoprint.store.import_journal import undo_killed_imports
 
 
 def profiles(plate: str, n: int = 3) -> pl.DataFrame:
@@ -69,3 +70,51 @@ def test_an_import_killed_while_placing_is_undone_by_the_next(tmp_path, monkeypa
         import_profiles(write_profiles(profiles("P3").drop("Metadata_Plate"), tmp_path / "P3.csv"), screen)
     assert snapshot(screen.path) == before
     assert not list(screen.path.glob(".import-*"))
+
+
+def kill_while_placing(screen, source, monkeypatch):
+    """Import as a process that is killed with its tables half in place."""
+
+    def die(*_args, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("phenoprint.store.import_journal._restore", Mock())
+        patch.setattr("phenoprint.store.import_screen.write_records", die)
+        with pytest.raises(KeyboardInterrupt):
+            import_profiles(source, screen)
+    return next(screen.path.glob(".import-*"))
+
+
+def test_a_process_killed_while_it_undoes_an_import_loses_nothing(tmp_path, monkeypatch):
+    screen = import_profiles(write_profiles(profiles("P1"), tmp_path / "P1.csv"), tmp_path / "screen").screen
+    before = snapshot(screen.path)
+    kill_while_placing(screen, write_profiles(profiles("P1", 2), tmp_path / "again.csv"), monkeypatch)
+    assert "stopped half-way" in screen.incomplete
+    put_back = []
+
+    def replace_one_and_die(source, target):
+        if put_back:
+            raise KeyboardInterrupt
+        put_back.append(source.replace(target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("phenoprint.store.import_journal.replace", replace_one_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            undo_killed_imports(screen.path)
+    assert undo_killed_imports(screen.path)
+    assert snapshot(screen.path) == before
+    assert screen.incomplete is None
+
+
+def test_a_damaged_journal_is_named_and_nothing_is_removed(tmp_path, monkeypatch):
+    screen = import_profiles(write_profiles(profiles("P1"), tmp_path / "P1.csv"), tmp_path / "screen").screen
+    left = kill_while_placing(screen, write_profiles(profiles("P2"), tmp_path / "P2.csv"), monkeypatch)
+    next(path for path in (left / "before").rglob("*") if path.is_file()).unlink()
+    there = snapshot(screen.path)
+    for content in (None, b"", b"\xff"):
+        if content is not None:
+            (left / "placing").write_bytes(content)
+        with pytest.raises(ScreenError, match="cannot be undone"):
+            import_profiles(tmp_path / "P2.csv", screen)
+        assert snapshot(screen.path) == there

@@ -1,5 +1,9 @@
 """The screen folder: opening, writing, holding, asking."""
 
+import errno
+import json
+import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -149,6 +153,7 @@ def test_tables_and_views_are_frames(filled):
         filled.table("nothing_like_it")
 
 
+HERE = socket.gethostname()
 HOLD = """
 import sys, time
 from phenoprint import store
@@ -184,6 +189,17 @@ def test_two_runs_cannot_hold_one_screen(screen):
     with screen.lock():
         assert lock.holder(screen.path) is not None
     assert lock.holder(screen.path) is None
+
+
+def test_a_lock_that_cannot_be_tried_is_held_by_a_process_that_lives(screen, monkeypatch):
+    def read_only(*_args, **_options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(lock, "FileLock", read_only)
+    note = screen.path / "screen.lock.json"
+    for pid, host, held in ((os.getpid(), HERE, True), (2**22 + 1, HERE, False), (1, "elsewhere", True)):
+        note.write_text(json.dumps({"pid": pid, "host": host, "since": "2026-01-01"}))
+        assert (lock.holder(screen.path) is not None) == held, (pid, host)
 
 
 def test_a_run_waits_its_turn_if_asked(screen):

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from phenoprint.store._atomic import explain, remove_file, replace, write_bytes
+from phenoprint.errors import ScreenError
+from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, remove_file, replace, write_bytes
 
 __all__ = ["has_killed_import", "placing", "staging_folder", "undo_killed_imports"]
 
@@ -86,18 +87,13 @@ def placing(folder: Path, staging: Path) -> Iterator[None]:
     ScreenError
         If the disk takes no more files.
     """
+    files = [file for name in _KEPT for file in _files(folder / name)]
     try:
-        for name in _KEPT:
-            for file in _files(folder / name):
-                kept = staging / _BEFORE / file.relative_to(folder)
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    os.link(file, kept)
-                except OSError:  # a file system without links
-                    shutil.copy2(file, kept)
+        for file in files:
+            _link(file, staging / _BEFORE / file.relative_to(folder))
     except OSError as error:
         raise explain(error, staging) from error
-    write_bytes(staging / _MARK, b"")
+    write_bytes(staging / _MARK, str(len(files)).encode())
     try:
         yield
     except BaseException:
@@ -110,16 +106,43 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+def _link(file: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copy2(file, target)
+
+
 def _restore(folder: Path, staging: Path) -> None:
-    """Bring tables and receipts back to what they were."""
+    """Bring tables and receipts back to what they were; whoever is killed meanwhile can do it again.
+
+    Raises
+    ------
+    ScreenError
+        If files of before are gone from the staging folder, or one cannot be put back.
+    """
     before = {path.relative_to(staging / _BEFORE): path for path in _files(staging / _BEFORE)}
-    for name in _KEPT:
-        for file in _files(folder / name):
-            if file.relative_to(folder) not in before:
-                remove_file(file)
-    for place, kept in before.items():
-        target = folder / place
-        if not (target.exists() and target.samefile(kept)):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            replace(kept, target)
+    said = (staging / _MARK).read_bytes()
+    if said != str(len(before)).encode():
+        raise ScreenError(
+            f"an import into {folder} was stopped half-way and cannot be undone: {staging / _BEFORE} should hold "
+            f"{said.decode(errors='replace') or 'all'} files of before, {len(before)} are there. Import all tables "
+            f"again into another folder; or delete {staging} to go on with the tables as they are now"
+        )
+    try:
+        for name in _KEPT:
+            for file in _files(folder / name):
+                if file.relative_to(folder) not in before:
+                    remove_file(file)
+        for place, kept in before.items():
+            target = folder / place
+            if not (target.exists() and target.samefile(kept)):
+                staged = target.with_name(f".{target.name}{TEMPORARY_SUFFIX}")
+                remove_file(staged)
+                _link(kept, staged)
+                replace(staged, target)
+    except OSError as error:
+        raise explain(error, folder) from error
     remove_file(staging / _MARK)

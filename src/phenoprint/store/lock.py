@@ -85,8 +85,12 @@ def holder(folder: Path) -> LockHolder | None:
     try:
         with FileLock(folder / _RUN, timeout=0):
             return None
-    except (Timeout, OSError):
+    except Timeout:
         return who
+    except OSError:  # a folder that can only be read: the lock cannot be tried, the process can be looked for
+        import psutil
+
+        return who if who.host != socket.gethostname() or psutil.pid_exists(who.pid) else None
 
 
 def _note(folder: Path) -> Path:

@@ -1,22 +1,21 @@
 """The record of the last run: whether it ended, how, and with which configuration.
 
 ``receipts/run.json`` is written before a run replaces anything and again after all is in place. Between the two a
-screen is incomplete: some of its tables may be newer than others.
+screen is incomplete: some of its tables may be newer than others. Like a receipt it ends with a hash of itself.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from phenoprint.store._atomic import write_bytes
 from phenoprint.store.import_journal import has_killed_import
 from phenoprint.store.lock import holder
-from phenoprint.store.receipts import receipt_steps
+from phenoprint.store.receipts import hash_key, receipt_steps
 
 __all__ = ["RunRecord", "incomplete", "read_run", "write_run"]
 
@@ -72,25 +71,20 @@ def write_run(folder: Path, record: RunRecord) -> None:
     ScreenError
         If it cannot be written.
     """
-    write_bytes(_path(folder), json.dumps(asdict(record), indent=1, ensure_ascii=False).encode())
+    values = asdict(record)
+    text = json.dumps(values | {"check": hash_key(values)}, indent=1, ensure_ascii=False)
+    write_bytes(_path(folder), text.encode())
 
 
 def read_run(folder: Path) -> RunRecord | None:
     """Read the record of the last run; None if there is none or it was damaged."""
     try:
-        record = json.loads(_path(folder).read_bytes())
-        return RunRecord(**_checked(record))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        values = json.loads(_path(folder).read_bytes())
+        if values.pop("check") != hash_key(values):
+            return None
+        return RunRecord(**values | {"channels": tuple(values["channels"])})
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
-
-
-def _checked(record: Any) -> dict[str, Any]:
-    """Return the values of a record as its fields have them; raises ``TypeError`` or ``KeyError`` for anything else."""
-    values = {item.name: record[item.name] for item in fields(RunRecord)}
-    kinds = {"configuration": str, "started": str, "steps": dict, "sources": dict, "is_partial": bool}
-    if any(not isinstance(values[name], kind) for name, kind in kinds.items()):
-        raise TypeError
-    return values | {"channels": tuple(values["channels"])}
 
 
 def incomplete(folder: Path) -> str | None:
