@@ -130,6 +130,11 @@ def test_excluded_wells_are_a_change_by_the_user_and_damaged_ones_are_not_read(o
     assert "aggregate" in set(state.to_run["step"])
     assert state.is_whole
     assert verify_screen(open_screen(own_screen)).holds
+    receipt = own_screen / "receipts" / "table" / "+screen" / "exclusion.json"
+    receipt.unlink()  # as a command leaves it that is killed
+    assert "no receipt" in str(verify_screen(open_screen(own_screen)).damaged.rows())
+    run_screen(own_screen, workers=1)
+    assert verify_screen(open_screen(own_screen)).holds
     path = next((own_screen / "tables" / "exclusion").rglob("*.parquet"))
     path.write_bytes(path.read_bytes()[:-3] + b"abc")
     with pytest.raises(DataError, match=r"exclusion\.parquet does not hold.*delete it and say again what is excluded"):

@@ -50,7 +50,7 @@ from phenoprint.store import (
     write_run,
 )
 from phenoprint.store.import_journal import undo_killed_imports
-from phenoprint.store.layout import plate_folders
+from phenoprint.store.layout import plate_folders, table_files
 
 __all__ = ["RunResult", "run_screen"]
 
@@ -135,6 +135,13 @@ def _write_ingested(screen: Screen, ingested: Ingested) -> None:
     remove_receipt(screen.path, TABLE, None, _INGEST)
     written = [path for name, frame in ingested.tables.items() for path in screen.write(name, frame)]
     record_table(screen.path, _INGEST, written)
+
+
+def _adopt_exclusions(screen: Screen) -> None:
+    """Answer for exclusions whose receipt was not written any more: their command was killed."""
+    files = table_files(screen.path, "exclusion")
+    if files and read_receipt(receipt_path(screen.path, TABLE, None, "exclusion")) is None:
+        record_table(screen.path, "exclusion", files)
 
 
 def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
@@ -231,6 +238,7 @@ def run_screen(
             on_event(Message("an import was killed half-way; the screen is as it was before it", level="warning"))
         prepared.refuse_mixture()
         refuse_damaged(screen, scrutiny)
+        _adopt_exclusions(screen)
         prepared.settle()
         has_images = config.images is not None
         if has_images:
