@@ -118,9 +118,12 @@ def test_a_damaged_record_of_the_run_is_an_incomplete_screen(own_screen: Path) -
     for content in (b"", b"{", b"[]", b"{}", b'{"configuration": 3}', b"\xff", flipped):
         record.write_bytes(content)
         assert "damaged" in (incomplete(own_screen) or ""), content
-        assert not screen_state(open_screen(own_screen)).is_whole
+        state = screen_state(open_screen(own_screen))
+        assert (state.is_whole, state.wrong.height) == (False, 0)
     record.unlink()
     assert incomplete(own_screen) is not None
+    verification = verify_screen(open_screen(own_screen))
+    assert (verification.holds, verification.stale.height, verification.wells_replayed) == (False, 0, 1)
     again = run_screen(own_screen, workers=1)
     assert incomplete(own_screen) is None
     assert sum(count.done for count in again.summary.steps.values()) == 0

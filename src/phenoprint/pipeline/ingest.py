@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from phenoprint.plates import (
 )
 from phenoprint.store import ledger_rows
 
-__all__ = ["Ingested", "image_root", "index_images", "ingest"]
+__all__ = ["Ingested", "image_root", "in_order", "index_images", "ingest"]
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,18 @@ def _image_ledger(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFra
     return pl.concat(rows)
 
 
+def in_order(channels: Iterable[str]) -> list[str]:
+    """Sort stains as pixel arrays have them where the configuration names none: those of Cell Painting come first.
+
+    Examples
+    --------
+    >>> in_order(["actin", "Mito", "DNA"])
+    ['DNA', 'Mito', 'actin']
+    """
+    first = ["DNA", "ER", "RNA", "AGP", "Mito"]
+    return sorted(channels, key=lambda name: (first.index(name) if name in first else len(first), name))
+
+
 def ingest(
     config: ScreenConfig,
     base: Path,
@@ -232,8 +244,7 @@ def ingest(
     images = inspect_files(index, root, all_pages=section.page == "max", known=known, on_file=on_file)
     named = list(section.channels.values())
     seen = images["Metadata_Channel"].unique().sort().to_list()
-    order = ["DNA", "ER", "RNA", "AGP", "Mito"]
-    channels = tuple(named or sorted(seen, key=lambda name: (order.index(name) if name in order else len(order), name)))
+    channels = tuple(named or in_order(seen))
     absent = [name for name in channels if name not in seen]
     if absent:
         raise DataError(

@@ -17,6 +17,7 @@ from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.exclusions import exclusion_keys
 from phenoprint.pipeline.imported import imported_keys, imported_tables, steps_after_import
+from phenoprint.pipeline.ingest import in_order
 from phenoprint.pipeline.judge import Standing, State, judge
 from phenoprint.pipeline.keys import KeyTree
 from phenoprint.pipeline.steps import STEPS
@@ -74,7 +75,7 @@ class Outlook:
     damaged
         What is wrong with files, by path relative to the screen.
     ran
-        The configuration of the last run; None if there was none.
+        The configuration of the last run, or of ``screen.toml`` where its record is gone; None if there is neither.
     """
 
     plan: Plan
@@ -104,7 +105,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
     except ConfigError as error:
         if screen.config_text and ran is not None:
             changed.append(f"screen.toml, which cannot be used now: {error}")
-    channels = record.channels if record else ()
+    channels = record.channels if record else _channels(screen)
     if asked is None:
         return Outlook(Plan(_frame([])), changed, _frame([]), {}, ran)
     then = plan = make_plan(screen, asked, channels=channels, scrutiny=scrutiny)
@@ -119,7 +120,16 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
         is_explained = bool(other)
         changed += other
     wrong = then.to_run.filter(pl.col("state") == State.DAMAGED.value) if is_explained else then.to_run
-    return Outlook(plan, changed, wrong, {**plan.damaged, **then.damaged}, ran)
+    return Outlook(plan, changed, wrong, {**plan.damaged, **then.damaged}, ran or asked)
+
+
+def _channels(screen: Screen) -> list[str]:
+    """Return the stains of the image table, for a screen whose record of the run is gone."""
+    try:
+        images = screen.table("image").select("Metadata_Channel").unique().collect()
+    except (PhenoprintError, pl.exceptions.PolarsError):
+        return []
+    return in_order(images["Metadata_Channel"])
 
 
 def _parsed(record: RunRecord | None) -> ScreenConfig | None:

@@ -150,7 +150,7 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
     damaged = pl.DataFrame(list(wrong.items()), schema={"path": pl.String, "reason": pl.String}, orient="row")
     notes = [f"changed since the run: {what}" for what in outlook.changed]
     config = outlook.ran
-    if config is None:
+    if config is None or (record is None and screen.incomplete is None):
         raise ConfigError(f"{screen.path} was never run: 'phenoprint run {screen.path}' does")
     changed, n_images = pl.DataFrame(schema={"path": pl.String, "reason": pl.String}), 0
     differing, n_replayed = pl.DataFrame(schema=_DIFFERING), 0
@@ -158,9 +158,9 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
     if config.images is not None and damaged.is_empty():
         base = read_base(screen.path)
         recorded = screen.table("image").collect()
-        changed = _changed_files(recorded, ingest(config, base).tables["image"])
-        n_images = recorded.height
-        context = Context(screen.path, config, image_root(config, base), record.channels if record else ())
+        now = ingest(config, base)
+        changed, n_images = _changed_files(recorded, now.tables["image"]), recorded.height
+        context = Context(screen.path, config, image_root(config, base), now.channels)
         differing, n_replayed = _compare_replay(screen, context, sample=sample, seed=seed)
     elif config.images is not None:
         notes.append("images were not hashed and no well was replayed, because files of the screen are damaged")
