@@ -109,3 +109,6 @@ def test_columns_that_could_have_been_more_are_named() -> None:
     _, reading = read("well,compound,treatment,passage\nA1,x,y,7\n")
     assert details(reading)["treatment"] == (None, "kept as Metadata_treatment: 'compound' is taken for compound")
     assert details(reading)["passage"][0] is None
+    _, reading = read("well,compound,row\nA1,x,7\n")
+    assert details(reading)["row"] == (None, "its values are not those of the wells")
+    assert details(read("well,row,col\nB3,B,3\n")[1])["row"] == ("row", None)

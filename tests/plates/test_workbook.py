@@ -113,8 +113,16 @@ def test_one_drawn_plate_under_a_title_of_its_own(xlsx: Write) -> None:
         ([["Compound"], [None, 1, 2], ["A", "x", "y"], [None, "x", "z"]], "line 4: 'x' begins no row"),
         ([["Compound"], [None, 1, 1], ["A", "x", "y"], [], ["Dose"], [None, 1, 2], ["A", 1, 2]], "line 2: '1' begins"),
         ([["Compound"], [None, 1, 2], ["A", "x", "y"], [None, None, "z"]], "line 4: 'z' begins no row"),
+        (
+            [["moa", 1, 2], ["A", 1, 2], ["dose", 1, 3], ["A", 1, 2]],
+            "'dose' does not show the same wells as 'moa': A02, A03",
+        ),
+        ([["moa", 1, 2], ["A", 1, 2], ["dose", 1, 2], ["B", 1, 2]], "A01, A02, B01, B02 stand in one of them"),
         ([["a", "b"], [None, 1, 2], ["A", "x", "y"]], "'a' and 'b' both stand above the block of line 2"),
-        ([["Well", 1, 2], ["A", "x", "y"], ["Dose"], [None, 1, 2], ["A", 1, 2]], "which is where it stands"),
+        (
+            [["Well", 1, 2], ["A", "x", "y"], ["Dose"], [None, 1, 2], ["A", 1, 2]],
+            "a block is called 'Well', which is a place",
+        ),
     ],
 )
 def test_damaged_drawings_are_refused(xlsx: Write, rows: list[list[object]], said: str) -> None:
@@ -198,13 +206,25 @@ def test_text_has_no_sheets() -> None:
     fails(b"well,compound\nA1,x\n", "text file without sheets", sheet="Layout")
 
 
-def test_stray_cells_far_away_are_refused(xlsx: Write) -> None:
+@pytest.mark.parametrize(("row", "column"), [(60_000, 100), (1_048_576, 16_384)])
+def test_stray_cells_far_away_are_refused_before_they_fill_memory(row: int, column: int) -> None:
     book = openpyxl.Workbook()
     book.worksheets[0]["A1"] = "Well"
-    book.worksheets[0].cell(60_000, 100, "x")
+    book.worksheets[0].cell(row, column, "x")
     content = io.BytesIO()
     book.save(content)
-    fails(content.getvalue(), "60000 rows and 100 columns; a plate map is smaller")
+    fails(content.getvalue(), f"{row} rows and {column} columns; a plate map is smaller")
+
+
+def test_values_repeated_for_ever_are_refused(ods: Write) -> None:
+    content = io.BytesIO()
+    whole = io.BytesIO(ods({"M": [["Well", "Compound"], ["A1", "x"]]}))
+    cell = b'<table:table-cell office:value-type="string">'
+    endless = cell[:-1] + b' table:number-columns-repeated="999999999">'
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(content, "w") as changed:
+        for name in archive.namelist():
+            changed.writestr(name, archive.read(name).replace(cell, endless))
+    fails(content.getvalue(), "2 rows and 1999999998 columns; a plate map is smaller")
 
 
 def test_the_schema_is_the_same_for_all(xlsx: Write, ods: Write) -> None:

@@ -36,10 +36,18 @@ class Marks:
         By place, what makes the text that is shown of the text that was read.
     merged
         First and last place of merged cells, where the reader does not give them.
+    rows, columns
+        How far the sheet's values reach.
     """
 
     shown: dict[Place, Callable[[str], str]] = field(default_factory=dict)
     merged: list[tuple[Place, Place]] = field(default_factory=list)
+    rows: int = 0
+    columns: int = 0
+
+    def reach(self, row: int, column: int) -> None:
+        """Note that the sheet reaches to this row and column, counted from 1."""
+        self.rows, self.columns = max(self.rows, row), max(self.columns, column)
 
 
 def read_marks(content: bytes) -> dict[str, Marks]:
@@ -120,6 +128,8 @@ def _xlsx_marks(sheet: str, percent: set[str]) -> Marks:
         for letter in place[1]:
             column = column * 26 + ord(letter) - 64
         where = (int(place[2]) - 1, column - 1)
+        if inside:
+            marks.reach(where[0] + 1, column)
         kind, value, formula = _attribute(about, "t"), _VALUE.search(inside), _FORMULA.search(inside)
         if kind == "e" and value:
             marks.shown[where] = partial(_fixed, html.unescape(value[1]))
@@ -149,6 +159,8 @@ def _ods_marks(content: str) -> dict[str, Marks]:
             down, across = (int(_attribute(about, f"number-{way}-spanned", "1")) for way in ("rows", "columns"))
             if down > 1 or across > 1:
                 marks.merged.append(((row, column), (row + down - 1, column + across - 1)))
+            if "value-type" in about:
+                marks.reach(row + repeated, column + times)
             if _attribute(about, "value-type") == "percentage" and times * repeated <= _MOST_REPEATED:
                 for y in range(row, row + repeated):
                     marks.shown.update(dict.fromkeys(((y, x) for x in range(column, column + times)), _percent))

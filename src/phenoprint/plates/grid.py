@@ -143,15 +143,13 @@ def as_grid(rows: Rows, *, source: str) -> Sheet:
                 problems.add(line, f"well {well} of {block.name!r} already stands at line {first}; keep one")
             cells_of.setdefault(key, {})[block.name] = text
             line_of.setdefault(key, line)
+    _check_cover(blocks, problems)
     problems.raise_any()
     columns_of: dict[str, list[str | None]] = {
         "plate": [key[0] for key in cells_of],
         "well": [key[1] for key in cells_of],
     }
     for name in dict.fromkeys(block.name for block in blocks):
-        if name.lower() in columns_of:
-            problems.add(blocks[0].line, f"a block is called {name!r}, which is where it stands; rename it")
-            problems.raise_any()
         columns_of[name or "compound"] = [cells.get(name) or None for cells in cells_of.values()]
     if not any(block.plate for block in blocks):
         del columns_of["plate"]
@@ -159,6 +157,26 @@ def as_grid(rows: Rows, *, source: str) -> Sheet:
     lines = pl.Series(LINE, list(line_of.values()), dtype=pl.Int64)
     is_bare = len(blocks) == 1 and not blocks[0].name
     return Sheet(frame.columns, frame.with_columns(lines), unused=tuple(notes), is_drawn=True, is_bare=is_bare)
+
+
+def _check_cover(blocks: list[_Block], problems: Problems) -> None:
+    """Note blocks that show other wells than the first of their plate, and names of places instead of variables."""
+    shown: dict[str | None, dict[str, set[str]]] = {}
+    lines: dict[tuple[str | None, str], int] = {}
+    for block in blocks:
+        shown.setdefault(block.plate, {}).setdefault(block.name, set()).update(block.cells)
+        lines.setdefault((block.plate, block.name), block.line)
+        if {"well", "row", "col", "plate"} & set(match_columns([block.name])):
+            problems.add(block.line, f"a block is called {block.name!r}, which is a place and no variable; rename it")
+    for plate, variables in shown.items():
+        first = next(iter(variables))
+        for name, wells in variables.items():
+            if odd := sorted(wells ^ variables[first]):
+                problems.add(
+                    lines[plate, name],
+                    f"the block {name!r} does not show the same wells as {first!r}: {', '.join(odd[:4])}"
+                    f"{', ...' if len(odd) > 4 else ''} stand in one of them; correct column numbers or row letters",
+                )
 
 
 def _find_blocks(rows: Rows, problems: Problems) -> tuple[list[_Block], list[tuple[int, str]]]:

@@ -262,11 +262,12 @@ def _read_one(
         pl.when(unnamed).then(solvent).otherwise(pl.col("Metadata_compound")).alias("Metadata_compound")
     )
     frame, kept = _other_columns(frame, sheet, roles, source)
-    return PlateMap(frame, _reading(source, _uses(sheet, assigned, kept, words)))
+    agree = "well" not in roles or _agree(frame, sheet, roles)
+    return PlateMap(frame, _reading(source, _uses(sheet, assigned, kept, words, agree=agree)))
 
 
 def _uses(
-    sheet: Sheet, assigned: Columns, kept: Mapping[str, str], words: Mapping[Word, int]
+    sheet: Sheet, assigned: Columns, kept: Mapping[str, str], words: Mapping[Word, int], *, agree: bool
 ) -> list[tuple[str, str | None, str | None, int | None, str | None]]:
     """List what became of columns, words and lines around the table."""
     role_of = {column: role for role, column in assigned.roles.items()}
@@ -277,6 +278,8 @@ def _uses(
             continue
         role, n = role_of.get(name), sheet.cells[name].count()
         reason = assigned.reasons.get(name, "not a name of anything that is known")
+        if role in {"row", "col"} and not agree:
+            role, reason = None, "its values are not those of the wells"
         detail = None if role else f"kept as {kept[name]}: {reason}" if name in kept else reason
         rows.append(("column", name, role, n, detail))
     for (column, text, kind, note), n in words.items():
@@ -314,6 +317,10 @@ def _other_columns(
 
 
 def _agree(frame: pl.DataFrame, sheet: Sheet, roles: Mapping[str, str]) -> bool:
-    """Whether the map's own row and column numbers say what its wells say."""
+    """Whether the map's own rows and columns, as numbers or letters, say what its wells say."""
     pairs = [(roles[role], f"Metadata_{role.title()}") for role in ("row", "col") if role in roles]
-    return all(sheet.cells[name].cast(pl.Int32, strict=False).eq_missing(frame[target]).all() for name, target in pairs)
+    letters = {str(Well(row, 0))[:-2]: row + 1 for row in range(32)}
+    return all(
+        sheet.cells[name].str.to_uppercase().replace(letters).cast(pl.Int32, strict=False).eq_missing(frame[at]).all()
+        for name, at in pairs
+    )

@@ -51,7 +51,7 @@ def is_workbook(content: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, RuntimeError):  # RuntimeError: not implemented, too
         return True  # damaged; the reader says so
     return "content.xml" in names or any(name.startswith("xl/") for name in names)
 
@@ -78,8 +78,10 @@ def read_workbook(content: bytes, *, source: str) -> list[Worksheet]:
     import python_calamine
 
     try:
+        marks = read_marks(content)
+        for name, own in marks.items():  # before any of it is laid out in memory
+            _check_size(own.rows, own.columns, f"{source}, sheet {name!r}")
         with python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)) as book:
-            marks = read_marks(content)
             sheets = []
             for about in book.sheets_metadata:
                 if about.typ is not python_calamine.SheetTypeEnum.WorkSheet:
