@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.errors import ScreenError
+from phenoprint.errors import DamagedTableError, ScreenError
 from phenoprint.report import ReportSource, render_report, write_report
 from phenoprint.report.context import Context
 from phenoprint.report.page import _cells, _features, _sites
@@ -418,6 +418,23 @@ def test_a_place_that_cannot_be_written_is_our_error_with_another_way(
     assert not list(source.path.iterdir())
     with pytest.raises(ScreenError, match=r"cannot be written to .*elsewhere\.html/page\.html"):
         write_report(source, output=tmp_path / "elsewhere.html" / "page.html")
+
+
+def test_a_damaged_table_is_named_and_the_other_sections_are_there(small_source: Any) -> None:
+    class Hurt(type(small_source)):  # type: ignore[misc]
+        def table(self, name: str) -> pl.LazyFrame:
+            if name == "activity":
+                raise DamagedTableError("tables/activity/activity.parquet", "it has no footer", table=name)
+            return super().table(name)  # type: ignore[no-any-return]
+
+    keep = ("well", "plate", "activity", "image_quality", "plate_acceptance")
+    frames = {name: frame for name, frame in small_source.frames.items() if name in keep}
+    page = render_report(Hurt(small_source.path, frames=frames))
+    header = page.partition("<nav")[0]
+    assert "A table is left out: " in header
+    assert "is damaged: tables/activity/activity.parquet (it has no footer). Run the screen again" in header
+    assert page.count("is damaged: tables/activity/activity.parquet") > 1
+    assert "verdict" in Page(page).sections
 
 
 def test_the_same_screen_gives_the_same_page(small_source: Any, text: str) -> None:

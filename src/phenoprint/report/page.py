@@ -113,7 +113,7 @@ def _build(context: Context, id_: str, title: str, nav: str, builder: object) ->
         return builder(context)  # type: ignore[operator,no-any-return]
     except PhenoprintError as error:
         return Section(id_, title, str(error), Html(), nav=nav, is_empty=True)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # damage may make polars panic
         # a table written by another version: its section cannot be drawn, the rest of the page can
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         why = f"A table does not have the columns or types expected: {first}"
@@ -155,6 +155,7 @@ def _header(context: Context, now: datetime) -> Html:
             ),
             tag("div", *tiles, class_="tiles"),
             *_incomplete(context),
+            *(_warning("A table is left out", f"{why}.") for why in context.tables.damaged.values()),
         ]
     )
 
@@ -171,7 +172,11 @@ def _wells(context: Context) -> tuple[str, str, str]:
 def _incomplete(context: Context) -> list[Html]:
     """Warn where tables of the screen may not fit each other."""
     why = incomplete(Path(context.source.path))
-    return [tag("p", tag("b", "This screen is incomplete: "), why, class_="warning", role="alert")] if why else []
+    return [_warning("This screen is incomplete", why)] if why else []
+
+
+def _warning(what: str, why: str) -> Html:
+    return tag("p", tag("b", f"{what}: "), why, class_="warning", role="alert")
 
 
 def _sites(context: Context) -> list[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 import polars.selectors as cs
 
-from phenoprint.errors import DataError
+from phenoprint.errors import DamagedTableError, DataError
 
 __all__ = ["AbsentError", "ReportSource", "Tables", "feature_names"]
 
@@ -47,11 +47,17 @@ class Tables:
     ----------
     source
         The screen.
+
+    Attributes
+    ----------
+    damaged
+        Why a table cannot be read, by its name; it is treated as absent.
     """
 
     def __init__(self, source: ReportSource) -> None:
         self._source = source
-        self._names = frozenset(source.tables())
+        self.damaged = _damaged(source)
+        self._names = frozenset(source.tables()) - frozenset(self.damaged)
         self._read: dict[str, pl.DataFrame] = {}
 
     def names(self) -> list[str]:
@@ -84,6 +90,8 @@ class Tables:
         AbsentError
             The table or a column is missing, or it has no rows.
         """
+        if name in self.damaged:
+            raise AbsentError(f"{self.damaged[name][0].upper()}{self.damaged[name][1:]}.")
         if name not in self._names:
             raise AbsentError(f"The table '{name}' is not in this screen. {why}")
         frame = self.find(name)
@@ -116,6 +124,17 @@ class Tables:
         there = frozenset(lazy.collect_schema().names())
         chosen = [column for column in columns if column in there]
         return lazy.select(chosen).with_columns(cs.float().fill_nan(None)).collect() if chosen else None
+
+
+def _damaged(source: ReportSource) -> dict[str, str]:
+    """Say why tables cannot be read, by name; looks at footers only."""
+    found = {}
+    for name in sorted(source.tables()):
+        try:
+            source.table(name).collect_schema()
+        except DamagedTableError as error:
+            found[name] = str(error)
+    return found
 
 
 def feature_names(frame: pl.DataFrame) -> list[str]:
