@@ -166,6 +166,7 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
                 "failures": state.failures.to_dicts(),
                 "lost": state.lost.to_dicts(),
                 "problems": state.problems.to_dicts(),
+                "damaged": state.damaged.to_dicts(),
                 "notes": state.notes,
             }
         )
@@ -175,7 +176,12 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
             console.print(f"[bold yellow]incomplete[/]  {escape(state.incomplete)}", soft_wrap=True)
         _print_steps(opened, state.steps)
         _print_outlook(state)
-        for title, frame in (("failed", state.failures), ("to know of the input", state.problems)):
+        damaged = "tables that cannot be read; 'phenoprint run' makes them again"
+        for title, frame in (
+            (damaged, state.damaged),
+            ("failed", state.failures),
+            ("to know of the input", state.problems),
+        ):
             if frame.height:
                 print_frame(filled(frame), limit=20, title=title)
         for note in state.notes:

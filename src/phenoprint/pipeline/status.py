@@ -8,12 +8,13 @@ from typing import Any
 
 import polars as pl
 
+from phenoprint.errors import DamagedTableError
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
 from phenoprint.pipeline.imported import imported_tables
 from phenoprint.pipeline.notes import extreme_notes, recipe_notes
 from phenoprint.pipeline.plan import look_ahead
 from phenoprint.pipeline.steps import STEPS
-from phenoprint.store import Screen, Scrutiny, load_receipts, read_run
+from phenoprint.store import Screen, Scrutiny, empty, load_receipts, read_run
 
 # Profiles of wells, those that calls rest on first.
 _PROFILES = ("profile_selected", "profile_normalized", "profile_well")
@@ -49,6 +50,8 @@ class ScreenState:
         What was lost, by step and reason.
     problems
         Where images and plate map disagree.
+    damaged
+        One row per file of a table that cannot be read: ``table``, ``path``, ``reason``.
     notes
         What a user should know of how the profiles were made: skipped steps, references other than asked for.
     is_partial
@@ -65,13 +68,14 @@ class ScreenState:
     failures: pl.DataFrame
     lost: pl.DataFrame
     problems: pl.DataFrame
+    damaged: pl.DataFrame
     notes: list[str]
     is_partial: bool
 
     @property
     def is_whole(self) -> bool:
         """Whether the last run ended and all that it made is in place."""
-        return self.incomplete is None and self.wrong.is_empty()
+        return self.incomplete is None and self.wrong.is_empty() and self.damaged.is_empty()
 
 
 def screen_state(screen: Screen) -> ScreenState:
@@ -89,16 +93,25 @@ def screen_state(screen: Screen) -> ScreenState:
         wrong=outlook.wrong,
         failures=status.failures,
         lost=_lost(screen),
-        problems=screen.table("problem").collect(),
+        problems=_table(screen, "problem").collect(),
+        damaged=status.damaged,
         notes=screen_notes(screen),
         is_partial=bool(status.failures.height) or (record is not None and record.is_partial),
     )
 
 
+def _table(screen: Screen, name: str) -> pl.LazyFrame:
+    """Return a table; a damaged one, which the state names, as one without rows."""
+    try:
+        return screen.table(name)
+    except DamagedTableError:
+        return empty(name).lazy()
+
+
 def screen_notes(screen: Screen) -> list[str]:
     """Say which steps were skipped, where all wells served as the reference, and what else changes how to read them."""
     is_told = (pl.col("feature") == "") | pl.col("status").is_in(["outlier", "extreme"])
-    status = screen.table("feature_status").filter(is_told).collect()
+    status = _table(screen, "feature_status").filter(is_told).collect()
     notes = [*recipe_notes(status), *extreme_notes(status)]
     if "profile_consensus" in imported_tables(screen) and not exclusions_of(screen.path).is_empty():
         notes.append(
@@ -126,7 +139,7 @@ def _steps(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
 def _lost(screen: Screen) -> pl.DataFrame:
     """Sum what was lost by step and reason, most first."""
     return (
-        screen.table("ledger")
+        _table(screen, "ledger")
         .filter(pl.col("n_lost") > 0)
         .group_by("step", "unit_of_count", "reason")
         .agg(pl.col("n_lost").sum(), pl.col("Metadata_Well").drop_nulls().n_unique().alias("wells"))

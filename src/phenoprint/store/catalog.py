@@ -126,7 +126,7 @@ def build(folder: Path, target: Path) -> None:
         check(target, content)
     except ScreenError as error:
         raise ScreenError(
-            f"the catalog {target} of {folder} cannot be made: {error}. {free_room(target)}; free some, or make the "
+            f"the catalog of {folder} cannot be made: {error}. {free_room(target)}; free some, or make the "
             "folder writable, and try again: an earlier catalog stays as it was"
         ) from error
 
