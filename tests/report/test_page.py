@@ -296,6 +296,19 @@ def test_wells_that_only_the_plate_map_names_are_not_counted_as_profiles(tiny_so
     assert "wells with profiles6 of 48" in Page(text).sections["verdict"]
 
 
+def test_a_hit_table_has_no_column_without_values(tiny_source: Any) -> None:
+    def heads(source: Any) -> list[str]:
+        table = render_report(source).split('id="hits-table"')[1].split("</thead>")[0]
+        return re.findall(r'<th[^>]*scope="col">(?:<span[^>]*>)?([^<]+)', table)
+
+    assert heads(tiny_source) == ["Treatment", "Mechanism", "mAP", "norm. mAP", "q", "smallest p", "Cells", "n"]
+    nothing = pl.lit(None, dtype=pl.String).alias("Metadata_moa")
+    frames = {n: f.with_columns(nothing) for n, f in tiny_source.frames.items() if "Metadata_moa" in f.columns}
+    counts = tiny_source.frames["profile_well"].drop("Metadata_Object_Count").drop("Metadata_moa", strict=False)
+    bare = with_frames(tiny_source, **(frames | {"profile_well": counts}))
+    assert heads(bare) == ["Treatment", "mAP", "norm. mAP", "q", "smallest p", "n"]
+
+
 def test_of_many_plates_those_that_pass_are_folded_and_the_others_come_first(small_source: Any) -> None:
     verdicts = ["pass"] * 6 + ["fail", "warn"]
     checks = pl.DataFrame(

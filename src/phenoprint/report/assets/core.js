@@ -56,7 +56,9 @@ const Report = (() => {
       const shown = isNarrow ? narrowed(data, layout, element.clientWidth) : layout;
       if (element.style.minHeight) element.style.minHeight = `${shown.height || 380}px`;
       const bar = small.matches ? { displayModeBar: false } : {};
-      const traces = isNarrow ? data.map((t) => t.texttemplate ? { ...t, showscale: false } : t) : data; // the cells say their values
+      // of few columns the cells say their values; of many the text would be too small, and the colours are named
+      const many = categories(data, "x").length > 5;
+      const traces = isNarrow ? data.map((t) => t.texttemplate ? { ...t, showscale: many, texttemplate: many ? "" : t.texttemplate } : t) : data;
       return Plotly.react(element, traces, themed(shown), { ...options, ...further.options, ...bar });
     });
     return drawn.get(element)();

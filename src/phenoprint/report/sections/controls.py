@@ -49,12 +49,14 @@ def controls(context: Context) -> Section:
     compounds = ranked["poscon"].unique(maintain_order=True).to_list()
     chosen_names = list(sources)
     rank = {name: i for i, name in enumerate(chosen_names)}
-    place = pl.lit("") if len(compounds) == 1 else pl.format(" · {}", "poscon")
+    place = pl.col("Metadata_Plate")
+    if len(compounds) > 1:  # the name of a single plate would only push the compounds out of view
+        place = pl.format("{} · {}", "Metadata_Plate", "poscon") if len(context.plates) > 1 else pl.col("poscon")
     chosen = (
         statistics.filter(pl.col("feature").is_in(chosen_names))
         .with_columns(
             pl.col("feature").replace_strict(rank, return_dtype=pl.Int64).alias("rank"),
-            pl.concat_str("Metadata_Plate", place).alias("place"),
+            place.alias("place"),
         )
         .sort("rank", "Metadata_Plate", "poscon")
     )

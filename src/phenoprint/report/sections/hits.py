@@ -16,6 +16,7 @@ __all__ = ["hits", "treatment_names"]
 MAP_COLUMN, NORMALIZED = "mean_average_precision", "mean_normalized_average_precision"
 THRESHOLD = 0.05
 SHOWN = 200
+CELLS = "Cell count relative to the negative controls of the same plate. Low counts mean toxicity."
 WHY = (
     "It is written when profiles are compared with the negative controls of their plate, "
     "which needs two replicates of a treatment."
@@ -162,8 +163,15 @@ def _with_moa_and_count(context: Context, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.join(share, on="treatment", how="left", maintain_order="left")
 
 
+def _share(count: float | None) -> Html | None:
+    """Write a cell count in percent of the controls', a low one in colour."""
+    return None if count is None else tag("span", f"{count:.0f} %", class_="low" if count < 60 else None)
+
+
 def _table(frame: pl.DataFrame, score: str) -> Html:
     both, has_smallest = score != MAP_COLUMN, "smallest_p" in frame.columns
+    # a column without any value only takes width from the names
+    has_moa, has_count = (name in frame.columns and frame[name].count() > 0 for name in ("Metadata_moa", "count"))
     rows = []
     for row in frame.iter_rows(named=True):
         value = float(row[score]) if row[score] is not None else 0.0
@@ -180,27 +188,25 @@ def _table(frame: pl.DataFrame, score: str) -> Html:
                     ],
                     " ",
                 ),
-                row.get("Metadata_moa"),
+                *([row["Metadata_moa"]] if has_moa else []),
                 *([None if plain is None else f"{plain:.3f}"] if both else []),
                 tag("span", f"{value:.3f}", bar, class_="bar"),
                 f"{p:.2g}",
                 *([None if smallest is None else f"{smallest:.2g}"] if has_smallest else []),
-                None if count is None else tag("span", f"{count:.0f} %", class_="low" if count < 60 else None),
+                *([_share(count)] if has_count else []),
                 row.get("n_replicates"),
             )
         )
     header = [
         "Treatment",
-        "Mechanism",
+        *(["Mechanism"] if has_moa else []),
         term("mAP", MAP),
         *([term("norm. mAP", NORMALIZED_MAP)] if both else []),
         term("q", "p-value corrected for the number of treatments tested (Benjamini and Hochberg)."),
         *([term("smallest p", SMALLEST_P)] if has_smallest else []),
-        term(
-            "Cells",
-            "Cell count relative to the negative controls of the same plate. Low counts mean toxicity.",
-        ),
+        *([term("Cells", CELLS)] if has_count else []),
         "n",
     ]
-    numeric = [i for i in range(2, len(header)) if i != 2 + both]
+    first = 1 + has_moa
+    numeric = [i for i in range(first, len(header)) if i != first + both]
     return table(header, rows, numeric=numeric, class_="sortable", caption="Treatments by activity")

@@ -16,7 +16,7 @@ from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, 
 
 __all__ = ["projection"]
 
-WHY = "It is written when the selected profiles are projected, which needs a few dozen wells with profiles."
+WHY = "It is written when the selected profiles are projected, which needs 30 wells with profiles or more."
 
 
 def projection(context: Context) -> Section:
