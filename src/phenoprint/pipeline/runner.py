@@ -17,7 +17,7 @@ from phenoprint.pipeline.checks import check_against_screen
 from phenoprint.pipeline.config import PlateMapSection, ScreenConfig, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine, RunSummary
-from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
+from phenoprint.pipeline.events import Message, OnEvent, count_files, ignore
 from phenoprint.pipeline.executors import make_executor
 from phenoprint.pipeline.imported import (
     adapt_reference,
@@ -112,18 +112,10 @@ def _known_images(screen: Screen, on_event: OnEvent) -> pl.DataFrame | None:
 
 def _look_at_images(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent, *, rehash: bool) -> Ingested:
     """Find out what the screen consists of, reusing the hashes of images whose size and time have not changed."""
-    begun = time.perf_counter()
     known = None if rehash else _known_images(screen, on_event)
-
-    def report(done: int, total: int) -> None:
-        if done == 1:
-            on_event(StepStarted("ingest", "Ingest", total, 0))
-        on_event(UnitFinished("ingest", str(done), 0.0))
-
-    ingested = ingest(config, base, known=known, on_file=report)
+    ingested = ingest(config, base, known=known, on_file=count_files(on_event, step="ingest", title="Ingest"))
     check_plate_map(ingested.tables["well"], ingested.tables["plate_map_reading"], reference=config.profiles.reference)
     check_against_screen(config, ingested.channels, ingested.tables["feature"])
-    on_event(StepFinished("ingest", ingested.tables["image"].height, 0, time.perf_counter() - begun))
     for kind, count in ingested.problems.group_by("kind").len().sort("kind").iter_rows():
         on_event(Message(f"{count} x {kind}; all are in the table 'problem'", level="warning"))
     return ingested
