@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import openpyxl
 import polars as pl
 import pytest
 
@@ -121,6 +122,23 @@ def test_a_list_is_taken_whole_or_not_at_all(screen: Screen, tmp_path: Path) -> 
     assert len(scopes(screen)) == 2
     change_exclusions(screen, places, undo=True)
     assert scopes(screen) == []
+
+
+def test_a_spreadsheet_is_a_list_too(screen: Screen, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheets = (book.active, book.create_sheet("more"), book.create_sheet("notes"))
+    sheets[2].sheet_state = "hidden"
+    for row in (["Bad wells of May"], [], ["Plate", "Well", "Site", "Why"], ["P1", "A1", 2, "hair"]):
+        sheets[0].append(row)
+    for row in (["Plate", "Well", "Reason"], ["P2", "C4", "dust"]):
+        sheets[1].append(row)
+    sheets[2].append(["nothing", "of", "interest"])
+    book.save(tmp_path / "bad.xlsx")
+    change_exclusions(screen, read_exclusion_list(tmp_path / "bad.xlsx"))
+    assert scopes(screen) == [
+        ("site", "P1", "A01", "2", None, "hair"),
+        ("well", "P2", "C04", None, None, "dust"),
+    ]
 
 
 def test_a_list_names_whole_plates_without_a_column_of_wells(screen: Screen, tmp_path: Path) -> None:

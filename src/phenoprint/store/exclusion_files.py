@@ -7,7 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates.sheet import LINE, Problems, as_sheet, read_rows
+from phenoprint.plates import is_workbook, read_workbook
+from phenoprint.plates.content import decode
+from phenoprint.plates.platelist import as_list
+from phenoprint.plates.sheet import LINE, Problems, Rows, read_rows
 from phenoprint.plates.vocabulary import column_key, match_columns
 from phenoprint.store.exclusions import PLACE
 
@@ -22,7 +25,7 @@ _MORE = {
 
 
 def read_exclusion_list(path: Path, *, reason: str = "") -> pl.DataFrame:
-    r"""Read a list of places to leave out: delimited text with a header.
+    r"""Read a list of places to leave out: delimited text or a spreadsheet, with a header.
 
     Columns for plate and well are recognised under the names that a plate map may use (``Plate``, ``barcode``,
     ``Metadata_Well``, ``well_position``, ...); ``site``, ``object`` and ``reason`` are optional. A file without a
@@ -31,7 +34,7 @@ def read_exclusion_list(path: Path, *, reason: str = "") -> pl.DataFrame:
     Parameters
     ----------
     path
-        The file.
+        The file; every sheet that is shown of a spreadsheet (``.xlsx``, ``.ods``, ``.xls``) is read.
     reason
         Why, for rows that do not say it themselves.
 
@@ -58,11 +61,19 @@ def read_exclusion_list(path: Path, *, reason: str = "") -> pl.DataFrame:
         content = path.expanduser().read_bytes()
     except OSError as error:
         raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", errors="replace")
-    sheet = as_sheet(read_rows(text, source=str(path)), source=str(path))
+    if not is_workbook(content):
+        name = str(path)
+        return _places(read_rows(decode(content, source=name), source=name), source=name, reason=reason)
+    sheets = [sheet for sheet in read_workbook(content, source=str(path)) if sheet.rows and not sheet.is_hidden]
+    if not sheets:
+        raise PlateMapError(f"{path}: no sheet that is shown holds anything; expected plate, well and reason")
+    frames = [_places(sheet.rows, source=f"{path}, sheet {sheet.name!r}", reason=reason) for sheet in sheets]
+    return pl.concat(frames, how="diagonal")
+
+
+def _places(rows: Rows, *, source: str, reason: str) -> pl.DataFrame:
+    """Read the places of one table of text."""
+    sheet = as_list(rows, source=source)
     roles = match_columns(sheet.names)
     keyed = {column_key(name): name for name in sheet.names}
     found = {f"Metadata_{role.capitalize()}": roles[role] for role in ("plate", "well") if role in roles}
@@ -71,10 +82,10 @@ def read_exclusion_list(path: Path, *, reason: str = "") -> pl.DataFrame:
         found |= {target: there[0]} if there else {}
     if not {"Metadata_Plate", "Metadata_Well"} & set(found):
         raise PlateMapError(
-            f"{path}: no column of plates or wells among {', '.join(sheet.names) or 'nothing'}; expected plate, well, "
-            "and, as needed, site, object and reason"
+            f"{source}: no column of plates or wells among {', '.join(sheet.names) or 'nothing'}; expected plate, "
+            "well, and, as needed, site, object and reason"
         )
-    problems = Problems(str(path))
+    problems = Problems(source)
     for name in found:
         if name in PLACE:
             for line in sheet.cells.filter(pl.col(found[name]).is_null())[LINE]:
