@@ -14,6 +14,7 @@ import polars as pl
 from phenoprint.errors import DamagedTableError, SchemaError, ScreenError
 from phenoprint.store._small import copy
 from phenoprint.store._views import quote, saved_views, tables_used
+from phenoprint.store.comments import column_comment
 from phenoprint.store.layout import table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import file_schema, ordered_names, union_schema
 from phenoprint.store.schemas import get_table, table_names
@@ -219,15 +220,15 @@ def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str]) -> None:
-    """Describe a table and its declared columns; features are described in table ``feature``."""
+    """Describe a table and its columns; features are described in table ``feature``."""
     if name not in table_names():
         return
     table = get_table(name)
     kind = "TABLE" if table.in_catalog == "table" else "VIEW"
     connection.execute(f"COMMENT ON {kind} {quote(name)} IS {literal(table.description)}")
-    for column in table.columns:
-        if column.name in columns:
-            connection.execute(f"COMMENT ON COLUMN {quote(name)}.{quote(column.name)} IS {literal(column.description)}")
+    for column in columns:
+        if (comment := column_comment(name, column)) is not None:
+            connection.execute(f"COMMENT ON COLUMN {quote(name)}.{quote(column)} IS {literal(comment)}")
 
 
 def glob_prefix(folder: Path) -> str:
