@@ -200,6 +200,33 @@ def test_receipt_is_withdrawn_while_results_are_replaced(folder: Path, monkeypat
     assert done(run(folder))[0] >= 1
 
 
+def test_a_run_killed_while_a_merged_file_takes_its_place_computes_nothing_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receipt of the file knows both what it holds and what it replaces."""
+    run(folder)
+    open_screen(folder).write("image", image_table({"A01": "h", "A02": "new", "A03": "h"}))
+    with monkeypatch.context() as patch:
+        patch.setattr("phenoprint.store.parts.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(folder)
+    assert done(run(folder)) == (0, 1, 3)
+    assert stored(folder) == WELLS
+    assert done(run(folder)) == (0, 0, 0)
+
+
+def test_a_damaged_part_of_a_killed_run_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_settle", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(folder)
+    part = next((folder / "parts").rglob("A02.arrow"))
+    part.write_bytes(part.read_bytes()[:20])
+    assert done(run(folder))[0] >= 1
+    assert stored(folder) == WELLS
+    assert not list((folder / "parts").rglob("*.arrow"))
+
+
 def test_plate_results_go_with_the_plate_that_fails(folder: Path) -> None:
     run(folder)
     assert open_screen(folder).table("calibration").collect().height == 1
