@@ -164,3 +164,19 @@ def test_plates_that_disagree_on_a_type_leave_the_table_out(filled):
     filled.write("well", pl.DataFrame(rows | {"Metadata_Plate": ["P2"], "extra": ["one"]}))
     with pytest.warns(DamagedTableWarning, match=r"column 'extra' is Int64 in .*P1.* and String in .*P2"):
         assert filled.sql("SELECT count(*) AS n FROM cell")["n"][0] == 10
+
+
+@pytest.mark.filterwarnings("ignore::phenoprint.store.catalog.DamagedTableWarning")
+def test_a_column_that_is_there_twice_is_our_error(screen):
+    [path] = screen.write("cell", make_cells("P", "A01"))
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("Cells_F0", table["Cells_F0"]), path)
+    assert damaged_tables(screen.path)["reason"].to_list() == ["several columns are called Cells_F0"]
+    assert screen.status().damaged["table"].to_list() == ["cell"]
+    for ask in (
+        lambda: screen.table("cell"),
+        lambda: screen.sql("SELECT * FROM cell"),
+        lambda: screen.stored_wells("cell", "P"),
+    ):
+        with pytest.raises(DamagedTableError, match=r"one name|more than one occurrence"):
+            ask()

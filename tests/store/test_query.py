@@ -195,3 +195,8 @@ def test_types_with_a_counterpart_keep_it(asked: Screen):
     assert row[4:] == ("b", {"a": [1, 2]}, 1, b"\x01", 1, 2)
     assert frame["u"].dtype == pl.String
     assert asked.sql("SELECT INTERVAL 1 DAY AS x, 1 AS x").row(0) == ("1 day", 1)
+
+
+def test_dates_that_python_lacks_are_texts(asked: Screen):
+    frame = asked.sql("SELECT DATE 'infinity' AS a, TIMESTAMP '290000-01-01' AS b, DATE '2020-02-29' AS c")
+    assert frame.row(0) == ("infinity", "290000-01-01 00:00:00", dt.date(2020, 2, 29))

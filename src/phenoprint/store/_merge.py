@@ -99,6 +99,8 @@ def read_source(path: Path, *, like: pa.Schema | None = None) -> Source:
     absent = [name for name in (PLATE, WELL) if name not in schema.names]
     if absent:
         raise DamagedTableError(path, f"it has no column {', '.join(absent)}")
+    if len(set(schema.names)) < len(schema.names):
+        raise DamagedTableError(path, "several of its columns have one name")
     if like is not None and schema.equals(like):
         return Source(path, like, wells)
     plain = [f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in schema]

@@ -33,6 +33,8 @@ _AS_TEXT = frozenset(
 )
 _NESTED = frozenset({"list", "struct", "map", "array", "tuple"})
 _COUNT_S = 1.0
+# 1 January of year 1 and 31 December of year 9999, in days from 1970.
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +130,35 @@ def _first_word(query: str) -> str:
 
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
-    """Compute a result; columns of types that polars lacks are texts."""
+    """Compute a result; columns of types or with dates that Python lacks are texts."""
     odd = [_is_odd(kind) for kind in relation.types]
-    if any(odd):
-        columns = zip(relation.columns, odd, strict=True)
-        relation = relation.project(
-            ", ".join(
-                f"CAST(#{place} AS VARCHAR) AS {quote(name)}" if as_text else f"#{place} AS {quote(name)}"
-                for place, (name, as_text) in enumerate(columns, start=1)
-            )
-        )
-    frame: pl.DataFrame = relation.pl()
+    frame: pl.DataFrame = _as_text(relation, odd).pl()
+    far = [_is_far(column) for column in frame]
+    if any(far):
+        frame = _as_text(relation, [one or other for one, other in zip(odd, far, strict=True)]).pl()
     return frame
+
+
+def _as_text(relation: duckdb.DuckDBPyRelation, chosen: list[bool]) -> duckdb.DuckDBPyRelation:
+    if not any(chosen):
+        return relation
+    columns = zip(relation.columns, chosen, strict=True)
+    return relation.project(
+        ", ".join(
+            f"CAST(#{place} AS VARCHAR) AS {quote(name)}" if is_text else f"#{place} AS {quote(name)}"
+            for place, (name, is_text) in enumerate(columns, start=1)
+        )
+    )
+
+
+def _is_far(column: pl.Series) -> bool:
+    """Whether dates of a column lie beyond the years 1 to 9999, 'infinity' among them, which Python cannot hold."""
+    if not isinstance(column.dtype, pl.Date | pl.Datetime):
+        return False
+    unit = getattr(column.dtype, "time_unit", None)
+    scale = {None: 1, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}[unit]
+    days = column.to_physical() // scale
+    return bool(((days < _FIRST_DAY) | (days > _LAST_DAY)).any())
 
 
 def _is_odd(kind: object) -> bool:

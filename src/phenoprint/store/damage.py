@@ -67,11 +67,14 @@ def file_damage(file: Path, *, pages: bool = True) -> str | None:
     """
     try:
         with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet:
+            names = parquet.schema_arrow.names
             expected, found = parquet.metadata.num_rows, 0
             for batch in parquet.iter_batches(_BATCH_ROWS) if pages else ():
                 found += batch.num_rows
     except _UNREADABLE as error:
         return " ".join(str(error).split()) or type(error).__name__
+    if repeated := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
+        return f"several columns are called {', '.join(repeated[:3])}"
     if pages and found != expected:
         return f"its footer says {expected} rows, its pages hold {found}"
     return None

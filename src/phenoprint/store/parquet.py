@@ -96,6 +96,8 @@ def write_parquet(
     ------
     ScreenError
         If the disk is full, the folder cannot be written or another program holds the file.
+    SchemaError
+        If Parquet has no form for a column, such as a structure without fields.
 
     Examples
     --------
@@ -107,10 +109,15 @@ def write_parquet(
     """
     by = [name for name in sort_by if name in frame.columns]
     table = to_arrow(frame.sort(by, maintain_order=True) if by else frame)
-    with parquet_writer(path, table.schema) as writer:
-        writer.write_table(table, row_group_size=group_rows(table.schema))
-        if metadata:
-            writer.add_key_value_metadata(dict(metadata))
+    try:
+        with parquet_writer(path, table.schema) as writer:
+            writer.write_table(table, row_group_size=group_rows(table.schema))
+            if metadata:
+                writer.add_key_value_metadata(dict(metadata))
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise SchemaError(
+            f"{path} cannot be written: Parquet has no form for a column ({error}); leave it out"
+        ) from error
     return path.stat().st_size
 
 
