@@ -51,6 +51,11 @@ def test_normalization_beats_none() -> None:
     assert summary["plain"]["moa_consistency"] > 0.7
     assert abs(summary["plain"]["position_leakage"]) < 0.1
     assert found.summary["recipe"][-1] == "raw"
+    best = found.summary.row(0, named=True)
+    assert str(found) == (
+        f"compare(replicate_retrieval): {best['recipe']} = {best['replicate_retrieval']:.3f} held out, "
+        "best of 3 recipes over 2 folds"
+    )
     assert found.scores.height == 3 * 2 * 2
     assert found.scores.filter(part="train")["n_plates"].to_list() == [4] * 6
     assert found.scores["error"].null_count() == found.scores.height

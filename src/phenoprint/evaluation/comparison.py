@@ -30,9 +30,9 @@ SCORES = ("replicate_retrieval", "batch_mixing", "position_leakage", "moa_consis
 """What `compare` scores; larger is better but for position_leakage."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """Outcome of `compare`.
+    """Outcome of `compare`; prints as one line, the tables are `scores`, `summary` and `choices`.
 
     Attributes
     ----------
@@ -55,6 +55,13 @@ class Comparison:
     choices: pl.DataFrame
     criterion: str
     held_out: pl.DataFrame
+
+    def __repr__(self) -> str:
+        """Write the best recipe, its score and the number of folds on one line."""
+        first, value = self.summary.select("recipe", self.criterion).row(0)
+        score = "not known" if value is None else f"{value:.3f}"
+        recipes, folds = self.summary.height, self.held_out["fold"].n_unique()
+        return f"compare({self.criterion}): {first} = {score} held out, best of {recipes} recipes over {folds} folds"
 
 
 def compare(
