@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from phenoprint.pipeline import RunResult, run_screen, verify_screen
+from phenoprint.pipeline import RunResult, run_screen, screen_state, verify_screen
 from phenoprint.pipeline.events import Event, Message
 from phenoprint.pipeline.judge import State
 from phenoprint.pipeline.plan import look_ahead
@@ -106,6 +106,7 @@ def test_a_damaged_table_does_not_stop_a_run(tiny_run: RunResult, own_screen: Pa
         whole = path.read_bytes()
         flipped = whole[:-6] + bytes([whole[-6] ^ 255]) + whole[-5:]
         path.write_bytes({"flipped": flipped, "cut": whole[:100], "empty": b"", "text": b"x" * len(whole)}[content])
+    assert not screen_state(open_screen(own_screen)).is_whole
     events: list[Event] = []
     again = run_screen(own_screen, workers=1, on_event=events.append)
     done = done_by_step(again)

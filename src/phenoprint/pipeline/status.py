@@ -74,8 +74,8 @@ class ScreenState:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the last run ended and all that it made is in place."""
-        return self.incomplete is None and self.wrong.is_empty() and self.damaged.is_empty()
+        """Whether the last run ended and all that it made is in place and can be read."""
+        return self.incomplete is None and self.wrong.is_empty() and self.damaged.is_empty() and self.damaged.is_empty()
 
 
 def screen_state(screen: Screen) -> ScreenState:
