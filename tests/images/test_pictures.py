@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import imagecodecs
@@ -92,12 +93,10 @@ def test_damaged_pictures_cost_a_moment(tmp_path: Path, kind: str, capfd: pytest
         path.write_bytes(bytes(flipped))
         found = inspected(tmp_path, path.name)
         assert (found["status"] == "ok") == (found["reason"] is None)
-        try:
-            plane = read_plane(path)
-        except ImageError:
-            continue
         if kind == "png":  # every part of a PNG has a checksum, a JPEG has none
-            np.testing.assert_array_equal(plane, GREY8)
+            assert found["status"] != "ok"
+        with contextlib.suppress(ImageError):
+            assert read_plane(path).dtype == np.uint8
     said = capfd.readouterr()
     assert (said.out, said.err) == ("", "")
 
