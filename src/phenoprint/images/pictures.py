@@ -54,16 +54,17 @@ def read_png(handle: BinaryIO, *, file_size: int) -> ImageHeader:
         if len(chunk) < 8:
             raise BadFileError("truncated", f"truncated: the PNG has no end; {AGAIN}")
         length, kind = struct.unpack(">I4s", chunk)
-        if kind == b"IEND":
-            break
-        if offset + 12 + length > file_size:
+        # Nothing larger than the file is asked for.
+        body = handle.read(length + 4) if offset + 12 + length <= file_size else b""
+        if len(body) < length + 4:
             raise BadFileError(
                 "truncated", f"truncated: {file_size} of at least {offset + 12 + length} bytes are there; {AGAIN}"
             )
-        body = handle.read(length + 4)
         # What stands in a chunk has a checksum; libpng would write of a wrong one to the terminal.
-        if kind[:1].isupper() and zlib.crc32(kind + body[:-4]) != struct.unpack(">I", body[-4:])[0]:
+        if zlib.crc32(kind + body[:-4]) != struct.unpack(">I", body[-4:])[0]:
             raise BadFileError("damaged", f"the checksum of the PNG at byte {offset} does not hold; {AGAIN}")
+        if kind == b"IEND":
+            break
         if kind == b"IDAT":
             segments.append((offset + 8, length))
         offset += 12 + length

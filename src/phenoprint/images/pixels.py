@@ -109,6 +109,8 @@ def read_plane(path: Path, *, page: int = 0) -> Pixels:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise ImageError(f"{path} does not fit into the memory; run with fewer --workers") from error
+    except Exception as error:
+        raise ImageError(f"{path}: it cannot be read ({error!r:.200}); copy or export the file again") from error
 
 
 def _decode(path: Path, page: int) -> Pixels:
