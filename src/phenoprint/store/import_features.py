@@ -75,7 +75,7 @@ def feature_status(profiles: pl.DataFrame, plate: str, *, is_normalized: bool) -
         Whether values are in spreads of the controls, so that there is a largest one that can be believed.
     """
     names = [name for name in profiles.columns if not name.startswith("Metadata_")]
-    values = profiles.select(names).to_numpy()
+    values = profiles[names].to_numpy()
     n_infinite = np.isinf(values).sum(axis=0)
     is_empty = np.isnan(values).all(axis=0)
     n = profiles.height

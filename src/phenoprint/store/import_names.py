@@ -149,7 +149,12 @@ def renames(names: Iterable[str], *, text: Iterable[str] = (), not_objects: Coll
     >>> renames(["Image_Metadata_Well", "plate", "FOV", "Cells_A"])
     {'Image_Metadata_Well': 'Metadata_Well', 'plate': 'Metadata_Plate', 'FOV': 'Metadata_Site'}
     """
-    found = list(names)
+    return dict(_renames(tuple(names), frozenset(text), frozenset(not_objects)))
+
+
+@lru_cache(maxsize=64)
+def _renames(found: tuple[str, ...], texts: frozenset[str], not_objects: frozenset[str]) -> Mapping[str, str]:
+    """Do what `renames` says, once for all tables with the same columns."""
     result = {name: name.removeprefix("Image_") for name in found if name.startswith("Image_Metadata_")}
     held = {*found, *result.values()}
     # Where images are numbered, rows are cells, and the number of an object is no mean of numbers.
@@ -170,7 +175,6 @@ def renames(names: Iterable[str], *, text: Iterable[str] = (), not_objects: Coll
         merged = [n for n in found if (m := _MERGED.fullmatch(result.get(n, n))) and m["name"] == key]
         result.update(dict.fromkeys(merged[:1], key))
     is_of_cells = any(word(name) in _OF_CELLS for name in found if is_descriptive(name) and name not in not_objects)
-    texts = set(text)
     for name in found:
         if name in result or is_metadata(name):
             continue

@@ -127,8 +127,10 @@ def evidence_of(file_name: str, frame: pl.DataFrame) -> Evidence:
     if len(components) >= 2 and len(components) >= 0.9 * len(features):
         of_columns = f"{len(components)} of {len(features)} features are named as principal components "
         of_columns += f"({components[0]}, ...)"
-    least = frame.select(pl.col(list(nonnegative)).fill_nan(None).min()).row(0) if nonnegative else ()
-    negative = {n: float(v) for n, v in zip(nonnegative, least, strict=True) if v is not None and v < 0}
+    least = np.empty(0)
+    if nonnegative and frame.height:
+        least = np.fmin.reduce(frame[list(nonnegative)].cast(pl.Float64).to_numpy(), axis=0)
+    negative = {name: float(value) for name, value in zip(nonnegative, least, strict=False) if value < 0}
     of_values = is_raw = None
     if nonnegative and len(negative) > len(nonnegative) / 2:
         first = next(iter(negative))

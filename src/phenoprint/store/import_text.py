@@ -20,7 +20,7 @@ __all__ = ["MISSING", "Header", "read_blocks", "read_columns_of_text", "read_csv
 MISSING = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A", "-1.#IND", "1.#QNAN")
 
 # Text of the first rows that say what a table is.
-SAMPLE_BYTES = 2 * 2**20
+SAMPLE_BYTES = 2**20
 # Text of a block: some tens of MiB parse at full speed and become about as much as 32-bit floats.
 BLOCK_BYTES = 24 * 2**20
 

@@ -234,7 +234,8 @@ def annotate_rows(rows: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
     bare = rows.drop([name for name in (*added, "Metadata_perturbation") if name in rows.columns])
     joined = bare.join(table, on=_KEYS, how="left", maintain_order="left")
     described = [name for name in joined.columns if name.startswith("Metadata_")]
-    return joined.select(*_KEYS, *(n for n in described if n not in _KEYS), pl.exclude(described))
+    others = [name for name in joined.columns if name not in set(described)]
+    return joined[[*_KEYS, *(n for n in described if n not in _KEYS), *others]]
 
 
 def annotate_treatments(

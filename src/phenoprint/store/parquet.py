@@ -60,11 +60,10 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 def to_arrow(frame: pl.DataFrame) -> pa.Table:
     """Turn a frame into plain Arrow, with ordinary strings; NaN stays, `schemas.validate` is there to refuse it."""
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    fields = [
-        pa.field(field.name, pa.string() if pa.types.is_large_string(field.type) else field.type)
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
+    for place, field in enumerate(table.schema):
+        if pa.types.is_large_string(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+    return table
 
 
 def write_parquet(

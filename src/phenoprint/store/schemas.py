@@ -201,7 +201,7 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     missing = [column for column in declared.columns if column.nullable and column.name not in held]
     full = frame.with_columns(pl.lit(None, dtype=column.dtype).alias(column.name) for column in missing)
     casts: dict[str, pl.DataType] = {}
-    schema = full.schema  # a frame makes its schema anew each time it is asked
+    schema = dict(zip(full.columns, full.dtypes, strict=True))  # a schema of thousands of columns is slow to build
     for column in declared.columns:
         found = schema.get(column.name)
         if found is not None and found != column.dtype and _may_cast(found, column.dtype):
@@ -220,7 +220,7 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     others = [name for name in cast.columns if name not in declared_names]
     described = [name for name in others if name.startswith("Metadata_")]
     rest = [name for name in others if not name.startswith("Metadata_")]
-    result = cast.select([*names, *described, *rest])
+    result = cast[[*names, *described, *rest]]
     validate(result, table)
     return result
 
@@ -245,7 +245,7 @@ def validate(frame: pl.DataFrame, table: str, *, keys: bool = True) -> None:
     """
     declared = get_table(table)
     faults: list[str] = []
-    schema = frame.schema
+    schema = dict(zip(frame.columns, frame.dtypes, strict=True))
     for column in declared.columns:
         found = schema.get(column.name)
         if found is None:
@@ -283,18 +283,17 @@ def _check_key(frame: pl.DataFrame, table: Table) -> None:
 def _features(frame: pl.DataFrame, table: Table) -> dict[str, pl.DataType]:
     """Columns that are neither declared nor metadata, with their types."""
     declared = {column.name for column in table.columns}
-    return {n: t for n, t in frame.schema.items() if n not in declared and not n.startswith("Metadata_")}
+    columns = zip(frame.columns, frame.dtypes, strict=True)  # a schema of thousands of columns is slow to build
+    return {n: t for n, t in columns if n not in declared and not n.startswith("Metadata_")}
 
 
 def _nan_columns(frame: pl.DataFrame) -> list[str]:
     """Names of float columns that hold a NaN."""
-    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    floats = [name for name, dtype in zip(frame.columns, frame.dtypes, strict=True) if dtype.is_float()]
     if not floats or not frame.height:
         return []
     # Thousands of columns cost less as one array than as an expression each; NULL becomes NaN there, so look twice.
-    suspects = [
-        name for name, n in zip(floats, np.isnan(frame.select(floats).to_numpy()).sum(axis=0), strict=True) if n
-    ]
+    suspects = [name for name, nan in zip(floats, np.isnan(frame[floats].to_numpy()).any(axis=0), strict=True) if nan]
     row = frame.select(pl.col(suspects).is_nan().any()).row(0) if suspects else ()
     return [name for name, has_nan in zip(suspects, row, strict=True) if has_nan]
 
