@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from phenoprint.errors import ScreenError
-from phenoprint.store import Screen, _atomic, remove_file, temporary_path, write_bytes
+from phenoprint.store import Screen, _atomic, remove_file, remove_folder, temporary_path, write_bytes
 
 FOLDERS = ("receipts/measure/P", "thumbnails/P", "masks/P", "illumination/P", "models", "report", "tables/cell/P")
 
@@ -106,6 +107,9 @@ def test_a_file_that_cannot_be_removed_is_our_error(screen: Screen, monkeypatch)
     monkeypatch.setattr(Path, "unlink", failing(errno.EIO))
     with pytest.raises(ScreenError, match=r"cannot remove .*x.json: .*Check the disk"):
         remove_file(screen.path / "x.json")
+    monkeypatch.setattr(shutil, "rmtree", failing(errno.EIO))
+    with pytest.raises(ScreenError, match=r"cannot remove .*masks: .*Check the disk"):
+        remove_folder(screen.path / "masks")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders are not synced on Windows")

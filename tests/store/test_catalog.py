@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -202,7 +203,7 @@ def test_readers_with_the_old_catalog_open_are_not_disturbed(filled):
 
 
 def test_a_folder_that_cannot_be_written_can_be_asked(filled, monkeypatch):
-    def refuse(folder):
+    def refuse(folder, *, only_if_stale):
         raise ScreenError("read-only")
 
     monkeypatch.setattr(catalog, "rebuild", refuse)
@@ -213,6 +214,28 @@ def test_a_folder_that_cannot_be_written_can_be_asked(filled, monkeypatch):
 def test_a_catalog_that_is_no_catalog_is_replaced(filled):
     (filled.path / "screen.duckdb").write_bytes(b"garbage" * 1000)
     assert filled.sql("SELECT count(*) AS n FROM cell")["n"][0] == 10
+
+
+def test_readers_that_wait_for_a_rebuild_do_not_repeat_it(filled, monkeypatch):
+    built = []
+    real = catalog.build
+
+    def build(folder: Path, target: Path) -> None:
+        built.append(target.name)
+        real(folder, target)
+
+    monkeypatch.setattr(catalog, "build", build)
+    answers = []
+    readers = [
+        threading.Thread(target=lambda: answers.append(filled.sql("SELECT count(*) AS n FROM cell")["n"][0]))
+        for _ in range(6)
+    ]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert answers == [10] * 6
+    assert len(built) == 1
 
 
 def test_nothing_is_left_over(filled):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -46,6 +45,7 @@ from phenoprint.store import (
     read_receipt,
     receipt_path,
     record_table,
+    remove_folder,
     remove_receipt,
     write_run,
 )
@@ -90,7 +90,7 @@ def _forget_plates(screen: Screen, ingested: Ingested) -> None:
             frame = ingested.tables.get(table)
             keep = imaged if frame is None else set(frame["Metadata_Plate"].unique())
             if plate not in keep:
-                shutil.rmtree(folder)
+                remove_folder(folder)
                 remove_receipt(screen.path, TABLE, plate, table)
 
 

@@ -1,6 +1,6 @@
 """The screen folder: schemas, Parquet, catalog, ledger, receipts, import and export."""
 
-from phenoprint.store._atomic import remove_file, temporary_path, write_bytes
+from phenoprint.store._atomic import remove_file, remove_folder, temporary_path, write_bytes
 from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
 from phenoprint.store.catalog import DamagedTableWarning
@@ -100,6 +100,7 @@ __all__ = [
     "record_outputs",
     "record_table",
     "remove_file",
+    "remove_folder",
     "remove_receipt",
     "stored_wells",
     "strict_join",

@@ -24,6 +24,7 @@ __all__ = [
     "explain",
     "free_room",
     "remove_file",
+    "remove_folder",
     "replace",
     "sweep_temporaries",
     "sync_file",
@@ -239,6 +240,18 @@ def remove_file(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise ScreenError(
-            f"cannot remove {path}: {error}. Check the disk and the permissions of {path.parent}, and run again"
-        ) from error
+        raise _not_removed(path, error) from error
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it; raises as `remove_file`."""
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise _not_removed(path, error) from error
+
+
+def _not_removed(path: Path, error: OSError) -> ScreenError:
+    return ScreenError(
+        f"cannot remove {path}: {error}. Check the disk and the permissions of {path.parent}, and run again"
+    )

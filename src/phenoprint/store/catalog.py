@@ -69,13 +69,15 @@ def is_current(folder: Path) -> bool:
     return connection is not None
 
 
-def rebuild(folder: Path) -> Path:
+def rebuild(folder: Path, *, only_if_stale: bool = False) -> Path:
     """Make the catalog anew from Parquet and swap it in.
 
     Parameters
     ----------
     folder
         The screen folder.
+    only_if_stale
+        Leave it as it is if another process has made it current meanwhile.
 
     Returns
     -------
@@ -91,6 +93,8 @@ def rebuild(folder: Path) -> Path:
     temporary = temporary_catalog(folder)
     try:
         with FileLock(_lock(folder), timeout=120):
+            if only_if_stale and is_current(folder):
+                return target
             try:
                 _remove_temporaries(folder)
                 build(folder, temporary)
@@ -153,7 +157,7 @@ def connect(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         if connection is None:
             path = folder / CATALOG
             try:
-                rebuild(folder)
+                rebuild(folder, only_if_stale=True)
             except ScreenError:
                 path = Path(scratch) / CATALOG
                 build(folder, path)
