@@ -136,3 +136,7 @@ def test_a_proposal_without_controls_compares_with_all_wells(tiny_images: Simula
     assert obstacle is None
     _, obstacle = proposed("taxol", "Content")
     assert "imaged wells of the plate map" in str(obstacle)
+    text, obstacle = proposed("control", "pert_type")
+    assert "line 2: pert_type 'control' may mean several kinds" in str(obstacle)
+    assert "(the same at line 3, 4, 5 and 20 more)" in str(obstacle)
+    assert 'map.csv"]' in text

@@ -140,7 +140,8 @@ def test_wells_outside_the_format_are_refused() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    fails("well\n" + "bad\n" * 9, "and 4 more problems")
+    fails("well\n" + "bad\n" * 9, r"map.csv: line 2: well 'bad' is .* \(the same at line 3, 4, 5 and 5 more\)$")
+    fails("well\n" + "".join(f"bad{n}\n" for n in range(9)), "and 4 more problems")
 
 
 def test_a_map_without_rows_has_the_columns() -> None:

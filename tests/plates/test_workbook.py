@@ -202,6 +202,19 @@ def test_a_truncated_workbook_is_named(xlsx: Write) -> None:
     fails(content[:-200], "cannot read map.xlsx as a spreadsheet")
 
 
+def test_damaged_xml_is_refused_where_the_reader_would_not_end(xlsx: Write, ods: Write) -> None:
+    rows = [["Well", "Compound"], ["A1", "x"]]
+    for content, part in ((ods({"M": rows}), "content.xml"), (xlsx({"M": rows}), "xl/worksheets/sheet1.xml")):
+        changed = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(changed, "w") as copy:
+            for name in archive.namelist():
+                data = archive.read(name)
+                copy.writestr(
+                    name, data.replace(b"</table:table>", b"").replace(b"</row>", b"") if name == part else data
+                )
+        fails(changed.getvalue(), f"its part {part} is damaged: mismatched tag")
+
+
 def test_text_has_no_sheets() -> None:
     fails(b"well,compound\nA1,x\n", "text file without sheets", sheet="Layout")
 

@@ -80,7 +80,7 @@ def init(
     print_plate_maps(reading, kinds)
     for reason in proposal.unread:
         console.print(f"not read   {reason}", markup=False, soft_wrap=True, highlight=False)
-    if reading.height and not kinds["negcon"]:
+    if reading.height and not kinds["negcon"] and not proposal.obstacle:
         console.print(
             '[yellow]note[/]       no well is a negative control, so screen.toml says reference = "all"; '
             'to change that name your controls there with pert_types and write "negcon"',

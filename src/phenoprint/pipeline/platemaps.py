@@ -195,7 +195,8 @@ def _columns(reading: pl.DataFrame) -> str:
     columns = reading.filter(kind="column").unique(["found", "read_as"], maintain_order=True)
     used = [f"{row['found']} is {row['read_as']}" for row in columns.drop_nulls("read_as").iter_rows(named=True)]
     left = [
-        f"{row['found']} ({str(row['detail']).partition(': ')[2]})"
+        str(row["found"])
+        + ("" if "not a name" in str(row["detail"]) else f" ({str(row['detail']).partition(': ')[2]})")
         for row in columns.filter(pl.col("read_as").is_null()).iter_rows(named=True)
     ]
     doubts = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from phenoprint.errors import PlateMapError, UsageError
 from phenoprint.images import ForeignFiles, LayoutCandidate, detect_layout
-from phenoprint.pipeline.config import parse_config
+from phenoprint.pipeline.config import PlateMapSection, parse_config
 from phenoprint.pipeline.events import OnEvent, count_files, ignore
 from phenoprint.pipeline.ingest import Ingested, ingest
 from phenoprint.pipeline.platemaps import check_plate_map, count_kinds, read_content
@@ -151,18 +151,28 @@ def propose(
     def write(reference: str) -> str:
         return _write(root, _clean(name or root.name), layout, maps, barcode, sheet=sheet, reference=reference)
 
-    text = write("negcon")
+    text, obstacle = write("negcon"), None
     config = parse_config(text, source="the proposed configuration")
-    ingested = ingest(config, root, on_file=count_files(on_event, step="hash", title="Hash images"))
-    wells = ingested.tables["well"]
-    if not count_kinds(wells)["negcon"]:
-        text = write("all")
-    obstacle = None
+    hashed = count_files(on_event, step="hash", title="Hash images")
     try:
-        check_plate_map(wells, ingested.tables["plate_map_reading"], reference="all")
-    except PlateMapError as error:
+        ingested = ingest(config, root, on_file=hashed)
+    except PlateMapError as error:  # the configuration is where it can be put right
         obstacle = str(error)
+        ingested = ingest(config.model_copy(update={"plate_map": PlateMapSection()}), root, on_file=hashed)
+    else:
+        obstacle = _obstacle(ingested)
+        if obstacle is None and not count_kinds(ingested.tables["well"])["negcon"]:
+            text = write("all")
     return Proposal(text, layout, ingested, detected.foreign, tuple(unread), obstacle)
+
+
+def _obstacle(ingested: Ingested) -> str | None:
+    """Say why a run would refuse the plate map; None if it would not."""
+    try:
+        check_plate_map(ingested.tables["well"], ingested.tables["plate_map_reading"], reference="all")
+    except PlateMapError as error:
+        return str(error)
+    return None
 
 
 def _write(

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from xml.parsers import expat
 
 __all__ = ["Marks", "read_marks"]
 
@@ -62,6 +63,7 @@ def read_marks(content: bytes) -> dict[str, Marks]:
         return {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = set(archive.namelist())
+        _check_parts(archive)
         if "content.xml" in names:
             return _ods_marks(_part(archive, "content.xml"))
         if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
@@ -71,10 +73,25 @@ def read_marks(content: bytes) -> dict[str, Marks]:
         return {name: _xlsx_marks(_part(archive, part), percent) for name, part in sheets if part in names}
 
 
-def _part(archive: zipfile.ZipFile, name: str) -> str:
+def _check_parts(archive: zipfile.ZipFile) -> None:
+    """Refuse parts that are no XML: in a damaged one the spreadsheet reader may look for an end that never comes."""
+    for name in archive.namelist():
+        if name.endswith((".xml", ".rels")):
+            data = _bytes(archive, name)
+            try:
+                expat.ParserCreate().Parse(data, True)
+            except expat.ExpatError as error:
+                raise ValueError(f"its part {name} is damaged: {error}") from error
+
+
+def _bytes(archive: zipfile.ZipFile, name: str) -> bytes:
     if archive.getinfo(name).file_size > _LARGEST:
         raise ValueError(f"its part {name} unpacks to more than {_LARGEST // 1024**2} MB")
-    return archive.read(name).decode("utf-8", errors="replace")
+    return archive.read(name)
+
+
+def _part(archive: zipfile.ZipFile, name: str) -> str:
+    return _bytes(archive, name).decode("utf-8", errors="replace")
 
 
 def _attribute(text: str, name: str, default: str = "") -> str:

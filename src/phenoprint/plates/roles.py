@@ -182,7 +182,7 @@ def canonical_pert_type(text: str) -> str:
         close = difflib.get_close_matches(word_key(text), PERT_TYPES, n=1, cutoff=0.75)
         said = f"unknown pert_type {word!r}; " + (f"did you mean {close[0]!r}?" if close else "it is no kind of well:")
     raise PlateMapError(
-        f"{said} write {KINDS}, or say in screen.toml what the word means: "
+        f"{said} write {KINDS}, or (for images) say in screen.toml what the word means: "
         f'[plate_map] pert_types = {{ "{word}" = "negcon" }}'
     )
 

@@ -49,10 +49,21 @@ class Problems:
         """
         if not self.found:
             return
-        ordered = sorted(self.found)
-        shown = "; ".join(f"line {line}: {text}" for line, text in ordered[:5])
-        more = f"; and {len(ordered) - 5} more problems" if len(ordered) > 5 else ""
-        raise PlateMapError(f"{self.source}: {shown}{more}")
+        lines: dict[str, list[int]] = {}
+        for line, text in sorted(self.found):
+            lines.setdefault(text, []).append(line)
+        shown = "; ".join(_located(text, at) for text, at in list(lines.items())[:5])
+        left = sum(len(at) for at in list(lines.values())[5:])
+        raise PlateMapError(f"{self.source}: {shown}{f'; and {left} more problems' if left else ''}")
+
+
+def _located(text: str, lines: list[int]) -> str:
+    """Say a problem once, with the first lines that have it."""
+    if len(lines) == 1:
+        return f"line {lines[0]}: {text}"
+    others = ", ".join(str(line) for line in lines[1:4])
+    more = f" and {len(lines) - 4} more" if len(lines) > 4 else ""
+    return f"line {lines[0]}: {text} (the same at line {others}{more})"
 
 
 @dataclass(frozen=True)
