@@ -301,6 +301,7 @@ def _answers(
     return {
         "activity": activity,
         "moa_prediction": calls,
+        **_effects(activity["Metadata_perturbation"]),
         "score": pl.DataFrame(scores, schema={"score": pl.String, "value": pl.Float64}, orient="row"),
         "projection": points,
         "cluster": points.select(*KEY, cluster=pl.Series(rng.integers(0, 6, points.height), dtype=pl.Int32)),
@@ -313,6 +314,27 @@ def _answers(
             infer_schema_length=None,
         ),
     }
+
+
+def _effects(treatments: pl.Series) -> dict[str, pl.DataFrame]:
+    rank = pl.DataFrame({"rank": range(1, 13)}, schema={"rank": pl.Int32})
+    known = treatments.drop_nulls().unique().sort().to_frame()
+    neighbour = known.with_columns(
+        rank=pl.lit(1, pl.Int32),
+        neighbour=pl.lit(HOSTILE),
+        is_same_compound=pl.lit(value=False),
+        neighbour_pert_type=pl.lit("trt"),
+        neighbour_moa=pl.lit(None, pl.String),
+        similarity=pl.lit(0.8),
+    )
+    effect = known.join(rank, how="cross").with_columns(
+        feature=pl.lit(HOSTILE) + pl.col("rank").cast(pl.String),
+        compartment=pl.lit("Nuclei"),
+        channel=pl.lit("DNA"),
+        effect=9.0 - pl.col("rank"),
+        q_value=pl.col("rank") / 100,
+    )
+    return {"neighbour": neighbour, "feature_effect": effect}
 
 
 def _step_scores() -> pl.DataFrame:

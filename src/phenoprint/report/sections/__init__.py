@@ -12,6 +12,7 @@ from phenoprint.report.context import Context, Section
 from phenoprint.report.sections.cells import cells
 from phenoprint.report.sections.controls import controls
 from phenoprint.report.sections.doses import doses
+from phenoprint.report.sections.effects import effects
 from phenoprint.report.sections.features import features
 from phenoprint.report.sections.hits import hits
 from phenoprint.report.sections.losses import losses
@@ -29,6 +30,7 @@ __all__ = ["SECTIONS"]
 SECTIONS: tuple[tuple[str, str, str, Callable[[Context], Section]], ...] = (
     ("verdict", "Is the plate good?", "Verdict", verdict),
     ("hits", "What are the hits?", "Hits", hits),
+    ("effects", "What do the hits do?", "Effects", effects),
     ("plates", "The plates", "Plates", plates),
     ("controls", "Do the controls stand apart?", "Controls", controls),
     ("replicates", "Do replicates agree?", "Replicates", replicates),

@@ -1,0 +1,103 @@
+"""What each hit resembles, and which stain, compartment and features carry its effect."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from phenoprint.report.context import Context, Section
+from phenoprint.report.html import Html, join, sql_hint, table, tag, term
+from phenoprint.report.sections.hits import THRESHOLD
+from phenoprint.report.sections.terms import short_name
+from phenoprint.report.source import AbsentError
+
+__all__ = ["effects"]
+
+KEY = "Metadata_perturbation"
+SHOWN, FEATURES = 40, 3
+# A group of fewer features reaches a high share by chance.
+LEAST_FEATURES = 10
+WHY = "It is written when profiles are compared with the negative controls of their plate."
+CARRIED = (
+    "The compartment and stain with the largest share of features that differ from the negative controls (q < 0.05), "
+    f"of those with {LEAST_FEATURES} features or more. Shape is of no stain."
+)
+QUERY = (
+    "SELECT Metadata_perturbation, compartment, channel, avg((q_value < 0.05)::INT) AS changed, count(*) AS features\n"
+    "FROM feature_effect GROUP BY ALL ORDER BY Metadata_perturbation, changed DESC"
+)
+EFFECT = "Median difference to the negative controls of the same plate, in robust spreads of these controls."
+
+
+def effects(context: Context) -> Section:
+    """List the hits with the nearest other compound and what carries their effect."""
+    active = context.tables.need("activity", [KEY, "corrected_p_value", "mean_average_precision"], why=WHY)
+    found = active.filter(pl.col("corrected_p_value") <= THRESHOLD)
+    if found.is_empty():
+        raise AbsentError("No treatment differs from the negative controls, so there is no effect to explain.")
+    ranked = found.sort(["corrected_p_value", "mean_average_precision", KEY], descending=[False, True, False])
+    names = ranked[KEY].head(SHOWN).to_list()
+    nearest = {row[KEY]: row for row in _rows(context, "neighbour", names).pipe(_nearest).iter_rows(named=True)}
+    effect = _rows(context, "feature_effect", names)
+    carriers = dict(_carriers(effect).iter_rows())
+    features = _features(effect)
+    rows = [(name, *_neighbour(nearest.get(name)), carriers.get(name), features.get(name)) for name in names]
+    header = [
+        "Treatment",
+        term("Nearest other compound", "By the cosine of the consensus profiles (level 5)."),
+        "Its mechanism",
+        "Similarity",
+        term("Carried by", CARRIED),
+        term("Strongest features", EFFECT),
+    ]
+    body = join([table(header, rows, numeric=[3], class_="sortable", caption="What the hits do"), sql_hint(QUERY)])
+    more = f" The {SHOWN} strongest are listed." if found.height > SHOWN else ""
+    lead = f"What each of the {found.height} active treatments resembles most, and what changes in its cells.{more}"
+    return Section("effects", "What do the hits do?", lead, body, nav="Effects")
+
+
+def _rows(context: Context, name: str, treatments: list[str]) -> pl.DataFrame:
+    """Read the rows of some treatments only: the tables hold a row for every pair."""
+    if name not in context.tables.names():
+        raise AbsentError(context.tables.damaged.get(name, f"The table '{name}' is not in this screen. {WHY}"))
+    return context.source.table(name).filter(pl.col(KEY).is_in(treatments)).collect().sort(KEY, "rank")
+
+
+def _nearest(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """Take the first neighbour of each treatment that is another compound and no negative control."""
+    others = neighbours.filter(
+        ~pl.col("is_same_compound") & (pl.col("neighbour_pert_type") != "negcon").fill_null(value=True)
+    )
+    return others.unique(KEY, keep="first", maintain_order=True)
+
+
+def _neighbour(row: dict[str, object] | None) -> tuple[object, object, object]:
+    return (None, None, None) if row is None else (row["neighbour"], row["neighbour_moa"], f"{row['similarity']:.2f}")
+
+
+def _carriers(effect: pl.DataFrame) -> pl.DataFrame:
+    """Name the compartment and stain with the largest share of changed features, for each treatment."""
+    groups = (
+        effect.filter(pl.col("compartment").is_not_null() & ~pl.col("channel").fill_null("").str.contains(","))
+        .group_by(KEY, "compartment", pl.col("channel").fill_null("shape"))
+        .agg((pl.col("q_value") < 0.05).mean().alias("share"), pl.len().alias("n"))
+        .filter((pl.col("n") >= LEAST_FEATURES) & (pl.col("share") > 0))
+        .sort(KEY, "share", "compartment", "channel", descending=[False, True, False, False])
+        .unique(KEY, keep="first", maintain_order=True)
+    )
+    percent = (100 * pl.col("share")).round().cast(pl.Int64)
+    return groups.select(KEY, pl.format("{} {} ({} % of {})", "compartment", "channel", percent, "n"))
+
+
+def _features(effect: pl.DataFrame) -> dict[str, Html]:
+    """Write the strongest features of each treatment with their direction."""
+    strongest = effect.filter((pl.col("q_value") < 0.05).fill_null(value=False)).group_by(KEY, maintain_order=True)
+    return {
+        str(name): join(
+            [
+                tag("span", f"{short_name(feature)} {value:+.1f}", title=feature)
+                for feature, value in rows.select("feature", "effect").head(FEATURES).iter_rows()
+            ],
+            ", ",
+        )
+        for (name,), rows in strongest
+    }
