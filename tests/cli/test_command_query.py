@@ -73,6 +73,12 @@ def test_few_rows_are_blocks_of_one_line_per_column(call: Call, screen: Screen) 
     assert "the first 2 of 40 rows; --limit 0 reads all" in out
 
 
+def test_an_empty_query_is_refused(call: Call, screen: Screen) -> None:
+    code, out, err = call("query", screen.path, " ")
+    assert (code, out) == (2, "")
+    assert "the query is empty" in err
+
+
 def test_what_fits_is_a_table(call: Call, screen: Screen) -> None:
     _, out, _ = call("query", screen.path, "SELECT Metadata_Well, Cells_F0 FROM cell ORDER BY ALL LIMIT 1")
     assert "row 1" not in out

@@ -82,6 +82,8 @@ def query(
     if opened.incomplete is not None:
         errors.print(f"[bold yellow]incomplete[/]  {escape(opened.incomplete)}", soft_wrap=True)
     text = sys.stdin.read() if sql == "-" else sql
+    if text is not None and not text.strip():
+        raise UsageError("the query is empty; give one such as 'SELECT * FROM well', or none to list tables and views")
     as_table = not (csv or as_json or parquet is not None)
     rows = (limit if limit is not None else _PRINTED if as_table and text is not None else 0) or None
     with _notes():

@@ -200,7 +200,7 @@ def _warn(frame: pl.DataFrame) -> None:
             f"left out because a file is damaged: {', '.join(names)} ({path}: {reason}). Run the screen again, which "
             "makes it anew; what was imported is imported again",
             DamagedTableWarning,
-            stacklevel=6,
+            stacklevel=8,  # who called Screen.sql
         )
 
 
