@@ -296,6 +296,18 @@ def test_wells_that_only_the_plate_map_names_are_not_counted_as_profiles(tiny_so
     assert "wells with profiles6 of 48" in Page(text).sections["verdict"]
 
 
+def test_a_pass_says_how_many_checks_could_be_made(small_source: Any) -> None:
+    def lead(*verdicts: str | None) -> str:
+        rows = [("P1", f"check {i}", 0.1, 0.3, verdict, "too few wells") for i, verdict in enumerate(verdicts)]
+        columns = ["Metadata_Plate", "criterion", "value", "threshold", "verdict", "reason"]
+        checks = pl.DataFrame(rows, schema=columns, orient="row")
+        frames = {"plate_acceptance": checks, "plate": pl.DataFrame({"Metadata_Plate": ["P1"]})}
+        return Page(render_report(type(small_source)(small_source.path, frames=frames))).sections["verdict"]
+
+    assert "The plate passes every check that could be made: 2 of 5." in lead("pass", "pass", *[None] * 3)
+    assert "The plate passes every check." in lead("pass", "pass")
+
+
 def test_a_hit_table_has_no_column_without_values(tiny_source: Any) -> None:
     def heads(source: Any) -> list[str]:
         table = render_report(source).split('id="hits-table"')[1].split("</thead>")[0]

@@ -44,7 +44,7 @@ def verdict(context: Context) -> Section:
     body += _shown(cards, verdicts)
     if judged:
         body.append(sql_hint("SELECT * FROM plate_acceptance WHERE verdict <> 'pass' ORDER BY Metadata_Plate"))
-    return Section("verdict", "Is the plate good?", _sentence(verdicts), join(body), nav="Verdict")
+    return Section("verdict", "Is the plate good?", _sentence(verdicts, rows), join(body), nav="Verdict")
 
 
 def _notes(context: Context) -> list[str]:
@@ -74,7 +74,7 @@ def _shown(cards: list[Html], verdicts: list[str]) -> list[Html]:
     return parts
 
 
-def _sentence(verdicts: list[str]) -> str:
+def _sentence(verdicts: list[str], rows: dict[str, list[dict[str, object]]]) -> str:
     n = len(verdicts)
     plates = "plate" if n == 1 else "plates"
     if not n:
@@ -82,7 +82,10 @@ def _sentence(verdicts: list[str]) -> str:
     if set(verdicts) == {"none"}:
         return f"{n} {plates}, not judged."
     if set(verdicts) == {"pass"}:
-        which = "every check that could be made"
+        checks = [row for plate in rows.values() for row in plate]
+        made = sum(str(row["verdict"]) in ORDER for row in checks)
+        # a plate may pass since hardly anything could be judged
+        which = "every check" + (f" that could be made: {made} of {len(checks)}" if made < len(checks) else "")
         return f"The plate passes {which}." if n == 1 else f"All {n} plates pass {which}."
     parts = [
         f"{verdicts.count(kind)} {phrase}"

@@ -18,6 +18,8 @@ STATUS_MEANING = {
     "outlier": "reaches absurd values",
     "reference_all": "all wells served as the reference, as controls were too few",
     "blocklisted": "on the list of features known to be unreliable",
+    "nuisance": "no phenotype: measured on whole images, a position or the number of an object",
+    "skipped": "the whole step was skipped",
     "limited": "some values were brought back to the limit; the feature is kept",
     "pooled": "no spread among the reference wells; the pooled one stands in",
     "too_few_reference": "too few reference wells have a value",
