@@ -24,7 +24,7 @@ def test_columns_words_leftovers_and_counts(capsys: pytest.CaptureFixture[str]) 
         "not used   Note (kept as Metadata_Note), Type (kept as Metadata_Type; its value 'a' is no kind of well)",
         "beside it  'Layout of March'",
         "words      Negativkontrolle is negcon (1), Wortmannin is poscon (1), Substanz is trt (1), leer is empty (1)",
-        "wells      1,200 trt, 1 negcon, 0 poscon, 1 empty, 3 with images but not annotated",
+        "wells      1,200 trt, 1 negcon, 0 poscon, 1 empty, 3 not annotated",
     ]
 
 

@@ -14,7 +14,7 @@ _KINDS = {
     "negcon": "negcon",
     "poscon": "poscon",
     "empty": "empty",
-    "not_annotated": "with images but not annotated",
+    "not_annotated": "not annotated",
     "not_imaged": "annotated but without images",
 }
 
