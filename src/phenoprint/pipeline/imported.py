@@ -236,6 +236,7 @@ def import_config(screen: Screen) -> str:
         '# recipe = "phenoprint"     # or "phenoprint-sphering", "profiling-recipe", "jump-production", or steps of',
         "#                           # your own: [[profiles.recipe]] with operation = ... and its parameters",
         _WITH_CONTROLS if has_controls else _WITHOUT_CONTROLS,
+        "# min_reference = 3         # controls a plate needs; with fewer, all its wells serve as the reference",
         "",
     ]
     return "\n".join(lines)
