@@ -342,3 +342,24 @@ def test_what_is_no_phenotype_has_no_part(tmp_path: Path) -> None:
     assert set(rows(screen, "neighbour")["n_features"]) == {21}
     distance = rows(screen, "readout").filter(readout="distance_to_controls")["value"]
     assert distance.median() < 5
+
+
+def test_imported_cells_have_the_tables(tmp_path: Path) -> None:
+    """Five cells a well: each is the well with some noise."""
+    rng = np.random.default_rng(0)
+    frame = plate("P1", seed=0).drop("Metadata_Object_Count")
+    cells = frame[np.repeat(np.arange(48), 5)].with_columns(
+        pl.lit("1").alias("Metadata_Site"), Metadata_ObjectNumber=pl.Series(np.tile(np.arange(1, 6), 48))
+    )
+    features = feature_columns(cells)
+    cells = cells.with_columns(pl.col(name) + pl.Series(rng.normal(0, 0.2, 240)) for name in features)
+    cells.write_parquet(tmp_path / "P1_cells.parquet")
+    screen = run_screen(
+        import_profiles(tmp_path / "P1_cells.parquet", tmp_path / "screen").screen.path, workers=1
+    ).screen
+    assert screen.table("cell").collect().height == 240
+    first = rows(screen, "feature_effect").filter(rank=1)
+    assert first["feature"].to_list() == [CHANGED[name[0]] for name in first[NAME]]
+    assert rows(screen, "readout").filter(readout="cell_count")["value"].unique().to_list() == [5]
+    assert rows(screen, "neighbour").height
+    assert rows(screen, "cluster_signature").height
