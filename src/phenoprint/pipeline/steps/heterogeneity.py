@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from phenoprint.errors import DataError
+from phenoprint.pipeline.phenotypes import left_out
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.tables import CELL, WELL, cell_fates, well_batches
 from phenoprint.store import hash_key, ledger_rows, remove_file, strict_join, write_bytes
@@ -142,7 +143,8 @@ def heterogeneity_features(context: Context) -> list[str]:
 
     measured = set(context.table("cell").collect_schema().names())
     chosen = feature_columns(context.table("profile_selected").head(0).collect())
-    names = [name for name in chosen if name in measured]
+    out = left_out(context, "profile_selected", chosen)
+    names = [name for name in chosen if name in measured and name not in out]
     step = max(1, -(-len(names) // _MOST_FEATURES))
     return names[::step]
 
