@@ -142,7 +142,7 @@ def test_signals_stop_a_run_with_a_message_and_leave_no_lock_and_no_worker(
     while not list((folder / "receipts" / "quality").glob("*/*.json")) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal and some schedulers do
     _, text = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopped; what is done is kept" in text

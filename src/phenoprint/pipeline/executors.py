@@ -13,9 +13,10 @@ import signal
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
@@ -42,6 +43,28 @@ def available_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # Windows and macOS have no affinity call
         return os.cpu_count() or 1
+
+
+@contextmanager
+def _for_children() -> Iterator[None]:
+    """Set what children inherit: one thread each, and Ctrl-C, which reaches the whole group, left to the parent.
+
+    An interrupt that comes meanwhile reaches the parent when the block ends.
+    """
+    kept = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    has_masks = hasattr(signal, "pthread_sigmask")  # Windows has not
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_masks else set()
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if has_masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _begin_worker(lifeline: Connection) -> None:
@@ -128,19 +151,12 @@ class ProcessExecutor(Executor):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Queue ``function(*arguments)`` for a worker process."""
-        kept = {name: os.environ.get(name) for name in _ONE_THREAD}
-        os.environ.update(_ONE_THREAD)  # children are spawned inside submit and inherit the environment
-        try:
-            return self._pool.submit(function, *arguments)
-        except BrokenProcessPool:
-            self.restart()
-            return self._pool.submit(function, *arguments)
-        finally:
-            for name, value in kept.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+        with _for_children():  # they are spawned inside submit
+            try:
+                return self._pool.submit(function, *arguments)
+            except BrokenProcessPool:
+                self.restart()
+                return self._pool.submit(function, *arguments)
 
     def restart(self) -> None:
         """Replace the pool by a new one."""
