@@ -190,11 +190,11 @@ def test_percentages_keep_their_sign() -> None:
     assert [row[4:] for row in wells(content.getvalue())] == [(0.5, "%"), (2.0, None)]
 
 
-@pytest.mark.parametrize(
-    "damage", [b"PK\x03\x04", b"PK\x03\x04" + b"x" * 200, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"0" * 700]
-)
-def test_damaged_workbooks_are_named(damage: bytes) -> None:
-    fails(damage, "cannot read map.xlsx as a spreadsheet")
+def test_damaged_workbooks_and_other_archives_are_named() -> None:
+    fails(bytes.fromhex("d0cf11e0a1b11ae1") * 99, "cannot read map.xlsx as a spreadsheet")
+    fails(b"PK\x03\x04" + b"xl/workbook.xml" * 20, "cannot read map.xlsx as a spreadsheet")
+    for content in (b"PK\x03\x04", b"PK\x03\x04" + b"x" * 200):
+        fails(content, "map.xlsx is a zip archive and no spreadsheet, or a damaged one")
 
 
 def test_a_truncated_workbook_is_named(xlsx: Write) -> None:

@@ -124,6 +124,10 @@ def read_parts(content: str | bytes, *, source: str, sheet: str | None = None) -
         content = unpack(content, source=source)
         if is_workbook(content):
             return _of_workbook(read_workbook(content, source=source), source=source, sheet=sheet)
+        if content.startswith(b"PK\x03\x04"):
+            raise PlateMapError(
+                f"{source} is a zip archive and no spreadsheet, or a damaged one; unpack it, or save it again"
+            )
         content = decode(content, source=source)
     if sheet is not None:
         raise PlateMapError(f"{source} is a text file without sheets, but the sheet {sheet!r} is asked for")
