@@ -159,6 +159,7 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
                 "incomplete": state.incomplete,
                 "is_whole": state.is_whole,
                 "is_partial": state.is_partial,
+                "has_run": state.has_run,
                 "changed": state.changed,
                 "steps": state.steps.to_dicts(),
                 "to_run": state.to_run.to_dicts(),
@@ -176,6 +177,8 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
             console.print(f"[bold yellow]incomplete[/]  {escape(state.incomplete)}", soft_wrap=True)
         _print_steps(opened, state.steps)
         _print_outlook(state)
+        if not state.has_run:
+            console.print(f"not run yet  next: phenoprint run {state.path}", soft_wrap=True, markup=False)
         damaged = "tables that cannot be read; 'phenoprint run' makes them again"
         for title, frame in (
             (damaged, state.damaged),

@@ -76,6 +76,8 @@ class Outlook:
         What is wrong with files, by path relative to the screen.
     ran
         The configuration of the last run, or of ``screen.toml`` where its record is gone; None if there is neither.
+    has_run
+        Whether any run has left its record or a receipt of a step.
     """
 
     plan: Plan
@@ -83,6 +85,7 @@ class Outlook:
     wrong: pl.DataFrame
     damaged: dict[str, str]
     ran: ScreenConfig | None
+    has_run: bool
 
 
 def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) -> Outlook:
@@ -106,13 +109,14 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
         if screen.config_text and ran is not None:
             changed.append(f"screen.toml, which cannot be used now: {error}")
     channels = record.channels if record else _channels(screen)
+    has_run = record is not None or any(load_receipts(screen.path, step.name) for step in steps_of(screen))
     if asked is None:
-        return Outlook(Plan(_frame([])), changed, _frame([]), {}, ran)
+        return Outlook(Plan(_frame([])), changed, _frame([]), {}, ran, has_run)
     then = plan = make_plan(screen, asked, channels=channels, scrutiny=scrutiny)
     if ran is not None and ran != asked:
         changed.append("screen.toml")
         then = make_plan(screen, ran, channels=channels, scrutiny=scrutiny)
-    is_explained = False
+    is_explained = not has_run
     if record is not None:
         sources = sources_of(screen)
         other = sorted(n for n in {*sources, *record.sources} if sources.get(n) != record.sources.get(n))
@@ -120,7 +124,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
         is_explained = bool(other)
         changed += other
     wrong = then.to_run.filter(pl.col("state") == State.DAMAGED.value) if is_explained else then.to_run
-    return Outlook(plan, changed, wrong, {**plan.damaged, **then.damaged}, ran or asked)
+    return Outlook(plan, changed, wrong, {**plan.damaged, **then.damaged}, ran or asked, has_run)
 
 
 def _channels(screen: Screen) -> list[str]:

@@ -56,6 +56,8 @@ class ScreenState:
         What a user should know of how the profiles were made: skipped steps, references other than asked for.
     is_partial
         Whether something of the screen could not be used in the last run.
+    has_run
+        Whether any run was begun; tables that were only imported have none yet.
     """
 
     path: Path
@@ -71,11 +73,12 @@ class ScreenState:
     damaged: pl.DataFrame
     notes: list[str]
     is_partial: bool
+    has_run: bool
 
     @property
     def is_whole(self) -> bool:
         """Whether the last run ended and all that it made is in place and can be read."""
-        return self.incomplete is None and self.wrong.is_empty() and self.damaged.is_empty() and self.damaged.is_empty()
+        return self.incomplete is None and self.wrong.is_empty() and self.damaged.is_empty()
 
 
 def screen_state(screen: Screen) -> ScreenState:
@@ -97,6 +100,7 @@ def screen_state(screen: Screen) -> ScreenState:
         damaged=status.damaged,
         notes=screen_notes(screen),
         is_partial=bool(status.failures.height) or (record is not None and record.is_partial),
+        has_run=outlook.has_run,
     )
 
 
