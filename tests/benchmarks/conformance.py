@@ -37,7 +37,7 @@ def read_field(folder: Path, channels: tuple[str, ...]) -> tuple[np.ndarray, dic
 
 
 def compare(ours: pl.DataFrame, reference: pl.DataFrame, compartment: str) -> pl.DataFrame:
-    """One row a feature of CellProfiler: share of values that agree, Pearson r, largest relative difference."""
+    """One row per feature of CellProfiler: share of values that agree, Pearson r, largest relative difference."""
     names = [column for column in reference.columns if column not in {"ImageNumber", "ObjectNumber"}]
     if "ObjectNumber" in reference.columns:
         reference = reference.sort("ObjectNumber")

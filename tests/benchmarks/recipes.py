@@ -4,7 +4,7 @@ Run by hand; nothing is asserted::
 
     python tests/benchmarks/recipes.py [DATA]       # the folder with bbbc021_profiles, by default ../shared/data
 
-632 wells, 55 plates in 10 weekly batches, 6 DMSO wells a plate, 103 treatments of 12 mechanisms. NSC: share of the
+632 wells, 55 plates in 10 weekly batches, 6 DMSO wells per plate, 103 treatments of 12 mechanisms. NSC: share of the
 treatments whose nearest neighbour of another compound has their mechanism (cosine, median over wells); NSCB: of another
 compound and other batches, without the two mechanisms of one batch only. Published with R on the same file: NSC 0.82.
 """
@@ -53,7 +53,7 @@ def scores(profiles: pl.DataFrame) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print one line a recipe."""
+    """Print one line per recipe."""
     data = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[3] / "shared" / "data"
     wells = read(data / "bbbc021_profiles")
     print(f"{'recipe':<34}{'features':>9}{'NSC':>7}{'NSCB':>7}{'mixing':>8}{'CPU s':>7}")

@@ -115,7 +115,7 @@ def translocation(data: Path) -> None:
     negative = np.array([median[row + column] for row in "ABCD" for column in ("01", "02")])
     positive = np.array([median[row + "12"] for row in "ABCD"])
     z_prime = 1 - 3 * (negative.std(ddof=1) + positive.std(ddof=1)) / abs(positive.mean() - negative.mean())
-    print(f"BBBC013: diameter {diameter:.1f} px, {np.median(count):.0f} cells a well ({min(count)} to {max(count)}),")
+    print(f"BBBC013: diameter {diameter:.1f} px, {np.median(count):.0f} cells per well ({min(count)} to {max(count)}),")
     print(f"  {seconds:.3f} CPU s a field, Z' of the log nuclear/cytoplasmic GFP ratio {z_prime:.3f}")
 
 

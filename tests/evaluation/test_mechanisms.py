@@ -194,7 +194,7 @@ def test_bbbc021(real_data: Path) -> None:
 
 @pytest.mark.real
 def test_recipes_on_bbbc021(real_data: Path) -> None:
-    """The presets on one published screen: ours stay out of the hole of raw MADs with six controls a plate."""
+    """The presets on one published screen: ours stay out of the hole of raw MADs with six controls per plate."""
     from phenoprint.profiles import RECIPES, apply_recipe
 
     control = pl.col("Metadata_compound") == "DMSO"

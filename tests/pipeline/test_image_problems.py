@@ -137,7 +137,7 @@ def test_each_fault_of_a_field_has_its_own_reason(tmp_path: Path) -> None:
     assert "A02_s1_GFP.tif: a colour image" in problem["detail"][1]
 
 
-def test_pictures_are_read_and_what_speaks_against_them_is_said(tmp_path: Path) -> None:
+def test_pictures_are_read_and_what_is_wrong_with_them_is_said(tmp_path: Path) -> None:
     grey = np.full((16, 16), 7, np.uint8)
     for well in ("A01", "A02"):
         (tmp_path / f"{well}_s1_DNA.jpg").write_bytes(bytes(imagecodecs.jpeg8_encode(grey)))

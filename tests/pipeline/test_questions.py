@@ -345,7 +345,7 @@ def test_what_is_no_phenotype_has_no_part(tmp_path: Path) -> None:
 
 
 def test_imported_cells_have_the_tables(tmp_path: Path) -> None:
-    """Five cells a well: each is the well with some noise."""
+    """Five cells per well: each is the well with some noise."""
     rng = np.random.default_rng(0)
     frame = plate("P1", seed=0).drop("Metadata_Object_Count")
     cells = frame[np.repeat(np.arange(48), 5)].with_columns(

@@ -51,7 +51,7 @@ def test_a_column_of_other_values_stays_metadata_and_says_why() -> None:
     # a column that only says that there are samples does not turn DMSO into a treatment
     kinds, reading = read("well,Cmpd,Type\nA1,taxol,sample\nA2,DMSO,sample\n")
     assert kinds == ["trt", "negcon"]
-    assert "tells no controls from treatments" in str(details(reading)["Type"][1])
+    assert "names no controls beside treatments" in str(details(reading)["Type"][1])
 
 
 def test_the_compounds_alone_name_controls() -> None:

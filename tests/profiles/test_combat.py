@@ -126,7 +126,7 @@ def test_wrong_use() -> None:
         correct_batch(
             frame.with_columns(Metadata_kind=pl.col("Metadata_Batch")), "combat", covariates=["Metadata_kind"]
         )
-    with pytest.raises(UsageError, match="at least two reference rows a batch"):
+    with pytest.raises(UsageError, match="at least two reference rows per batch"):
         fit_combat(rows[:13], np.array(batch[:13]))
 
 

@@ -17,7 +17,7 @@ NEGCON = pl.col("Metadata_pert_type") == "negcon"
 
 
 def screen(*, controls: int = 60, features: int = 8, plates: int = 4, seed: int = 0) -> pl.DataFrame:
-    """Correlated features of unequal spread; `controls` wells a plate and as many treated ones."""
+    """Correlated features of unequal spread; `controls` wells per plate and as many treated ones."""
     rng = np.random.default_rng(seed)
     mixing = rng.normal(size=(features, features)) * np.logspace(0, 1.5, features)
     n, names = 2 * controls, [f"F{i}" for i in range(features)]

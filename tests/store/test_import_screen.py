@@ -292,7 +292,7 @@ def test_into_a_screen_that_is_there(tmp_path):
         "P1",
         "P2",
     ]
-    # a row a column, and what the second import has to say again is not said twice
+    # a row per column, and what the second import has to say again is not said twice
     derived = screen.sql("SELECT detail FROM problem WHERE kind = 'derived_column'")["detail"]
     assert derived.n_unique() == derived.len() == 4
     assert derived.str.contains(r"^[23] \(Metadata_\w+\): ").all()

@@ -60,7 +60,7 @@ def cluster_profiles(
     Returns
     -------
     polars.DataFrame
-        One row a profile in the frame's order: the kept metadata and ``cluster`` (Int32, 1 the largest). NULL
+        One row per profile in the frame's order: the kept metadata and ``cluster`` (Int32, 1 the largest). NULL
         for rows that lack more than half of the features and, with hdbscan, for outliers.
 
     Raises

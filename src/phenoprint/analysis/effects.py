@@ -142,7 +142,7 @@ def feature_effects(
     shifted and scaled, so that it does not matter that a normalization was fitted on the same controls. A treatment in
     one well is judged by the spread of the controls alone. Yet wells of a plate are not independent and controls have
     heavier tails than a normal distribution: negative controls taken for treatments reached p < 0.05 in 7 % of features
-    on a plate with 56 controls (VarChAMP) and in 9 % with 6 controls a plate (BBBC021), and p < 0.001 in 1 % and 3 %.
+    on a plate with 56 controls (VarChAMP) and in 9 % with 6 controls per plate (BBBC021), and p < 0.001 in 1 % and 3 %.
     Rank and filter by these p values; they are no error rates. Variances moderated over features (limma) made it worse.
 
     Examples

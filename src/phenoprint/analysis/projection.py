@@ -59,7 +59,7 @@ def project(
     Returns
     -------
     polars.DataFrame
-        One row a profile in the frame's order: the kept metadata, ``method``, ``x``, ``y`` (Float64). NULL
+        One row per profile in the frame's order: the kept metadata, ``method``, ``x``, ``y`` (Float64). NULL
         for rows that lack more than half of the features. Features that another row lacks are left out
         (`project_with_status` names them).
 

@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     from phenoprint.errors import PhenoprintError, UsageError
 
-    for stream in (sys.stdout, sys.stderr):  # a Windows console may not speak the compounds' language
+    for stream in (sys.stdout, sys.stderr):  # a Windows console may not be able to show the compounds' names
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
     _stop_on_sigterm()

@@ -60,7 +60,7 @@ def import_(
         Path | None,
         typer.Option(
             "--treatments",
-            help="A row a compound (and concentration): moa, target, ...; joined by the compound's name.",
+            help="A row per compound (and concentration): moa, target, ...; joined by the compound's name.",
         ),
     ] = None,
     column: Annotated[
@@ -171,7 +171,7 @@ def _some(column: str) -> pl.Expr:
 
 
 def _by_kind(notes: pl.DataFrame) -> pl.DataFrame:
-    """Make one row a kind of note; keys and what was derived have one each."""
+    """Make one row per kind of note; keys and what was derived have one each."""
     import polars as pl
 
     keys = [f"Metadata_{name}" for name in ("Plate", "Well", "Site", "ObjectNumber", "Batch")]

@@ -69,7 +69,7 @@ def exclude(
         names = ("added", "already", "removed", "everything")
         print_json({"screen": str(opened.path)} | {name: getattr(change, name).to_dicts() for name in names})
         return 0
-    _tell(change)
+    _print_change(change)
     if change.added.height or change.removed.height:
         console.print(f"run the screen again to apply: phenoprint run {opened.path}", soft_wrap=True, markup=False)
     return 0
@@ -85,7 +85,7 @@ def _show(path: Path, exclusions: pl.DataFrame, *, as_json: bool) -> int:
     return 0
 
 
-def _tell(change: ExclusionChange) -> None:
+def _print_change(change: ExclusionChange) -> None:
     from phenoprint.store import describe_place
 
     for word, rows in (

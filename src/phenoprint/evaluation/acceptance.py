@@ -1,4 +1,4 @@
-"""Is this plate fit to be judged by? One row a plate and check, so that SQL can exclude."""
+"""Is this plate fit to be judged by? One row per plate and check, so that SQL can exclude."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AcceptanceLimits:
     controls
         Negative control wells, at least.
     cells
-        Median cells a well, at least.
+        Median cells per well, at least.
     z_prime
         Z' of a readout, at least.
     retrieval
@@ -89,10 +89,10 @@ def plate_acceptance(
         Normalized well profiles with ``Metadata_Plate``, ``Metadata_Well`` and ``Metadata_pert_type``; where
         there is ``Metadata_Object_Count``, counts are checked.
     readouts
-        One row a well: ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_pert_type`` and a column for each
+        One row per well: ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_pert_type`` and a column for each
         readout whose controls must separate (``z_prime:<readout>``).
     image_quality
-        One row a plate, well, site and channel with ``is_flagged``.
+        One row per plate, well, site and channel with ``is_flagged``.
     limits
         Where checks warn and fail.
 
@@ -185,7 +185,7 @@ def _count_checks(wells: pl.DataFrame, limits: AcceptanceLimits) -> Iterator[_Ro
         return
     counts = wells.get_column(name).fill_null(0).cast(pl.Float64).to_numpy()
     middle = float(np.median(counts))
-    reason = f"median of {middle:g} cells a well over {len(counts)} wells, lowest {counts.min():g}"
+    reason = f"median of {middle:g} cells per well over {len(counts)} wells, lowest {counts.min():g}"
     yield _judge("cell_count", middle, limits.cells, reason, at_least=True)
     yield from _position_checks(wells, counts, "cell_count", limits)
 
@@ -207,7 +207,7 @@ def _readout_checks(wells: pl.DataFrame, limits: AcceptanceLimits) -> Iterator[_
 def _position_checks(
     wells: pl.DataFrame, values: NDArray[np.float64], name: str, limits: AcceptanceLimits
 ) -> Iterator[_Row]:
-    """Edge, row and column effects of one value a well."""
+    """Edge, row and column effects of one value per well."""
     from scipy import stats
 
     prefix = "edge_cell_count" if name == "cell_count" else f"edge:{name}"

@@ -37,12 +37,12 @@ class Comparison:
     Attributes
     ----------
     scores
-        One row a recipe, fold and part (``train`` or ``held_out``): ``recipe``, ``fold``, ``part``, ``n_plates``,
+        One row per recipe, fold and part (``train`` or ``held_out``): ``recipe``, ``fold``, ``part``, ``n_plates``,
         ``n_features``, the columns of `SCORES` (NULL where the part allows no score), ``error`` (why a recipe failed).
     summary
-        One row a recipe: the mean of each score over the held-out parts, best by `criterion` first.
+        One row per recipe: the mean of each score over the held-out parts, best by `criterion` first.
     choices
-        One row a fold: the recipe that was best on the training plates by `criterion`, and what it scored on the plates
+        One row per fold: the recipe that was best on the training plates by `criterion`, and its score on the plates
         held out: an estimate that the choice did not see. Its mean is what to expect of choosing.
     criterion
         As asked.
@@ -87,7 +87,7 @@ def compare(
     recipes
         Names, recipes or lists of steps; a mapping gives names to lists.
     treatment
-        Columns that make a treatment; controls are told by ``Metadata_pert_type``, where that is there.
+        Columns that make a treatment; controls are known by ``Metadata_pert_type``, where that is there.
     label
         Mechanisms; None, or an absent column: not scored.
     plate

@@ -36,7 +36,7 @@ class MoaAccuracy:
     n_unpredicted
         Labelled profiles without an eligible neighbour, or that are no profile (wells without cells).
     predictions
-        One row a labelled profile: its metadata, ``predicted``, ``is_correct``, ``nearest`` (the nearest
+        One row per labelled profile: its metadata, ``predicted``, ``is_correct``, ``nearest`` (the nearest
         neighbour's value in the first column of `not_same`), ``similarity`` (to it); NULL where there is no
         prediction.
     shuffled_accuracy, shuffled_sd

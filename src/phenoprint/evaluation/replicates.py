@@ -33,7 +33,7 @@ class ReplicateReproducibility:
     n_groups
         Treatments with at least two usable replicates and a null.
     groups
-        One row a treatment: the keys, ``n_replicates``, ``median_similarity`` (over its pairs), ``threshold``
+        One row per treatment: the keys, ``n_replicates``, ``median_similarity`` (over its pairs), ``threshold``
         (the quantile of the null of its size), ``p_value`` (share of the null, with the score itself, at or
         above it), ``is_reproducible``; NULL with fewer than two replicates.
     n_null

@@ -58,7 +58,7 @@ def average_precision(
     Returns
     -------
     polars.DataFrame
-        One row a query in the frame's order: its metadata, ``n_pos_pairs``, ``n_total_pairs`` (Int64),
+        One row per query in the frame's order: its metadata, ``n_pos_pairs``, ``n_total_pairs`` (Int64),
         ``average_precision``, ``normalized_average_precision`` (0 expected of a random order, 1 perfect;
         Float64, NULL without positives), ``n_features`` (Int64).
 

@@ -57,7 +57,7 @@ def mean_average_precision(
     Returns
     -------
     polars.DataFrame
-        One row a treatment, sorted: the keys, ``n_replicates`` (queries with a score),
+        One row per treatment, sorted: the keys, ``n_replicates`` (queries with a score),
         ``mean_average_precision``, ``mean_normalized_average_precision``, ``p_value``, ``smallest_p`` (that
         of a perfect score; above the threshold no result can pass), ``corrected_p_value`` (Benjamini-Hochberg
         over all rows), ``below_p``, ``below_corrected_p``, ``null`` (``exact`` or ``sampled``). Queries

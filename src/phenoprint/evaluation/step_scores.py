@@ -113,7 +113,7 @@ def score_steps(
     level3
         The profiles that the recipe was applied to; scored first, as number 0 and step ``level3``.
     treatment
-        Columns that make a treatment; controls are told by ``Metadata_pert_type``, where that is there.
+        Columns that make a treatment; controls are known by ``Metadata_pert_type``, where that is there.
     label
         Mechanisms; None: not scored.
     plate
@@ -131,7 +131,7 @@ def score_steps(
     Returns
     -------
     polars.DataFrame
-        One row a step and score, in order: ``step`` (String), ``number`` (Int32, from 1 on; 0 for `level3`), ``score``
+        One row per step and score, in order: ``step`` (String), ``number`` (Int32, from 1; 0 for `level3`), ``score``
         (String, of `STEP_SCORES`, which says what each means), ``value`` (Float64, NULL where it cannot be had),
         ``baseline`` (Float64, what chance would give, where that is known), ``n`` and ``n_total`` (Int64: on how many
         of how many it stands; treatments for `TREATMENT_SCORES`, else wells), ``reason`` (String, why the value is
@@ -153,7 +153,7 @@ def score_steps(
     and held within 20 spreads. Normalized profiles are scored as they are, since what a normalization makes of the
     features' weights is part of what it does.
 
-    These scores look at the plates that the recipe was fitted on: they tell what a step does, and are no estimate
+    These scores look at the plates that the recipe was fitted on: they show what a step does, and are no estimate
     of how well it does on other plates; for that see `compare`.
 
     Examples

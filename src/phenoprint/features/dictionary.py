@@ -56,7 +56,7 @@ def feature_dictionary(
     Returns
     -------
     polars.DataFrame
-        One row a feature, in the order of the columns: ``feature``, ``compartment``, ``family``, ``measure``,
+        One row per feature, in the order of the columns: ``feature``, ``compartment``, ``family``, ``measure``,
         ``channel`` (``"DNA"``, ``"DNA,ER"`` for a pair, NULL for none), ``parameters`` (what follows in the name),
         ``unit``, ``version``, ``alias`` (what other versions of CellProfiler call it, where they do not agree),
         ``description`` (one line), ``source``, ``difference`` (how the value knowingly differs from CellProfiler's,

@@ -90,7 +90,7 @@ def quality_thresholds(
 
     Returns
     -------
-    One row a plate, channel and measure, sorted: the columns of `by`, ``Metadata_Channel``, ``measure``
+    One row per plate, channel and measure, sorted: the columns of `by`, ``Metadata_Channel``, ``measure``
     (``focus_slope``, ``background``, ``n_cells``), ``n_fields`` (Int64, fields learned from: those with
     contrast and with enough cells), and Float64 ``median``, ``spread`` (1.4826 MAD, raised to the measure's
     least), ``lower``, ``upper``; the last four NULL where there were fewer than `limits.min_fields`.
@@ -133,7 +133,7 @@ def quality_thresholds(
 
 
 def _spread(measure: str) -> pl.Expr:
-    """Return 1.4826 MAD, but no less than can be told apart: near-identical fields have no outliers."""
+    """Return 1.4826 MAD, but no less than can be distinguished: near-identical fields have no outliers."""
     value = pl.col(measure)
     least = {
         "focus_slope": pl.lit(0.1),

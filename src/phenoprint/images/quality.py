@@ -50,7 +50,7 @@ def image_quality(pixels: npt.NDArray[Any], *, channels: Sequence[str]) -> pl.Da
 
     Returns
     -------
-    One row a channel, sorted as `channels`: ``Metadata_Channel`` and the Float32 columns
+    One row per channel, sorted as `channels`: ``Metadata_Channel`` and the Float32 columns
 
     - ``focus_slope``: slope of log power over log spatial frequency (:func:`focus_slope`); more negative is
       blurrier,

@@ -85,7 +85,7 @@ def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) 
     Parameters
     ----------
     profiles
-        Well profiles (level 4b), one row a well.
+        Well profiles (level 4b), one row per well.
     null_size
         Size of the null distribution.
     seed
@@ -94,7 +94,7 @@ def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) 
     Returns
     -------
     polars.DataFrame
-        One row a treatment with at least two wells; empty without negative controls. A well without
+        One row per treatment with at least two wells; empty without negative controls. A well without
         ``Metadata_perturbation`` belongs to no treatment; a negative control needs none.
     """
     wells = profiles.filter(
@@ -166,7 +166,7 @@ def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -
     Returns
     -------
     tuple
-        Predictions, one row a treatment, and scores, one row a score.
+        Predictions, one row per treatment, and scores, one row per score.
     """
     if not {"Metadata_moa", "Metadata_compound", "Metadata_pert_type"} <= set(consensus.columns):
         return pl.DataFrame(schema=PREDICTION_SCHEMA), pl.DataFrame(schema=SCORE_SCHEMA)
@@ -202,7 +202,7 @@ def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -
 
 
 def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: list[str]) -> pl.DataFrame:
-    """Fit a Hill curve a compound and readout.
+    """Fit a Hill curve per compound and readout.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: list[str]) 
     Returns
     -------
     polars.DataFrame
-        One row a compound and readout: EC50 with its 95% interval in ``Metadata_Concentration_Unit``, slope, bottom,
+        One row per compound and readout: EC50 with its 95% interval in ``Metadata_Concentration_Unit``, slope, bottom,
         top, r2, number of wells and doses, status and reason.
     """
     keys = ["Metadata_Plate", "Metadata_Well"]

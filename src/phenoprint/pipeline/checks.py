@@ -14,7 +14,7 @@ from phenoprint.pipeline.recipe import recipe_of
 __all__ = ["check_against_screen"]
 
 
-# What a normalization is told beside the parameters of its method.
+# What a normalization takes beside the parameters of its method.
 _OF_THE_STEP = ("by", "reference", "min_cells", "min_reference")
 
 

@@ -167,7 +167,7 @@ def _span(text: str, *, letters: bool) -> list[int]:
 
 
 def layout_frame(manifest: Manifest) -> pl.DataFrame:
-    """Expand the layout of a manifest into a plate map, one row a well.
+    """Expand the layout of a manifest into a plate map, one row per well.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a run tells while it works: plain records that any renderer may consume.
+"""What a run reports while it works: plain records that any renderer may consume.
 
 The engine calls ``on_event`` with these; the command line draws progress bars from them, a notebook may
 collect them in a list. None carries behaviour.

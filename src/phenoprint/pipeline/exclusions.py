@@ -52,13 +52,13 @@ def exclusion_reasons(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.Serie
         rows = exclusions.filter(pl.col("scope") == scope)
         if rows.is_empty() or keys[:depth] != PLACE[:depth]:
             continue
-        told = rows.group_by(PLACE[:depth]).agg(
-            pl.format("{} excluded: {}", pl.lit(word), pl.col("reason").sort().first()).alias("_told")
+        of_level = rows.group_by(PLACE[:depth]).agg(
+            pl.format("{} excluded: {}", pl.lit(word), pl.col("reason").sort().first()).alias("_excluded")
         )
         found = (
-            found.join(told, on=PLACE[:depth], how="left", maintain_order="left")
-            .with_columns(pl.coalesce("_reason", "_told").alias("_reason"))
-            .drop("_told")
+            found.join(of_level, on=PLACE[:depth], how="left", maintain_order="left")
+            .with_columns(pl.coalesce("_reason", "_excluded").alias("_reason"))
+            .drop("_excluded")
         )
     return found["_reason"]
 

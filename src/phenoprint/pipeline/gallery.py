@@ -29,7 +29,7 @@ _NUCLEI_ACROSS = 4.0
 
 
 def choose_treatments(consensus: pl.DataFrame, activity: pl.DataFrame, limit: int) -> list[str]:
-    """Return the controls and the most active treatments, one dose a compound, strongest first.
+    """Return the controls and the most active treatments, one dose per compound, strongest first.
 
     Parameters
     ----------

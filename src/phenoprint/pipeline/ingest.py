@@ -42,7 +42,7 @@ class Ingested:
     channels
         The stains, in the order used for pixel arrays.
     ledger
-        Images found, readable and lost, a row a plate, well and reason.
+        Images found, readable and lost, a row per plate, well and reason.
     """
 
     tables: dict[str, pl.DataFrame]

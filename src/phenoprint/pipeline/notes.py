@@ -31,10 +31,10 @@ def recipe_notes(status: pl.DataFrame) -> list[str]:
     >>> recipe_notes(pl.DataFrame(rows, schema=columns, orient="row"))
     ['step combat skipped: one batch']
     """
-    told = status.filter(pl.col("status").is_in(_STATUSES) & (pl.col("feature") == ""))
+    noted = status.filter(pl.col("status").is_in(_STATUSES) & (pl.col("feature") == ""))
     # Every plate has numbers of its own, which is no reason to name the step again.
     same = pl.when(pl.col("status") == "skipped").then(pl.col("reason")).alias("_same")
-    groups = told.sort("step", "Metadata_Plate").group_by("step", "status", same, maintain_order=True)
+    groups = noted.sort("step", "Metadata_Plate").group_by("step", "status", same, maintain_order=True)
     notes = []
     for (step, what, _), rows in groups:
         plates = rows["Metadata_Plate"].drop_nulls().unique().sort().to_list()
@@ -67,10 +67,10 @@ def extreme_notes(status: pl.DataFrame) -> list[str]:
     from phenoprint.profiles import EXTREME
 
     is_beyond = pl.col("value").fill_null(EXTREME) >= EXTREME
-    told = status.filter(pl.col("status").is_in(["outlier", "extreme"]) & (pl.col("step") != "import") & is_beyond)
+    noted = status.filter(pl.col("status").is_in(["outlier", "extreme"]) & (pl.col("step") != "import") & is_beyond)
     is_kept = (pl.col("step") == "recipe") & (pl.col("status") == "extreme")
     notes = []
-    for rows, outcome in ((told.filter(~is_kept), "left out"), (told.filter(is_kept), "kept by the recipe")):
+    for rows, outcome in ((noted.filter(~is_kept), "left out"), (noted.filter(is_kept), "kept by the recipe")):
         names = rows["feature"].unique().sort().to_list()
         if names:
             some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -91,8 +91,8 @@ def reference_verdicts(status: pl.DataFrame) -> pl.DataFrame:
     from phenoprint.evaluation import PLATE_ACCEPTANCE_SCHEMA
     from phenoprint.profiles import FEWEST_REFERENCE
 
-    told = status.filter((pl.col("status") == "reference_all") & pl.col("Metadata_Plate").is_not_null())
-    rows = told.sort("Metadata_Plate", "step").unique("Metadata_Plate", keep="first", maintain_order=True)
+    noted = status.filter((pl.col("status") == "reference_all") & pl.col("Metadata_Plate").is_not_null())
+    rows = noted.sort("Metadata_Plate", "step").unique("Metadata_Plate", keep="first", maintain_order=True)
     threshold, verdict = pl.lit(FEWEST_REFERENCE), pl.lit("warn")
     return rows.with_columns(criterion=pl.lit("reference"), threshold=threshold, verdict=verdict).select(
         pl.col(name).cast(dtype) for name, dtype in PLATE_ACCEPTANCE_SCHEMA.items()

@@ -70,8 +70,8 @@ def left_out(context: Context, table: str, columns: Iterable[str]) -> dict[str, 
     keep = [entry for entry in context.config.profiles.keep_features if any(fnmatchcase(n, entry) for n in names)]
     found = {n: ("nuisance", f"no phenotype: {reason}") for n, reason in nuisance_features(names, keep).items()}
     if table in context.imported:
-        told = context.table("feature_status").filter((pl.col("step") == "import") & (pl.col("status") == "extreme"))
-        blown = dict(told.select("feature", "reason").collect().iter_rows())
+        noted = context.table("feature_status").filter((pl.col("step") == "import") & (pl.col("status") == "extreme"))
+        blown = dict(noted.select("feature", "reason").collect().iter_rows())
         kept = {name for name in blown if any(fnmatchcase(name, entry) for entry in keep)}
         found |= {name: ("extreme", blown[name]) for name in names if name in blown and name not in {*kept, *found}}
     if names and len(found) == len(names):
@@ -86,8 +86,8 @@ def nuisance_message(screen: Screen) -> list[Message]:
     """Say how many columns were no phenotype; nothing if there were none."""
     from phenoprint.pipeline.events import Message
 
-    told = screen.table("feature_status").filter(pl.col("status") == "nuisance").select("feature").unique()
-    n = told.collect().height
+    noted = screen.table("feature_status").filter(pl.col("status") == "nuisance").select("feature").unique()
+    n = noted.collect().height
     text = (
         f"{n} columns are no phenotype (measured on whole images, positions, numbers of objects) and were left out of "
         "the selected profiles; table feature_status lists them, profiles.keep_features keeps them"

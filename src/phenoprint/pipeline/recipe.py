@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["after_4a", "level_4a", "recipe_of", "reference_kind"]
 
-# Operations that compare with the controls unless they are told otherwise.
+# Operations that compare with the controls unless a step names another reference.
 _AGAINST_CONTROLS = ("normalize", "drop_invariant")
 # Steps name files, with their number and an ending; file systems take 255 bytes.
 _LONGEST_NAME = 150

@@ -73,7 +73,7 @@ class Profiles:
 
 @dataclass(frozen=True)
 class Made:
-    """What a step made: its profiles, in files by plate, and what is to be told of features."""
+    """What a step made: its profiles, in files by plate, and the status of its features."""
 
     name: str
     number: int
@@ -217,7 +217,7 @@ class RecipeRun:
         return well_ledger(wells if is_imported else wells.clear(), self.context.exclusions())
 
     def apply(self, step: RecipeStep, number: int, profiles: Profiles) -> Made:
-        """Apply a step and write what it made, a file a plate."""
+        """Apply a step and write what it made, a file per plate."""
         from phenoprint.profiles import feature_columns, fit_step
 
         fitted = fit_step(step, profiles.plates)

@@ -219,7 +219,7 @@ def _write(
         else '# sheet = "Layout"         # of a spreadsheet with several plate maps',
         '# columns = { compound = "Content" }    # what a column holds, where its name does not say it',
         '# pert_types = { "Medium" = "empty" }   # what a word or compound means: trt, negcon, poscon, empty',
-        "# format = 384             # wells a plate; taken from the wells if not given",
+        "# format = 384             # wells per plate; taken from the wells if not given",
         "",
         "[illumination]",
         '# method = "cellprofiler"  # or "basic", "none"',

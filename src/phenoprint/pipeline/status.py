@@ -114,8 +114,8 @@ def _table(screen: Screen, name: str) -> pl.LazyFrame:
 
 def screen_notes(screen: Screen) -> list[str]:
     """Say which steps were skipped, where all wells served as the reference, and what else changes how to read them."""
-    is_told = (pl.col("feature") == "") | pl.col("status").is_in(["outlier", "extreme"])
-    status = _table(screen, "feature_status").filter(is_told).collect()
+    is_note = (pl.col("feature") == "") | pl.col("status").is_in(["outlier", "extreme"])
+    status = _table(screen, "feature_status").filter(is_note).collect()
     notes = [*recipe_notes(status), *extreme_notes(status)]
     if "profile_consensus" in imported_tables(screen) and not exclusions_of(screen.path).is_empty():
         notes.append(

@@ -55,7 +55,7 @@ def parse_barcode_platemap(content: str | bytes, *, source: str) -> pl.DataFrame
     Returns
     -------
     pl.DataFrame
-        A row a barcode: ``Assay_Plate_Barcode``, ``Plate_Map_Name`` (both String; leading zeros stay).
+        A row per barcode: ``Assay_Plate_Barcode``, ``Plate_Map_Name`` (both String; leading zeros stay).
 
     Raises
     ------
@@ -102,7 +102,7 @@ def assign_plate_maps(barcodes: pl.DataFrame, maps: Mapping[str, pl.DataFrame]) 
     Returns
     -------
     pl.DataFrame
-        A row a plate and well, with ``Metadata_Plate`` and ``Metadata_plate_map_name`` filled.
+        A row per plate and well, with ``Metadata_Plate`` and ``Metadata_plate_map_name`` filled.
 
     Raises
     ------

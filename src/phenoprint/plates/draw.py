@@ -139,7 +139,7 @@ def _panel_width(grid: PlateFormat, cell: int) -> int:
 
 
 def _panel(title: str, grid: PlateFormat, states: Mapping[Well, str], marks: Marks, cell: int) -> list[str]:
-    """Title, column numbers and a line a row."""
+    """Title, column numbers and a line per row."""
     step = 2 if cell == 2 else 4  # room for two digits and a space
     numbers = [f"{column:<{cell * step}}" for column in range(1, grid.columns + 1, step)]
     lines = [title, ("   " + "".join(numbers))[: _panel_width(grid, cell)].rstrip()]

@@ -131,15 +131,15 @@ def as_grid(rows: Rows, *, source: str) -> Sheet:
     cells_of: dict[Key, dict[str, str]] = {}  # by plate and well: variable to text
     line_of: dict[Key, int] = {}
     seen: dict[tuple[Key, str], int] = {}
-    told: set[tuple[int, int]] = set()
+    reported: set[tuple[int, int]] = set()
     for block in blocks:
         if not block.name and len(blocks) > 1:
             problems.add(block.line, "one block of several has no name; write the variable's name in the line above it")
         for well, (text, line) in block.cells.items():
             key = (block.plate, well)
             first = seen.setdefault((key, block.name), line)
-            if first != line and (first, line) not in told:
-                told.add((first, line))
+            if first != line and (first, line) not in reported:
+                reported.add((first, line))
                 problems.add(line, f"well {well} of {block.name!r} already stands at line {first}; keep one")
             cells_of.setdefault(key, {})[block.name] = text
             line_of.setdefault(key, line)

@@ -111,7 +111,7 @@ def _not_a_kind(values: pl.Series, own: Mapping[str, str]) -> str | None:
         if kind is None and not is_bare_control(text):
             return f"its value {text!r} is no kind of well"
         found.add(kind)
-    return None if found - {None, "trt"} or found == {None, "trt"} else "it tells no controls from treatments"
+    return None if found - {None, "trt"} or found == {None, "trt"} else "it names no controls beside treatments"
 
 
 def read_kinds(

@@ -41,7 +41,7 @@ class Reconciliation:
     wells
         The `well` table.
     problems
-        A row a problem: ``kind`` (a key of `PROBLEM_KINDS`), ``Metadata_Plate``, ``Metadata_Well``,
+        A row per problem: ``kind`` (a key of `PROBLEM_KINDS`), ``Metadata_Plate``, ``Metadata_Well``,
         ``Metadata_Site``, ``Metadata_Channel`` (null where the problem is wider than that), ``detail``.
     """
 

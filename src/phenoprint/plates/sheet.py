@@ -120,7 +120,7 @@ def read_rows(text: str, *, source: str) -> Rows:
     lines = body.splitlines()
     sample = [line for line in lines if line.strip() and not line.startswith("#")][:20]
     if not sample:
-        raise PlateMapError(f"{source}: the plate map is empty; expected a header and a row a well, or a grid")
+        raise PlateMapError(f"{source}: the plate map is empty; expected a header and a row per well, or a grid")
     delimiter = max(
         _DELIMITERS,
         key=lambda mark: (

@@ -69,7 +69,7 @@ def well_table(
     Returns
     -------
     pl.DataFrame
-        A row a plate and well, sorted by plate, row and column: the columns of the plate map (nulls where
+        A row per plate and well, sorted by plate, row and column: the columns of the plate map (nulls where
         there is no annotation), ``has_images`` and ``is_annotated`` (Boolean).
 
     Raises
@@ -118,7 +118,7 @@ def perturbation_table(wells: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        A row a treatment, sorted by id: ``Metadata_perturbation`` (``compound@dose unit``, four digits, so
+        A row per treatment, sorted by id: ``Metadata_perturbation`` (``compound@dose unit``, four digits, so
         that 0.1 + 0.2 and 0.3 are one dose; a control without a compound goes by its role),
         ``Metadata_compound``, ``Metadata_Concentration``, ``Metadata_Concentration_Unit``, ``Metadata_moa``,
         ``Metadata_pert_type`` (a treatment that also serves as a control counts as the control), ``n_wells``

@@ -60,7 +60,7 @@ def aggregate(
     Returns
     -------
     polars.DataFrame
-        One row a group, sorted by the keys (NULL last): the keys, the metadata that are constant within every
+        One row per group, sorted by the keys (NULL last): the keys, the metadata that are constant within every
         group, ``Metadata_Object_Count`` (rows, or the sum of such a column if there is one),
         ``Metadata_Site_Count`` (where the frame has ``Metadata_Site``, or such a column to sum), then the
         features in their order, Float32 where they all came in as Float32, else Float64. NaN and infinite
@@ -151,7 +151,7 @@ def consensus(
     Returns
     -------
     polars.DataFrame
-        One row a treatment, sorted by the keys, with the metadata that are constant within every treatment,
+        One row per treatment, sorted by the keys, with the metadata that are constant within every treatment,
         ``Metadata_Replicate_Count`` (wells), ``Metadata_Object_Count`` and ``Metadata_Site_Count`` (sums over
         the wells, where the wells have them) and the features.
 
@@ -235,7 +235,7 @@ def consensus_with_status(
 
 
 def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.DataFrame:
-    """Keys, metadata constant within every group, and the counts; one row a group."""
+    """Keys, metadata constant within every group, and the counts; one row per group."""
     counts = (OBJECT_COUNT, SITE_COUNT)
     others = [name for name in metadata_columns(data) if name not in by and name not in counts]
     kept = groups.keys if by else pl.DataFrame({"": [None] * len(groups)}).drop("")

@@ -71,7 +71,7 @@ def apply_combat(
 
 
 def _indicators(data: pl.DataFrame, covariates: Sequence[str]) -> NDArray[np.float64]:
-    """One column a value of each covariate but the first, 1 where a row has it."""
+    """One column per value of each covariate but the first, 1 where a row has it."""
     columns = []
     for name in covariates:
         codes = Groups.of(data, [name]).codes

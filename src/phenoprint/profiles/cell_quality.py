@@ -108,7 +108,7 @@ def cell_quality(
     Parameters
     ----------
     cells
-        One row a cell with the rules' features and, where there are, plate, well, site and object number.
+        One row per cell with the rules' features and, where there are, plate, well, site and object number.
     rules
         See `CellRule`; none leaves only `flags`.
     flags
@@ -121,7 +121,7 @@ def cell_quality(
     Returns
     -------
     polars.DataFrame
-        A row a cell in the order of `cells`: plate, well, site, object number, ``is_outlier`` (Boolean) and
+        A row per cell in the order of `cells`: plate, well, site, object number, ``is_outlier`` (Boolean) and
         ``reasons`` (the names of the rules and flags, joined by ``;``; NULL where there is none). A cell
         whose rule cannot be judged since a feature is missing is an outlier with the reason
         ``missing_<feature>``; a missing flag is ``missing_<flag>``.
@@ -193,7 +193,7 @@ def _centers_and_spreads(
     by: Sequence[str],
     reference: pl.Expr | None,
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Median and MAD of each cell's group, one value a cell."""
+    """Median and MAD of each cell's group, one value per cell."""
     groups = Groups.of(data, by)
     chosen = reference_rows(data, reference)
     block = np.stack([values[name] for name in features]) if features else np.empty((0, data.height))

@@ -90,7 +90,7 @@ class CellStates:
         Returns
         -------
         polars.DataFrame
-            One row a well, sorted: the keys, ``Metadata_State_Cells`` (cells that have all features), and as features
+            One row per well, sorted: the keys, ``Metadata_State_Cells`` (cells that have all features), and as features
             ``Cells_State_Fraction_1`` and so on (sum 1), ``Cells_State_Entropy`` (of the fractions, in bits) and
             ``Cells_State_Responding``: the share of cells farther from the controls' centre than 95 % of the control
             cells are, brought to 0 for wells like controls (negative by chance) and 1 where all are.

@@ -118,7 +118,8 @@ def fit_combat(
     sizes = np.bincount(batch, minlength=n_batches)
     if (sizes < 2).any():
         raise UsageError(
-            f"ComBat needs at least two reference rows a batch; the smallest has {int(sizes.min()) if n_batches else 0}"
+            "ComBat needs at least two reference rows per batch; "
+            f"the smallest has {int(sizes.min()) if n_batches else 0}"
         )
     there = ~np.isnan(rows)
     means: Matrix

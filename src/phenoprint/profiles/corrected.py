@@ -29,9 +29,9 @@ class Corrected:
     frame
         The frame's rows and columns, features corrected.
     effects
-        One row a feature: ``feature``, ``method``, ``effect_before``, ``effect_after`` (Float64; the share of variance
-        that position, count or batch explains, adjusted for the number of their parameters, over the wells fitted on;
-        for position and count the mean over plates; NULL where it cannot be told).
+        One row per feature: ``feature``, ``method``, ``effect_before``, ``effect_after`` (Float64; the variance share
+        of position, count or batch, adjusted for the number of their parameters, over the wells fitted on;
+        for position and count the mean over plates; NULL where it is not known).
     status
         Rows of ``feature_status``, one or more a feature: ``ok``, or ``worse`` where more is explained after the
         correction than before by a hundredth of the variance, which no correction should do; what else a method tells.

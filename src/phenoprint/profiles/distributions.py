@@ -66,7 +66,7 @@ def distribution_profiles(
     Returns
     -------
     polars.DataFrame
-        One row a well, sorted: the keys, ``Metadata_Object_Count`` (cells) and Float32 features named
+        One row per well, sorted: the keys, ``Metadata_Object_Count`` (cells) and Float32 features named
         ``<feature>_Wasserstein``, ``<feature>_KS``, ``<feature>_Bimodality``; NULL where a side has no value, and
         bimodality with fewer than four cells or no variation.
 

@@ -35,7 +35,7 @@ class FittedNormalization:
     by
         Columns whose values were fitted apart.
     keys
-        One row a group that was fitted, in the order of `fits`.
+        One row per group that was fitted, in the order of `fits`.
     features
         Features that came in.
     fits

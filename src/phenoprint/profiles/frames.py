@@ -243,7 +243,7 @@ class Groups:
     Attributes
     ----------
     keys
-        One row a group, sorted by the key columns, NULL last.
+        One row per group, sorted by the key columns, NULL last.
     order
         Row numbers of the frame, group after group, in the frame's order within a group; shape (rows,).
     bounds

@@ -49,7 +49,7 @@ def extreme_features(frame: FrameLike) -> dict[str, float]:
 
 
 def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
-    """Bring values beyond ``limit`` spreads back to it, and tell how many there were.
+    """Bring values beyond ``limit`` spreads back to it, and count them.
 
     A cosine or correlation over thousands of features is ruled by the few that lie hundreds of spreads from the
     controls; beyond some tens of spreads how far a value lies says nothing more.
@@ -84,7 +84,7 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
     features = feature_columns(data)
     if not features or data.is_empty():
         return WithStatus(data, status_frame("limit", []))
-    told = not_finite_rows(data, features)
+    unusable = not_finite_rows(data, features)
     data = missing_as_null(data, features)
     beyond = data.select(pl.col(features).abs() > limit).sum().row(0)
     rows = [
@@ -95,4 +95,4 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
     schema = data.schema  # made anew at each access: not in the loop
     whole = [name for name in features if not schema[name].is_float()]
     limited = data.with_columns(pl.col(whole).cast(pl.Float64)).with_columns(pl.col(features).clip(-limit, limit))
-    return WithStatus(limited, status_frame("limit", [*rows, *told]))
+    return WithStatus(limited, status_frame("limit", [*rows, *unusable]))

@@ -47,7 +47,7 @@ def normalize(
         A polars expression that is true for the rows to fit on, such as
         ``pl.col("Metadata_pert_type") == "negcon"``; None: all rows.
     min_reference
-        Fewest reference rows a group that allow a fit.
+        Fewest reference rows per group that allow a fit.
     **parameters
         Of the method: ``pooling`` of mad_robust (12: the MAD pooled over plates counts as 12 wells, a floor
         against chance zeros; 0: off), ``floor`` (0.25) and ``raw`` (False) of mad_robust, ``ddof`` of standardize

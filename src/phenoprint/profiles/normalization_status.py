@@ -45,7 +45,7 @@ def status_table(
     found: Sequence[int],
     min_reference: int,
 ) -> pl.DataFrame:
-    """One row a group and feature; columnar, since a screen has millions of them."""
+    """One row per group and feature; columnar, since a screen has millions of them."""
     plates: list[str | None] = []
     others: list[str] = []
     for key in key_rows(keys, len(fits)):

@@ -2,7 +2,7 @@
 
 A normalizer is a frozen dataclass whose fields are its parameters and whose `fit` learns a centre and a scale
 for each feature from the reference wells of one group (a plate). `pool` then sees the fits of all groups at
-once, which is where few controls a plate can borrow strength from the other plates.
+once, which is where few controls per plate can borrow strength from the other plates.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Robust(Normalizer):
 class MadRobust(Normalizer):
     """Subtract the median, divide by the median absolute deviation times 1.4826, made safe over plates.
 
-    With six controls a plate a MAD is little more than noise: some are almost zero, and the features they
+    With six controls per plate a MAD is little more than noise: some are almost zero, and the features they
     divide drown all others. So each plate's squared MAD is averaged with the squared median MAD of all
     plates, the latter with the weight of `pooling` wells: ``scale^2 = (pooling * pooled^2 + n * mad^2) /
     (pooling + n)``, n being the plate's reference wells. No plate's scale falls below ``pooled * sqrt(pooling
@@ -159,7 +159,7 @@ class MadRobust(Normalizer):
     Notes
     -----
     The form is that of a moderated variance (Smyth, Stat Appl Genet Mol Biol 3:3, 2004) with a set number of
-    prior observations. On BBBC021 (6 controls a plate, 103 treatments, medians of replicates)
+    prior observations. On BBBC021 (6 controls per plate, 103 treatments, medians of replicates)
     not-same-compound accuracy is 0.88 with any `pooling` from 6 to 48, 0.75 without pooling and floor, 0.64 with the
     usual epsilon in place of a floor.
     """

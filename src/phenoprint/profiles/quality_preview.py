@@ -35,7 +35,7 @@ def preview_cell_quality(
     Parameters
     ----------
     cells
-        One row a cell with the columns of `by`.
+        One row per cell with the columns of `by`.
     quality
         What `cell_quality` gave for these cells, in their order.
     by
@@ -51,7 +51,7 @@ def preview_cell_quality(
     Returns
     -------
     polars.DataFrame
-        One row a treatment and rule (``any`` for all together), sorted: the keys, ``rule``, ``n_cells``,
+        One row per treatment and rule (``any`` for all together), sorted: the keys, ``rule``, ``n_cells``,
         ``n_removed``, ``share``, ``share_reference``, ``z`` (two-proportion, pooled; NULL where nothing is removed on
         either side) and ``is_likely_phenotype``.
 
@@ -73,7 +73,7 @@ def preview_cell_quality(
     data = to_polars(cells)
     require_columns(data, by, purpose="treatments")
     if quality.height != data.height:
-        raise SchemaError(f"cell quality must have a row a cell; found {quality.height} for {data.height} cells")
+        raise SchemaError(f"cell quality must have a row per cell; found {quality.height} for {data.height} cells")
     chosen = reference_rows(data, reference)
     n_reference = int(chosen.sum())
     if not n_reference:

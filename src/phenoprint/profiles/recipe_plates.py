@@ -37,7 +37,7 @@ class PlateStep:
     Attributes
     ----------
     apply
-        From a plate's profiles to those after the step, with what is to be told of that plate alone.
+        From a plate's profiles to those after the step, with the status rows of that plate alone.
     status
         Rows of ``feature_status`` over all plates.
     fitted
@@ -57,7 +57,7 @@ def fit_step(step: RecipeStep, plates: Plates) -> PlateStep | None:
     step
         Of a recipe.
     plates
-        Called once a pass; each time all plates again, one frame a plate.
+        Called once per pass; each time all plates again, one frame per plate.
 
     Returns
     -------
@@ -117,10 +117,12 @@ def _normalize(
     if first is None:
         raise UsageError("expected at least one plate; found none")
     expression = reference_of(first, reference, min_cells, by=keys, fewest=min_reference)
-    told: list[StatusRow] = []
+    fallback_status: list[StatusRow] = []
 
     def noted(plate: pl.DataFrame) -> pl.DataFrame:
-        told.extend(fallback_rows(plate, reference, min_cells, by=keys, fewest=min_reference, is_adjustable=True))
+        fallback_status.extend(
+            fallback_rows(plate, reference, min_cells, by=keys, fewest=min_reference, is_adjustable=True)
+        )
         return plate
 
     if how.is_joint or _PLATE not in keys:
@@ -128,7 +130,7 @@ def _normalize(
         fitted = fit_normalization(whole, how, keys, reference=expression, min_reference=min_reference)
     else:
         fitted = fit_plates(map(noted, plates()), how, keys, reference=expression, min_reference=min_reference)
-    status = concat_status([fitted.status, status_frame("normalize", told)])
+    status = concat_status([fitted.status, status_frame("normalize", fallback_status)])
     return PlateStep(lambda plate: Done(fitted.apply(plate), _nothing()), status, fitted)
 
 

@@ -25,7 +25,7 @@ from phenoprint.profiles.status import StatusRow, concat_status, status_frame
 
 __all__ = ["STEP_OPERATIONS", "Done", "StepOperation", "drop_invariant"]
 
-_FEWEST_POSITIONS = 4  # wells that effects of rows and columns can be told from
+_FEWEST_POSITIONS = 4  # wells that effects of rows and columns can be fitted to
 
 
 class Done(NamedTuple):
@@ -74,12 +74,12 @@ def _normalize(
 ) -> Done:
     rows = reference_of(data, reference, min_cells, by=by, fewest=min_reference)
     made = normalize_with_status(data, method, by, reference=rows, min_reference=min_reference, **parameters)
-    told = fallback_rows(data, reference, min_cells, by=by, fewest=min_reference, is_adjustable=True)
-    return _told(Done(*made), "normalize", told)
+    fallback = fallback_rows(data, reference, min_cells, by=by, fewest=min_reference, is_adjustable=True)
+    return _with_status(Done(*made), "normalize", fallback)
 
 
-def _told(made: Done, step: str, rows: Sequence[StatusRow]) -> Done:
-    """Add rows to what a step tells."""
+def _with_status(made: Done, step: str, rows: Sequence[StatusRow]) -> Done:
+    """Add rows to the status of a step."""
     return made._replace(status=concat_status([made.status, status_frame(step, rows)])) if rows else made
 
 
@@ -110,8 +110,8 @@ def _correct_batch(
         return Done(data, status_frame("correct_batch", [row]))
     rows = reference_of(data, reference, by=[batch])
     done = correct_batch_with_status(data, method, batch, reference=rows, **parameters)
-    told = fallback_rows(data, reference, by=[batch])
-    return _told(Done(done.frame, done.status, done.arrays), "correct_batch", told)
+    fallback = fallback_rows(data, reference, by=[batch])
+    return _with_status(Done(done.frame, done.status, done.arrays), "correct_batch", fallback)
 
 
 def _correct_position(
@@ -119,14 +119,14 @@ def _correct_position(
 ) -> Done:
     rows = reference_of(data, reference, by=by, fewest=_FEWEST_POSITIONS)
     done = correct_position(data, by=by, reference=rows, **parameters)
-    told = fallback_rows(data, reference, by=by, fewest=_FEWEST_POSITIONS)
-    return _told(Done(done.frame, done.status, done.arrays), "correct_position", told)
+    fallback = fallback_rows(data, reference, by=by, fewest=_FEWEST_POSITIONS)
+    return _with_status(Done(done.frame, done.status, done.arrays), "correct_position", fallback)
 
 
 def _correct_count(data: pl.DataFrame, *, reference: str = "all", by: Sequence[str] = (), **parameters: Any) -> Done:
     done = correct_count(data, by, reference=reference_of(data, reference, by=by), **parameters)
-    told = fallback_rows(data, reference, by=by)
-    return _told(Done(done.frame, done.status, done.arrays), "correct_count", told)
+    fallback = fallback_rows(data, reference, by=by)
+    return _with_status(Done(done.frame, done.status, done.arrays), "correct_count", fallback)
 
 
 def _consensus(
@@ -162,10 +162,11 @@ def drop_invariant(
     """
     features = feature_columns(data)
     values = feature_matrix(data, features)
-    plates, told = Groups.of(data, by), []
+    plates, fallback = Groups.of(data, by), []
     chosen = reference_rows(data, reference_of(data, reference, by=by, fewest=0))
     if not any(chosen[rows].sum() >= FEWEST_REFERENCE for rows in plates.rows()):
-        chosen, told = reference_rows(data, reference_of(data, reference, by=by)), fallback_rows(data, reference, by=by)
+        chosen = reference_rows(data, reference_of(data, reference, by=by))
+        fallback = fallback_rows(data, reference, by=by)
     least = np.full(len(features), np.inf)
     for rows in plates.rows():
         block = values[:, rows[chosen[rows]]]
@@ -188,7 +189,7 @@ def drop_invariant(
         for name, out, value in zip(features, gone.tolist(), least.tolist(), strict=True)
     ]
     dropped = [name for name, out in zip(features, gone.tolist(), strict=True) if out]
-    return Done(data.drop(dropped), status_frame("drop_invariant", [*rows_, *told]))
+    return Done(data.drop(dropped), status_frame("drop_invariant", [*rows_, *fallback]))
 
 
 def _names(*names: str) -> frozenset[str]:

@@ -12,7 +12,7 @@ from phenoprint.profiles.status import StatusRow
 __all__ = ["FEWEST_REFERENCE", "fallback_rows", "reference_of"]
 
 FEWEST_REFERENCE = 3
-"""Wells that a centre and a spread can be told from."""
+"""Wells that a centre and a spread can be fitted to."""
 
 _COUNT, _KIND = "Metadata_Object_Count", "Metadata_pert_type"
 

@@ -74,7 +74,7 @@ def select_features(
         - ``"noise_removal"``: the standard deviation (n) within treatments, averaged over them, is above
           `noise_cutoff`;
         - ``"replicate_reproducibility"``: the intraclass correlation of replicates is below
-          `reproducibility_cutoff`, or cannot be told.
+          `reproducibility_cutoff`, or is not known.
     rows
         A polars expression that picks the rows to judge on (None: all). Rows in which no feature has a value
         (wells without cells) are never judged on.
@@ -118,7 +118,7 @@ def select_features_with_status(
     rows: pl.Expr | None = None,
     **options: Unpack[SelectionOptions],
 ) -> WithStatus:
-    """Select features, and tell for every one why it went or that it stays.
+    """Select features, and give for every one why it went or that it stays.
 
     Parameters
     ----------
@@ -151,9 +151,9 @@ def select_features_with_status(
         found = OPERATIONS[name](values[index], [features[i] for i in index], chosen)
         verdicts |= {int(index[i]): row for i, row in found.items()}
         index = np.array([i for i in index if i not in verdicts], dtype=np.intp)
-    told = {row.feature: f"; {row.reason}" for row in not_finite_rows(data, features)}
+    unusable = {row.feature: f"; {row.reason}" for row in not_finite_rows(data, features)}
     status = [
-        verdicts.get(i, StatusRow(None, name, "ok", "stays" + told.get(name, ""), None))
+        verdicts.get(i, StatusRow(None, name, "ok", "stays" + unusable.get(name, ""), None))
         for i, name in enumerate(features)
     ]
     kept = [feature for i, feature in enumerate(features) if i not in verdicts]

@@ -76,7 +76,7 @@ def select_plates(
     sample_rows: int | None = 20_000,
     **options: Unpack[SelectionOptions],
 ) -> FeatureChoice:
-    """Select features plate by plate: one pass for what is told feature by feature, more for what is not.
+    """Select features plate by plate: one pass for what is known feature by feature, more for what is not.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def select_plates(
     rows
         A polars expression that picks the rows to judge on.
     sample_rows
-        The frequency rule counts how often values occur, and no bounded summary of a continuous feature tells that
+        The frequency rule counts how often values occur, and no bounded summary of a continuous feature holds that
         exactly. Up to this many rows it sees them all, above every second, fourth, ... row, which the reason then
         says. None: all rows whatever their number, in a pass for each gibibyte of values. Everything else is exact.
     **options

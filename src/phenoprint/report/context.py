@@ -24,7 +24,7 @@ __all__ = ["Context", "Section", "coded"]
 
 # values of wells on the page, some 7 bytes each
 MOST_VALUES = 420_000
-# bytes of pictures before base64: of whole fields a well, and of single cells
+# bytes of pictures before base64: of whole fields per well, and of single cells
 THUMBNAIL_BYTES, CROP_BYTES = 1_900_000, 1_900_000
 
 

@@ -42,7 +42,7 @@ def write_report(
         File to write, or an existing folder to write ``report.html`` into; by default ``report/index.html`` in the
         screen folder.
     now
-        Time told in the header; the current time when None.
+        Time shown in the header; the current time when None.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def _sites(context: Context) -> list[tuple[str, str, str]]:
 
 
 def _cells(context: Context) -> list[tuple[str, str, str]]:
-    """Tell how many cells were found and how many entered the profiles, where tables tell."""
+    """Say how many cells were found and how many entered the profiles, where tables hold it."""
     found = context.tables.height("cell") or context.tables.height("object")
     counts = context.tables.columns("profile_well", ["Metadata_Object_Count"])
     known = None if counts is None else counts["Metadata_Object_Count"].drop_nulls()

@@ -111,7 +111,7 @@ def field_truth(design: ScreenDesign) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        One row a plate, well and site: Metadata_Plate, Metadata_Well, Metadata_Site, is_edge,
+        One row per plate, well and site: Metadata_Plate, Metadata_Well, Metadata_Site, is_edge,
         is_out_of_focus, focus_blur_um, is_saturated, saturated_channel (null when none), has_debris,
         n_debris, density (factor on the number of cells seeded), vignette (fraction lost in the corners),
         gain_<channel> (factor on the staining) and background_<channel> (fraction of full exposure).
@@ -160,7 +160,7 @@ def well_truth(design: ScreenDesign) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        One row a plate and well: Metadata_Plate, Metadata_Well, Metadata_compound, Metadata_Concentration
+        One row per plate and well: Metadata_Plate, Metadata_Well, Metadata_compound, Metadata_Concentration
         (µM), mechanism (null when none), effect (0 to 1 by the Hill curve), density (factor on the number of
         cells seeded), sensitivity (factor on the effective dose).
     """

@@ -46,7 +46,7 @@ class ScreenDesign:
     replicates
         Wells of a treatment on its plate.
     n_negcon, n_poscon
-        Control wells a plate; None takes a twelfth and a twenty-fourth of the plate.
+        Control wells per plate; None takes a twelfth and a twenty-fourth of the plate.
     empty_wells
         Wells left over stay without cells (True) or are filled with negative control (False).
     plate_names
@@ -155,12 +155,12 @@ class ScreenDesign:
 
     @property
     def negcon_wells(self) -> int:
-        """Negative control wells a plate, before left-over wells are filled."""
+        """Negative control wells per plate, before left-over wells are filled."""
         return max(1, self.plate_format // 12) if self.n_negcon is None else self.n_negcon
 
     @property
     def poscon_wells(self) -> int:
-        """Positive control wells a plate."""
+        """Positive control wells per plate."""
         if not self.mechanisms:
             return 0
         return max(1, self.plate_format // 24) if self.n_poscon is None else self.n_poscon

@@ -44,7 +44,7 @@ class SimulatedField:
         int32 (Y, X), 0 is background, 1 to n the cells; all nuclei or fragments of a cell share its number.
         Cells whose nucleus lies outside the frame are drawn but not labelled.
     cells_truth
-        One row a label: Metadata_Plate, Metadata_Well, Metadata_Site, Metadata_ObjectNumber, state
+        One row per label: Metadata_Plate, Metadata_Well, Metadata_Site, Metadata_ObjectNumber, state
         ("interphase", "mitotic", "apoptotic", "multinucleate"), is_responding, effect (0 to 1, on this cell),
         n_nuclei, center_y and center_x (of the mask of the cell, px), nucleus_center_y and nucleus_center_x,
         cell_area_px, nucleus_area_px, touches_border (the nucleus does), then the traits the cell was drawn

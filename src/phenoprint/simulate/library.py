@@ -148,7 +148,7 @@ def compound_truth(design: ScreenDesign) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        One row a compound, the negative control included: Metadata_compound, Metadata_pert_type, mechanism
+        One row per compound, the negative control included: Metadata_compound, Metadata_pert_type, mechanism
         (null when inert), is_inert, ec50_um (null when inert), hill_slope, emax, penetrance (share of cells
         that can respond), survival (share of cells left at full effect).
 

@@ -120,7 +120,7 @@ def layout(design: ScreenDesign) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        One row a plate and well, in order: Metadata_Plate, Metadata_Well, Metadata_Row and Metadata_Col
+        One row per plate and well, in order: Metadata_Plate, Metadata_Well, Metadata_Row and Metadata_Col
         (1-based), Metadata_Batch, Metadata_pert_type, Metadata_compound, Metadata_Concentration (µM),
         Metadata_Concentration_Unit, Metadata_moa (null for inert compounds, negative control, empty wells).
 

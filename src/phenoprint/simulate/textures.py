@@ -1,4 +1,4 @@
-"""Tiling textures that cells are cut from: made once a pixel size, sampled at random places."""
+"""Tiling textures that cells are cut from: made once per pixel size, sampled at random places."""
 
 from __future__ import annotations
 

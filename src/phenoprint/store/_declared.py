@@ -71,7 +71,7 @@ def _profile(name: str, description: str) -> Table:
 _ALL: tuple[Table, ...] = (
     Table(
         "plate",
-        "One row a plate",
+        "One row per plate",
         (
             _PLATE,
             _BATCH,
@@ -86,7 +86,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "well",
-        "One row a well that has images, an annotation, or both",
+        "One row per well that has images, an annotation, or both",
         (
             _PLATE,
             _WELL,
@@ -106,7 +106,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "site",
-        "One row a site (field of view)",
+        "One row per site (field of view)",
         (
             _PLATE,
             _WELL,
@@ -123,7 +123,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "image",
-        "One row an image plane: file, page, channel",
+        "One row per image plane: file, page, channel",
         (
             _PLATE,
             _WELL,
@@ -150,7 +150,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "perturbation",
-        "One row a treatment: compound and dose",
+        "One row per treatment: compound and dose",
         (
             _PERTURBATION_KEY,
             _COMPOUND,
@@ -165,7 +165,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "object",
-        "One row a cell: where it lies in its site",
+        "One row per cell: where it lies in its site",
         (
             _PLATE,
             _WELL,
@@ -187,7 +187,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "cell",
-        "One row a cell: its features (level 2)",
+        "One row per cell: its features (level 2)",
         (_PLATE, _WELL, _SITE, _OBJECT),
         key=_OBJECT_KEY,
         holds_features=True,
@@ -195,7 +195,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "site_feature",
-        "One row a site: what CellProfiler measured on its images, for imported tables",
+        "One row per site: what CellProfiler measured on its images, for imported tables",
         (_PLATE, _WELL, _SITE),
         key=_IN_SITE,
         holds_features=True,
@@ -237,7 +237,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "image_quality",
-        "One row a site and channel: focus, saturation, background; intensities on a scale of 0 to 1",
+        "One row per site and channel: focus, saturation, background; intensities on a scale of 0 to 1",
         (
             _PLATE,
             _WELL,
@@ -265,7 +265,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "cell_quality",
-        "One row a cell: whether it looks like an artefact",
+        "One row per cell: whether it looks like an artefact",
         (
             _PLATE,
             _WELL,
@@ -294,12 +294,12 @@ _ALL: tuple[Table, ...] = (
         order=("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber", "scope", "reason"),
         references=(_TO_PLATE,),
     ),
-    _profile("profile_well", "Level 3: one row a well, aggregated from its cells"),
+    _profile("profile_well", "Level 3: one row per well, aggregated from its cells"),
     _profile("profile_normalized", "Level 4a: well profiles, normalized"),
     _profile("profile_selected", "Level 4b: normalized well profiles, selected features only"),
     Table(
         "profile_step",
-        "What every step of the recipe made of the well profiles, one row a well and step",
+        "What every step of the recipe made of the well profiles, one row per well and step",
         (
             _PLATE,
             _WELL,
@@ -314,7 +314,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "profile_heterogeneity",
-        "One row a well: how its cells are distributed over states and against the controls of its plate",
+        "One row per well: how its cells are distributed over states and against the controls of its plate",
         (_PLATE, _WELL, _CELLS, Column("Metadata_State_Cells", LONG, "Cells that could be given a state")),
         key=_IN_WELL,
         holds_features=True,
@@ -322,7 +322,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "profile_consensus",
-        "Level 5: one row a treatment, over its replicate wells",
+        "Level 5: one row per treatment, over its replicate wells",
         (_PERTURBATION, _CELLS),
         order=("Metadata_perturbation",),
         per_plate=False,
@@ -331,7 +331,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "activity",
-        "One row a treatment: does it differ from the negative controls",
+        "One row per treatment: does it differ from the negative controls",
         (
             _PERTURBATION_KEY,
             Column("mean_average_precision", REAL, "Mean average precision, 0 to 1"),
@@ -348,7 +348,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "moa_prediction",
-        "One row a treatment: its mechanism called from the nearest other compound",
+        "One row per treatment: its mechanism called from the nearest other compound",
         (
             _PERTURBATION,
             _COMPOUND,
@@ -363,7 +363,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "projection",
-        "One row a well: its place on a map in two dimensions",
+        "One row per well: its place on a map in two dimensions",
         (
             _PLATE,
             _WELL,
@@ -375,14 +375,14 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "cluster",
-        "One row a well: the cluster of its profile",
+        "One row per well: the cluster of its profile",
         (_PLATE, _WELL, Column("cluster", INT, "Cluster number, 1 the largest; NULL for none")),
         key=_IN_WELL,
         per_plate=False,
     ),
     Table(
         "plate_acceptance",
-        "One row a plate and check: may the plate be used",
+        "One row per plate and check: may the plate be used",
         (
             _PLATE,
             Column("criterion", TEXT, "What is checked", nullable=False),

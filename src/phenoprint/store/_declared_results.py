@@ -50,21 +50,21 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "image_metric",
-        "One row a site and channel: what was measured on the raw image, before flags; see image_quality",
+        "One row per site and channel: what was measured on the raw image, before flags; see image_quality",
         (_PLATE, _WELL, _SITE, _CHANNEL, Column("error", TEXT, "Why the image could not be read; NULL if it was")),
         key=(*_IN_WELL, "Metadata_Site", "Metadata_Channel"),
         in_catalog="view",
     ),
     Table(
         "quality_threshold",
-        "One row a plate, channel and measure: what is usual there, and where flags and notes begin",
+        "One row per plate, channel and measure: what is usual there, and where flags and notes begin",
         (
             _PLATE,
             _CHANNEL,
             Column("measure", TEXT, "focus_slope, background or n_cells", nullable=False),
             Column("n_fields", LONG, "Fields it was learned from"),
             Column("median", REAL, "Median over those fields"),
-            Column("spread", REAL, "1.4826 MAD, no less than can be told apart"),
+            Column("spread", REAL, "1.4826 MAD, no less than can be distinguished"),
             Column("lower", REAL, "Below this a field is unusual"),
             Column("upper", REAL, "Above this a field is unusual"),
         ),
@@ -72,7 +72,7 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "calibration",
-        "One row a plate whose nuclei were measured because no diameter was given",
+        "One row per plate whose nuclei were measured because no diameter was given",
         (
             _PLATE,
             Column("nucleus_diameter_px", REAL, "Typical diameter of a nucleus, px"),
@@ -112,7 +112,7 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "cell_quality_preview",
-        "One row a treatment and rule: how many cells the rule flags there and among the plate's controls",
+        "One row per treatment and rule: how many cells the rule flags there and among the plate's controls",
         (
             _PLATE,
             Column("Metadata_perturbation", TEXT, "Perturbation id; NULL for wells without annotation"),
@@ -129,7 +129,7 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "dose_response",
-        "One row a compound and readout: a fitted Hill curve",
+        "One row per compound and readout: a fitted Hill curve",
         (
             Column("readout", TEXT, "Readout or feature", nullable=False),
             Column("Metadata_compound", TEXT, "Compound", nullable=False),
@@ -151,7 +151,7 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         "gallery",
-        "One row a typical cell of a treatment, with its picture",
+        "One row per typical cell of a treatment, with its picture",
         (
             _PLATE,
             _WELL,

@@ -127,7 +127,7 @@ def merge(target: Path, earlier: Source | None, parts: Mapping[str, Source], *, 
     earlier
         What the plate had; its wells that have a part or are dropped are left out.
     parts
-        One file a well, which replaces the well's earlier rows.
+        One file per well, which replaces the well's earlier rows.
     drop
         Wells to leave out wherever they are.
 

@@ -1,4 +1,4 @@
-"""CellProfiler's own output: one row a cell out of its tables of cells, nuclei, cytoplasm and images.
+"""CellProfiler's own output: one row per cell out of its tables of cells, nuclei, cytoplasm and images.
 
 CellProfiler numbers the objects of each kind by themselves and says in ``Parent_`` columns how they belong
 together. One cell has one nucleus and one cytoplasm; the joins check that and the ledger says what has no place:
@@ -33,7 +33,7 @@ _SITE = "Metadata_Site"
 
 
 def read_cellprofiler(path: str | Path, *, partial: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read CellProfiler's tables into one row a cell, with the ledger of what came in and what went out.
+    """Read CellProfiler's tables into one row per cell, with the ledger of what came in and what went out.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def warn_of_losses(source: Path, ledger: pl.DataFrame) -> None:
 
 
 def _cells(run: Run, *, partial: bool) -> pl.DataFrame:
-    """One row a cell (or an object of the only table there is), with the metadata of its image."""
+    """One row per cell (or per object of the only table there is), with the metadata of its image."""
     base = next(name for name in COMPARTMENTS if name in run.objects)
     image_key = shared_keys(run.image, *run.objects.values())
     if not partial:

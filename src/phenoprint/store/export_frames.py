@@ -72,7 +72,7 @@ def to_anndata(frame: pl.DataFrame, *, features: pl.DataFrame | None = None) -> 
     -------
     anndata.AnnData
         ``X`` float32 with NaN where missing; ``obs`` the metadata, text as categories; ``var`` the features.
-        Observations are called by their plate, well, site and object where that tells them apart, else by number.
+        Observations are called by their plate, well, site and object where these are unique, else by number.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def export_profiles(
         ``<screen>_consensus`` for level 5.
     levels
         ``"3"``, ``"4a"``, ``"4b"``, ``"5"``; all the screen has by default. The suffix says what profiles were
-        normalized to (``_negcon``) and whether they are annotated (``_augmented``), as the screen's receipts tell;
+        normalized to (``_negcon``) and whether they are annotated (``_augmented``), as the screen's receipts say;
         give the whole name of a level (``"4a_negcon"``) to say so yourself.
     form
         ``"csv.gz"``, ``"csv"``, ``"tsv.gz"``, ``"tsv"``, ``"parquet"``, ``"gct"``, ``"gct.gz"`` or ``"h5ad"``.

@@ -40,7 +40,7 @@ _PLACE = (
 def read_npz(path: Path, findings: Findings) -> pl.DataFrame:
     """Read the vectors of one site.
 
-    The file holds ``features`` (or ``f``), one row a cell; often ``metadata``, a dictionary with plate, well, site
+    The file holds ``features`` (or ``f``), one row per cell; often ``metadata``, a dictionary with plate, well, site
     and model, and ``locations``. What the metadata lack is read off the path: ``<plate>/<well>/<site>.npz``,
     ``<plate>/<well>_<site>.npz`` or ``<plate>_<well>_<site>.npz``. Metadata are pickled; nothing but plain values is
     taken from them, so that a file from elsewhere cannot run code.

@@ -70,9 +70,9 @@ class Piece:
     frame
         Rows, cleaned; None where there is only something to count.
     losses
-        What was lost on the way, one row an image and kind of object (`import_losses`); None where nothing can be.
+        What was lost on the way, one row per image and kind of object (`import_losses`); None where nothing can be.
     images
-        What was measured on images, one row an image; None where there are none.
+        What was measured on images, one row per image; None where there are none.
     """
 
     frame: pl.DataFrame | None
@@ -208,7 +208,7 @@ def _named(
     targets: dict[str, str] = {}
     repeated = []
     held = set(frame.columns) - set(plan)
-    # SQL does not tell upper from lower case: Metadata_plate beside Metadata_Plate would be one name.
+    # SQL does not distinguish upper from lower case: Metadata_plate beside Metadata_Plate would be one name.
     folded = {name.casefold(): name for name in (*held, *(new for new in plan.values() if new in KEYS))}
     plan = {old: f"{new}_source" if folded.get(new.casefold(), new) != new else new for old, new in plan.items()}
     for old, new in plan.items():

@@ -17,7 +17,7 @@ _ENTRY = ("Metadata_Plate", "Metadata_Well", "step", "unit_of_count")
 def counted(
     frame: pl.DataFrame, unit: str, *, lost: str | None = None, n: int | None = None, step: str = "import"
 ) -> pl.DataFrame:
-    """Count rows into a ledger: cells a plate and well, other rows a plate.
+    """Count rows into a ledger: cells per plate and well, other rows per plate.
 
     Parameters
     ----------

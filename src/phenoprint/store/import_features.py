@@ -43,7 +43,7 @@ def describe_features(features: Sequence[str], aliases: dict[str, str] | None = 
     Returns
     -------
     polars.DataFrame
-        One row a feature, in order: compartment, family, measure, channel and parameters as far as the name tells
+        One row per feature, in order: compartment, family, measure, channel and parameters as far as the name gives
         them, ``source`` ``"imported"``. What is measured is CellProfiler's definition and not repeated here.
 
     Examples

@@ -138,7 +138,7 @@ def source_of(path: Path, look: Look, *, is_inside: bool = False) -> Source:
 
 
 def _judged(path: Path, level: str, sample: pl.DataFrame, look: Look) -> str:
-    """Weigh what speaks against raw profiles; where it is in doubt, the user has said it or is asked."""
+    """Weigh what indicates other than raw profiles; in doubt the user's `level` decides or is asked for."""
     evidence = evidence_of(path.name, sample)
     verdict = weigh(level, path.name, evidence)
     if isinstance(verdict, Doubt):
@@ -150,8 +150,8 @@ def _judged(path: Path, level: str, sample: pl.DataFrame, look: Look) -> str:
         look.findings.note("level_in_doubt", path.name, 1, source=str(path), detail=detail)
         return level
     if verdict != level:
-        told = [*evidence.of_name.values(), evidence.of_columns, evidence.of_values]
-        detail = f"level {verdict}: {'; '.join(sentence for sentence in told if sentence)}"
+        sentences = [*evidence.of_name.values(), evidence.of_columns, evidence.of_values]
+        detail = f"level {verdict}: {'; '.join(sentence for sentence in sentences if sentence)}"
         look.findings.note("level_recognised", path.name, 1, source=str(path), detail=detail)
     return verdict
 

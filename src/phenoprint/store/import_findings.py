@@ -74,7 +74,7 @@ class Findings:
         self._columns[among, source] = shared if held is None or held is shared else held | shared
 
     def notes(self) -> pl.DataFrame:
-        """Give the notes, one row a kind and column: ``kind``, ``column``, ``n``, ``n_sources``, ``detail``."""
+        """Give the notes, one row per kind and column: ``kind``, ``column``, ``n``, ``n_sources``, ``detail``."""
         rows = [(kind, name, held.n, len(held.sources), held.detail) for (kind, name), held in self._notes.items()]
         return pl.DataFrame(rows, schema=NOTES, orient="row")
 
@@ -84,7 +84,7 @@ class Findings:
         Returns
         -------
         polars.DataFrame
-            One row a column that not every source has: ``column``; ``kind`` ``"absent"``, or ``"text_or_number"``
+            One row per column that not every source has: ``column``; ``kind`` ``"absent"``, or ``"text_or_number"``
             where the same name holds text in some sources and numbers in the others; ``n_sources``; ``n_without``
             sources that lack it; ``without``, the first of them; ``detail``. Empty if all agree.
         """

@@ -20,12 +20,12 @@ def read_gct(path: Path) -> pl.DataFrame:
     """Read a GCT 1.3 file.
 
     The first line is ``#1.3``, the second counts features, columns, descriptions of features and descriptions of
-    columns; then a header, the descriptions of columns, and one row a feature. Format: clue.io's connectopedia.
+    columns; then a header, the descriptions of columns, and one row per feature. Format: clue.io's connectopedia.
 
     Returns
     -------
     polars.DataFrame
-        One row a column of the file: its descriptions with ``Metadata_`` before their names, as text, then the
+        One row per column of the file: its descriptions with ``Metadata_`` before their names, as text, then the
         features as Float32.
 
     Raises

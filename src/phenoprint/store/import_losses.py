@@ -30,7 +30,7 @@ def image_places(run: Run, reading: Reading | None) -> pl.DataFrame:
 
 
 def image_rows(run: Run, reading: Reading | None) -> pl.DataFrame:
-    """Give what was measured on the images of a run, one row an image that has a place.
+    """Give what was measured on the images of a run, one row per image that has a place.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def count_losses(run: Run, reading: Reading | None) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        One row an image and kind of object: plate, well, site, ``step``, ``unit_of_count``, ``n_in``, ``n_lost``,
+        One row per image and kind of object: plate, well, site, ``step``, ``unit_of_count``, ``n_in``, ``n_lost``,
         ``reason``; `balanced_ledger` makes a ledger of them.
     """
     key = shared_keys(run.image, *run.objects.values())
@@ -100,7 +100,7 @@ def _place_of(reading: Reading | None) -> Reading | None:
 
 
 def balanced_ledger(losses: pl.DataFrame) -> pl.DataFrame:
-    """Make the ledger of all images: those of a well summed, one row a reason.
+    """Make the ledger of all images: those of a well summed, one row per reason.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Parquet of other tools, some rows in memory at a time, however its writer grouped them.
 
-Most of the field's Parquet files are one row group, because pandas writes a million rows a group. Such a group
+Most of the field's Parquet files are one row group, because pandas writes a million rows per group. Such a group
 cannot be read by rows without decoding all of it, so it is read by columns into a scratch file of 32-bit floats, from
 which rows are taken.
 """

@@ -63,7 +63,7 @@ _FEWEST_ROWS, _FEWEST_FEATURES = 16, 5
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Two levels that a table may be of, the likelier one first, and what speaks for each."""
+    """Two levels that a table may be of, the likelier one first, and the evidence for each."""
 
     choices: tuple[str, str]
     evidence: tuple[str, ...]
@@ -71,7 +71,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for normalized values or principal components in a table that its columns make one of raw profiles.
+    """Evidence of normalized values or principal components in a table with the columns of raw profiles.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def weigh(level: str, file_name: str, evidence: Evidence) -> str | Doubt:
     Returns
     -------
     str or Doubt
-        The level given where nothing speaks against it; ``"4a"`` or ``"4b"`` where name and values agree that it is
+        The level given where no evidence is against it; ``"4a"`` or ``"4b"`` where name and values agree that it is
         normalized; principal components are ``"4b"``, because their spread is their meaning.
 
     Examples
@@ -183,17 +183,17 @@ def weigh(level: str, file_name: str, evidence: Evidence) -> str | Doubt:
     ('4a', '3')
     """
     sentences = (*evidence.of_name.values(), evidence.of_columns, evidence.of_values, evidence.is_raw)
-    told = tuple(sentence for sentence in sentences if sentence is not None)
+    evident = tuple(sentence for sentence in sentences if sentence is not None)
     name = file_name.lower()
     is_said = "normalized" in evidence.of_name
     is_component = evidence.of_columns is not None or "components" in evidence.of_name
     suffix = "_negcon" if _CONTROLS.search(name) else ""
     if is_component:
-        return f"4b{suffix}" if is_said else Doubt(("4b", level), told)
+        return f"4b{suffix}" if is_said else Doubt(("4b", level), evident)
     if is_said and evidence.is_raw is None:
         return f"{'4b' if _SELECTED.search(name) else '4a'}{suffix}"
     if is_said or evidence.of_values is not None:
-        return Doubt(("4a", level), told)
+        return Doubt(("4a", level), evident)
     return level
 
 
@@ -277,7 +277,7 @@ def _numbers_objects(frame: pl.DataFrame, column: str, called: dict[str, str]) -
 
 def telling_features(names: Sequence[str], most: int) -> list[str]:
     """Choose the features that say most of what a table is: those that cannot be negative, then others, in order."""
-    telling = [name for name in names if _NONNEGATIVE.fullmatch(name) or _COMPONENT.fullmatch(name)][:most]
-    others = [name for name in names if name not in set(telling)][: max(most - len(telling), 0)]
-    chosen = {*telling, *others}
+    revealing = [name for name in names if _NONNEGATIVE.fullmatch(name) or _COMPONENT.fullmatch(name)][:most]
+    others = [name for name in names if name not in set(revealing)][: max(most - len(revealing), 0)]
+    chosen = {*revealing, *others}
     return [name for name in names if name in chosen]

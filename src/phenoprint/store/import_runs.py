@@ -35,7 +35,7 @@ __all__ = [
     "sub_runs",
 ]
 
-# Runs that were merged are told apart by a number of their own: each may count its images from 1.
+# Runs that were merged have a number of their own: each may count its images from 1.
 RUN = "Metadata__Run"
 IMAGE_KEYS = (RUN, "TableNumber", "ImageNumber")
 _KEYS = (*IMAGE_KEYS, "ObjectNumber")
@@ -59,7 +59,7 @@ class Run:
     source
         Folder or file.
     image
-        One row an image: keys, ``Metadata_`` and ``Count_`` columns.
+        One row per image: keys, ``Metadata_`` and ``Count_`` columns.
     objects
         Objects by compartment; empty where the run has no object tables.
     """
@@ -97,7 +97,7 @@ def gather(runs: Iterable[Run]) -> Iterator[list[Run]]:
 
 
 def merge_runs(runs: Sequence[Run]) -> Run:
-    """Make one run of several with the same columns; key `RUN` tells whose an image is.
+    """Make one run of several with the same columns; key `RUN` is the number of an image's run.
 
     Raises
     ------

@@ -101,7 +101,7 @@ def import_profiles(
     sheet
         The sheet of a plate map in a spreadsheet; by default those that are plate maps.
     treatments
-        What is known of treatments, a row a compound or a compound and concentration: mechanism, target, ... It is
+        What is known of treatments, a row per compound or a compound and concentration: mechanism, target, ... It is
         joined to the annotation by the name of the compound (or ``broad_sample``, ``JCP2022``, ...).
     columns, fixed, extract, normalization
         As for `load_profiles`.
@@ -246,7 +246,7 @@ def _read(job: Import, sources: Sequence[Source]) -> tuple[dict[str, PlateWriter
 def _place(
     job: Import, writers: Mapping[str, PlateWriter | CellWriter], treatments: Sequence[pl.DataFrame]
 ) -> tuple[dict[str, int], dict[str, dict[str, Path]]]:
-    """Put what was read into place; gives rows a table, and the file of each plate and table."""
+    """Put what was read into place; gives rows per table, and the file of each plate and table."""
     plates = {table: writer.place() for table, writer in writers.items()}
     for table, writer in writers.items():
         write_wells(job, table, writer)

@@ -20,7 +20,7 @@ __all__ = ["is_sqlite", "read_database"]
 
 # Values taken at once: a Python number each, some 32 bytes.
 _VALUES = 600_000
-# Rows that are looked at to tell text from numbers.
+# Rows that are looked at to distinguish text from numbers.
 _SAMPLE = 64
 _MAGIC = b"SQLite format 3\0"
 # What SQLite drivers of other languages write for a missing number.

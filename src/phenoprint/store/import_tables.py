@@ -44,9 +44,9 @@ class Import:
     ledgers
         Ledger rows by table.
     losses
-        What CellProfiler's tables lack, an image and kind of object a row.
+        What CellProfiler's tables lack, one row per image and kind of object.
     images
-        What was measured on images, an image a row.
+        What was measured on images, one row per image.
     inputs
         Sources by table and plate.
     """

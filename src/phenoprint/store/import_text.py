@@ -239,7 +239,7 @@ def _parse(block: bytes, header: Header, asked: dict[str, pl.DataType], path: Pa
             return _numbers(read(text), asked, comma=header.decimal_comma)  # type: ignore[arg-type]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise SchemaError(
-            f"{path} is not a table: {error}; expected {len(header.names)} values a row, as in its header"
+            f"{path} is not a table: {error}; expected {len(header.names)} values per row, as in its header"
         ) from error
 
 

@@ -1,7 +1,8 @@
 """What is known of treatments apart from plates: a table of compounds joined to the wells that hold them.
 
-The field calls it external metadata: a row a compound, or a compound and concentration, with mechanism, target and the
-like. The Broad's tables are joined by ``broad_sample``, JUMP's by ``Metadata_JCP2022``, others by the compound's name.
+The field calls it external metadata: one row per compound, or per compound and concentration, with mechanism,
+target and the like. The Broad's tables are joined by ``broad_sample``, JUMP's by ``Metadata_JCP2022``, others by the
+compound's name.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ class Treatments:
     source
         Where it is from.
     frame
-        One row a treatment: ``Metadata_*`` columns, the field's own for compound, dose, unit and mechanism among them.
+        One row per treatment: ``Metadata_*`` columns, with the field's own for compound, dose, unit and mechanism.
     has_dose
-        Whether it tells doses of a compound apart.
+        Whether doses of a compound are rows of their own.
     """
 
     source: str
@@ -126,7 +127,7 @@ def join_treatments(
     source
         What to call the wells in notes.
     of
-        Plates and wells that notes speak of; all by default.
+        Plates and wells that notes name; all by default.
 
     Returns
     -------

@@ -40,7 +40,7 @@ CANONICAL = (
 )
 # Roles without which a table says nothing of what is in its wells.
 _TELLING = ("pert_type", "compound", "concentration", "moa")
-# What is told of it where it stood under another name.
+# The note about it where it stood under another name.
 _READ_AS = {
     "pert_type": "Metadata_pert_type",
     "compound": "Metadata_compound",
@@ -109,7 +109,7 @@ def well_rows(
 
 
 def constant_metadata(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row a well with the metadata that are the same in all its rows."""
+    """One row per well with the metadata that are the same in all its rows."""
     names = [
         name
         for name in rows.columns
@@ -138,8 +138,8 @@ def metadata_of_wells(wells: Mapping[str, pl.DataFrame], sites: Mapping[str, Seq
     Returns
     -------
     polars.DataFrame
-        One row a well with the metadata that are constant in every well. Where no well has two sites, what belongs
-        to a site cannot be told from what belongs to a well: then only annotation is taken.
+        One row per well with the metadata that are constant in every well. Where no well has two sites, what belongs
+        to a site cannot be distinguished from what belongs to a well: then only annotation is taken.
     """
     shared = set.intersection(*(set(frame.columns) for frame in wells.values()))
     whole = pl.concat(wells.values(), how="diagonal_relaxed")
@@ -246,9 +246,9 @@ def annotate_treatments(
     Parameters
     ----------
     rows
-        One row a treatment.
+        One row per treatment.
     findings
-        Takes a note if the treatments cannot be told.
+        Takes a note if the treatments are not known.
     source
         What to call the rows in it.
     treatments

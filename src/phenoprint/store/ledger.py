@@ -1,6 +1,6 @@
 """The ledger: how many came in, how many went out, and why the rest did not.
 
-Every step writes, for each plate and well, one row a reason; ``n_in`` and ``n_out`` repeat on them and
+Every step writes, for each plate and well, one row per reason; ``n_in`` and ``n_out`` repeat on them and
 ``n_in - sum(n_lost) == n_out`` holds, or the step is wrong. Joins that would lose or multiply rows go through
 `strict_join`, which refuses.
 """

@@ -64,7 +64,7 @@ class Receipt:
     peak_rss_mb
         Largest resident memory of the process, MiB.
     parameters
-        What the step was told, as JSON can hold it.
+        What the step was given, as JSON can hold it.
     inputs
         Hash of each input, by name.
     outputs

@@ -76,7 +76,7 @@ class Table:
     key
         Columns whose values name a row; rows are sorted by them. Empty where a table has none.
     per_plate
-        Whether Parquet is partitioned by plate (one folder a plate) or there is one file a screen.
+        Whether Parquet is partitioned by plate (one folder per plate) or there is one file per screen.
     holds_features
         Whether columns beyond the declared ones and ``Metadata_`` are features.
     in_catalog

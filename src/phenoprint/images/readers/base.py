@@ -45,8 +45,8 @@ class Reader(ABC):
         Returns
         -------
         pl.DataFrame
-            A row a plane, columns `INDEX_SCHEMA`, sorted by all of them. Wells are written ``A01``, sites
-            without leading zeros; z and t are 0 where the names tell none; ``Metadata_Plate`` is null where
+            A row per plane, columns `INDEX_SCHEMA`, sorted by all of them. Wells are written ``A01``, sites
+            without leading zeros; z and t are 0 where the names give none; ``Metadata_Plate`` is null where
             they name no plate; ``path`` is relative to `root` with forward slashes, or absolute when it lies
             elsewhere.
 

@@ -55,7 +55,7 @@ class Fit:
     n_clashes
         Files that claim the same plate, well, site, channel, z and t as another.
     doubt
-        Why it must not be used by itself; None where nothing speaks against it.
+        Why it must not be used by itself; None where it may.
     """
 
     name: str

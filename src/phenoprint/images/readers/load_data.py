@@ -69,7 +69,7 @@ class LoadDataReader(Reader):
         return rename_channels(tidy_index(located), self.channels, where=str(tables[0]))
 
     def _rows(self, table: Path) -> pl.DataFrame:
-        """One table as rows an image: the index columns, ``folder`` and ``name``."""
+        """One table with one row per image: the index columns, ``folder`` and ``name``."""
         frame = read_table(table)
         names = {re.sub(r"^Image_", "", name): name for name in frame.columns}
         frame = frame.rename({old: new for new, old in names.items()})

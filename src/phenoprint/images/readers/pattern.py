@@ -185,7 +185,7 @@ def match_pattern(paths: pl.Series, expression: str, *, plate: str | None = None
     Returns
     -------
     pl.DataFrame
-        A row a path, tidied as `Reader.index` says; ``Metadata_Well`` is null where the path does not match
+        A row per path, tidied as `Reader.index` says; ``Metadata_Well`` is null where the path does not match
         or what stands in the place of a well is none.
     """
     whole = pl.col("path").str.extract_groups(f"^(?:{expression})$").alias("groups")

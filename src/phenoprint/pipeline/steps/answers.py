@@ -39,7 +39,7 @@ class PlateAcceptance(Step):
         return keep_parameter(config)
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Write one row a plate and check."""
+        """Write one row per plate and check."""
         from phenoprint.evaluation import plate_acceptance
 
         verdicts = plate_acceptance(
@@ -47,8 +47,8 @@ class PlateAcceptance(Step):
             readouts=_wide_readouts(context),
             image_quality=without_excluded(context.table("image_quality").collect(), context.exclusions()),
         )
-        told = context.table("feature_status").filter(pl.col("status") == "reference_all").collect()
-        others = [reference_verdicts(told), excluded_plates(context.table("well").collect(), context.exclusions())]
+        fallback = context.table("feature_status").filter(pl.col("status") == "reference_all").collect()
+        others = [reference_verdicts(fallback), excluded_plates(context.table("well").collect(), context.exclusions())]
         return Outcome({"plate_acceptance": pl.concat([verdicts, *others])})
 
 
@@ -104,7 +104,7 @@ class DoseResponse(Step):
         return {"of": config.evaluation.dose_response}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Fit a curve a compound and readout, through its doses and the plate's negative controls."""
+        """Fit a curve per compound and readout, through its doses and the plate's negative controls."""
         from phenoprint.pipeline.calls import dose_curves
 
         wells = context.table("well").collect()

@@ -25,7 +25,7 @@ __all__ = ["Heterogeneity", "LearnStates"]
 STATES_FILE = "models/cell_states.json"
 # Control cells of a plate that wells are compared with, and those of all plates that states are learned on.
 _CONTROLS_A_PLATE, _CONTROLS_IN_ALL = 5_000, 50_000
-# States and distances are told in the features that were selected, and not in more than this many of them.
+# States and distances are measured in the features that were selected, and not in more than this many of them.
 _MOST_FEATURES = 500
 _NO_FEATURE = "none of the selected features was measured on cells"
 
@@ -138,7 +138,7 @@ class Heterogeneity(Step):
 
 
 def heterogeneity_features(context: Context) -> list[str]:
-    """Return the features of cells that are told: of those selected for profiles, evenly spaced where many are."""
+    """Return the features of cells that are used: of those selected for profiles, evenly spaced where many are."""
     from phenoprint.profiles import feature_columns
 
     measured = set(context.table("cell").collect_schema().names())
@@ -168,7 +168,7 @@ def control_cells(unit: Unit, context: Context, features: list[str], *, most: in
 
 
 def fit_to_controls(controls: pl.DataFrame) -> FittedNormalization:
-    """Fit median and MAD of a plate's control cells, so that cells are told in spreads of the controls."""
+    """Fit median and MAD of a plate's control cells, so that cells are measured in spreads of the controls."""
     from phenoprint.profiles import fit_normalization
 
     return fit_normalization(controls, "mad_robust", by=["Metadata_Plate"])

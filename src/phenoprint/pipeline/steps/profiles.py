@@ -107,10 +107,10 @@ def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
     if set(profiles.features) - profiles.nowhere:
         return
     lost = pl.concat(statuses).filter(_IS_LOST).group_by("step", "status").agg(pl.len(), pl.col("reason").first())
-    told = "; ".join(
+    losses = "; ".join(
         f"{step}: {count} x {status} ({reason})" for step, status, count, reason in lost.sort("step", "status").rows()
     )
-    raise DataError(f"the recipe left no feature; {told or 'the profiles came without'}")
+    raise DataError(f"the recipe left no feature; {losses or 'the profiles came without'}")
 
 
 def _ledger(made: Made, before: Profiles, plates: Sequence[str]) -> pl.DataFrame:
@@ -119,9 +119,9 @@ def _ledger(made: Made, before: Profiles, plates: Sequence[str]) -> pl.DataFrame
     A feature that a step leaves without any value is lost as one that it drops, and no longer there for the next.
     """
     after = made.profiles
-    told = made.status.filter(_IS_LOST & (pl.col("step") == made.name))
+    lost_rows = made.status.filter(_IS_LOST & (pl.col("step") == made.name))
     why: dict[tuple[str | None, str], str] = {}
-    for plate, name, status in told.select("Metadata_Plate", "feature", "status").iter_rows():
+    for plate, name, status in lost_rows.select("Metadata_Plate", "feature", "status").iter_rows():
         why.setdefault((plate, name), status)
         why.setdefault((None, name), status)
     is_renamed = not set(after.features) <= set(before.features)
@@ -190,7 +190,7 @@ class Consensus(Step):
             n_features = len(feature_columns(given))
             rows = ledger_rows(self.name, None, unit_of_count="features", n_in=n_features, lost=features)
             ledger = pl.concat([ledger, rows])
-        told = [(None, name, self.name, *why, None) for name, why in out.items()]
-        status = pl.DataFrame(told, schema=get_table("feature_status").schema, orient="row")
+        statuses = [(None, name, self.name, *why, None) for name, why in out.items()]
+        status = pl.DataFrame(statuses, schema=get_table("feature_status").schema, orient="row")
         tables = {"profile_consensus": frame.sort("Metadata_perturbation"), "feature_status": status}
         return Outcome(tables, ledger)

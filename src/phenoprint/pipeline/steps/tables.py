@@ -40,7 +40,7 @@ class FlagCells(Step):
         return {"rules": config.section("cell_quality")["rules"], "reference": config.profiles.reference}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Flag the cells of a plate, and tell by treatment what that removes."""
+        """Flag the cells of a plate, and count by treatment what that removes."""
         from phenoprint.profiles import cell_quality
 
         here = pl.col("Metadata_Plate") == unit.plate
@@ -113,11 +113,11 @@ def _preview(
     rows = [pl.DataFrame(unjudged, schema=schema, orient="row")]
     if treated.height:
         by = ["Metadata_Plate", "Metadata_perturbation"]
-        told = preview_cell_quality(treated, flagged, by, reference=is_control if has_controls else ~is_control)
+        preview = preview_cell_quality(treated, flagged, by, reference=is_control if has_controls else ~is_control)
         if not has_controls:
             nothing = (pl.lit(None).alias(name) for name in ("share_reference", "z", "is_likely_phenotype"))
-            told = told.with_columns(*nothing, reason=pl.lit("no control cells on this plate to compare with"))
-        rows.append(told)
+            preview = preview.with_columns(*nothing, reason=pl.lit("no control cells on this plate to compare with"))
+        rows.append(preview)
     return pl.concat(rows, how="diagonal_relaxed")
 
 
@@ -250,7 +250,7 @@ def _readouts(config: ScreenConfig, cells: pl.DataFrame) -> list[pl.Expr]:
 
 
 def _well_readouts(cells: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Return the median of each readout a well, one row a well and readout."""
+    """Return the median of each readout per well, one row per well and readout."""
     schema = {
         "Metadata_Plate": pl.String,
         "Metadata_Well": pl.String,

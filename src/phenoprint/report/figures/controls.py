@@ -39,7 +39,7 @@ def control_separation(
     Parameters
     ----------
     frame
-        One row a well.
+        One row per well.
     value
         The readout.
     plate, role, well
@@ -119,7 +119,7 @@ def separation_matrix(
     Parameters
     ----------
     frame
-        One row a plate and feature; features keep the order of their first row.
+        One row per plate and feature; features keep the order of their first row.
     value, feature, plate
         Columns of the score, the readout and the plate.
     title
@@ -180,7 +180,7 @@ def activity_scatter(
     Parameters
     ----------
     frame
-        One row a treatment.
+        One row per treatment.
     score, p, name
         Columns of the (normalized) mean average precision, of the corrected p-value and of the treatment.
     threshold

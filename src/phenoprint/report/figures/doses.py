@@ -32,7 +32,7 @@ def dose_response(
     Parameters
     ----------
     frame
-        One row a well; wells without a positive dose or a value are left out.
+        One row per well; wells without a positive dose or a value are left out.
     value
         The readout.
     compound, dose

@@ -99,7 +99,7 @@ def feature_survival(frame: pl.DataFrame, *, title: str | None = None) -> go.Fig
     Parameters
     ----------
     frame
-        Columns ``family``, ``channel``, ``n`` and ``n_kept``, one row a family and channel.
+        Columns ``family``, ``channel``, ``n`` and ``n_kept``, one row per family and channel.
     title
         Title of the figure.
 

@@ -27,7 +27,7 @@ def plate_grid(
     Parameters
     ----------
     frame
-        One row a well of one plate.
+        One row per well of one plate.
     value
         Numeric column.
     well
@@ -57,7 +57,7 @@ def plate_grid(
     if len(set(wells)) < len(wells):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise UsageError(
-            f"one row a well expected; found more than one for {', '.join(twice[:5])}: take one plate, aggregate first"
+            f"one row per well expected, more than one for {', '.join(twice[:5])}: take one plate, aggregate first"
         )
     outside = [str(w) for w in wells if w not in shape]
     if outside:
@@ -103,7 +103,7 @@ def plate_heatmap(
     Parameters
     ----------
     frame
-        One row a well of one plate.
+        One row per well of one plate.
     value
         Numeric column to colour by.
     well

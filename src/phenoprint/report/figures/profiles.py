@@ -47,13 +47,13 @@ def umap_scatter(
     Parameters
     ----------
     frame
-        One row a well.
+        One row per well.
     colour
         Column to colour by: numbers get viridis, text a colour and a marker symbol a level.
     x, y
         Columns of the projection.
     hover
-        Columns told on hover.
+        Columns shown on hover.
     quiet
         Levels of `colour` drawn grey and beneath the others, such as the name of the negative control.
     most

@@ -28,7 +28,7 @@ def confusion(
     Parameters
     ----------
     frame
-        One row a prediction; rows without a truth are left out, a missing prediction counts as "no call".
+        One row per prediction; rows without a truth are left out, a missing prediction counts as "no call".
     truth, predicted
         Columns of the annotated and the predicted mechanism.
     title

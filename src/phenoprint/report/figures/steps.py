@@ -44,7 +44,7 @@ def step_scores(scores: pl.DataFrame, *, only: tuple[str, ...] = (), title: str 
     Returns
     -------
     plotly.graph_objects.Figure
-        A line a score that has a value at some step; what a score says stands in `phenoprint.evaluation.STEP_SCORES`.
+        A line per score that has a value at some step; what a score says stands in `phenoprint.evaluation.STEP_SCORES`.
 
     Examples
     --------

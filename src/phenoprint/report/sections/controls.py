@@ -97,7 +97,7 @@ def _lead(ranked: pl.DataFrame, n_features: int) -> Html:
         else f"{top['poscon'][:1].upper()}{top['poscon'][1:]} against the negative controls: "
     )
     caution = (
-        f" of {number(value)} on the typical plate, from {number(top['n_poscon'])} wells a plate. "
+        f" of {number(value)} on the typical plate, from {number(top['n_poscon'])} wells per plate. "
         f"It is the best of {number(n_features)} features on these same wells, "
         "so take it as the most the assay can do, not as what to expect."
     )
@@ -118,7 +118,7 @@ def _by_compound(ranked: pl.DataFrame) -> Html:
         "Best readout",
         term("Z'", Z_PRIME),
         term("robust Z'", ROBUST_Z_PRIME),
-        "wells a plate",
+        "wells per plate",
     )
     rows = tops.select("poscon", "feature", "z_prime", "robust_z_prime", "n_poscon").rows()
     caption = "Best readout of each positive control, medians over plates"

@@ -1,4 +1,4 @@
-"""Treatments that can be told from the negative controls, strongest first."""
+"""Treatments that differ from the negative controls, strongest first."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _float(row: dict[str, Any], column: str) -> float | None:
 
 
 def _named(context: Context, scored: pl.DataFrame) -> pl.DataFrame:
-    """Call treatments by compound and dose, as the other sections do, where the table of treatments tells them."""
+    """Call treatments by compound and dose, as the other sections do, where the table of treatments holds them."""
     key, about = "Metadata_perturbation", context.tables.find("perturbation")
     if about is None or not {key, "Metadata_compound"} <= set(about.columns) or key not in scored.columns:
         return scored

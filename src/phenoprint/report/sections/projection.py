@@ -95,7 +95,7 @@ def projection(context: Context) -> Section:
 
 
 def _described(points: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """Add kind, mechanism and compound with controls named as such, and the dose in one unit, whose column is told."""
+    """Add kind, mechanism and compound with controls named as such, and the dose in one unit; give its column, too."""
     kind = pl.col("Metadata_pert_type").replace(ROLE_NAMES)
     named = pl.when(pl.col("Metadata_pert_type").is_in(["negcon", "poscon", "empty"])).then(kind)
     is_background = pl.col("Metadata_pert_type").is_in(["negcon", "empty"])

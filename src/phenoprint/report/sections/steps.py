@@ -37,7 +37,7 @@ def steps(context: Context) -> Section:
         ]
     )
     lead = (
-        f"{' → '.join(names)}. Scored on the same wells that the steps were fitted on: they tell what a step does, and "
+        f"{' → '.join(names)}. Scored on the same wells that the steps were fitted on: they show what a step does, and "
         "are no estimate for other plates."
     )
     return Section("steps", "What did each step do?", lead, body, nav="Steps")

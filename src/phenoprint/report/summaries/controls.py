@@ -32,7 +32,7 @@ def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataF
     Parameters
     ----------
     frame
-        One row a well, with Metadata_Plate and Metadata_pert_type, and Metadata_compound where compounds are known.
+        One row per well, with Metadata_Plate and Metadata_pert_type, and Metadata_compound where compounds are known.
         Values as they were measured: normalization that clips would shrink the spread of strong controls.
     features
         Readouts.

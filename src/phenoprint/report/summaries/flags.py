@@ -1,4 +1,4 @@
-"""Wells that something speaks against, in words."""
+"""Wells with something amiss, in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SCHEMA = dict.fromkeys([*KEY, "kind", "reason"], pl.String)
 
 
 def flagged_wells(tables: Tables) -> pl.DataFrame:
-    """Every well that image quality, an exclusion, a failed site or missing images speak against.
+    """Every well with a flag of image quality, an exclusion, a failed site or missing images.
 
     Returns
     -------

@@ -12,7 +12,7 @@ _UNIT = ["Metadata_Plate", "Metadata_Well", "step", "unit_of_count"]
 
 
 def ledger_steps(ledger: pl.DataFrame, *, by: tuple[str, ...] = (), order: Sequence[str] = ()) -> pl.DataFrame:
-    """Add the ledger up over wells, a row a step and reason.
+    """Add the ledger up over wells, a row per step and reason.
 
     The ledger repeats ``n_in`` and ``n_out`` on every reason's row of a well; here each well counts once.
 

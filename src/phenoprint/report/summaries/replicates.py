@@ -39,7 +39,7 @@ def replicate_agreement(frame: pl.DataFrame, *, by: str, draws: int = 1000, seed
     Parameters
     ----------
     frame
-        One row a well in the order of the table, treatments only: metadata and features.
+        One row per well in the order of the table, treatments only: metadata and features.
     by
         Column that makes a treatment.
     draws

@@ -140,7 +140,7 @@ def well_measures(
     measures
         In the order of the selector.
     raw, normalized
-        A row a well with the keys and a column a measure; ``raw`` holds all but the normalized profiles.
+        A row per well with the keys and a column per measure; ``raw`` holds all but the normalized profiles.
     statistics
         Of the controls, as `control_statistics`; of all features.
     """
@@ -194,7 +194,7 @@ def well_measures(
 
 
 def well_readouts(tables: Tables) -> pl.DataFrame | None:
-    """Readouts that the configuration names, a column each and a row a well; None where it names none."""
+    """Readouts that the configuration names, a column each and a row per well; None where it names none."""
     frame = tables.find("readout")
     if frame is None or not {*KEY, "readout", "value"} <= set(frame.columns):
         return None
