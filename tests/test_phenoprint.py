@@ -71,7 +71,7 @@ def test_import_stays_light() -> None:
 
 def test_command_line_help_loads_nothing_heavy() -> None:
     code = (
-        "import json, sys; from phenoprint.cli.app import app; "
+        "import json, sys; from phenoprint.cli.commands import app; "
         "print(json.dumps(sorted(m for m in sys.modules if '.' not in m)))"
     )
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)

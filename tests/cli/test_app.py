@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,3 +200,32 @@ def test_status_says_partial_when_the_run_was(call: Call, own_images: Callable[[
     image.write_bytes(image.read_bytes()[:2000])
     assert call("run", config, "-o", tmp_path / "s", "-j", 1, "--no-report")[0] == 3
     assert call("status", tmp_path / "s")[0] == 3
+
+
+# Sends itself a signal in the middle of the import of the commands.
+EARLY = """
+import os, signal, sys
+class Send:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), int(sys.argv[2]))
+sys.meta_path.insert(0, Send())
+from phenoprint.cli.app import main
+main(["--version"])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("module", ["phenoprint.cli.commands", "typer", "polars", "phenoprint.cli.render"])
+def test_a_signal_while_commands_are_imported_ends_with_a_message(number: signal.Signals, module: str) -> None:
+    command = [sys.executable, "-c", EARLY, module, str(int(number))]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "stopped; what is done is kept, the same command goes on from here\n"
+
+
+def test_the_beginning_of_the_command_line_imports_nothing_that_takes_time() -> None:
+    code = "import sys; before = set(sys.modules); import phenoprint.cli.app; print(len(set(sys.modules) - before))"
+    code += "; assert not {'typer', 'polars', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
