@@ -52,7 +52,7 @@ def temporaries(folder: Path) -> list[Path]:
 
 @posix
 def test_a_run_killed_between_cells_and_profiles_says_so_until_it_is_whole_again(
-    tiny_run: RunResult, own_screen: Path, call: Call
+    tiny_run: RunResult, own_screen: Path, call: Call, tmp_path: Path
 ) -> None:
     config = own_screen / "screen.toml"
     asked = config.read_text()
@@ -77,6 +77,9 @@ def test_a_run_killed_between_cells_and_profiles_says_so_until_it_is_whole_again
     code, out, err = call("query", own_screen, "SELECT 1 AS one", "--json")
     assert (code, json.loads(out)) == (0, [{"one": 1}])
     assert "incomplete" in err
+    for command in (["export", own_screen, "-o", tmp_path / "out", "--level", "5"], ["report", own_screen]):
+        code, out, err = call(*command, "--json")
+        assert (code, "incomplete  the run that began" in err, "incomplete" in out) == (0, True, False), command
     code, out, _ = call("status", own_screen)
     assert (code, "incomplete" in out) == (3, True)
     told = json.loads(call("status", own_screen, "--json")[1])

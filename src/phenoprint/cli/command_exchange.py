@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phenoprint.cli.render import console, print_frame, print_json
+from phenoprint.cli.render import console, print_frame, print_incomplete, print_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -208,10 +208,13 @@ def export(
     as_json: Json = False,
 ) -> int:
     """Export profiles under the names of the Cell Painting Gallery."""
+    from phenoprint.store import open as open_screen
     from phenoprint.store.export_screen import export_profiles
 
+    opened = open_screen(screen)
+    print_incomplete(opened.incomplete)
     paths = export_profiles(
-        screen,
+        opened,
         output,
         levels=level,
         form=form,  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from phenoprint.cli.render import console, errors, filled, plain, print_frame, print_json
+from phenoprint.cli.render import console, errors, filled, plain, print_frame, print_incomplete, print_json
 
 if TYPE_CHECKING:
     from phenoprint.store import Screen
@@ -79,8 +79,7 @@ def query(
     if sql is not None and describe is not None:
         raise UsageError("give a query or --describe TABLE, not both")
     opened = open_screen(screen)
-    if opened.incomplete is not None:
-        errors.print(f"[bold yellow]incomplete[/]  {escape(opened.incomplete)}", soft_wrap=True)
+    print_incomplete(opened.incomplete)
     text = sys.stdin.read() if sql == "-" else sql
     if text is not None and not text.strip():
         raise UsageError("the query is empty; give one such as 'SELECT * FROM well', or none to list tables and views")

@@ -9,7 +9,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from phenoprint.cli.render import ProgressDisplay, console, filled, print_frame, print_json
+from phenoprint.cli.render import ProgressDisplay, console, filled, print_frame, print_incomplete, print_json
 
 if TYPE_CHECKING:
     from phenoprint.pipeline import RunResult, ScreenState
@@ -173,8 +173,7 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
         )
     else:
         console.print(f"screen  {state.path}{f'  (held by {state.held_by})' if state.held_by else ''}")
-        if state.incomplete:
-            console.print(f"[bold yellow]incomplete[/]  {escape(state.incomplete)}", soft_wrap=True)
+        print_incomplete(state.incomplete, on=console)
         _print_steps(opened, state.steps)
         _print_outlook(state)
         if not state.has_run:
@@ -235,7 +234,9 @@ def report(
     from phenoprint.report import write_report
     from phenoprint.store import open as open_screen
 
-    path = write_report(open_screen(screen), output=output)
+    opened = open_screen(screen)
+    print_incomplete(opened.incomplete)
+    path = write_report(opened, output=output)
     if as_json:
         print_json({"report": str(path)})
     else:

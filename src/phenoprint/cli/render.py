@@ -30,7 +30,16 @@ from rich.text import Text
 
 from phenoprint.pipeline.events import Event, Message, StepFinished, StepStarted, UnitFinished
 
-__all__ = ["ProgressDisplay", "console", "errors", "filled", "plain", "print_frame", "print_json"]
+__all__ = [
+    "ProgressDisplay",
+    "console",
+    "errors",
+    "filled",
+    "plain",
+    "print_frame",
+    "print_incomplete",
+    "print_json",
+]
 
 # Text of the data is never taken for the sign of a picture (":x:") or of a colour ("[red]").
 console = Console(highlight=False, emoji=False)
@@ -217,6 +226,12 @@ def _print_blocks(names: list[str], cells: list[list[Text]], *, title: str | Non
     if len(names) > _BLOCK:
         text = f"{len(names) - _BLOCK:,} of {len(names):,} columns are not shown; {hint}"
         console.print(Text(text, style="dim"), soft_wrap=True)
+
+
+def print_incomplete(why: str | None, *, on: Console = errors) -> None:
+    """Say why the tables of a screen may not fit each other, if so; beside a result, not in it, unless told where."""
+    if why is not None:
+        on.print(f"[bold yellow]incomplete[/]  {escape(why)}", soft_wrap=True)
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911 - one return per kind is the clearest here
