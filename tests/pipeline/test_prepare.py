@@ -118,7 +118,10 @@ def test_a_damaged_record_of_the_configuration_is_named(own_screen: Path, conten
     code, _, err = call("run", own_screen, "-j", 1)
     assert (code, "configuration.json" in err, "Traceback" in err) == (2, True, False)
     assert call("status", own_screen)[0] == 0
-    assert call("verify", own_screen)[0] == 2
+    code, out, _ = call("verify", own_screen)
+    assert code == 1
+    assert "images could not be checked" in out
+    assert "configuration.json was damaged" in out
     record.write_text(json.dumps({"base": base}))
     assert verify_screen(open_screen(own_screen)).holds
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from phenoprint.pipeline import RunResult, run_screen, screen_state, verify_screen
+from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Event, Message
 from phenoprint.pipeline.judge import State
 from phenoprint.pipeline.plan import look_ahead
-from phenoprint.pipeline.verify import check_files
+from phenoprint.pipeline.steps.answers import Project
+from phenoprint.pipeline.steps.base import Outcome, Unit
+from phenoprint.pipeline.verify import _changed_files, _of_files, check_files
 from phenoprint.store import Scrutiny, read_run
 from phenoprint.store import open as open_screen
 
 from .test_runner import assert_same_tables, done_by_step
 
+Call = Callable[..., tuple[int, str, str]]
 FOLDERS = ("tables", "masks", "illumination", "models", "thumbnails")
 
 
@@ -140,3 +146,72 @@ def test_a_copy_is_hashed_once_and_then_known(own_screen: Path) -> None:
     assert outlook.plan.units["state"].unique().to_list() == [State.FRESH.value]
     receipt = next((own_screen / "receipts" / "segment").rglob("*.json")).read_text()
     assert '"mtime_ns": 1,' in receipt
+
+
+def test_a_failed_step_makes_no_whole_screen(own_screen: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = own_screen / "screen.toml"
+    config.write_text(config.read_text() + "\n[evaluation]\nseed = 5\n")
+
+    def fail(self: Project, unit: Unit, context: Context) -> Outcome:
+        raise OSError("the disk is tired")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "run", fail)
+        assert run_screen(own_screen, workers=1).is_partial
+    screen = open_screen(own_screen)
+    assert "cluster" not in screen.tables()
+    assert not screen_state(screen).is_whole
+    result = verify_screen(screen, sample=0.0)
+    assert (result.holds, result.is_whole) == (True, False)
+    rows = [(step, reason.split(" [")[0]) for step, _, _, reason in result.failed.iter_rows()]
+    assert rows == [
+        ("project", "failed: the disk is tired"),
+        ("cluster_signatures", "not done: an earlier step failed"),
+    ]
+    code, out, _ = call("verify", own_screen, "--sample", 0)
+    assert (code, "2 without results after a failure" in out, "partial" in out) == (3, True, True)
+    assert json.loads(call("verify", own_screen, "--json")[1])["is_whole"] is False
+    assert call("status", own_screen)[0] == 3
+    assert set(done_by_step(run_screen(own_screen, workers=1))) == {"project", "cluster_signatures"}
+    assert verify_screen(screen).is_whole
+    assert screen_state(screen).is_whole
+
+
+def test_outputs_are_checked_where_the_images_are_gone(own_screen: Path, tmp_path: Path, call: Call) -> None:
+    record = own_screen / "receipts" / "configuration.json"
+    record.write_text(json.dumps({"base": str(tmp_path / "unplugged")}))
+    screen = open_screen(own_screen)
+    result = verify_screen(screen)
+    assert not result.holds
+    assert "images could not be checked, and no well was replayed" in (result.unchecked or "")
+    assert (result.files_checked, result.wells_replayed, result.damaged.height, result.stale.height) == (0, 0, 0, 0)
+    assert result.outputs_checked > 50
+    code, out, _ = call("verify", own_screen)
+    assert (code, "images could not be checked" in out, "unplugged" in out, "does not hold" in out) == (1, *[True] * 3)
+    mask = next((own_screen / "masks").rglob("A01_*.tif"))
+    flip(mask, 4000)
+    name = mask.relative_to(own_screen).as_posix()
+    assert verify_screen(screen).damaged.rows() == [(name, "does not hold what was written")]
+    code, out, _ = call("verify", own_screen)
+    assert (code, "does not hold what was written" in out) == (1, True)
+
+
+def images(*rows: tuple[str, int, str | None]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema={"path": pl.String, "page": pl.Int32, "hash": pl.String}, orient="row")
+
+
+def test_files_of_several_pages_are_compared_once_each() -> None:
+    pages = [(f"{name}.tif", page, name) for name in "abc" for page in range(40)]
+    recorded = _of_files(images(*pages, ("gone.tif", 0, "g"), ("broken.tif", 0, None), ("bad.tif", 0, None)))
+    assert recorded.height == 6
+    shorter = [row if row[0] != "b.tif" else (*row[:2], "other") for row in pages if row[0] != "b.tif" or row[1] < 30]
+    lost = [row for row in shorter if row[0] != "c.tif"]
+    now = images(*lost, ("c.tif", 0, None), ("new.tif", 0, "n"), ("broken.tif", 0, None), ("bad.tif", 0, "b"))
+    assert _changed_files(recorded, _of_files(now)).rows() == [
+        ("b.tif", "content differs from the run"),
+        ("bad.tif", "could not be read by the run, and can be now"),
+        ("c.tif", "missing or unreadable now"),
+        ("gone.tif", "missing or unreadable now"),
+        ("new.tif", "not part of the run"),
+    ]
+    assert _changed_files(recorded, recorded).is_empty()

@@ -1,4 +1,4 @@
-"""``phenoprint verify``: hash inputs and outputs again, check receipts, replay a sample."""
+"""``phenoprint verify``: hash outputs and inputs again, check receipts, replay a sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from phenoprint.cli.render import console, filled, print_frame, print_json
+from phenoprint.cli.render import console, filled, print_frame, print_incomplete, print_json
 
 __all__ = ["verify"]
 
@@ -19,7 +19,10 @@ def verify(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the sample.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
-    """Hash images and outputs of a screen again, check its receipts, measure a sample of its wells anew."""
+    """Hash outputs and images of a screen again, check its receipts, measure a sample of its wells anew.
+
+    Exit code 0 if the screen holds, 1 if it does not, 3 if what is there holds but units of the run failed.
+    """
     from phenoprint.pipeline import verify_screen
     from phenoprint.store import open as open_screen
 
@@ -28,28 +31,39 @@ def verify(
         print_json(
             {
                 "holds": result.holds,
+                "is_whole": result.is_whole,
                 "incomplete": result.incomplete,
+                "unchecked": result.unchecked,
                 "files_checked": result.files_checked,
                 "changed": result.changed.to_dicts(),
                 "outputs_checked": result.outputs_checked,
                 "damaged": result.damaged.to_dicts(),
                 "stale": result.stale.to_dicts(),
+                "failed": result.failed.to_dicts(),
                 "wells_replayed": result.wells_replayed,
                 "differing": result.differing.to_dicts(),
                 "notes": list(result.notes),
             }
         )
     else:
-        if result.incomplete:
-            console.print(f"[bold yellow]incomplete[/]  {escape(result.incomplete)}", soft_wrap=True)
+        print_incomplete(result.incomplete, on=console)
+        if result.unchecked:
+            console.print(f"[bold yellow]not checked[/]  {escape(result.unchecked)}", soft_wrap=True)
         console.print(f"{result.files_checked} images hashed, {result.changed.height} differ")
         console.print(f"{result.outputs_checked} outputs hashed, {result.damaged.height} damaged")
-        console.print(f"{result.stale.height} units out of date")
+        console.print(
+            f"{result.stale.height} units out of date, {result.failed.height} without results after a failure"
+        )
         console.print(f"{result.wells_replayed} wells replayed, {result.differing.height} differ")
-        for frame in (result.changed, result.damaged, result.stale, result.differing):
+        for frame in (result.changed, result.damaged, result.stale, result.failed, result.differing):
             if frame.height:
                 print_frame(filled(frame), limit=20)
         for note in result.notes:
             console.print(f"[cyan]note[/]  {escape(note)}", soft_wrap=True)
-        console.print("[green]holds[/]" if result.holds else "[red]does not hold[/]")
-    return 0 if result.holds else 1
+        if result.is_whole:
+            console.print("[green]holds[/]")
+        elif result.holds:
+            console.print("[yellow]partial[/]: what is there holds; the units that failed have no results")
+        else:
+            console.print("[red]does not hold[/]")
+    return 0 if result.is_whole else 3 if result.holds else 1

@@ -23,7 +23,7 @@ from phenoprint.pipeline.keys import KeyTree
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.pipeline.steps.base import Step
 from phenoprint.pipeline.work import unit_name
-from phenoprint.store import TABLE, RunRecord, Screen, Scrutiny, check_outputs, hash_key, load_receipts
+from phenoprint.store import TABLE, RunRecord, Screen, Scrutiny, check_outputs, hash_key, load_receipts, receipt_steps
 
 __all__ = ["Outlook", "Plan", "look_ahead", "make_plan", "sources_of", "steps_of"]
 
@@ -72,6 +72,9 @@ class Outlook:
         What the user changed since the last run, which explains units that would run again.
     wrong
         Units that would run again though nothing explains it; columns as of `Plan.units`.
+    failed
+        Units that have no results because they failed, or a step that they need did: ``step``, ``Metadata_Plate``,
+        ``unit`` and ``reason``.
     damaged
         What is wrong with files, by path relative to the screen.
     ran
@@ -83,6 +86,7 @@ class Outlook:
     plan: Plan
     changed: list[str]
     wrong: pl.DataFrame
+    failed: pl.DataFrame
     damaged: dict[str, str]
     ran: ScreenConfig | None
     has_run: bool
@@ -111,7 +115,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
     channels = record.channels if record else _channels(screen)
     has_run = record is not None or any(load_receipts(screen.path, step.name) for step in steps_of(screen))
     if asked is None:
-        return Outlook(Plan(_frame([])), changed, _frame([]), {}, ran, has_run)
+        return Outlook(Plan(_frame([])), changed, _frame([]), _failed(screen, _frame([])), {}, ran, has_run)
     then = plan = make_plan(screen, asked, channels=channels, scrutiny=scrutiny)
     if ran is not None and ran != asked:
         changed.append("screen.toml")
@@ -124,7 +128,21 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
         is_explained = bool(other)
         changed += other
     wrong = then.to_run.filter(pl.col("state") == State.DAMAGED.value) if is_explained else then.to_run
-    return Outlook(plan, changed, wrong, {**plan.damaged, **then.damaged}, ran or asked, has_run)
+    failed = _failed(screen, then.units)
+    return Outlook(plan, changed, wrong, failed, {**plan.damaged, **then.damaged}, ran or asked, has_run)
+
+
+def _failed(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
+    """List the units that failed, and those that an earlier step blocks, which have no receipt."""
+    rows = [
+        (step, plate, unit, f"failed: {receipt.error[1] if receipt.error else 'no reason is recorded'}")
+        for step in receipt_steps(screen.path)
+        for (plate, unit), receipt in load_receipts(screen.path, step).items()
+        if receipt.status == "failed"
+    ]
+    blocked = units.filter(pl.col("state") == State.BLOCKED.value).drop("state")
+    blocked = blocked.with_columns(pl.format("not done: {}", "reason").alias("reason"))
+    return pl.concat([pl.DataFrame(rows, schema=blocked.schema, orient="row"), blocked])
 
 
 def _channels(screen: Screen) -> list[str]:

@@ -77,8 +77,9 @@ class ScreenState:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the last run ended and all that it made is in place and can be read."""
-        return self.incomplete is None and self.wrong.is_empty() and self.damaged.is_empty()
+        """Whether the last run ended, none of its units failed, and all that it made is in place and can be read."""
+        found = (self.wrong, self.failures, self.damaged)
+        return self.incomplete is None and all(frame.is_empty() for frame in found)
 
 
 def screen_state(screen: Screen) -> ScreenState:

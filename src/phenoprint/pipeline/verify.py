@@ -1,4 +1,4 @@
-"""Check a finished screen: hash its inputs and outputs again, check its receipts, replay a sample of its wells."""
+"""Check a finished screen: hash its outputs and inputs again, check its receipts, replay a sample of its wells."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from phenoprint.errors import ConfigError
+from phenoprint.errors import ConfigError, PhenoprintError
+from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine
 from phenoprint.pipeline.executors import SerialExecutor
-from phenoprint.pipeline.ingest import image_root, ingest
+from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.plan import look_ahead
 from phenoprint.pipeline.prepare import read_base
 from phenoprint.pipeline.steps.base import Unit
@@ -38,18 +39,21 @@ __all__ = ["Verification", "check_files", "verify_screen"]
 _TOLERANCE = 1e-5
 WELL = ["Metadata_Plate", "Metadata_Well"]
 _DIFFERING = {"Metadata_Plate": pl.String, "Metadata_Well": pl.String, "difference": pl.String}
+_FILES = {"path": pl.String, "reason": pl.String}
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found; ``holds`` if nothing is wrong.
+    """What a verification found: ``holds`` if nothing that is there is wrong, ``is_whole`` if nothing failed either.
 
     Attributes
     ----------
     incomplete
         Why tables may not fit each other (`phenoprint.store.incomplete`); None if they do.
     files_checked, outputs_checked, wells_replayed
-        How many images and outputs were hashed and how many wells were measured anew.
+        How many image files and outputs were hashed and how many wells were measured anew.
+    unchecked
+        Why the images could not be checked, such as a folder that is gone; None if they were, or there are none.
     changed
         Images that are not those of the run: ``path`` and ``reason``.
     damaged
@@ -57,6 +61,9 @@ class Verification:
     stale
         Units whose results are not those of the run's configuration and of what they were made from: ``step``,
         ``Metadata_Plate``, ``unit``, ``state`` and ``reason``.
+    failed
+        Units that have no results because they failed, or a step that they need did: ``step``, ``Metadata_Plate``,
+        ``unit`` and ``reason``.
     differing
         Wells whose replay gave other cells: plate, well and what differs.
     notes
@@ -64,11 +71,13 @@ class Verification:
     """
 
     incomplete: str | None
+    unchecked: str | None
     files_checked: int
     changed: pl.DataFrame
     outputs_checked: int
     damaged: pl.DataFrame
     stale: pl.DataFrame
+    failed: pl.DataFrame
     wells_replayed: int
     differing: pl.DataFrame
     notes: tuple[str, ...] = ()
@@ -77,23 +86,33 @@ class Verification:
     def holds(self) -> bool:
         """Whether the run ended, and every input, every output and every replayed number is as recorded."""
         found = (self.changed, self.damaged, self.stale, self.differing)
-        return self.incomplete is None and all(frame.is_empty() for frame in found)
+        return self.incomplete is None and self.unchecked is None and all(frame.is_empty() for frame in found)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds, and no unit of the run is without results because something failed."""
+        return self.holds and self.failed.is_empty()
+
+
+def _of_files(images: pl.DataFrame) -> pl.DataFrame:
+    """Make one row per file of an image table, which has one per page; the hash is that of the file."""
+    return images.group_by("path").agg(pl.col("hash").drop_nulls().first(), pl.lit(True).alias("is_known"))
 
 
 def _changed_files(recorded: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """Compare the image table of the run with the files as they are now."""
-    both = recorded.select("path", "hash").join(
-        found.select("path", "hash"), on="path", how="full", suffix="_now", coalesce=True
-    )
+    """Compare the files of the run with those that there are now, both as of `_of_files`."""
+    both = recorded.join(found, on="path", how="full", suffix="_now", coalesce=True, validate="1:1")
     reason = (
-        pl.when(pl.col("hash_now").is_null() & pl.col("hash").is_not_null())
+        pl.when(pl.col("is_known").is_null())
+        .then(pl.lit("not part of the run"))
+        .when(pl.col("is_known_now").is_null() | (pl.col("hash_now").is_null() & pl.col("hash").is_not_null()))
         .then(pl.lit("missing or unreadable now"))
         .when(pl.col("hash").is_null() & pl.col("hash_now").is_not_null())
-        .then(pl.lit("not part of the run"))
+        .then(pl.lit("could not be read by the run, and can be now"))
         .when(pl.col("hash") != pl.col("hash_now"))
         .then(pl.lit("content differs from the run"))
     )
-    return both.select("path", reason.alias("reason")).drop_nulls("reason").unique().sort("path")
+    return both.select("path", reason.alias("reason")).drop_nulls("reason").sort("path")
 
 
 def _replay(context: Context, wells: list[Unit], folder: Path) -> dict[Unit, pl.DataFrame]:
@@ -121,9 +140,10 @@ def _of_well(cells: pl.DataFrame, unit: Unit) -> pl.DataFrame:
 
 
 def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Verification:
-    """Hash inputs and outputs of a screen again, check its receipts, and replay a share of its wells.
+    """Hash outputs and inputs of a screen again, check its receipts, and replay a share of its wells.
 
-    The screen is judged by the configuration of its last run, whatever ``screen.toml`` says now.
+    The screen is judged by the configuration of its last run, whatever ``screen.toml`` says now. Where its images
+    cannot be looked at, such as without the disk that they are on, outputs are checked all the same.
 
     Parameters
     ----------
@@ -142,39 +162,51 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
     Raises
     ------
     ConfigError
-        If the folder of the images is gone, or the screen was never run.
+        If the screen was never run.
     """
     record = read_run(screen.path)
     outlook = look_ahead(screen, record, scrutiny=Scrutiny.SIZE)
     n_outputs, wrong = check_files(screen)
-    damaged = pl.DataFrame(list(wrong.items()), schema={"path": pl.String, "reason": pl.String}, orient="row")
+    damaged = pl.DataFrame(list(wrong.items()), schema=_FILES, orient="row")
     notes = [f"changed since the run: {what}" for what in outlook.changed]
     config = outlook.ran
     if config is None or (record is None and screen.incomplete is None):
         raise ConfigError(f"{screen.path} was never run: 'phenoprint run {screen.path}' does")
-    changed, n_images = pl.DataFrame(schema={"path": pl.String, "reason": pl.String}), 0
+    unchecked = None
+    changed, n_images = pl.DataFrame(schema=_FILES), 0
     differing, n_replayed = pl.DataFrame(schema=_DIFFERING), 0
     # Damaged tables can be neither compared with nor replayed from.
     if config.images is not None and damaged.is_empty():
-        base = read_base(screen.path)
-        recorded = screen.table("image").collect()
-        now = ingest(config, base)
-        changed, n_images = _changed_files(recorded, now.tables["image"]), recorded.height
-        context = Context(screen.path, config, image_root(config, base), now.channels)
-        differing, n_replayed = _compare_replay(screen, context, sample=sample, seed=seed)
+        try:
+            root, now = _look_again(screen, config)
+        except PhenoprintError as error:
+            unchecked = f"images could not be checked, and no well was replayed: {error}"
+        else:
+            recorded = _of_files(screen.table("image").collect())
+            changed, n_images = _changed_files(recorded, _of_files(now.tables["image"])), recorded.height
+            context = Context(screen.path, config, root, now.channels)
+            differing, n_replayed = _compare_replay(screen, context, sample=sample, seed=seed)
     elif config.images is not None:
         notes.append("images were not hashed and no well was replayed, because files of the screen are damaged")
     return Verification(
         incomplete=screen.incomplete,
+        unchecked=unchecked,
         files_checked=n_images,
         changed=changed,
         outputs_checked=n_outputs,
         damaged=damaged,
         stale=outlook.wrong,
+        failed=outlook.failed,
         wells_replayed=n_replayed,
         differing=differing,
         notes=tuple(notes),
     )
+
+
+def _look_again(screen: Screen, config: ScreenConfig) -> tuple[Path, Ingested]:
+    """Find the images and hash them all again; raises where folder, plate map or the record of both is gone."""
+    base = read_base(screen.path)
+    return image_root(config, base), ingest(config, base)
 
 
 def check_files(screen: Screen) -> tuple[int, dict[str, str]]:
