@@ -13,7 +13,7 @@ from phenoprint.store.import_recognise import (
     Evidence,
     evidence_of,
     object_number_impostors,
-    telling_features,
+    revealing_features,
     weigh,
 )
 
@@ -136,4 +136,4 @@ def test_evidence_by_hand():
     assert evidence_of("BR1.csv", KEYS) == Evidence({})
     assert weigh("3", "BR1.csv", Evidence({})) == "3"
     assert weigh("3_augmented", "x", Evidence({}, of_columns="c")) == Doubt(("4b", "3_augmented"), ("c",))
-    assert telling_features(["b", "Cells_AreaShape_Area", "a", "PC1"], 3) == ["b", "Cells_AreaShape_Area", "PC1"]
+    assert revealing_features(["b", "Cells_AreaShape_Area", "a", "PC1"], 3) == ["b", "Cells_AreaShape_Area", "PC1"]

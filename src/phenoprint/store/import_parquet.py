@@ -19,12 +19,14 @@ import pyarrow.parquet as pq
 
 from phenoprint.errors import SchemaError
 from phenoprint.store.import_names import is_descriptive
-from phenoprint.store.import_recognise import telling_features
+from phenoprint.store.import_recognise import revealing_features
 
 __all__ = ["parquet_columns", "read_parquet_pieces", "read_parquet_sample"]
 
 # Values of a piece as 32-bit floats; decoding needs a few times as much.
 PIECE_BYTES = 32 * 2**20
+# What a sample holds of a table, to see what kind of table it is.
+_SAMPLE_ROWS, _SAMPLE_FEATURES = 256, 400
 
 
 def parquet_columns(path: Path) -> dict[str, bool]:
@@ -84,7 +86,7 @@ def read_parquet_pieces(
         raise _unreadable(path, error) from error
 
 
-def read_parquet_sample(path: Path, *, rows: int = 256, features: int = 400) -> pl.DataFrame:
+def read_parquet_sample(path: Path) -> pl.DataFrame:
     """Read the first rows of a Parquet file: what describes, and those features that say most of what it is.
 
     Raises
@@ -93,11 +95,11 @@ def read_parquet_sample(path: Path, *, rows: int = 256, features: int = 400) -> 
         If it is not readable Parquet.
     """
     numbers = parquet_columns(path)
-    chosen = set(telling_features([n for n, is_number in numbers.items() if is_number], features))
+    chosen = set(revealing_features([n for n, is_number in numbers.items() if is_number], _SAMPLE_FEATURES))
     names = [name for name in numbers if name in chosen or not numbers[name] or is_descriptive(name)]
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            batch = next(file.iter_batches(batch_size=rows, columns=names), None)
+            batch = next(file.iter_batches(batch_size=_SAMPLE_ROWS, columns=names), None)
             table = file.schema_arrow.empty_table().select(names) if batch is None else pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error

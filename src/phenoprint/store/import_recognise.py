@@ -27,7 +27,7 @@ __all__ = [
     "may_be_impostor",
     "object_number_impostors",
     "refuse_doubt",
-    "telling_features",
+    "revealing_features",
     "weigh",
 ]
 
@@ -275,7 +275,7 @@ def _numbers_objects(frame: pl.DataFrame, column: str, called: dict[str, str]) -
     return bool(shared["own"].sum() >= shared["len"].sum() / 2)
 
 
-def telling_features(names: Sequence[str], most: int) -> list[str]:
+def revealing_features(names: Sequence[str], most: int) -> list[str]:
     """Choose the features that say most of what a table is: those that cannot be negative, then others, in order."""
     revealing = [name for name in names if _NONNEGATIVE.fullmatch(name) or _COMPONENT.fullmatch(name)][:most]
     others = [name for name in names if name not in set(revealing)][: max(most - len(revealing), 0)]

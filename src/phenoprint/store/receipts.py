@@ -146,7 +146,7 @@ def read_receipt(path: Path) -> Receipt | None:
         return None
 
 
-def record_table(folder: Path, unit: str, paths: Iterable[Path], *, plate: str | None = None) -> Receipt:
+def record_table(folder: Path, unit: str, paths: Iterable[Path]) -> None:
     """Write the receipt of files of tables that no single unit of a step wrote.
 
     Parameters
@@ -157,8 +157,6 @@ def record_table(folder: Path, unit: str, paths: Iterable[Path], *, plate: str |
         Who answers for them: the table itself, or what wrote several tables, such as ``"ingest"``.
     paths
         The files.
-    plate
-        The plate they are of; None for the whole screen.
 
     Raises
     ------
@@ -166,9 +164,8 @@ def record_table(folder: Path, unit: str, paths: Iterable[Path], *, plate: str |
         If it cannot be written.
     """
     outputs = record_outputs(folder, paths)
-    receipt = Receipt(TABLE, unit, plate, hash_key(sorted(item.hash for item in outputs.values())), outputs=outputs)
-    write_receipt(folder, receipt)
-    return receipt
+    key = hash_key(sorted(item.hash for item in outputs.values()))
+    write_receipt(folder, Receipt(TABLE, unit, None, key, outputs=outputs))
 
 
 def load_receipts(folder: Path, step: str) -> dict[tuple[str | None, str], Receipt]:
