@@ -200,16 +200,18 @@ def test_receipt_is_withdrawn_while_results_are_replaced(folder: Path, monkeypat
     assert done(run(folder))[0] >= 1
 
 
+@pytest.mark.parametrize("kills", [1, 2, 3])
 def test_a_run_killed_while_a_merged_file_takes_its_place_computes_nothing_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:
     """The receipt of the file knows both what it holds and what it replaces."""
     run(folder)
     open_screen(folder).write("image", image_table({"A01": "h", "A02": "new", "A03": "h"}))
     with monkeypatch.context() as patch:
         patch.setattr("phenoprint.store.parts.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run(folder)
+        for _ in range(kills):
+            with pytest.raises(KeyboardInterrupt):
+                run(folder)
     assert done(run(folder)) == (0, 1, 3)
     assert stored(folder) == WELLS
     assert done(run(folder)) == (0, 0, 0)

@@ -128,6 +128,17 @@ def test_a_damaged_table_does_not_stop_a_run(tiny_run: RunResult, own_screen: Pa
     assert verify_screen(again.screen).holds
 
 
+def test_a_table_whose_receipt_is_damaged_is_made_again_for_its_plate(tiny_run: RunResult, own_screen: Path) -> None:
+    receipt = own_screen / "receipts" / "table" / "SIM-P01" / "image_metric.json"
+    flip(receipt, 900)
+    assert "no receipt answers for it" in str(verify_screen(open_screen(own_screen)).damaged.rows())
+    assert not screen_state(open_screen(own_screen)).is_whole
+    again = run_screen(own_screen, workers=1)
+    assert done_by_step(again) == {"quality": 24}
+    assert_same_tables(tiny_run.screen, again.screen)
+    assert verify_screen(again.screen, sample=0.0).holds
+
+
 def test_rehash_finds_what_size_and_time_do_not_show(tiny_run: RunResult, own_screen: Path) -> None:
     flip(next((own_screen / "tables" / "cell").rglob("*.parquet")), 50_000)
     flip(next((own_screen / "thumbnails").rglob("*.jpg")), 3000)

@@ -27,7 +27,7 @@ from phenoprint.store._merge import (
     write_source,
 )
 from phenoprint.store.layout import decode_name, encode_name, partition
-from phenoprint.store.outputs import observe
+from phenoprint.store.outputs import Scrutiny, check_outputs, observe
 from phenoprint.store.receipts import TABLE, Receipt, read_receipt, receipt_path, write_receipt
 from phenoprint.store.schemas import PLATE, WELL, Table, conform, get_table
 
@@ -170,7 +170,9 @@ def _install(folder: Path, table: str, plate: str, staged: Path) -> None:
     before = read_receipt(receipt_path(folder, TABLE, plate, table))
     try:
         output = observe(staged)
-        replaced = {} if before is None else dict(before.outputs)
+        replaced = {} if before is None else before.outputs
+        if before is not None and check_outputs(folder, replaced, Scrutiny.TIME).wrong:
+            replaced = before.replaced  # an earlier run was stopped right here: what it replaced still lies there
         write_receipt(folder, Receipt(TABLE, table, plate, output.hash, outputs={name: output}, replaced=replaced))
         replace(staged, merged)
         sync_folder(merged.parent)
