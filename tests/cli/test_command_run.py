@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from phenoprint.cli.command_run import print_summary
@@ -28,3 +31,14 @@ def test_a_score_of_too_few_treatments_is_no_headline(capsys: pytest.CaptureFixt
     print_summary({"scores": scores(2, 1.0)})
     text = " ".join(capsys.readouterr().out.split())
     assert text == "moa accuracy 2 of 339 treatments, too few for a headline (10 needed)"
+
+
+def test_a_table_that_cannot_be_read_stands_in_one_section_of_the_status(
+    own_screen: Path, call: Callable[..., tuple[int, str, str]]
+) -> None:
+    file = next((own_screen / "tables" / "profile_selected").rglob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:3000])
+    code, out, _ = call("status", own_screen)
+    assert code == 3
+    assert "tables that cannot be read" in out
+    assert "out of date or damaged" not in out

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from phenoprint.pipeline import RunResult
+from phenoprint.pipeline import RunResult, screen_notes
 
 
-def test_a_handful_of_wells_is_not_projected_and_the_ledger_says_so(tiny_run: RunResult) -> None:
+def test_a_handful_of_wells_is_not_projected_and_nothing_counts_as_lost(tiny_run: RunResult) -> None:
     screen = tiny_run.screen
     assert "projection" not in screen.tables()
     assert screen.table("cluster").collect().height == 24
-    rows = screen.table("ledger").filter(pl.col("step") == "project").collect()
-    assert rows.select("unit_of_count", "n_in", "n_out", "n_lost", "reason").rows() == [
-        ("wells", 24, 0, 24, "no projection of fewer than 30 wells")
-    ]
+    assert screen.table("ledger").filter(pl.col("step") == "project").collect().is_empty()
+    rows = screen.table("feature_status").filter(pl.col("step") == "project").collect()
+    assert rows.select("status", "reason").rows() == [("skipped", "no projection of fewer than 30 wells; found 24")]
+    assert "step project skipped: no projection of fewer than 30 wells; found 24" in screen_notes(screen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -51,8 +52,12 @@ def demo(
     else:
         print_summary(summary)
         console.print(f"time    {seconds:.0f} s")
-        console.print(f"screen  {result.screen.path}")
-        console.print(f"report  {report}")
-        example = "SELECT * FROM activity ORDER BY mean_average_precision DESC LIMIT 5"
-        console.print(f'ask     phenoprint query {result.screen.path} "{example}"')
+        # One line each, however long: a path or command that is broken by a new line cannot be copied.
+        example = shlex.quote("SELECT * FROM activity ORDER BY mean_average_precision DESC LIMIT 5")
+        for line in (
+            f"screen  {result.screen.path}",
+            f"report  {report}",
+            f"ask     phenoprint query {shlex.quote(str(result.screen.path))} {example}",
+        ):
+            console.print(line, markup=False, soft_wrap=True)
     return exit_code(result)

@@ -81,9 +81,9 @@ def run(
                 "plate map (images: \\[plate_map] in screen.toml; tables: import again with --plate-map)",
                 soft_wrap=True,
             )
-        console.print(f"screen  {result.screen.path}")
+        console.print(f"screen  {result.screen.path}", soft_wrap=True, markup=False)
         if path is not None:
-            console.print(f"report  {path}")
+            console.print(f"report  {path}", soft_wrap=True, markup=False)
         blocked = [name for name, count in result.summary.steps.items() if count.blocked]
         if blocked:
             console.print(f"[yellow]not done[/] because an earlier step failed: {', '.join(blocked)}")
@@ -172,7 +172,8 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
             }
         )
     else:
-        console.print(f"screen  {state.path}{f'  (held by {state.held_by})' if state.held_by else ''}")
+        held = f"  (held by {state.held_by})" if state.held_by else ""
+        console.print(f"screen  {state.path}{held}", soft_wrap=True, markup=False)
         print_incomplete(state.incomplete, on=console)
         _print_steps(opened, state.steps)
         _print_outlook(state)
@@ -201,9 +202,12 @@ def _print_outlook(state: ScreenState) -> None:
         verb = "has" if len(state.changed) == 1 else "have"
         what = ", ".join(state.changed)
         console.print(f"[cyan]changed[/] {escape(what)} {verb} changed since the run; {then}", soft_wrap=True)
-    if state.wrong.height:
+    # A table that cannot be read has a line of its own.
+    unreadable = pl.any_horizontal(pl.lit(value=False), *map(pl.col("reason").str.starts_with, state.damaged["path"]))
+    wrong = state.wrong.filter(~((pl.col("state") == "damaged") & unreadable))
+    if wrong.height:
         by_reason = (
-            state.wrong.group_by("step", "state", "reason", maintain_order=True)
+            wrong.group_by("step", "state", "reason", maintain_order=True)
             .agg(pl.len().alias("units"), pl.col("unit").first().alias("such as"))
             .select("step", "state", "units", "such as", "reason")
         )
@@ -240,5 +244,5 @@ def report(
     if as_json:
         print_json({"report": str(path)})
     else:
-        console.print(f"report  {path}")
+        console.print(f"report  {path}", soft_wrap=True, markup=False)
     return 0

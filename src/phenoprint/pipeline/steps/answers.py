@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from phenoprint.pipeline.exclusions import without_excluded
 from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
 from phenoprint.pipeline.phenotypes import keep_parameter, phenotypes
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.store import get_table
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -128,9 +129,11 @@ class Project(Step):
 
     name = "project"
     title = "Projection"
+    version = 2
     scope = Scope.SCREEN
     needs = ("recipe", "exclusion")
-    tables = ("projection", "cluster")
+    tables = ("projection", "cluster", "feature_status")
+    parts: ClassVar = {"feature_status": "project"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return the seed."""
@@ -139,18 +142,20 @@ class Project(Step):
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Project with PCA and UMAP, but for a handful of wells; cluster the wells."""
         from phenoprint.analysis import cluster_profiles, project
-        from phenoprint.store import ledger_rows
 
         profiles = phenotypes(context, "profile_selected").sort(WELL)
         seed = context.config.evaluation.seed
         clusters = cluster_profiles(profiles, seed=seed)
-        n = profiles.height
-        if n < LEAST_PROJECTED:
-            lost = {f"no projection of fewer than {LEAST_PROJECTED} wells": n}
-            ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=n, lost=lost)
-            return Outcome({"cluster": clusters}, ledger)
-        maps = [project(profiles, method=method, seed=seed) for method in ("pca", "umap")]
-        return Outcome({"projection": pl.concat(maps), "cluster": clusters})
+        tables, told = {"cluster": clusters}, []
+        if profiles.height < LEAST_PROJECTED:
+            # Nothing of the data is lost, so this is a status and no row of the ledger.
+            reason = f"no projection of fewer than {LEAST_PROJECTED} wells; found {profiles.height}"
+            told.append((None, "", self.name, "skipped", reason, None))
+        else:
+            maps = [project(profiles, method=method, seed=seed) for method in ("pca", "umap")]
+            tables["projection"] = pl.concat(maps)
+        status = pl.DataFrame(told, schema=get_table("feature_status").schema, orient="row")
+        return Outcome(tables | {"feature_status": status})
 
 
 class Gallery(Step):

@@ -54,7 +54,8 @@ def _notes(context: Context) -> list[str]:
     status = context.tables.find("feature_status")
     if status is None or not {"Metadata_Plate", "feature", "step", "status", "reason"} <= set(status.columns):
         return []
-    return recipe_notes(status)
+    # That there is no projection says nothing of a plate, and the section of the projection says it.
+    return recipe_notes(status.filter(status["step"] != "project"))
 
 
 def _shown(cards: list[Html], verdicts: list[str]) -> list[Html]:
