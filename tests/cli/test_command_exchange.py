@@ -121,3 +121,36 @@ def test_many_notes_of_a_kind_are_one_line(app, tmp_path, capsys):
     assert sum("absent" in line for line in lines) == 1
     assert [line.split() for line in lines if line.startswith("n_columns")] == [["n_columns", "30"]]
     assert not any("--limit" in line for line in lines)
+
+
+def test_an_import_says_what_became_of_the_plate_map_and_knows_words_that_the_user_explains(app, tmp_path, capsys):
+    path, wells = tmp_path / "P_level3.csv", tmp_path / "map.csv"
+    path.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP,A1,1\nP,A2,2\nP,A3,3\nP,A4,7\n")
+    wells.write_text("well,compound,Shelf\nA1,Medium,1\nA2,DMSO,1\nA3,taxol,2\nB1,taxol,2\n")
+    options = ["--level", "3", "--plate-map", wells, "--pert-type", "Medium=empty", "--pert-type", "aspirin=poscon"]
+    assert run(app, "import", path, "-o", tmp_path / "screen", *options) == 0
+    lines = {line.partition("  ")[0]: line.partition("  ")[2].strip() for line in capsys.readouterr().out.splitlines()}
+    assert lines["wells"] == "1 trt, 1 negcon, 0 poscon, 1 empty, 1 not annotated, 1 on the plate map alone"
+    assert lines["plate map"] == str(wells)
+    assert lines["columns"] == "compound is compound, well is well"
+    assert lines["not used"] == "Shelf (kept as Metadata_Shelf)"
+    assert "no well says 'aspirin'" in lines["to check"]
+    reading = open_screen(tmp_path / "screen").table("plate_map_reading").collect()
+    assert ("value", "Medium", "empty") in reading.select("kind", "found", "read_as").rows()
+
+
+def test_the_reading_of_another_plates_map_is_kept_and_that_of_the_same_map_replaced(app, tmp_path):
+    screen = tmp_path / "screen"
+    for plate in ("P", "Q", "P"):
+        path, wells = tmp_path / f"{plate}_level3.csv", tmp_path / f"map_{plate}.csv"
+        path.write_text(f"Metadata_Plate,Metadata_Well,Cells_A\n{plate},A1,1\n{plate},A2,2\n")
+        wells.write_text(f"plate,well,compound\n{plate},A1,DMSO\n{plate},A2,taxol\n")
+        assert run(app, "import", path, "-o", screen, "--level", "3", "--plate-map", wells) == 0
+    reading = open_screen(screen).table("plate_map_reading").collect()
+    assert reading.group_by("source").len().sort("source")["len"].to_list() == [5, 5]
+
+
+def test_words_are_explained_of_a_plate_map_alone(app, table, tmp_path):
+    with pytest.raises(UsageError, match="give a plate map"):
+        run(app, "import", table, "-o", tmp_path / "screen", "--pert-type", "Medium=empty")
+    assert not (tmp_path / "screen").exists()

@@ -56,6 +56,14 @@ def import_(
         str | None,
         typer.Option("--sheet", help="Sheet of a spreadsheet. Default: those that are plate maps."),
     ] = None,
+    pert_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pert-type",
+            metavar="WORD=KIND",
+            help="What a word or compound of the plate map means: trt, negcon, poscon or empty, as in 'Medium=empty'.",
+        ),
+    ] = None,
     treatments: Annotated[
         Path | None,
         typer.Option(
@@ -100,8 +108,10 @@ def import_(
     """
     import polars as pl
 
+    from phenoprint.cli.plate_maps import print_plate_maps
     from phenoprint.errors import UnknownNameError
     from phenoprint.pipeline import write_import_config
+    from phenoprint.pipeline.platemaps import plate_map_reading, wells_by_kind
     from phenoprint.store.import_screen import import_profiles
 
     if normalization not in (None, "all", "negcon"):
@@ -114,6 +124,7 @@ def import_(
         plate_map=plate_map,
         map_columns=_pairs(map_column or [], "--map-column"),
         sheet=sheet,
+        pert_types=_pairs(pert_type or [], "--pert-type"),
         treatments=treatments,
         columns=columns,
         fixed=_pairs(fixed or [], "--set"),
@@ -122,6 +133,7 @@ def import_(
         partial=partial,
     )
     config = write_import_config(summary.screen)
+    reading, kinds = plate_map_reading(summary.screen), wells_by_kind(summary.screen)
     lost = summary.ledger.filter(pl.col("n_lost") > 0)
     is_partial = not lost.filter(pl.col("unit_of_count") != "objects").is_empty()
     if as_json:
@@ -136,11 +148,15 @@ def import_(
                 "lost": lost.to_dicts(),
                 "differences": summary.differences.to_dicts(),
                 "notes": summary.notes.to_dicts(),
+                "wells_by_kind": kinds,
+                "plate_map_reading": reading.to_dicts(),
             }
         )
         return 3 if is_partial else 0
     for table, n in summary.rows.items():
         console.print(f"{table:<20} {n:>10,} rows")
+    if summary.plates:
+        print_plate_maps(reading, kinds)
     console.print(f"{len(summary.plates)} plates, levels {', '.join(summary.levels)}, {summary.seconds:.1f} s")
     for title, frame in (
         ("notes", _by_kind(summary.notes)),
@@ -151,9 +167,9 @@ def import_(
             print_frame(frame, limit=None, title=title)
     if summary.notes.height + summary.differences.height:
         console.print(f"all of it: phenoprint query {summary.screen.path} 'FROM problem', or --json", soft_wrap=True)
-    console.print(f"screen  {summary.screen.path}")
+    console.print(f"screen  {summary.screen.path}", soft_wrap=True, markup=False)
     if config is not None:
-        console.print(f"config  {config}", soft_wrap=True)
+        console.print(f"config  {config}", soft_wrap=True, markup=False)
     if set(summary.rows) - {"profile_consensus", "site_feature"}:
         console.print(f"next    phenoprint run {summary.screen.path}", soft_wrap=True)
     if is_partial:

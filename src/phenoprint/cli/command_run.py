@@ -43,7 +43,7 @@ def run(
     """Run a screen from images to profiles; what is done and still holds is not done again."""
     from phenoprint.cli.plate_maps import print_plate_maps
     from phenoprint.pipeline import run_screen, screen_notes
-    from phenoprint.pipeline.platemaps import count_kinds, plate_map_reading
+    from phenoprint.pipeline.platemaps import plate_map_reading, wells_by_kind
 
     with ProgressDisplay(quiet=as_json) as display:
         result = run_screen(
@@ -55,7 +55,7 @@ def run(
 
         path = write(result.screen)
     summary = summarise(result.screen)
-    kinds = count_kinds(result.screen.table("well").collect())
+    kinds = wells_by_kind(result.screen)
     reading = plate_map_reading(result.screen)
     if as_json:
         steps = {name: vars(count) for name, count in result.summary.steps.items()}

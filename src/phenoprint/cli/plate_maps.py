@@ -15,7 +15,7 @@ _KINDS = {
     "poscon": "poscon",
     "empty": "empty",
     "not_annotated": "not annotated",
-    "not_imaged": "annotated but without images",
+    "not_imaged": "on the plate map alone",
 }
 
 
@@ -30,9 +30,10 @@ def print_plate_maps(reading: pl.DataFrame, counts: dict[str, int]) -> None:
         As `phenoprint.pipeline.platemaps.count_kinds` returns them.
     """
     if reading.height:
-        sources = reading["source"].unique(maintain_order=True).to_list()
+        of_map = reading.filter(pl.col("detail").fill_null("").str.starts_with("pert_types says").not_())
+        sources = of_map["source"].unique(maintain_order=True).to_list()
         more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-        _line("plate map", [f"{sources[0]}{more}"])
+        _line("plate map", [f"{source}{more}" for source in sources[:1]])
         columns = reading.filter(kind="column").unique(["found", "read_as"], maintain_order=True)
         used = columns.filter(pl.col("read_as").is_not_null())
         _line("columns", [f"{row['found']} is {row['read_as']}" for row in used.iter_rows(named=True)])

@@ -8,6 +8,7 @@ import polars as pl
 
 from phenoprint.errors import ConfigError, PlateMapError
 from phenoprint.pipeline.config import ScreenConfig
+from phenoprint.pipeline.imported import imported_tables
 from phenoprint.plates import (
     MAP_ENDINGS,
     PERT_TYPES,
@@ -17,10 +18,11 @@ from phenoprint.plates import (
     parse_barcode_platemap,
     read_parts,
     read_plate_map,
+    unsaid_words,
 )
 from phenoprint.store import Screen
 
-__all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_content", "read_plate_maps"]
+__all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_content", "read_plate_maps", "wells_by_kind"]
 
 
 def read_content(path: Path) -> bytes:
@@ -92,23 +94,12 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
             f"well {first['Metadata_Well']} of plate {first['Metadata_Plate'] or '(every plate)'} stands in more than "
             f"one plate map ({', '.join(section.files)}); keep one"
         )
-    reading = pl.concat([*(one.reading for one in maps), _unsaid(config, maps)])
-    return PlateMap(joined, reading)
-
-
-def _unsaid(config: ScreenConfig, maps: list[PlateMap]) -> pl.DataFrame:
-    """List the words that the configuration explains and no plate map says."""
-    said = {str(text).strip().casefold() for one in maps for text in one.reading.filter(kind="value")["found"]}
-    rows = [
-        ("screen.toml", "value", word, None, 0, f"pert_types says {kind}, but no well says {word!r}")
-        for word, kind in config.plate_map.pert_types.items()
-        if word.strip().casefold() not in said
-    ]
-    return pl.DataFrame(rows, schema=READING_SCHEMA, orient="row")
+    unsaid = unsaid_words(section.pert_types, maps, source="screen.toml")
+    return PlateMap(joined, pl.concat([*(one.reading for one in maps), unsaid]))
 
 
 def count_kinds(wells: pl.DataFrame) -> dict[str, int]:
-    """Count the wells with images (or imported rows) of each kind, and those without annotation.
+    """Count the wells with images of each kind, and those without annotation.
 
     Parameters
     ----------
@@ -127,8 +118,20 @@ def count_kinds(wells: pl.DataFrame) -> dict[str, int]:
     return {**kinds, "not_annotated": int(counted.get(None, 0)), "not_imaged": wells.height - used.height}
 
 
+def wells_by_kind(screen: Screen) -> dict[str, int]:
+    """Count the wells of a screen as `count_kinds` does; of an imported one, those that its tables have rows of."""
+    wells = screen.table("well").collect()
+    keys = ["Metadata_Plate", "Metadata_Well"]
+    tables = [screen.table(name) for name in sorted(imported_tables(screen)) if name != "profile_consensus"]
+    if tables:
+        imported = pl.concat([table.select(keys).unique() for table in tables]).unique().collect()
+        wells = wells.drop("has_images").join(imported.with_columns(has_images=True), on=keys, how="left")
+        wells = wells.with_columns(pl.col("has_images").fill_null(value=False))
+    return count_kinds(wells)
+
+
 def plate_map_reading(screen: Screen) -> pl.DataFrame:
-    """Return how the plate maps of a screen were read; an empty table for imported screens, which have none."""
+    """Return how the plate maps of a screen were read; an empty table where there are none."""
     if "plate_map_reading" not in screen.tables():
         return pl.DataFrame(schema=READING_SCHEMA)
     return screen.table("plate_map_reading").collect()

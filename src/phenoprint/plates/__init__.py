@@ -6,7 +6,14 @@ from phenoprint.plates.barcodes import assign_plate_maps, is_barcode_platemap, p
 from phenoprint.plates.content import MAP_ENDINGS, Part, read_parts
 from phenoprint.plates.doses import Dose, canonical_unit, parse_dose
 from phenoprint.plates.draw import draw_plate
-from phenoprint.plates.platemap import PLATE_MAP_SCHEMA, READING_SCHEMA, PlateMap, parse_plate_map, read_plate_map
+from phenoprint.plates.platemap import (
+    PLATE_MAP_SCHEMA,
+    READING_SCHEMA,
+    PlateMap,
+    parse_plate_map,
+    read_plate_map,
+    unsaid_words,
+)
 from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
 from phenoprint.plates.roles import PERT_TYPES, canonical_pert_type, infer_pert_type
 from phenoprint.plates.tables import expand_plate_map, perturbation_id, perturbation_table, well_table
@@ -43,5 +50,6 @@ __all__ = [
     "read_plate_map",
     "read_workbook",
     "reconcile",
+    "unsaid_words",
     "well_table",
 ]

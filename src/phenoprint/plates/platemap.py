@@ -18,7 +18,7 @@ from phenoprint.plates.sheet import LINE, Problems, Sheet, check_identifiers, ch
 from phenoprint.plates.vocabulary import column_key
 from phenoprint.plates.well import PlateFormat, Well
 
-__all__ = ["PLATE_MAP_SCHEMA", "READING_SCHEMA", "PlateMap", "parse_plate_map", "read_plate_map"]
+__all__ = ["PLATE_MAP_SCHEMA", "READING_SCHEMA", "PlateMap", "parse_plate_map", "read_plate_map", "unsaid_words"]
 
 PLATE_MAP_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_Plate": pl.String,
@@ -214,6 +214,32 @@ def _of_plates(parts: Sequence[Part], maps: list[PlateMap]) -> list[PlateMap]:
         )
         for part, each in zip(parts, maps, strict=True)
     ]
+
+
+def unsaid_words(pert_types: Mapping[str, str], maps: Sequence[PlateMap], *, source: str) -> pl.DataFrame:
+    """List the words that the user explains and no plate map says: rows of a reading.
+
+    Parameters
+    ----------
+    pert_types
+        What words mean, as for `parse_plate_map`.
+    maps
+        The plate maps.
+    source
+        Where the user explains them.
+
+    Examples
+    --------
+    >>> unsaid_words({"Medium": "empty"}, [], source="screen.toml")["detail"].to_list()
+    ["pert_types says empty, but no well says 'Medium'"]
+    """
+    said = {str(text).strip().casefold() for one in maps for text in one.reading.filter(kind="value")["found"]}
+    rows = [
+        ("value", word, None, 0, f"pert_types says {kind}, but no well says {word!r}")
+        for word, kind in pert_types.items()
+        if word.strip().casefold() not in said
+    ]
+    return _reading(source, rows)
 
 
 def _read_one(

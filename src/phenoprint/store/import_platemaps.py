@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,13 +10,15 @@ import polars as pl
 from phenoprint.errors import PlateMapError, SchemaError
 from phenoprint.plates import (
     MAP_ENDINGS,
+    READING_SCHEMA,
     Part,
+    PlateMap,
     assign_plate_maps,
     is_barcode_platemap,
     is_workbook,
     parse_barcode_platemap,
-    parse_plate_map,
     read_parts,
+    unsaid_words,
 )
 from phenoprint.plates import read_plate_map as read_parts_as_map
 from phenoprint.plates.platelist import as_list
@@ -31,8 +33,12 @@ _OF_WELL = ("pert_type", "compound", "concentration", "unit", "moa")
 
 
 def read_plate_map(
-    given: str | Path | pl.DataFrame, *, columns: Mapping[str, str] | None = None, sheet: str | None = None
-) -> pl.DataFrame:
+    given: str | Path | pl.DataFrame,
+    *,
+    columns: Mapping[str, str] | None = None,
+    sheet: str | None = None,
+    pert_types: Mapping[str, str] | None = None,
+) -> PlateMap:
     r"""Read a plate map, or a ``barcode_platemap.csv`` with the maps beside it or in ``platemap/``.
 
     Parameters
@@ -40,11 +46,13 @@ def read_plate_map(
     given
         The file, text (compressed or not) or a spreadsheet: a map of every plate, a list with a column of plates, or a
         table with several rows of a well that agree, such as CellProfiler's list of images; or a frame as
-        `phenoprint.plates.parse_plate_map` returns it, which is given back.
+        `phenoprint.plates.parse_plate_map` returns it, of which there is no reading.
     columns
         What the file calls its columns, where that cannot be recognised: ``{"Plate": "Image_Metadata_Plate_DAPI"}``.
     sheet
         The sheet of a spreadsheet; None takes all that are plate maps.
+    pert_types
+        What a word or compound of the map means: ``{"Medium": "empty"}``.
 
     Raises
     ------
@@ -57,24 +65,32 @@ def read_plate_map(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "map.csv"
     ...     _ = path.write_text("plate,well,compound,concentration,moa\nP1,A1,DMSO,,\nP2,A1,taxol,3 nM,tubulin\n")
-    ...     read_plate_map(path).select("Metadata_Plate", "Metadata_Well", "Metadata_pert_type").rows()
+    ...     read_plate_map(path).wells.select("Metadata_Plate", "Metadata_Well", "Metadata_pert_type").rows()
     [('P1', 'A01', 'negcon'), ('P2', 'A01', 'trt')]
     """
     if isinstance(given, pl.DataFrame):
-        return given
+        return PlateMap(given, pl.DataFrame(schema=READING_SCHEMA))
     path = Path(given).expanduser()
     content = _content(path)
     if not is_barcode_platemap(content, source=str(path)):
         parts = read_parts(content, source=str(path), sheet=sheet)
-        return read_parts_as_map([_one_row_a_well(part, columns or {}) for part in parts]).wells
+        found = read_parts_as_map([_one_row_a_well(part, columns or {}) for part in parts], pert_types=pert_types)
+        return PlateMap(found.wells, _readings([found], pert_types))
     barcodes = parse_barcode_platemap(content, source=str(path))
     maps = {}
     for name in barcodes["Plate_Map_Name"].unique():
         places = [path.parent / folder / f"{name}{end}" for folder in ("platemap", ".") for end in MAP_ENDINGS]
-        found = next((place for place in places if place.is_file()), None)
-        if found is not None:
-            maps[name] = parse_plate_map(_content(found), source=str(found))
-    return assign_plate_maps(barcodes, maps)
+        place = next((place for place in places if place.is_file()), None)
+        if place is not None:
+            parts = read_parts(_content(place), source=str(place), sheet=sheet)
+            maps[name] = read_parts_as_map(parts, pert_types=pert_types)
+    wells = assign_plate_maps(barcodes, {name: one.wells for name, one in maps.items()})
+    return PlateMap(wells, _readings(list(maps.values()), pert_types))
+
+
+def _readings(maps: Sequence[PlateMap], pert_types: Mapping[str, str] | None) -> pl.DataFrame:
+    """Put together how maps were read, with the words that are explained and that no map says."""
+    return pl.concat([*(one.reading for one in maps), unsaid_words(pert_types or {}, maps, source="--pert-type")])
 
 
 def _one_row_a_well(part: Part, columns: Mapping[str, str]) -> Part:

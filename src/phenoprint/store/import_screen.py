@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import SchemaError, ScreenError
+from phenoprint.errors import SchemaError, ScreenError, UsageError
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_journal import placing, staging_folder
 from phenoprint.store.import_levels import table_of
@@ -69,6 +69,7 @@ def import_profiles(
     plate_map: str | Path | pl.DataFrame | None = None,
     map_columns: Mapping[str, str] | None = None,
     sheet: str | None = None,
+    pert_types: Mapping[str, str] | None = None,
     treatments: str | Path | pl.DataFrame | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     fixed: Mapping[str, str] | None = None,
@@ -100,6 +101,8 @@ def import_profiles(
         What the plate map calls its columns, where that cannot be recognised: ``{"Plate": "Plate_DAPI"}``.
     sheet
         The sheet of a plate map in a spreadsheet; by default those that are plate maps.
+    pert_types
+        What a word or compound of the plate map means: ``{"Medium": "empty"}``; trt, negcon, poscon or empty.
     treatments
         What is known of treatments, a row per compound or a compound and concentration: mechanism, target, ... It is
         joined to the annotation by the name of the compound (or ``broad_sample``, ``JCP2022``, ...).
@@ -114,7 +117,7 @@ def import_profiles(
     ImportSummary
         Written are: ``cell``, ``profile_well``, ``profile_normalized``, ``profile_selected`` or
         ``profile_consensus`` by level; ``well``, ``plate``, ``perturbation``, ``feature``; for CellProfiler's cells
-        ``site`` and what was measured on images, ``site_feature``;
+        ``site`` and what was measured on images, ``site_feature``; ``plate_map_reading`` for how a plate map was read;
         ``feature_status`` for features without a value or with infinite ones; ``ledger``; ``problem`` for notes and
         differences; a receipt a plate and table.
 
@@ -128,6 +131,8 @@ def import_profiles(
         If another run holds the screen.
     ScreenError
         If the screen cannot be written, or is one of images: nothing of it is touched.
+    UsageError
+        If there are `pert_types` without a plate map.
 
     Examples
     --------
@@ -152,7 +157,12 @@ def import_profiles(
     """
     clock, begun = time.perf_counter(), datetime.now(UTC)
     paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str | Path) else path)]
-    wells = None if plate_map is None else read_plate_map(plate_map, columns=map_columns, sheet=sheet)
+    if pert_types and plate_map is None:
+        raise UsageError("pert_types (--pert-type) say what words of a plate map mean: give a plate map, too")
+    mapped = None
+    if plate_map is not None:
+        mapped = read_plate_map(plate_map, columns=map_columns, sheet=sheet, pert_types=pert_types)
+    wells = None if mapped is None else mapped.wells
     known = None if treatments is None else read_treatments(treatments)
     findings = Findings()
     given = [Path(p).expanduser() for p in (plate_map, treatments) if isinstance(p, str | Path)]
@@ -171,6 +181,8 @@ def import_profiles(
             said |= {"extract": job.reading.extract, "plate_map": hash_of(wells), "treatments": hash_of(known)}
             with placing(target.path, staging):
                 rows, plates = _place(job, writers, consensus)
+                if mapped is not None:
+                    _write_reading(target, mapped.reading)
                 ledger = write_records(
                     job, sources, plates, parameters=said, begun=begun, seconds=time.perf_counter() - clock
                 )
@@ -189,6 +201,17 @@ def import_profiles(
         notes=findings.notes(),
         seconds=time.perf_counter() - clock,
     )
+
+
+def _write_reading(screen: Screen, reading: pl.DataFrame) -> None:
+    """Say how the plate map was read, beside the maps of earlier imports."""
+    held = (
+        screen.table("plate_map_reading")
+        .filter(~pl.col("source").is_in(reading["source"].unique().to_list()))
+        .collect()
+    )
+    if held.height + reading.height:
+        screen.write("plate_map_reading", pl.concat([held, reading]))
 
 
 def _refuse_images(screen: Screen) -> None:
