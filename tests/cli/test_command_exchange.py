@@ -147,7 +147,7 @@ def test_the_reading_of_another_plates_map_is_kept_and_that_of_the_same_map_repl
         wells.write_text(f"plate,well,compound\n{plate},A1,DMSO\n{plate},A2,taxol\n")
         assert run(app, "import", path, "-o", screen, "--level", "3", "--plate-map", wells) == 0
     reading = open_screen(screen).table("plate_map_reading").collect()
-    assert reading.group_by("source").len().sort("source")["len"].to_list() == [5, 5]
+    assert reading.group_by("source").len().sort("source")["len"].to_list() == [4, 4]
 
 
 def test_words_are_explained_of_a_plate_map_alone(app, table, tmp_path):

@@ -205,11 +205,8 @@ def import_profiles(
 
 def _write_reading(screen: Screen, reading: pl.DataFrame) -> None:
     """Say how the plate map was read, beside the maps of earlier imports."""
-    held = (
-        screen.table("plate_map_reading")
-        .filter(~pl.col("source").is_in(reading["source"].unique().to_list()))
-        .collect()
-    )
+    again = reading["source"].unique().to_list()
+    held = screen.table("plate_map_reading").filter(~pl.col("source").is_in(again)).collect()
     if held.height + reading.height:
         screen.write("plate_map_reading", pl.concat([held, reading]))
 
