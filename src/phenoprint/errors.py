@@ -21,7 +21,7 @@ Messages say what was expected, what was found, where, and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "ConfigError",
@@ -38,6 +38,7 @@ __all__ = [
     "ScreenNotFoundError",
     "UnknownNameError",
     "UsageError",
+    "first_few",
 ]
 
 
@@ -147,3 +148,22 @@ class ScreenNotFoundError(ScreenError, FileNotFoundError):
 
 class ScreenLockedError(ScreenError):
     """Another run holds the screen."""
+
+
+def first_few(names: Sequence[str], limit: int = 5) -> str:
+    """List names in a message, and count those beyond the first few.
+
+    Parameters
+    ----------
+    names
+        What there is.
+    limit
+        How many are listed.
+
+    Examples
+    --------
+    >>> first_few(["A01", "A02"]), first_few(["A01", "A02", "A03"], 1)
+    ('A01, A02', 'A01 and 2 more')
+    """
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

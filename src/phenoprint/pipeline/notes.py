@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from phenoprint.errors import first_few
 from phenoprint.pipeline.exclusions import exclusion_reasons
 
 __all__ = ["excluded_plates", "extreme_notes", "recipe_notes", "reference_verdicts"]
@@ -38,7 +39,7 @@ def recipe_notes(status: pl.DataFrame) -> list[str]:
     notes = []
     for (step, what, _), rows in groups:
         plates = rows["Metadata_Plate"].drop_nulls().unique().sort().to_list()
-        named = f"{', '.join(plates[:5])}{', ...' if len(plates) > 5 else ''}"
+        named = first_few(plates)
         where = f" (the same on {len(plates)} plates: {named})" if len(plates) > 1 else ""
         notes.append(f"step {step}{' skipped' if what == 'skipped' else ''}: {rows['reason'][0]}{where}")
     return notes
@@ -73,9 +74,9 @@ def extreme_notes(status: pl.DataFrame) -> list[str]:
     for rows, outcome in ((noted.filter(~is_kept), "left out"), (noted.filter(is_kept), "kept by the recipe")):
         names = rows["feature"].unique().sort().to_list()
         if names:
-            some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             notes.append(
-                f"{len(names)} features hold values of {EXTREME:,.0f} spreads or more and were {outcome}: {some}"
+                f"{len(names)} features hold values of {EXTREME:,.0f} spreads or more and were {outcome}: "
+                f"{first_few(names)}"
             )
     return notes
 

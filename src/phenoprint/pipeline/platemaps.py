@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import ConfigError, PlateMapError
+from phenoprint.errors import ConfigError, PlateMapError, first_few
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.imported import imported_tables
 from phenoprint.plates import (
@@ -186,8 +186,7 @@ def _shown(wells: pl.DataFrame) -> str:
     plates = wells["Metadata_Plate"].drop_nulls().unique().sort().to_list()
     some = wells["Metadata_Well"].unique().sort().to_list()
     return (
-        f"{'plates' if len(plates) > 1 else 'plate'} {', '.join(plates[:3])}{', ...' if len(plates) > 3 else ''} with "
-        f"wells {some[0]} to {some[-1]}"
+        f"{'plates' if len(plates) > 1 else 'plate'} {first_few(plates, 3)} with wells {some[0]} to {some[-1]}"
         if some
         else "no well"
     )
@@ -207,5 +206,5 @@ def _columns(reading: pl.DataFrame) -> str:
         for row in reading.filter(pl.col("kind") == "value", pl.col("detail").str.contains("; ")).iter_rows(named=True)
     ]
     said = f"{', '.join(used) or 'no column was recognised'}"
-    said += f"; not used: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}" if left else ""
-    return said + (f"; to check: {', '.join(doubts[:5])}" if doubts else "")
+    said += f"; not used: {first_few(left)}" if left else ""
+    return said + (f"; to check: {first_few(doubts)}" if doubts else "")

@@ -11,7 +11,7 @@ from typing import Self
 
 import polars as pl
 
-from phenoprint.errors import PlateMapError, UnknownNameError, UsageError
+from phenoprint.errors import PlateMapError, UnknownNameError, UsageError, first_few
 
 __all__ = ["PlateFormat", "Well", "normalize_wells"]
 
@@ -248,10 +248,9 @@ def normalize_wells(wells: pl.Series, *, strict: bool = True) -> pl.Series:
         else:
             spelled[value] = f"{row_name(row)}{col + 1:02d}"
     if strict and bad:
-        named = ", ".join(repr(value) for value in sorted(bad)[:5])
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        named = first_few([repr(value) for value in sorted(bad)])
         raise PlateMapError(
-            f"column {wells.name!r} holds text that is not a well: {named}{more}; "
+            f"column {wells.name!r} holds text that is not a well: {named}; "
             f"expected a row A to AF and a column 1 to {MAX_COLUMNS}, written like A01, a1, r01c01 or 0101"
         )
     return text.replace_strict(spelled, return_dtype=pl.String) if spelled else text

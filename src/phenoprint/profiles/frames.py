@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import SchemaError, UnknownNameError, UsageError
+from phenoprint.errors import SchemaError, UnknownNameError, UsageError, first_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,9 +115,8 @@ def feature_columns(frame: FrameLike) -> list[str]:
         if not dtype.is_numeric() and dtype != pl.Null and not _is_empty_text(data, name)
     ]
     if wrong:
-        shown = ", ".join(wrong[:8]) + (f" and {len(wrong) - 8} more" if len(wrong) > 8 else "")
         raise SchemaError(
-            f"columns without the prefix {METADATA_PREFIX!r} must be numeric features; found {shown}. "
+            f"columns without the prefix {METADATA_PREFIX!r} must be numeric features; found {first_few(wrong, 8)}. "
             f"Rename what describes the sample to {METADATA_PREFIX}..., cast or drop the rest"
         )
     return list(features)

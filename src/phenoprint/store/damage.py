@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phenoprint.errors import first_few
 from phenoprint.store.layout import table_files, tables_on_disk
 
 __all__ = ["count_rows", "damaged_tables", "file_damage"]
@@ -74,7 +75,7 @@ def file_damage(file: Path, *, pages: bool = True) -> str | None:
     except _UNREADABLE as error:
         return " ".join(str(error).split()) or type(error).__name__
     if repeated := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
-        return f"several columns are called {', '.join(repeated[:3])}"
+        return f"several columns are called {first_few(repeated, 3)}"
     if pages and found != expected:
         return f"its footer says {expected} rows, its pages hold {found}"
     return None

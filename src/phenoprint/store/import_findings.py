@@ -8,6 +8,8 @@ from typing import Final
 
 import polars as pl
 
+from phenoprint.errors import first_few
+
 __all__ = ["DIFFERENCES", "NOTES", "Findings"]
 
 NOTES: Final = pl.Schema(
@@ -107,9 +109,4 @@ class Findings:
             twin = f"Metadata_{name}" if f"Metadata_{name}" in union else name.removeprefix("Metadata_")
             is_torn = twin != name and twin in union
             detail = f"{name} in some sources, {twin} in others" if is_torn else "NULL in the rows of those sources"
-            yield name, "text_or_number" if is_torn else "absent", total, len(lacking), _some(lacking), detail
-
-
-def _some(names: list[str], limit: int = 3) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+            yield name, "text_or_number" if is_torn else "absent", total, len(lacking), first_few(lacking, 3), detail

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phenoprint.errors import SchemaError
+from phenoprint.errors import SchemaError, first_few
 from phenoprint.store.import_names import is_descriptive
 from phenoprint.store.import_recognise import revealing_features
 
@@ -148,7 +148,7 @@ def _is_index(name: str) -> bool:
 def _refuse_repeated(names: Sequence[str], path: Path) -> None:
     repeated = sorted({name for name, n in Counter(names).items() if n > 1})
     if repeated:
-        raise SchemaError(f"{path} has several columns called {', '.join(repeated[:5])}; rename or drop all but one")
+        raise SchemaError(f"{path} has several columns called {first_few(repeated)}; rename or drop all but one")
 
 
 def _unreadable(path: Path, error: BaseException) -> SchemaError:

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from phenoprint.errors import SchemaError
+from phenoprint.errors import SchemaError, first_few
 from phenoprint.plates.vocabulary import match_columns
 from phenoprint.store.import_counts import counted
 from phenoprint.store.import_findings import Findings
@@ -75,7 +75,7 @@ def placed(frame: pl.DataFrame, table: str, job: Import, source: Source) -> pl.D
     absent = [key for key in keys if key not in frame.columns]
     if absent:
         names = [n for n in frame.columns if n.startswith("Metadata_")]
-        named = ", ".join(names[:15]) + (f" and {len(names) - 15} more" if len(names) > 15 else "")
+        named = first_few(names, 15)
         raise SchemaError(
             f"{source.path}: no {', '.join(absent)}; found {named or 'no metadata'}. Say which column it is "
             f"(columns={{{absent[0]!r}: '...'}}, --column {absent[0]}=...) or fix it (fixed=..., --set {absent[0]}=...)"

@@ -9,7 +9,7 @@ from typing import Literal
 
 import polars as pl
 
-from phenoprint.errors import DataError, SchemaError, UsageError
+from phenoprint.errors import DataError, SchemaError, UsageError, first_few
 from phenoprint.store.cellprofiler import cell_pieces
 from phenoprint.store.import_anndata import read_h5ad
 from phenoprint.store.import_arrays import read_npz
@@ -202,7 +202,7 @@ def _nothing_in(root: Path, files: Sequence[Path]) -> SchemaError:
     """Say what a folder holds instead of something to import."""
     tables = [path.relative_to(root).as_posix() for path in files if plain_name(path).endswith(IN_FOLDERS)]
     if tables:
-        shown = ", ".join(tables[:3]) + (f" and {len(tables) - 3} more" if len(tables) > 3 else "")
+        shown = first_few(tables, 3)
         return SchemaError(
             f"{root}: no Image.csv in it or below, and no table with features of Cells, Nuclei or Cytoplasm; found "
             f"{shown}. Other tables are not taken from a folder: give such a file by its name"

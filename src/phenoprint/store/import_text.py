@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from phenoprint.errors import SchemaError
+from phenoprint.errors import SchemaError, first_few
 from phenoprint.store.import_compressed import READ_ERRORS, open_plain
 from phenoprint.store.import_names import is_descriptive
 
@@ -92,7 +92,7 @@ def read_header(path: Path) -> Header:
         raise SchemaError(f"{path}: a quote in its header is not closed ({error}); correct the first line") from error
     if len(set(names)) < len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
-        raise SchemaError(f"{path} has several columns called {', '.join(doubled[:5])}; rename or drop all but one")
+        raise SchemaError(f"{path} has several columns called {first_few(doubled)}; rename or drop all but one")
     return Header(tuple(names), separator, decimal_comma=separator == ";" and "." not in second and "," in second)
 
 

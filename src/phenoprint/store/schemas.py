@@ -8,14 +8,13 @@ kept as they are: ``Metadata_`` columns describe, all others are features, which
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import SchemaError, UnknownNameError
+from phenoprint.errors import SchemaError, UnknownNameError, first_few
 
 __all__ = [
     "Column",
@@ -259,10 +258,10 @@ def validate(frame: pl.DataFrame, table: str, *, keys: bool = True) -> None:
         wrong = {name: dtype for name, dtype in _features(frame, declared).items() if dtype != pl.Float32}
         if wrong:
             types = ", ".join(sorted({str(dtype) for dtype in wrong.values()}))
-            faults.append(f"{_some(list(wrong))}: features are Float32, found {types}")
+            faults.append(f"{first_few(list(wrong))}: features are Float32, found {types}")
     nans = _nan_columns(frame)
     if nans:
-        faults.append(f"{_some(nans)}: NaN found; a missing measurement is NULL (store.nan_to_null)")
+        faults.append(f"{first_few(nans)}: NaN found; a missing measurement is NULL (store.nan_to_null)")
     if faults:
         raise SchemaError(f"table {table!r} cannot take this frame: " + "; ".join(faults))
     if keys and declared.key:
@@ -307,9 +306,3 @@ def _may_cast(found: pl.DataType, wanted: pl.DataType) -> bool:
     if wanted.is_integer():
         return found.is_integer()
     return wanted.is_float() and found.is_numeric()
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    """Name the first few of many."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import UsageError
+from phenoprint.errors import UsageError, first_few
 from phenoprint.plates import PlateFormat, Well
 from phenoprint.report.figures.theme import DIVERGING, NEUTRAL, SEQUENTIAL, blank_figure, finish
 from phenoprint.report.html import number
@@ -57,11 +57,11 @@ def plate_grid(
     if len(set(wells)) < len(wells):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise UsageError(
-            f"one row per well expected, more than one for {', '.join(twice[:5])}: take one plate, aggregate first"
+            f"one row per well expected, more than one for {first_few(twice)}: take one plate, aggregate first"
         )
     outside = [str(w) for w in wells if w not in shape]
     if outside:
-        raise UsageError(f"{', '.join(outside[:5])} lie outside a {shape} plate; give the right plate_format")
+        raise UsageError(f"{first_few(outside)} lie outside a {shape} plate; give the right plate_format")
     grid = np.full((shape.rows, shape.columns), np.nan)
     grid[[w.row for w in wells], [w.col for w in wells]] = frame[value].cast(pl.Float64).fill_null(np.nan).to_numpy()
     return grid
