@@ -6,14 +6,14 @@ default. Sections are what steps depend on: changing a value re-runs the steps t
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from phenoprint.errors import ConfigError
+from phenoprint.pipeline.config_errors import explain
 
 __all__ = [
     "CellQualitySection",
@@ -266,46 +266,6 @@ class ScreenConfig(_Section):
         return data
 
 
-def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Return the keys allowed where ``location`` (a pydantic error location) points."""
-    for part in location[:-1]:
-        if isinstance(part, int):  # a place in a list, whose model was found with the list
-            continue
-        field = model.model_fields.get(str(part))
-        inner = None if field is None else _model_in(field.annotation)
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that an annotation such as ``list[Model] | None`` is about."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
-
-
-def _explain(error: ValidationError, source: str) -> str:
-    """Turn a pydantic error into sentences a user can act on."""
-    lines = [f"{source} cannot be used:"]
-    for item in error.errors():
-        location = item["loc"]
-        key = ".".join(str(part) for part in location) or "(file)"
-        if item["type"] == "extra_forbidden":
-            known = _known_keys(ScreenConfig, location)
-            close = difflib.get_close_matches(str(location[-1]), known, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            lines.append(f"  {key}: no such key; {hint}known here: {', '.join(known)}".removesuffix("known here: "))
-        elif item["type"] == "missing":
-            lines.append(f"  {key}: missing; add it")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            found = "" if isinstance(item["input"], dict) else f" (found {item['input']!r})"
-            lines.append(f"  {key}: {message}{found}")
-    return "\n".join(lines)
-
-
 def parse_config(text: str, *, source: str = "screen.toml") -> ScreenConfig:
     r"""Parse the text of a ``screen.toml``.
 
@@ -335,7 +295,7 @@ def parse_config(text: str, *, source: str = "screen.toml") -> ScreenConfig:
     try:
         return ScreenConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_explain(error, source)) from error
+        raise ConfigError(explain(error, ScreenConfig, source)) from error
 
 
 def load_config(path: Path) -> ScreenConfig:

@@ -146,15 +146,15 @@ class Project(Step):
         profiles = phenotypes(context, "profile_selected").sort(WELL)
         seed = context.config.evaluation.seed
         clusters = cluster_profiles(profiles, seed=seed)
-        tables, told = {"cluster": clusters}, []
+        tables, statuses = {"cluster": clusters}, []
         if profiles.height < LEAST_PROJECTED:
             # Nothing of the data is lost, so this is a status and no row of the ledger.
             reason = f"no projection of fewer than {LEAST_PROJECTED} wells; found {profiles.height}"
-            told.append((None, "", self.name, "skipped", reason, None))
+            statuses.append((None, "", self.name, "skipped", reason, None))
         else:
             maps = [project(profiles, method=method, seed=seed) for method in ("pca", "umap")]
             tables["projection"] = pl.concat(maps)
-        status = pl.DataFrame(told, schema=get_table("feature_status").schema, orient="row")
+        status = pl.DataFrame(statuses, schema=get_table("feature_status").schema, orient="row")
         return Outcome(tables | {"feature_status": status})
 
 
