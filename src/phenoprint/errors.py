@@ -129,7 +129,8 @@ class DamagedTableError(SchemaError):
     def __init__(self, path: object, reason: str, *, table: str | None = None) -> None:
         what = f"table {table!r} is damaged: {path}" if table else f"{path} is damaged"
         super().__init__(
-            f"{what} ({reason}). Run the screen again, which makes it anew; what was imported is imported again"
+            f"{what} ({reason}). Run the screen again ('phenoprint run SCREEN --rehash'), which makes it anew; what "
+            "was imported is imported again"
         )
         self.table, self.path, self.reason = table, str(path), reason
 

@@ -149,6 +149,23 @@ def test_rehash_finds_what_size_and_time_do_not_show(tiny_run: RunResult, own_sc
     assert done_by_step(run_screen(own_screen, workers=1, rehash=True)) == {}
 
 
+def test_what_failed_on_a_damaged_table_is_done_once_the_table_is_whole(own_screen: Path) -> None:
+    screen = open_screen(own_screen)
+    next((own_screen / "receipts" / "project").rglob("*.json")).unlink()
+    table = next((own_screen / "tables" / "profile_selected").rglob("*.parquet"))
+    flip(table, 8 * (table.stat().st_size - 2))  # of the mark at the end of a Parquet file
+    assert run_screen(own_screen, workers=1).is_partial
+    assert "cluster" not in screen.tables()
+    [(step, *_, reason), *waiting] = verify_screen(screen).failed.rows()
+    assert step == "project"
+    assert "profile_selected.parquet" in reason
+    assert "--rehash" in reason
+    assert [row[0] for row in waiting] == ["cluster_signatures"]
+    again = run_screen(own_screen, workers=1, rehash=True)
+    assert {"recipe", "project", "cluster_signatures"} <= set(done_by_step(again))
+    assert verify_screen(screen).is_whole
+
+
 def test_a_copy_is_hashed_once_and_then_known(own_screen: Path) -> None:
     for path in own_screen.rglob("*.tif"):
         os.utime(path, ns=(1, 1))

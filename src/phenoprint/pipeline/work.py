@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from phenoprint.errors import DataError, PhenoprintError
+from phenoprint.errors import DamagedTableError, DataError, PhenoprintError
 from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.keys import Key
@@ -18,7 +18,8 @@ from phenoprint.store import Output, Receipt, record_outputs, remove_receipt, wr
 
 __all__ = ["Job", "failed_on_data", "peak_memory_mb", "record_death", "run_job", "unit_name"]
 
-# Errors of the input start with this in a receipt: trying again is of no use before the input changes.
+# Errors of the input start with this in a receipt: trying again is of no use before the input changes. A damaged table
+# is none: once it is made again, it has the same key.
 _DATA = "data:"
 
 
@@ -125,7 +126,8 @@ def run_job(job: Job) -> Receipt:
             n_unusable=outcome.unusable,
         )
     except Exception as error:  # noqa: BLE001 - a unit's failure is recorded, not raised
-        kind = f"{_DATA}{type(error).__name__}" if isinstance(error, DataError) else type(error).__name__
+        is_of_input = isinstance(error, DataError) and not isinstance(error, DamagedTableError)
+        kind = f"{_DATA}{type(error).__name__}" if is_of_input else type(error).__name__
         text = str(error) if isinstance(error, PhenoprintError) else _where(error)
         receipt = _receipt(job, begun, time.perf_counter() - clock, status="failed", error=(kind, text))
     write_receipt(job.context.path, receipt)

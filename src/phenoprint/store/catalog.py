@@ -197,8 +197,8 @@ def _warn(frame: pl.DataFrame) -> None:
     for table, path, reason in frame.select("table", "path", "reason").unique(maintain_order=True).iter_rows():
         names = frame.filter(table=table)["name"].to_list()
         warnings.warn(
-            f"left out because a file is damaged: {', '.join(names)} ({path}: {reason}). Run the screen again, which "
-            "makes it anew; what was imported is imported again",
+            f"left out because a file is damaged: {', '.join(names)} ({path}: {reason}). Run the screen again "
+            "('phenoprint run SCREEN --rehash'), which makes it anew; what was imported is imported again",
             DamagedTableWarning,
             stacklevel=8,  # who called Screen.sql
         )
