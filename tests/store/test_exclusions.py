@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import openpyxl
@@ -176,3 +177,9 @@ def test_a_screen_that_is_held_is_not_touched(screen: Screen) -> None:
     with screen.lock(), pytest.raises(ScreenLockedError):
         phenoprint.exclude(screen, "P1", reason="x")
     assert "exclusion" not in screen.tables()
+
+
+def test_a_compressed_list_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv.gz"
+    path.write_bytes(gzip.compress(b"plate;well;reason\nP1;b3;dust\n"))
+    assert read_exclusion_list(path).rows() == [("P1", "b3", "dust")]

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.store import concat_ledgers, hash_key, ledger_rows, read_table
+from phenoprint.store import PLACE, concat_ledgers, hash_key, ledger_rows, read_table
 
 __all__ = ["exclusion_keys", "exclusion_reasons", "exclusions_of", "lost_by_reason", "well_ledger", "without_excluded"]
 
-PLACE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
 # What an exclusion names, the widest first: that one is named as the reason.
 _SCOPES = {"plate": ("plate", 1), "well": ("well", 2), "site": ("site", 3), "object": ("cell", 4)}
 

@@ -20,23 +20,9 @@ from phenoprint.plates import (
     read_plate_map,
     unsaid_words,
 )
-from phenoprint.store import Screen
+from phenoprint.store import Screen, read_map_file
 
-__all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_content", "read_plate_maps", "wells_by_kind"]
-
-
-def read_content(path: Path) -> bytes:
-    """Read a plate map's bytes.
-
-    Raises
-    ------
-    PlateMapError
-        If the file cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
+__all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_plate_maps", "wells_by_kind"]
 
 
 def _find(name: str, base: Path, root: Path) -> Path:
@@ -63,7 +49,7 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
     plate_format = None if section.format is None else PlateFormat.of(section.format)
 
     def read(path: Path) -> PlateMap:
-        parts = read_parts(read_content(path), source=str(path), sheet=section.sheet)
+        parts = read_parts(read_map_file(path), source=str(path), sheet=section.sheet)
         return read_plate_map(
             parts,
             plate_format=plate_format,
@@ -74,7 +60,7 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
     maps = [read(_find(name, base, root)) for name in section.files]
     if section.barcode_platemap is not None:
         path = _find(section.barcode_platemap, base, root)
-        barcodes = parse_barcode_platemap(read_content(path), source=str(path))
+        barcodes = parse_barcode_platemap(read_map_file(path), source=str(path))
         for (map_name,), rows in barcodes.group_by("Plate_Map_Name", maintain_order=True):
             candidates = [path.parent / "platemap" / f"{map_name}{end}" for end in MAP_ENDINGS]
             candidates += [path.parent / candidate.name for candidate in candidates]

@@ -12,7 +12,7 @@ from phenoprint.images import ForeignFiles, LayoutCandidate, detect_layout
 from phenoprint.pipeline.config import PlateMapSection, parse_config
 from phenoprint.pipeline.events import OnEvent, count_files, ignore
 from phenoprint.pipeline.ingest import Ingested, ingest
-from phenoprint.pipeline.platemaps import check_plate_map, count_kinds, read_content
+from phenoprint.pipeline.platemaps import check_plate_map, count_kinds
 from phenoprint.plates import (
     MAP_ENDINGS,
     draw_plate,
@@ -21,7 +21,7 @@ from phenoprint.plates import (
     read_parts,
     read_plate_map,
 )
-from phenoprint.store import write_bytes
+from phenoprint.store import read_map_file, write_bytes
 
 __all__ = ["Proposal", "find_plate_maps", "plate_drawings", "propose", "write_proposal"]
 
@@ -74,7 +74,7 @@ def find_plate_maps(root: Path) -> tuple[list[Path], Path | None, list[str]]:
             continue
         is_map = path.suffix.lower() in {".xlsx", ".ods", ".xls"}
         try:
-            content = read_content(path)
+            content = read_map_file(path)
             if path.stem == "barcode_platemap" and is_barcode_platemap(content, source=str(path)):
                 parse_barcode_platemap(content, source=str(path))
                 barcode = path

@@ -7,10 +7,11 @@ from phenoprint.store.catalog import DamagedTableWarning
 from phenoprint.store.cellprofiler import read_cellprofiler
 from phenoprint.store.damage import damaged_tables
 from phenoprint.store.exclusion_files import read_exclusion_list
-from phenoprint.store.exclusions import ExclusionChange, change_exclusions, describe_place, exclude
+from phenoprint.store.exclusions import PLACE, ExclusionChange, change_exclusions, describe_place, exclude
 from phenoprint.store.export_frames import to_anndata, to_pandas_profiles
 from phenoprint.store.export_screen import export_profiles
 from phenoprint.store.exports import gallery_name, write_profiles
+from phenoprint.store.import_platemaps import read_map_file
 from phenoprint.store.import_screen import ImportSummary, import_profiles
 from phenoprint.store.imports import Imported, load_profiles, read_profiles
 from phenoprint.store.layout import decode_name, encode_name
@@ -45,6 +46,7 @@ from phenoprint.store.schemas import (
 from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, open  # noqa: A004
 
 __all__ = [
+    "PLACE",
     "TABLE",
     "Checked",
     "Column",
@@ -91,6 +93,7 @@ __all__ = [
     "pending_wells",
     "read_cellprofiler",
     "read_exclusion_list",
+    "read_map_file",
     "read_profiles",
     "read_receipt",
     "read_run",

@@ -13,6 +13,7 @@ from phenoprint.plates.platelist import as_list
 from phenoprint.plates.sheet import LINE, Problems, Rows, read_rows
 from phenoprint.plates.vocabulary import column_key, match_columns
 from phenoprint.store.exclusions import PLACE
+from phenoprint.store.import_platemaps import read_map_file
 
 __all__ = ["read_exclusion_list"]
 
@@ -57,10 +58,7 @@ def read_exclusion_list(path: Path, *, reason: str = "") -> pl.DataFrame:
     ...     read_exclusion_list(path).select("Metadata_Plate", "Metadata_Well", "reason").rows()
     [('P1', 'b3', 'pipetting error')]
     """
-    try:
-        content = path.expanduser().read_bytes()
-    except OSError as error:
-        raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
+    content = read_map_file(path.expanduser())
     if not is_workbook(content):
         name = str(path)
         return _places(read_rows(decode(content, source=name), source=name), source=name, reason=reason)

@@ -26,7 +26,7 @@ from phenoprint.plates.sheet import LINE
 from phenoprint.plates.vocabulary import match_columns
 from phenoprint.store.import_compressed import READ_ERRORS, open_plain
 
-__all__ = ["read_plate_map"]
+__all__ = ["read_map_file", "read_plate_map"]
 
 # What must be the same in all rows of a well where a table has several, such as one an image.
 _OF_WELL = ("pert_type", "compound", "concentration", "unit", "moa")
@@ -71,7 +71,7 @@ def read_plate_map(
     if isinstance(given, pl.DataFrame):
         return PlateMap(given, pl.DataFrame(schema=READING_SCHEMA))
     path = Path(given).expanduser()
-    content = _content(path)
+    content = read_map_file(path)
     if not is_barcode_platemap(content, source=str(path)):
         parts = read_parts(content, source=str(path), sheet=sheet)
         found = read_parts_as_map([_one_row_a_well(part, columns or {}) for part in parts], pert_types=pert_types)
@@ -82,7 +82,7 @@ def read_plate_map(
         places = [path.parent / folder / f"{name}{end}" for folder in ("platemap", ".") for end in MAP_ENDINGS]
         place = next((place for place in places if place.is_file()), None)
         if place is not None:
-            parts = read_parts(_content(place), source=str(place), sheet=sheet)
+            parts = read_parts(read_map_file(place), source=str(place), sheet=sheet)
             maps[name] = read_parts_as_map(parts, pert_types=pert_types)
     wells = assign_plate_maps(barcodes, {name: one.wells for name, one in maps.items()})
     return PlateMap(wells, _readings(list(maps.values()), pert_types))
@@ -124,7 +124,14 @@ def _as_part(frame: pl.DataFrame, part: Part) -> Part:
     return Part(part.source, [(0, names), *zip(frame[LINE], map(list, body), strict=True)], part.sheet)
 
 
-def _content(path: Path) -> bytes:
+def read_map_file(path: Path) -> bytes:
+    """Read the bytes of a plate map or another list that people keep: text, also compressed, or a spreadsheet.
+
+    Raises
+    ------
+    PlateMapError
+        If the file cannot be read.
+    """
     try:
         content = path.read_bytes()
         if not is_workbook(content):
@@ -132,8 +139,7 @@ def _content(path: Path) -> bytes:
                 content = handle.read()
     except SchemaError as error:
         raise PlateMapError(str(error)) from error
-    except FileNotFoundError as error:
-        raise PlateMapError(f"cannot read {path}: {error.strerror or error}") from error
     except READ_ERRORS as error:
-        raise PlateMapError(f"cannot read {path}: {error}; it may be truncated: copy it again") from error
+        why = getattr(error, "strerror", None) or f"{error}; it may be truncated: copy it again"
+        raise PlateMapError(f"cannot read {path}: {why}") from error
     return content
