@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError
+from phenoprint.store._views import quote
 from phenoprint.store.import_findings import Findings
 from phenoprint.store.import_names import COMPARTMENTS, is_descriptive
 from phenoprint.store.import_runs import Run, note_image_columns, object_names, sub_runs
@@ -90,7 +91,7 @@ def _blocks(path: Path, connection: sqlite3.Connection, table: str, names: list[
     """Read a table's rows in their order: keys and numbers as numbers, missing ones NULL."""
     text = _text_columns(connection, table, names)
     numbers = [name for name in names if name not in text]
-    listed = ", ".join(_quoted(name) for name in (*numbers, *text))
+    listed = ", ".join(quote(name) for name in (*numbers, *text))
     cursor = connection.execute(f'SELECT {listed} FROM "{table}"')  # noqa: S608 - names of the database itself
     at_once = max(1, _VALUES // max(len(names), 1))
     first = True
@@ -103,7 +104,7 @@ def _blocks(path: Path, connection: sqlite3.Connection, table: str, names: list[
 
 def _text_columns(connection: sqlite3.Connection, table: str, names: list[str]) -> list[str]:
     """Columns that hold text other than missing numbers, by their names and first rows."""
-    listed = ", ".join(_quoted(name) for name in names)
+    listed = ", ".join(quote(name) for name in names)
     sample = connection.execute(f'SELECT {listed} FROM "{table}" LIMIT {_SAMPLE}').fetchall()  # noqa: S608 - as above
     return [
         name
@@ -116,11 +117,6 @@ def _text_columns(connection: sqlite3.Connection, table: str, names: list[str]) 
         )
         or _holds_text([row[place] for row in sample])
     ]
-
-
-def _quoted(name: str) -> str:
-    """Write a column's name so that it is one in SQL, whatever it holds."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _holds_text(values: Sequence[Any]) -> bool:
