@@ -175,6 +175,12 @@ def test_every_saved_view_says_what_its_columns_are(screen: Screen) -> None:
         assert frame.filter(pl.col("comment").is_null())["column"].to_list() == [], view
 
 
+def test_the_meaning_of_a_column_stands_next_to_its_name(call: Call, screen: Screen) -> None:
+    _, out, _ = call("query", screen.path, "--describe", "cell")
+    header = next(line for line in out.splitlines() if "column" in line)
+    assert header.replace("┃", " ").split()[:2] == ["column", "comment"]
+
+
 def test_a_damaged_table_is_a_note_and_the_error_of_who_uses_it(call: Call, screen: Screen, tmp_path: Path) -> None:
     hurt = create(tmp_path / "hurt")
     for name in ("cell", "well"):

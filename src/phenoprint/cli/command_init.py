@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from phenoprint.cli.render import ProgressDisplay, console, filled, print_frame, print_json
+from phenoprint.cli.render import ProgressDisplay, console, located, print_frame, print_json
 
 __all__ = ["init"]
 
@@ -76,7 +76,7 @@ def init(
         console.print(drawing, markup=False)
     print_frame(tables["plate"])
     if problems.height:
-        print_frame(filled(problems), limit=20, title="to know of images and plate map")
+        print_frame(located(problems), limit=20, title="to know of images and plate map")
     print_plate_maps(reading, kinds)
     for reason in proposal.unread:
         console.print(f"not read   {reason}", markup=False, soft_wrap=True, highlight=False)

@@ -97,7 +97,11 @@ def query(
         write_parquet(frame, parquet)
         errors.print(f"{frame.height:,} rows written to {escape(str(parquet))}", soft_wrap=True)
     else:
-        shown, hint = (frame, _HINT) if describe is None else (filled(frame), _DESCRIBE_HINT)
+        # The meaning stands next to the name, since what does not fit the window is left out from the right.
+        first = pl.col("column", "comment")
+        described = describe is not None
+        shown = filled(frame.select(first, pl.exclude("column", "comment"))) if described else frame
+        hint = _DESCRIBE_HINT if described else _HINT
         print_frame(shown, limit=None, hint=hint)
         console.print(f"[dim]{_counted(frame.height, total)}[/]", soft_wrap=True)
     return 0

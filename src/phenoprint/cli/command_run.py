@@ -9,7 +9,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from phenoprint.cli.render import ProgressDisplay, console, filled, print_frame, print_incomplete, print_json
+from phenoprint.cli.render import ProgressDisplay, console, filled, located, print_frame, print_incomplete, print_json
 
 if TYPE_CHECKING:
     from phenoprint.pipeline import RunResult, ScreenState
@@ -183,7 +183,7 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
         for title, frame in (
             (damaged, state.damaged),
             ("failed", state.failures),
-            ("to know of the input", state.problems),
+            ("to know of the input", located(state.problems)),
         ):
             if frame.height:
                 print_frame(filled(frame), limit=20, title=title)

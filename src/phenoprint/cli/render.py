@@ -35,6 +35,7 @@ __all__ = [
     "console",
     "errors",
     "filled",
+    "located",
     "plain",
     "print_frame",
     "print_incomplete",
@@ -153,6 +154,12 @@ def _cell(value: Any) -> Text:
 def filled(frame: pl.DataFrame) -> pl.DataFrame:
     """Drop the columns that have no value at all, which would squeeze the others."""
     return frame.select(column for column in frame if column.null_count() < frame.height)
+
+
+def located(problems: pl.DataFrame) -> pl.DataFrame:
+    """Put plate, well, site and channel of each problem into one column, so that what was found fits beside them."""
+    place = pl.concat_str(pl.col("^Metadata_(Plate|Well|Site|Channel)$"), separator=" ", ignore_nulls=True)
+    return problems.select("kind", place.replace("", None).alias("where"), "detail")
 
 
 def print_frame(

@@ -210,7 +210,7 @@ def no_match(root: Path, pattern: str) -> str:
     if paths.is_empty():
         return f"there is no TIFF, PNG or JPEG file in {root}; give the folder that holds the images"
     return (
-        f"the pattern {pattern!r} matches none of the {len(paths)} image files below {root}, such as "
+        f"the pattern '{pattern}' matches none of the {len(paths)} image files below {root}, such as "
         f"{some_names(paths)}: it must match the whole name with its end, and a well must be like A01, a1 or r01c01; a "
         "pattern with a / must match the whole path below the folder"
     )

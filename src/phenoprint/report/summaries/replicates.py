@@ -63,6 +63,11 @@ def replicate_agreement(frame: pl.DataFrame, *, by: str, draws: int = 1000, seed
         )
     record = replicate_reproducibility(known, replicate_by=[by], seed=seed)
     judged = record.groups.filter(pl.col("is_reproducible").is_not_null())
+    if judged.is_empty():
+        raise DataError(
+            f"Agreement of replicates cannot be judged: {repeated.height} treatments have replicates, too few to draw "
+            "random groups of different treatments as large as theirs."
+        )
     record = type(record)(**{**vars(record), "groups": judged})
     several = known.filter(pl.col(by).is_in(repeated[by].implode()))
     rng = np.random.default_rng(seed)
