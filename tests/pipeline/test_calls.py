@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.pipeline.calls import activity, dose_curves, moa_calls, replicate_score
+from phenoprint.pipeline.calls import activity, also_controls, dose_curves, moa_calls, replicate_score
 from phenoprint.profiles import consensus
 
 
@@ -133,3 +133,17 @@ def test_dose_curve_finds_its_middle_and_leaves_controls_out() -> None:
     assert dose_curves(values, wells, []).is_empty()
     few = dose_curves(values, wells.filter(pl.col("Metadata_Concentration") < 1), ["ratio"]).row(0, named=True)
     assert (few["status"], few["ec50"], few["r2"]) == ("too_few_doses", None, None)  # NULL: NaN is refused by the store
+
+
+def test_a_treatment_that_is_also_a_negative_control_counts_as_the_control() -> None:
+    """It is scored against nothing, and no other treatment's score changes."""
+    frame = profiles()
+    is_misnamed = (pl.col("Metadata_pert_type") == "negcon") & pl.col("Metadata_Well").is_in(
+        frame.filter(pl.col("Metadata_pert_type") == "negcon")["Metadata_Well"].head(3).implode()
+    )
+    mixed = frame.with_columns(
+        pl.when(is_misnamed).then(pl.lit("trt")).otherwise("Metadata_pert_type").alias("Metadata_pert_type")
+    )
+    assert also_controls(mixed).height == 3
+    assert activity(mixed, null_size=500).equals(activity(frame.filter(~is_misnamed), null_size=500))
+    assert replicate_score(mixed).equals(replicate_score(frame))

@@ -14,7 +14,7 @@ from phenoprint.evaluation import (
 )
 from phenoprint.profiles import feature_columns
 
-__all__ = ["activity", "dose_curves", "moa_calls", "replicate_score"]
+__all__ = ["activity", "also_controls", "dose_curves", "moa_calls", "replicate_score"]
 
 _IS_NEGCON = "Metadata_is_negcon"
 _DESCRIBE = [
@@ -76,6 +76,37 @@ SCORE_SCHEMA = {
 }
 
 
+def also_controls(profiles: pl.DataFrame) -> pl.DataFrame:
+    """Return the wells annotated as treatments whose treatment is a negative control in other wells.
+
+    Such a treatment counts as the control, as in the table ``perturbation``: it is not called.
+
+    Parameters
+    ----------
+    profiles
+        Well profiles (level 4b), one row per well.
+
+    Examples
+    --------
+    >>> kinds = {"Metadata_pert_type": ["negcon", "trt", "trt"], "Metadata_perturbation": ["DMSO", "DMSO", "taxol"]}
+    >>> also_controls(pl.DataFrame(kinds))["Metadata_perturbation"].to_list()
+    ['DMSO']
+    """
+    controls = profiles.filter(pl.col("Metadata_pert_type") == "negcon")["Metadata_perturbation"].drop_nulls()
+    is_treated = pl.col("Metadata_pert_type").is_in(["trt", "poscon"])
+    return profiles.filter(is_treated & pl.col("Metadata_perturbation").is_in(controls.unique().implode()))
+
+
+def _treated(profiles: pl.DataFrame) -> pl.DataFrame:
+    """Return the wells of treatments that are no negative control anywhere."""
+    left_out = also_controls(profiles)["Metadata_perturbation"].unique().implode()
+    return profiles.filter(
+        pl.col("Metadata_pert_type").is_in(["trt", "poscon"])
+        & pl.col("Metadata_perturbation").is_not_null()
+        & ~pl.col("Metadata_perturbation").is_in(left_out)
+    )
+
+
 def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) -> pl.DataFrame:
     """Score how well the replicates of each treatment find each other among the negative controls of their plate.
 
@@ -95,22 +126,15 @@ def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) 
     -------
     polars.DataFrame
         One row per treatment with at least two wells; empty without negative controls. A well without
-        ``Metadata_perturbation`` belongs to no treatment; a negative control needs none.
+        ``Metadata_perturbation`` belongs to no treatment; a negative control needs none. A treatment that is a
+        negative control in other wells is left out, see `also_controls`.
     """
-    wells = profiles.filter(
-        (pl.col("Metadata_pert_type") == "negcon")
-        | (pl.col("Metadata_pert_type").is_in(["trt", "poscon"]) & pl.col("Metadata_perturbation").is_not_null())
-    )
-    repeated = (
-        wells.filter(pl.col("Metadata_pert_type") != "negcon")
-        .group_by("Metadata_perturbation")
-        .len()
-        .filter(pl.col("len") > 1)
-    )
-    controls = wells.filter(pl.col("Metadata_pert_type") == "negcon")
-    if repeated.is_empty() or controls.is_empty() or not feature_columns(wells):
+    treated = _treated(profiles)
+    repeated = treated.group_by("Metadata_perturbation").len().filter(pl.col("len") > 1)
+    controls = profiles.filter(pl.col("Metadata_pert_type") == "negcon")
+    if repeated.is_empty() or controls.is_empty() or not feature_columns(profiles):
         return pl.DataFrame(schema=ACTIVITY_SCHEMA)
-    queries = wells.filter(pl.col("Metadata_perturbation").is_in(repeated["Metadata_perturbation"].implode()))
+    queries = treated.filter(pl.col("Metadata_perturbation").is_in(repeated["Metadata_perturbation"].implode()))
     # A control is nobody's replicate: each gets an identity of its own.
     singles = controls.with_columns(
         (pl.lit("negcon ") + pl.col("Metadata_Plate") + pl.lit(" ") + pl.col("Metadata_Well")).alias(
@@ -140,8 +164,7 @@ def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) 
 
 def replicate_score(profiles: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
     """Return the share of treatments whose replicates agree better than the 95th percentile of a size-matched null."""
-    wells = profiles.filter(pl.col("Metadata_pert_type").is_in(["trt", "poscon"]))
-    wells = wells.filter(pl.col("Metadata_perturbation").is_not_null())
+    wells = _treated(profiles)
     repeated = wells.group_by("Metadata_perturbation").len().filter(pl.col("len") > 1)
     if repeated.height < 2 or not feature_columns(wells):
         return pl.DataFrame(schema=SCORE_SCHEMA)

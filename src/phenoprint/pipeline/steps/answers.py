@@ -11,7 +11,7 @@ from phenoprint.pipeline.exclusions import without_excluded
 from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
 from phenoprint.pipeline.phenotypes import keep_parameter, phenotypes
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import get_table
+from phenoprint.store import get_table, ledger_rows
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -78,7 +78,7 @@ class Calls(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Score activity against the negative controls, then mechanisms of active treatments by their neighbours."""
-        from phenoprint.pipeline.calls import activity, moa_calls, replicate_score
+        from phenoprint.pipeline.calls import activity, also_controls, moa_calls, replicate_score
 
         section = context.config.evaluation
         profiles = phenotypes(context, "profile_selected")
@@ -88,7 +88,9 @@ class Calls(Step):
         scores = pl.concat([replicate_score(profiles, seed=section.seed), scores]).with_columns(
             pl.col("value").fill_nan(None)  # a share of nothing
         )
-        return Outcome({"activity": active, "moa_prediction": predictions, "score": scores})
+        lost = {"the treatment is a negative control in other wells, and counts as one": also_controls(profiles).height}
+        ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
+        return Outcome({"activity": active, "moa_prediction": predictions, "score": scores}, ledger)
 
 
 class DoseResponse(Step):
