@@ -71,3 +71,11 @@ def test_configurations_of_the_readme_can_be_used(project_root: Path) -> None:
     for block in blocks:
         config = parse_config('[screen]\nname = "r"\n' + block, source="README.md")
         assert recipe_of(config.profiles).steps
+
+
+def test_the_name_of_a_cell_rule_holds_no_separator() -> None:
+    """Reasons of a cell are names of rules, joined by ``;``."""
+    rule = '[[cell_quality.rules]]\nname = "small; round"\nlimits = [{ feature = "x", side = "below", z = -3 }]\n'
+    with pytest.raises(ConfigError, match=r"rules\.0\.name: a rule's name cannot hold ';', which separates names"):
+        parse_config(f'[screen]\nname = "s"\n{rule}')
+    parse_config(f'[screen]\nname = "s"\n{rule.replace(";", "")}')

@@ -140,6 +140,10 @@ def test_controls_that_are_annotated_later_are_used(tmp_path: Path) -> None:
     config.write_text(before.replace('reference = "all"  ', 'reference = "all"'))  # a user's own line
     run_screen(screen.path, workers=1)
     assert 'reference = "all"' in config.read_text()
+    assert screen_notes(screen)[-1] == (
+        '1 plate has at least 3 negative controls, but reference = "all" under [profiles] compares with all wells of '
+        'a plate; "negcon" uses the controls'
+    )
 
 
 def test_the_summary_counts_wells_by_what_is_known_of_them(tmp_path: Path) -> None:

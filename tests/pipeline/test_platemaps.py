@@ -130,6 +130,7 @@ def test_a_proposal_without_controls_compares_with_all_wells(tiny_images: Simula
 
     text, obstacle = proposed("DMSO")
     assert '# reference = "negcon"' in text
+    assert "# min_reference = 3 " in text
     assert obstacle is None
     text, obstacle = proposed("taxol")
     assert '\nreference = "all"' in text

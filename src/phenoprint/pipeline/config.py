@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline.config_errors import explain
@@ -155,8 +155,15 @@ class LimitSection(_Section):
 class CellRuleSection(_Section):
     """A named rule: a cell that is beyond all its limits is flagged."""
 
-    name: str = Field(min_length=1, pattern=r"^[^;]+$")
+    name: str = Field(min_length=1)
     limits: list[LimitSection] = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _no_separator(cls, name: str) -> str:
+        if ";" in name:
+            raise ValueError("a rule's name cannot hold ';', which separates names in cell_quality.reasons; use '-'")
+        return name
 
 
 class CellQualitySection(_Section):

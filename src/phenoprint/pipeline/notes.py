@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
 from phenoprint.errors import first_few
 from phenoprint.pipeline.exclusions import exclusion_reasons
 
-__all__ = ["excluded_plates", "extreme_notes", "recipe_notes", "reference_verdicts"]
+if TYPE_CHECKING:
+    from phenoprint.pipeline.config import ProfilesSection
+
+__all__ = ["excluded_plates", "extreme_notes", "recipe_notes", "reference_note", "reference_verdicts"]
 
 _STATUSES = ("skipped", "reference_all")
 
@@ -63,7 +68,7 @@ def extreme_notes(status: pl.DataFrame) -> list[str]:
     >>> columns = ["feature", "step", "status", "value"]
     >>> rows = [("area", "select", "outlier", 2e6), ("size", "select", "outlier", 600.0)]
     >>> extreme_notes(pl.DataFrame(rows, schema=columns, orient="row"))
-    ['1 features hold values of 10,000 spreads or more and were left out: area']
+    ['1 feature holds values of 10,000 spreads or more and was left out: area']
     """
     from phenoprint.profiles import EXTREME
 
@@ -74,11 +79,43 @@ def extreme_notes(status: pl.DataFrame) -> list[str]:
     for rows, outcome in ((noted.filter(~is_kept), "left out"), (noted.filter(is_kept), "kept by the recipe")):
         names = rows["feature"].unique().sort().to_list()
         if names:
+            one = len(names) == 1
             notes.append(
-                f"{len(names)} features hold values of {EXTREME:,.0f} spreads or more and were {outcome}: "
-                f"{first_few(names)}"
+                f"{len(names)} feature{' holds' if one else 's hold'} values of {EXTREME:,.0f} spreads or more and "
+                f"{'was' if one else 'were'} {outcome}: {first_few(names)}"
             )
     return notes
+
+
+def reference_note(profiles: ProfilesSection, wells: pl.DataFrame) -> str | None:
+    """Say it where profiles are compared with all wells though a plate has negative controls enough.
+
+    Parameters
+    ----------
+    profiles
+        The section of the configuration.
+    wells
+        ``Metadata_Plate`` and ``Metadata_pert_type`` of each well.
+
+    Examples
+    --------
+    >>> from phenoprint.pipeline.config import ProfilesSection
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["P1"] * 4, "Metadata_pert_type": ["negcon"] * 3 + ["trt"]})
+    >>> reference_note(ProfilesSection(), wells) is None
+    True
+    >>> reference_note(ProfilesSection(reference="all"), wells).partition(",")[0]
+    '1 plate has at least 3 negative controls'
+    """
+    if profiles.reference != "all":
+        return None
+    counts = wells.filter(pl.col("Metadata_pert_type") == "negcon").group_by("Metadata_Plate").len()
+    n = counts.filter(pl.col("len") >= profiles.min_reference).height
+    if not n:
+        return None
+    return (
+        f"{n} {'plate has' if n == 1 else 'plates have'} at least {profiles.min_reference} negative controls, but "
+        'reference = "all" under [profiles] compares with all wells of a plate; "negcon" uses the controls'
+    )
 
 
 def reference_verdicts(status: pl.DataFrame) -> pl.DataFrame:

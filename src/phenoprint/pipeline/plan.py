@@ -25,7 +25,7 @@ from phenoprint.pipeline.steps.base import Step
 from phenoprint.pipeline.work import unit_name
 from phenoprint.store import TABLE, RunRecord, Screen, Scrutiny, check_outputs, hash_key, load_receipts, receipt_steps
 
-__all__ = ["Outlook", "Plan", "look_ahead", "make_plan", "sources_of", "steps_of"]
+__all__ = ["Outlook", "Plan", "look_ahead", "make_plan", "parsed_run", "sources_of", "steps_of"]
 
 _Row = tuple[str, str | None, str, str, str]
 _UNITS = {
@@ -105,7 +105,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
         How closely the outputs of the last run are looked at.
     """
     changed: list[str] = []
-    ran = _parsed(record)
+    ran = parsed_run(record)
     asked = ran
     try:
         asked = load_config(screen.path / "screen.toml") if screen.config_text or ran is None else ran
@@ -154,7 +154,7 @@ def _channels(screen: Screen) -> list[str]:
     return in_order(images["Metadata_Channel"])
 
 
-def _parsed(record: RunRecord | None) -> ScreenConfig | None:
+def parsed_run(record: RunRecord | None) -> ScreenConfig | None:
     """Return the configuration of a run; None where there is none, or this version does not understand it."""
     try:
         return None if record is None else parse_config(record.configuration, source="the configuration of the run")

@@ -236,6 +236,7 @@ def _write(
         '# reference = "negcon"     # or "all", for plates without negative controls'
         if reference == "negcon"
         else 'reference = "all"          # the plate map names no negative control; "negcon" once it does',
+        "# min_reference = 3        # controls a plate needs; with fewer, all its wells serve as the reference",
         "",
     ]
     return "\n".join(lines)

@@ -11,8 +11,8 @@ import polars as pl
 from phenoprint.errors import DamagedTableError
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
 from phenoprint.pipeline.imported import imported_tables
-from phenoprint.pipeline.notes import extreme_notes, recipe_notes
-from phenoprint.pipeline.plan import look_ahead
+from phenoprint.pipeline.notes import extreme_notes, recipe_notes, reference_note
+from phenoprint.pipeline.plan import look_ahead, parsed_run
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import Screen, Scrutiny, empty, load_receipts, read_run
 
@@ -118,6 +118,9 @@ def screen_notes(screen: Screen) -> list[str]:
     is_note = (pl.col("feature") == "") | pl.col("status").is_in(["outlier", "extreme"])
     status = _table(screen, "feature_status").filter(is_note).collect()
     notes = [*recipe_notes(status), *extreme_notes(status)]
+    if (config := parsed_run(read_run(screen.path))) is not None:  # what the profiles were made with
+        wells = _table(screen, "well").select("Metadata_Plate", "Metadata_pert_type").collect()
+        notes += [note for note in [reference_note(config.profiles, wells)] if note is not None]
     if "profile_consensus" in imported_tables(screen) and not exclusions_of(screen.path).is_empty():
         notes.append(
             "profile_consensus was imported: its treatments hold the excluded wells as they came, and no run takes "
