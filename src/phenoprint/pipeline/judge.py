@@ -22,12 +22,13 @@ from phenoprint.store import (
     StoredWell,
     check_outputs,
     hash_key,
+    pending_wells,
     read_receipt,
     receipt_path,
     stored_wells,
 )
 from phenoprint.store.layout import partition
-from phenoprint.store.parts import pending_wells, unreadable_parts
+from phenoprint.store.parts import unreadable_parts
 
 __all__ = ["Judged", "Standing", "State", "TableFile", "judge", "judge_table"]
 

@@ -76,7 +76,7 @@ def few_wells(context: Context, measures: list[Measure], raw: pl.DataFrame) -> S
 def _pictures(context: Context) -> dict[int, Html]:
     """Pictures of the wells by row number; those that cannot be read are left out."""
     from phenoprint.errors import ImageError
-    from phenoprint.store.layout import encode_name
+    from phenoprint.store import encode_name
 
     folder = context.source.path / "thumbnails"
     found: dict[int, Html] = {}
