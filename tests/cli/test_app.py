@@ -229,3 +229,22 @@ def test_the_beginning_of_the_command_line_imports_nothing_that_takes_time() -> 
     code = "import sys; before = set(sys.modules); import phenoprint.cli.app; print(len(set(sys.modules) - before))"
     code += "; assert not {'typer', 'polars', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# An interrupt in the middle of a text that is executed, as dataclasses are made while modules are imported.
+IN_EXEC = """
+import phenoprint.cli.commands as commands
+from phenoprint.cli.render import errors
+errors.print("begins")
+commands.app = lambda **_: exec("raise KeyboardInterrupt")
+from phenoprint.cli.app import main
+main([])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
+def test_an_interrupt_that_was_answered_ends_with_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "begin.py").write_text(IN_EXEC)
+    command = [sys.executable, "-m", "begin"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.splitlines()[-1][:8]) == (130, "stopped;")

@@ -65,6 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         errors.print(_STOPPED)
         code = INTERRUPTED
+        # "python -m" ends by the signal, whatever the exit code, where the interrupt came out of a text being executed,
+        # as when dataclasses are made, although it was caught; executing another text makes it forget.
+        exec("")  # noqa: S102 - nothing of anybody's is executed
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             error.show()  # type: ignore[attr-defined]
