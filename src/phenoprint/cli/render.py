@@ -236,7 +236,7 @@ def _print_blocks(names: list[str], cells: list[list[Text]], *, title: str | Non
 
 
 def print_incomplete(why: str | None, *, on: Console = errors) -> None:
-    """Say why the tables of a screen may not fit each other, if so; beside a result, not in it, unless told where."""
+    """Say why the tables of a screen may not fit each other, if so; by default on stderr, beside a result."""
     if why is not None:
         on.print(f"[bold yellow]incomplete[/]  {escape(why)}", soft_wrap=True)
 
