@@ -89,6 +89,17 @@ def test_levels_in_doubt_are_asked_for(tmp_path, name, frame, choices, why):
     assert loaded.notes.filter(kind="level_in_doubt").height == 1
 
 
+@pytest.mark.parametrize(("name", "level"), [("BR1_normalized", "4a"), ("BR1_normalized_feature_select", "4b")])
+def test_raw_values_under_a_name_of_the_gallery_are_asked_about(tmp_path, name, level):
+    path = tmp_path / f"{name}.csv"
+    RAW.write_csv(path)
+    why = "none of 3 features .* has a negative value"
+    with pytest.raises(SchemaError, match=rf"says 'normalized'; {why}.*Say which: --level {level} or --level 3"):
+        import_profiles(path, tmp_path / "screen")
+    for said in (level, "3"):
+        assert import_profiles(path, tmp_path / f"screen {said}", level=said).levels == (said,)
+
+
 def test_what_has_neither_wells_nor_treatments_is_refused(tmp_path):
     for frame in (RAW.drop("Metadata_Plate", "Metadata_Well"), RAW.drop("Metadata_Well")):
         frame.write_csv(tmp_path / "rows.csv")

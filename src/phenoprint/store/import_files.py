@@ -16,6 +16,7 @@ from phenoprint.store.import_gct import read_gct
 from phenoprint.store.import_levels import family, level_of_columns, parse_gallery_name
 from phenoprint.store.import_parquet import parquet_columns, read_parquet_sample
 from phenoprint.store.import_recognise import (
+    FEWEST_ROWS,
     Doubt,
     evidence_of,
     may_be_impostor,
@@ -134,7 +135,17 @@ def source_of(path: Path, look: Look, *, is_inside: bool = False) -> Source:
     level = level or level_of_columns(columns, known=look.known, not_objects=not_objects)
     if family(level) == "3":
         level = _judged(path, level, _sample(path, kind) if sample is None else sample, look)
+    elif level.startswith("4") and look.ask and look.wanted is None:
+        _refuse_raw(path, level, _sample(path, kind) if sample is None else sample)
     return Source(path, kind, level, not_objects)
+
+
+def _refuse_raw(path: Path, level: str, sample: pl.DataFrame) -> None:
+    """Ask for the level of a table whose name says that it is normalized and whose values say that it is raw."""
+    evidence = evidence_of(path.name, sample)
+    if evidence.is_raw is not None and sample.height >= FEWEST_ROWS:
+        told = (*evidence.of_name.values(), evidence.is_raw)
+        refuse_doubt(str(path), Doubt((level, "3"), told))
 
 
 def _judged(path: Path, level: str, sample: pl.DataFrame, look: Look) -> str:

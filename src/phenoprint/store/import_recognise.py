@@ -21,6 +21,7 @@ from phenoprint.store.import_compressed import without_compression
 from phenoprint.store.import_names import renames, word
 
 __all__ = [
+    "FEWEST_ROWS",
     "Doubt",
     "Evidence",
     "evidence_of",
@@ -58,7 +59,7 @@ _NONNEGATIVE: Final = re.compile(
     re.IGNORECASE,
 )
 # Fewer rows or features say nothing of where values lie.
-_FEWEST_ROWS, _FEWEST_FEATURES = 16, 5
+FEWEST_ROWS, _FEWEST_FEATURES = 16, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def evidence_of(file_name: str, frame: pl.DataFrame) -> Evidence:
 
 def _centred(frame: pl.DataFrame) -> int:
     """Count the features that lie around 0 with a spread of about 1; 0 unless nearly all do."""
-    if frame.height < _FEWEST_ROWS or frame.width < _FEWEST_FEATURES:
+    if frame.height < FEWEST_ROWS or frame.width < _FEWEST_FEATURES:
         return 0
     values = frame.cast(pl.Float64).to_numpy()
     known = values[:, np.isfinite(values).all(axis=0)]
