@@ -157,7 +157,9 @@ def import_(
         console.print(f"{table:<20} {n:>10,} rows")
     if summary.plates:
         print_plate_maps(reading, kinds)
-    console.print(f"{len(summary.plates)} plates, levels {', '.join(summary.levels)}, {summary.seconds:.1f} s")
+    n = len(summary.plates)
+    levels = f"level{'s' if len(summary.levels) != 1 else ''} {', '.join(summary.levels)}"
+    console.print(f"{n} plate{'s' if n != 1 else ''}, {levels}, {summary.seconds:.1f} s")
     for title, frame in (
         ("notes", _by_kind(summary.notes)),
         ("columns that not every source has", _by_sources(summary.differences)),
