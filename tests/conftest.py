@@ -93,6 +93,21 @@ def own_screen(tiny_run: RunResult, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def columns(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that gives the terminal a width.
+
+    The variable COLUMNS is not enough: a console that is made while it is set keeps that width for ever.
+    """
+    from phenoprint.cli.render import console, errors
+
+    def change(width: int) -> None:
+        for one in (console, errors):
+            monkeypatch.setattr(one, "_width", width)
+
+    return change
+
+
+@pytest.fixture
 def call(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Return a function that runs the command line and gives exit code, standard output and standard error."""
     from phenoprint.cli.app import main

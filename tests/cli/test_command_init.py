@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
 
-from phenoprint.cli.app import main
 from phenoprint.images import write_tiff
 from phenoprint.pipeline.config import load_config
 
@@ -17,17 +18,10 @@ GREY = np.arange(24 * 20, dtype=np.uint16).reshape(24, 20)
 
 
 @pytest.fixture
-def init(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def init(call: Callable[..., tuple[int, str, str]], columns: Callable[[int], None]):
     """Return a function that runs ``phenoprint init`` and gives exit code, standard output and standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["init", *(str(argument) for argument in arguments)])
-        said = capfd.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    columns(200)
+    return partial(call, "init")
 
 
 def odd_names(folder: Path) -> Path:

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.cli.app import main
 from phenoprint.store import Screen, create
 from phenoprint.store.layout import table_files
 
@@ -40,17 +39,10 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Screen:
 
 
 @pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+def call(call: Call, columns: Callable[[int], None]) -> Call:
     """Return a function that runs the command line in a terminal of 100 columns."""
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
+    columns(100)
+    return call
 
 
 def test_many_rows_show_the_columns_that_fit(call: Call, screen: Screen) -> None:
