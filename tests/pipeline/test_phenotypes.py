@@ -100,7 +100,8 @@ def test_a_run_says_what_was_left_out_and_what_is_extreme(tmp_path: Path) -> Non
         screen.write("feature_status", made, part="recipe")
         texts = [message.text for message in nuisance_message(screen)]
         if outcome is None:
-            assert texts[0].startswith("1 columns are no phenotype")
+            assert texts[0].startswith("left out of the selected profiles as no phenotype")
+            assert ": 1 of the columns;" in texts[0]
         else:
             assert texts == []
             assert screen_notes(screen)[-1] == (

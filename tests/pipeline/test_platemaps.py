@@ -74,12 +74,12 @@ LINES = "well,Content,Passage\n" + "".join(f"{r}{c},{{}},7\n" for r in "ABCD" fo
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (LINES.replace("{}", "taxol"), r"all 24 imaged wells of the plate map .* are empty: .*not used: Content"),
+        (LINES.replace("{}", "taxol"), r"every imaged well of the plate map .* is empty \(24\): .*not used: Content"),
         (LINES.replace("Content", "Cmpd").replace("{}", "taxol"), r"no imaged well is a negative control \(24 trt, 0"),
         (LINES.replace("Content", "Cmpd").replace("{}", "control"), r"to check: 'control' may be a control"),
         (
             LINES.replace("Content", "Cmpd").replace("{}", "blank"),
-            "all 24 imaged wells .* are empty: well is well",
+            r"every imaged well .* is empty \(24\): well is well",
         ),
         ("plate,well,Cmpd\nP9,A1,DMSO\n", r"none of the 24 imaged wells stands in the plate map .* plate P9 with"),
     ],
@@ -136,7 +136,7 @@ def test_a_proposal_without_controls_compares_with_all_wells(tiny_images: Simula
     assert '\nreference = "all"' in text
     assert obstacle is None
     _, obstacle = proposed("taxol", "Content")
-    assert "imaged wells of the plate map" in str(obstacle)
+    assert "imaged well of the plate map" in str(obstacle)
     text, obstacle = proposed("control", "pert_type")
     assert "line 2: pert_type 'control' may mean several kinds" in str(obstacle)
     assert "(the same at line 3, 4, 5 and 20 more)" in str(obstacle)

@@ -49,12 +49,12 @@ def verify(
         print_incomplete(result.incomplete, on=console)
         if result.unchecked:
             console.print(f"[bold yellow]not checked[/]  {escape(result.unchecked)}", soft_wrap=True)
-        console.print(f"{result.files_checked} images hashed, {result.changed.height} differ")
-        console.print(f"{result.outputs_checked} outputs hashed, {result.damaged.height} damaged")
+        console.print(f"images   {result.files_checked} hashed, {result.changed.height} differ")
+        console.print(f"outputs  {result.outputs_checked} hashed, {result.damaged.height} damaged")
         console.print(
-            f"{result.stale.height} units out of date, {result.failed.height} without results after a failure"
+            f"units    {result.stale.height} out of date, {result.failed.height} without results after a failure"
         )
-        console.print(f"{result.wells_replayed} wells replayed, {result.differing.height} differ")
+        console.print(f"wells    {result.wells_replayed} replayed, {result.differing.height} differ")
         for frame in (result.changed, result.damaged, result.stale, result.failed, result.differing):
             if frame.height:
                 print_frame(filled(frame), limit=20)

@@ -89,7 +89,7 @@ def nuisance_message(screen: Screen) -> list[Message]:
     noted = screen.table("feature_status").filter(pl.col("status") == "nuisance").select("feature").unique()
     n = noted.collect().height
     text = (
-        f"{n} columns are no phenotype (measured on whole images, positions, numbers of objects) and were left out of "
-        "the selected profiles; table feature_status lists them, profiles.keep_features keeps them"
+        f"left out of the selected profiles as no phenotype (measured on whole images, positions, numbers of objects): "
+        f"{n} of the columns; table feature_status lists them, profiles.keep_features keeps them"
     )
     return [Message(text)] if n else []

@@ -155,7 +155,7 @@ def check_plate_map(wells: pl.DataFrame, reading: pl.DataFrame, *, reference: st
     named = counts["trt"] + counts["negcon"] + counts["poscon"]
     if not named:
         raise PlateMapError(
-            f"all {counts['empty']} imaged wells of the plate map {source} are empty: {_columns(reading)}. Name the "
+            f"every imaged well of the plate map {source} is empty ({counts['empty']}): {_columns(reading)}. Name the "
             'column of compounds in screen.toml: [plate_map] columns = { compound = "..." }'
         )
     if reference == "negcon" and not counts["negcon"]:

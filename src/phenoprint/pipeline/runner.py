@@ -293,7 +293,7 @@ def _warn_of_phenotypes(screen: Screen, on_event: OnEvent) -> None:
     found = preview.group_by("rule").agg(pl.col("Metadata_perturbation").n_unique()).sort("rule").collect()
     for rule, count in found.iter_rows():
         text = (
-            f"the cell rule {rule!r} flags far more cells of {count} treatments than of the controls, which may be "
-            "what they do; see cell_quality_preview"
+            f"the cell rule {rule!r} flags far more cells than in the controls, which may be what a treatment does "
+            f"(treatments: {count}); see cell_quality_preview"
         )
         on_event(Message(text, level="warning"))
