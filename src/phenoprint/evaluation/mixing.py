@@ -125,7 +125,7 @@ def position_leakage(
     well: str = "Metadata_Well",
     metric: str = "cosine",
 ) -> float | None:
-    """Tell how well a profile finds the profiles in its position on other plates, of other treatments.
+    """Measure how well a profile finds the profiles in its position on other plates, of other treatments.
 
     Parameters
     ----------

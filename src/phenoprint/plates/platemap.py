@@ -1,4 +1,4 @@
-"""Plate maps: text in, one annotated row a well out."""
+"""Plate maps: text in, one annotated row per well out."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def consensus(
     null_keys: str = "error",
     **options: Any,
 ) -> pl.DataFrame:
-    """Reduce replicate wells to one profile a treatment (level 5).
+    """Reduce replicate wells to one profile per treatment (level 5).
 
     Parameters
     ----------
