@@ -266,7 +266,7 @@ def _count_sites(data: pl.DataFrame, groups: Groups) -> np.ndarray[tuple[int], n
 def _sum_or(
     data: pl.DataFrame, column: str, groups: Groups, otherwise: np.ndarray[tuple[int], np.dtype[np.intp]]
 ) -> pl.Series:
-    """Sum a count column a group, NULL where nobody counted, or take `otherwise` where there is no such column."""
+    """Sum a count column by group, NULL where nobody counted, or take `otherwise` where there is no such column."""
     if column not in data.columns:
         return pl.Series(otherwise.astype(np.int64))
     values = data.get_column(column).cast(pl.Int64, strict=False)

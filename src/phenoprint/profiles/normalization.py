@@ -1,4 +1,4 @@
-"""Normalize profiles a plate against reference wells."""
+"""Normalize the profiles of each plate against reference wells."""
 
 from __future__ import annotations
 
