@@ -57,7 +57,7 @@ def reference_data() -> Path:
 def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> SimulatedScreen:
     """One simulated 24-well plate of images with its plate map and truth; read only."""
     from phenoprint.pipeline import simulate_screen
-    from phenoprint.simulate import tiny_design
+    from phenoprint.simulation import tiny_design
 
     simulated = simulate_screen(
         tmp_path_factory.mktemp("tiny") / "tiny", design=tiny_design(seed=1), workers=1, masks=True

@@ -64,7 +64,7 @@ _HOMES = {
     "run": "_api",
     "segment": "segmentation",
     "select_features": "profiles",
-    "simulate": "simulate",  # the package itself, which can be called
+    "simulate": "_api",
 }
 
 
@@ -73,8 +73,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'phenoprint' has no attribute {name!r}")
-    module = import_module(f"phenoprint.{home}")
-    value = module if name == home else getattr(module, name)
+    value = getattr(import_module(f"phenoprint.{home}"), name)
     globals()[name] = value
     return value
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from phenoprint.pipeline import SimulatedScreen
-    from phenoprint.simulate import ScreenDesign
+    from phenoprint.simulation import ScreenDesign
     from phenoprint.store import Screen
 
 __all__ = ["open", "run", "simulate"]
@@ -106,7 +106,7 @@ def simulate(
     folder
         Where to write.
     design
-        What to draw, see `phenoprint.simulate.ScreenDesign`; default: one 384-well plate.
+        What to draw, see `phenoprint.simulation.ScreenDesign`; default: one 384-well plate.
     workers
         Processes; the pixels do not depend on how many.
     masks

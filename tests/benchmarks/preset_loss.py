@@ -117,7 +117,7 @@ def real(data: Path) -> None:
 def simulated(seed: int) -> None:
     """A simulated plate, measured with the full preset on its true masks."""
     from phenoprint.features import measure
-    from phenoprint.simulate import CHANNELS, demo_design, draw_field, layout
+    from phenoprint.simulation import CHANNELS, demo_design, draw_field, layout
 
     design = demo_design(seed=seed)
     wells = layout(design)

@@ -14,7 +14,7 @@ from phenoprint.pipeline import parse_config, propose, run_screen
 from phenoprint.pipeline.ingest import ingest
 from phenoprint.pipeline.platemaps import check_plate_map, count_kinds
 from phenoprint.pipeline.setup import find_plate_maps
-from phenoprint.pipeline.simulation import SimulatedScreen
+from phenoprint.pipeline.simulated_screen import SimulatedScreen
 
 HEAD = 'screen.name = "p"\nimages.root = "images"\n'
 

@@ -29,7 +29,7 @@ def demo(
     from phenoprint.pipeline import run_screen, simulate_screen
     from phenoprint.pipeline.events import StepFinished, StepStarted, UnitFinished
     from phenoprint.report import write_report
-    from phenoprint.simulate import demo_design, tiny_design
+    from phenoprint.simulation import demo_design, tiny_design
 
     begun = time.perf_counter()
     design = tiny_design(seed=seed) if tiny else demo_design(n_plates=plates, seed=seed)

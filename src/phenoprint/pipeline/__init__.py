@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.imported import write_import_config
     from phenoprint.pipeline.runner import RunResult, run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
-    from phenoprint.pipeline.simulation import SimulatedScreen, simulate_screen
+    from phenoprint.pipeline.simulated_screen import SimulatedScreen, simulate_screen
     from phenoprint.pipeline.status import ScreenState, screen_notes, screen_state, screen_summary
     from phenoprint.pipeline.verify import Verification, verify_screen
 
@@ -43,7 +43,7 @@ _HOMES = {
     "imported": ("write_import_config",),
     "runner": ("RunResult", "run_screen"),
     "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
-    "simulation": ("SimulatedScreen", "simulate_screen"),
+    "simulated_screen": ("SimulatedScreen", "simulate_screen"),
     "status": ("ScreenState", "screen_notes", "screen_state", "screen_summary"),
     "verify": ("Verification", "verify_screen"),
 }

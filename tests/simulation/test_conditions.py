@@ -1,4 +1,4 @@
-"""Vices are recorded, and what is recorded is in the pixels."""
+"""Plate artefacts are recorded in the truth and visible in the pixels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 from scipy import ndimage
 
-from phenoprint.simulate import (
+from phenoprint.simulation import (
     CHANNELS,
+    PlateArtefacts,
     ScreenDesign,
-    Vices,
     demo_design,
     draw_field,
     field_truth,
@@ -17,9 +17,9 @@ from phenoprint.simulate import (
 )
 
 
-def _only(design: ScreenDesign, **vices: float) -> ScreenDesign:
-    zero = dict.fromkeys(Vices.__dataclass_fields__, 0.0)
-    return design.with_options(vices=Vices(**{**zero, **vices}))
+def _only(design: ScreenDesign, **artefacts: float) -> ScreenDesign:
+    zero = dict.fromkeys(PlateArtefacts.__dataclass_fields__, 0.0)
+    return design.with_options(artefacts=PlateArtefacts(**{**zero, **artefacts}))
 
 
 def _sharpness(image: np.ndarray) -> float:
@@ -37,7 +37,7 @@ def test_a_perfect_microscope_has_nothing_to_tell() -> None:
 
 def test_rates_are_kept() -> None:
     design = demo_design(n_plates=2).with_options(
-        n_sites=2, vices=Vices(out_of_focus_rate=0.1, saturated_rate=0.05, debris_rate=0.2)
+        n_sites=2, artefacts=PlateArtefacts(out_of_focus_rate=0.1, saturated_rate=0.05, debris_rate=0.2)
     )
     truth = field_truth(design)
     assert truth.height == 2 * 384 * 2
@@ -90,7 +90,7 @@ def test_edges_lose_cells_and_gradients_are_smooth() -> None:
 
 
 def test_batches_differ_more_than_plates_of_a_batch() -> None:
-    base = demo_design(n_plates=2).with_options(vices=Vices(batch_gain=0.4, plate_gain=0.01))
+    base = demo_design(n_plates=2).with_options(artefacts=PlateArtefacts(batch_gain=0.4, plate_gain=0.01))
     gains = base.with_options(n_plates=4, n_batches=2)
     middle = field_truth(gains).filter(pl.col("Metadata_Well") == "H12")
     logs = np.log(middle.select(f"gain_{name}" for name in CHANNELS).to_numpy())

@@ -1,4 +1,4 @@
-"""How strongly a simulated plate misbehaves."""
+"""The artefacts of a simulated plate and their strengths."""
 
 from __future__ import annotations
 
@@ -8,33 +8,45 @@ from typing import Self
 
 from phenoprint.errors import UsageError
 
-__all__ = ["Vices"]
+__all__ = ["PlateArtefacts"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vices:
-    """How strongly a plate misbehaves; zero switches a vice off.
+class PlateArtefacts:
+    """Strengths of the artefacts of a simulated plate; zero switches an artefact off.
 
     Parameters
     ----------
     vignette
-        Loss of light in the corners, as a fraction.
+        Fraction of the light lost in the corners of a field.
     background
-        Fluorescence of the medium, as a fraction of a well-exposed frame.
+        Fluorescence of the medium, as a fraction of a well-exposed image.
     row_gradient, column_gradient
         Fractional change of staining from one end of the plate to the other.
     edge_effect
         Fraction of cells lost in the outer wells; staining gains half as much.
     batch_gain, plate_gain, well_gain
-        Spread of the natural logarithm of staining between batches, plates and wells, a channel each.
+        Standard deviation of the natural logarithm of staining between batches, plates and wells, drawn for each
+        channel.
     density_spread
-        Spread of the natural logarithm of the number of cells seeded, between wells.
+        Standard deviation of the natural logarithm of the number of seeded cells, between wells.
     out_of_focus_rate, saturated_rate, debris_rate
         Fraction of fields affected.
     shot_noise
-        Counts of the camera for one photoelectron.
+        Camera counts per photoelectron.
     read_noise
-        Standard deviation of the camera's noise, counts.
+        Standard deviation of the camera's read noise, counts.
+
+    Raises
+    ------
+    UsageError
+        If a value is negative or not finite, or a fraction exceeds 1.
+
+    Examples
+    --------
+    >>> from phenoprint.simulation import PlateArtefacts
+    >>> PlateArtefacts(vignette=0.4).vignette, PlateArtefacts.off().vignette
+    (0.4, 0.0)
     """
 
     vignette: float = 0.22
@@ -53,15 +65,15 @@ class Vices:
     read_noise: float = 14.0
 
     def __post_init__(self) -> None:
-        """Refuse values that no plate could have."""
+        """Check that every value is finite, not negative and, for fractions, at most 1."""
         for entry in fields(self):
             value = getattr(self, entry.name)
             if not (math.isfinite(value) and value >= 0):
-                raise UsageError(f"Vices.{entry.name} must be a finite number of 0 or more, got {value!r}")
+                raise UsageError(f"PlateArtefacts.{entry.name} must be a finite number of 0 or more, got {value!r}")
             if (entry.name.endswith("_rate") or entry.name in {"vignette", "edge_effect"}) and value > 1:
-                raise UsageError(f"Vices.{entry.name} is a fraction between 0 and 1, got {value!r}")
+                raise UsageError(f"PlateArtefacts.{entry.name} is a fraction between 0 and 1, got {value!r}")
 
     @classmethod
     def off(cls) -> Self:
-        """Return a perfect microscope: no vice, no noise."""
+        """Return settings without artefacts and without camera noise."""
         return cls(**{entry.name: 0.0 for entry in fields(cls)})

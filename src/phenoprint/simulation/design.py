@@ -8,8 +8,8 @@ from typing import Self
 
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.plates import PlateFormat
-from phenoprint.simulate.mechanisms import MECHANISMS, mechanism_names
-from phenoprint.simulate.vices import Vices
+from phenoprint.simulation.mechanisms import MECHANISMS, mechanism_names
+from phenoprint.simulation.plate_artefacts import PlateArtefacts
 
 __all__ = ["CHANNELS", "ScreenDesign", "demo_design", "tiny_design"]
 
@@ -51,8 +51,8 @@ class ScreenDesign:
         Wells left over stay without cells (True) or are filled with negative control (False).
     plate_names
         Names of the plates; None makes ``SIM-P01``, ``SIM-P02``, ...
-    vices
-        What goes wrong; `Vices.off()` for perfect images.
+    artefacts
+        Strengths of the plate artefacts; `PlateArtefacts.off()` gives perfect images.
     seed
         0 or more.
 
@@ -87,7 +87,7 @@ class ScreenDesign:
     n_poscon: int | None = None
     empty_wells: bool = False
     plate_names: tuple[str, ...] | None = None
-    vices: Vices = field(default_factory=Vices)
+    artefacts: PlateArtefacts = field(default_factory=PlateArtefacts)
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -12,9 +12,9 @@ import polars as pl
 
 from phenoprint.errors import UnknownNameError
 from phenoprint.plates import PlateFormat, Well
-from phenoprint.simulate.design import ScreenDesign
-from phenoprint.simulate.library import NEGATIVE_CONTROL, Compound, library
-from phenoprint.simulate.seeding import Stream, stream
+from phenoprint.simulation.design import ScreenDesign
+from phenoprint.simulation.library import NEGATIVE_CONTROL, Compound, library
+from phenoprint.simulation.seeding import Stream, stream
 
 __all__ = ["Content", "Spot", "contents", "find_well", "layout"]
 
@@ -126,7 +126,7 @@ def layout(design: ScreenDesign) -> pl.DataFrame:
 
     Examples
     --------
-    >>> from phenoprint.simulate import tiny_design
+    >>> from phenoprint.simulation import tiny_design
     >>> layout(tiny_design())["Metadata_pert_type"].value_counts(sort=True).rows()
     [('trt', 18), ('negcon', 4), ('poscon', 2)]
     """

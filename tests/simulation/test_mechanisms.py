@@ -11,16 +11,16 @@ import pytest
 from scipy import ndimage
 
 from phenoprint.errors import UnknownNameError
-from phenoprint.simulate import (
+from phenoprint.simulation import (
     MECHANISMS,
+    PlateArtefacts,
     ScreenDesign,
     SimulatedField,
-    Vices,
     draw_field,
     layout,
     mechanism_names,
 )
-from phenoprint.simulate.traits import shift_vector
+from phenoprint.simulation.traits import shift_vector
 
 
 def _screen(mechanism: str) -> ScreenDesign:
@@ -36,7 +36,7 @@ def _screen(mechanism: str) -> ScreenDesign:
         replicates=1,
         n_negcon=6,
         n_poscon=6,
-        vices=Vices.off(),
+        artefacts=PlateArtefacts.off(),
         empty_wells=True,
         seed=mechanism_names().index(mechanism),  # counts of two mechanisms must not be the same draw
     )

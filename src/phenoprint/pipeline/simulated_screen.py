@@ -11,7 +11,16 @@ import polars as pl
 
 from phenoprint.images import write_tiff
 from phenoprint.pipeline.executors import make_executor
-from phenoprint.simulate import CHANNELS, ScreenDesign, compound_truth, draw_field, field_truth, layout, well_truth
+from phenoprint.simulation import (
+    CHANNELS,
+    ScreenDesign,
+    compound_truth,
+    demo_design,
+    draw_field,
+    field_truth,
+    layout,
+    well_truth,
+)
 from phenoprint.store import write_bytes, write_parquet
 
 __all__ = ["SimulatedScreen", "simulate_screen"]
@@ -107,8 +116,6 @@ def simulate_screen(
     SimulatedScreen
         Where things lie.
     """
-    from phenoprint.simulate import demo_design
-
     design = design or demo_design()
     folder.mkdir(parents=True, exist_ok=True)
     screen = SimulatedScreen(

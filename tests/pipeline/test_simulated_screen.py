@@ -12,7 +12,7 @@ import tifffile
 import phenoprint
 from phenoprint.images import detect_layout
 from phenoprint.pipeline import SimulatedScreen, load_config
-from phenoprint.simulate import draw_field, tiny_design
+from phenoprint.simulation import draw_field, tiny_design
 
 
 def test_files_are_what_a_microscope_writes(tiny_images: SimulatedScreen) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phenoprint.errors import UnknownNameError
 from phenoprint.plates import PlateFormat
-from phenoprint.simulate import ScreenDesign, demo_design, draw_field, layout, mechanism_names, tiny_design
+from phenoprint.simulation import ScreenDesign, demo_design, draw_field, layout, mechanism_names, tiny_design
 
 # plates, plates a copy of the library, batches
 DEALS = [(1, 1, 1), (2, 1, 1), (2, 1, 2), (2, 2, 1), (4, 2, 2), (4, 1, 2), (3, 1, 2)]

@@ -9,10 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from phenoprint.plates import PlateFormat
-from phenoprint.simulate.design import CHANNELS, ScreenDesign
-from phenoprint.simulate.library import NEGATIVE_CONTROL
-from phenoprint.simulate.platelayout import Spot, contents
-from phenoprint.simulate.seeding import Stream, stream
+from phenoprint.simulation.design import CHANNELS, ScreenDesign
+from phenoprint.simulation.library import NEGATIVE_CONTROL
+from phenoprint.simulation.platelayout import Spot, contents
+from phenoprint.simulation.seeding import Stream, stream
 
 __all__ = ["Conditions", "conditions", "field_truth", "well_truth"]
 
@@ -60,28 +60,28 @@ class Conditions:
 
 def conditions(design: ScreenDesign, spot: Spot, site_index: int) -> Conditions:
     """Decide the circumstances of one field (`site_index` 0-based)."""
-    vices, grid = design.vices, PlateFormat.of(design.plate_format)
+    artefacts, grid = design.artefacts, PlateFormat.of(design.plate_format)
     batch = stream(design.seed, Stream.BATCH, design.batch_index(spot.plate_index))
     plate = stream(design.seed, Stream.PLATE, spot.plate_index)
     well = stream(design.seed, Stream.WELL, *spot.key)
     here = stream(design.seed, Stream.FIELD, *spot.key, site_index)
 
-    log_gain = vices.batch_gain * batch.standard_normal(_N)
-    background = vices.background * np.exp(0.25 * batch.standard_normal(_N) * (vices.batch_gain > 0))
-    log_gain += vices.plate_gain * plate.standard_normal(_N)
+    log_gain = artefacts.batch_gain * batch.standard_normal(_N)
+    background = artefacts.background * np.exp(0.25 * batch.standard_normal(_N) * (artefacts.batch_gain > 0))
+    log_gain += artefacts.plate_gain * plate.standard_normal(_N)
     row_sign, column_sign = np.sign(plate.uniform(-1, 1, (2, 1))) * plate.uniform(0.5, 1.3, (2, _N))
     light_centre = 0.5 + plate.uniform(-0.12, 0.12, (_N, 2))
-    log_gain += vices.well_gain * well.standard_normal(_N)
+    log_gain += artefacts.well_gain * well.standard_normal(_N)
 
     # -0.5 at the first row or column, 0.5 at the last
     row = spot.well.row / max(grid.rows - 1, 1) - 0.5
     column = spot.well.col / max(grid.columns - 1, 1) - 0.5
-    log_gain += vices.row_gradient * row * row_sign + vices.column_gradient * column * column_sign
+    log_gain += artefacts.row_gradient * row * row_sign + artefacts.column_gradient * column * column_sign
     is_edge = grid.is_edge(spot.well)
-    log_gain += 0.5 * vices.edge_effect * is_edge
-    density = float(np.exp(vices.density_spread * well.standard_normal())) * (1 - vices.edge_effect * is_edge)
+    log_gain += 0.5 * artefacts.edge_effect * is_edge
+    density = float(np.exp(artefacts.density_spread * well.standard_normal())) * (1 - artefacts.edge_effect * is_edge)
 
-    draws = here.uniform(size=3) < (vices.out_of_focus_rate, vices.saturated_rate, vices.debris_rate)
+    draws = here.uniform(size=3) < (artefacts.out_of_focus_rate, artefacts.saturated_rate, artefacts.debris_rate)
     blur, over = here.uniform(*_FOCUS_UM), here.uniform(*_OVEREXPOSURE)
     channel, pieces = int(here.integers(_N)), int(here.integers(1, 4))
     gain = np.exp(log_gain)
@@ -90,7 +90,7 @@ def conditions(design: ScreenDesign, spot: Spot, site_index: int) -> Conditions:
     return Conditions(
         gain=gain,
         background=background,
-        vignette=vices.vignette,
+        vignette=artefacts.vignette,
         light_centre=light_centre,
         density=density,
         sensitivity=float(np.exp(0.12 * well.standard_normal())),
@@ -118,7 +118,7 @@ def field_truth(design: ScreenDesign) -> pl.DataFrame:
 
     Examples
     --------
-    >>> from phenoprint.simulate import tiny_design
+    >>> from phenoprint.simulation import tiny_design
     >>> field_truth(tiny_design()).height
     24
     """

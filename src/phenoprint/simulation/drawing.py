@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from phenoprint.errors import UnknownNameError
 from phenoprint.plates import Well
-from phenoprint.simulate.conditions import Conditions, conditions
-from phenoprint.simulate.design import CHANNELS, ScreenDesign
-from phenoprint.simulate.mechanisms import STATES
-from phenoprint.simulate.organelles import Spots, draw_debris, draw_organelles
-from phenoprint.simulate.platelayout import Content, contents, find_well
-from phenoprint.simulate.population import Population, draw_population
-from phenoprint.simulate.seeding import Stream, stream
-from phenoprint.simulate.textures import texture_bank
-from phenoprint.simulate.traits import TRAITS
+from phenoprint.simulation.conditions import Conditions, conditions
+from phenoprint.simulation.design import CHANNELS, ScreenDesign
+from phenoprint.simulation.mechanisms import STATES
+from phenoprint.simulation.organelles import Spots, draw_debris, draw_organelles
+from phenoprint.simulation.platelayout import Content, contents, find_well
+from phenoprint.simulation.population import Population, draw_population
+from phenoprint.simulation.seeding import Stream, stream
+from phenoprint.simulation.textures import texture_bank
+from phenoprint.simulation.traits import TRAITS
 
 __all__ = ["SimulatedField", "draw_field"]
 
@@ -96,7 +96,7 @@ def draw_field(design: ScreenDesign, plate: str, well: str | Well, site: str | i
 
     Examples
     --------
-    >>> from phenoprint.simulate import tiny_design
+    >>> from phenoprint.simulation import tiny_design
     >>> field = draw_field(tiny_design(), "SIM-P01", "B02")
     >>> field.pixels.shape, int(field.nuclei.max()) == field.cells_truth.height
     ((5, 160, 160), True)
@@ -122,7 +122,7 @@ def draw_field(design: ScreenDesign, plate: str, well: str | Well, site: str | i
 
 
 def _rasterise(population: Population, shape: tuple[int, int]) -> _Maps:
-    from phenoprint.simulate.kernels import raster_bodies, raster_cells
+    from phenoprint.simulation.kernels import raster_bodies, raster_cells
 
     maps = _Maps(
         owner=np.full(shape, -1, np.int32),
@@ -139,7 +139,7 @@ def _rasterise(population: Population, shape: tuple[int, int]) -> _Maps:
 
 def _stain(population: Population, maps: _Maps, spots: list[Spots], pixel_size_um: float) -> FloatImage:
     """Light of every channel before the optics, float32 (5, Y, X)."""
-    from phenoprint.simulate.kernels import shade, splash
+    from phenoprint.simulation.kernels import shade, splash
 
     signal = np.zeros((len(CHANNELS), *maps.owner.shape), np.float32)
     bodies = population.bodies
@@ -174,14 +174,14 @@ def _photograph(
     """Optics and camera: blur, uneven light, background, noise, counts."""
     from scipy.ndimage import gaussian_filter
 
-    from phenoprint.simulate.kernels import expose
+    from phenoprint.simulation.kernels import expose
 
     # half a pixel for the pixel itself, then the optics
     sigma = np.hypot(np.hypot(_OPTICS_UM, here.focus_blur_um) / design.pixel_size_um, 0.45)
     blurred = np.stack([gaussian_filter(channel, sigma, mode="nearest", truncate=3.0) for channel in signal])
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
     out = np.empty(signal.shape, np.uint16)
-    camera = (_FULL_EXPOSURE, _CAMERA_OFFSET, design.vices.shot_noise, design.vices.read_noise)
+    camera = (_FULL_EXPOSURE, _CAMERA_OFFSET, design.artefacts.shot_noise, design.artefacts.read_noise)
     expose(blurred, noise, here.gain, here.background, here.vignette, here.light_centre, camera, out)
     return out
 

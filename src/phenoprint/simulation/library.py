@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from phenoprint.simulate.design import ScreenDesign
-from phenoprint.simulate.mechanisms import MECHANISMS, mechanism_names
-from phenoprint.simulate.seeding import Stream, stream
-from phenoprint.simulate.traits import TRAITS, spread_of
+from phenoprint.simulation.design import ScreenDesign
+from phenoprint.simulation.mechanisms import MECHANISMS, mechanism_names
+from phenoprint.simulation.seeding import Stream, stream
+from phenoprint.simulation.traits import TRAITS, spread_of
 
 __all__ = ["NEGATIVE_CONTROL", "Compound", "compound_truth", "hill_effect", "library"]
 
@@ -154,7 +154,7 @@ def compound_truth(design: ScreenDesign) -> pl.DataFrame:
 
     Examples
     --------
-    >>> from phenoprint.simulate import tiny_design
+    >>> from phenoprint.simulation import tiny_design
     >>> compound_truth(tiny_design())["is_inert"].sum()
     2
     """

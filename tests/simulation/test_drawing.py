@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from phenoprint.simulate import Vices, demo_design, draw_field, layout, tiny_design
+from phenoprint.simulation import PlateArtefacts, demo_design, draw_field, layout, tiny_design
 
 
 def test_pixels_do_not_depend_on_order() -> None:
@@ -83,7 +83,7 @@ def test_an_empty_well_holds_only_background() -> None:
 
 
 def test_cell_density_is_as_designed() -> None:
-    design = demo_design(seed=2).with_options(vices=Vices.off())
+    design = demo_design(seed=2).with_options(artefacts=PlateArtefacts.off())
     wells = layout(design).filter(pl.col("Metadata_pert_type") == "negcon")["Metadata_Well"]
     counts = [draw_field(design, "SIM-P01", well).cells_truth.height for well in wells]
     assert abs(np.mean(counts) / design.cells_per_field - 1) < 0.12

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phenoprint.simulate.conditions import Conditions
-from phenoprint.simulate.design import ScreenDesign
-from phenoprint.simulate.library import hill_effect
-from phenoprint.simulate.mechanisms import MECHANISMS, STATE_CHANGES, STATE_FREQUENCIES, STATES
-from phenoprint.simulate.outlines import outline_tables
-from phenoprint.simulate.platelayout import Content
-from phenoprint.simulate.traits import TRAITS, express, shift_vector
+from phenoprint.simulation.conditions import Conditions
+from phenoprint.simulation.design import ScreenDesign
+from phenoprint.simulation.library import hill_effect
+from phenoprint.simulation.mechanisms import MECHANISMS, STATE_CHANGES, STATE_FREQUENCIES, STATES
+from phenoprint.simulation.outlines import outline_tables
+from phenoprint.simulation.platelayout import Content
+from phenoprint.simulation.traits import TRAITS, express, shift_vector
 
 __all__ = ["Bodies", "Population", "draw_population"]
 
@@ -198,7 +198,7 @@ def _positions(
     rng: np.random.Generator, design: ScreenDesign, extents_um: FloatArray
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Centres (n, 2) px of the nuclei, and whether there was room for each."""
-    from phenoprint.simulate.kernels import place
+    from phenoprint.simulation.kernels import place
 
     margin = _MARGIN_UM / design.pixel_size_um
     low, high = -margin, np.array(design.field_shape) + margin

@@ -68,7 +68,7 @@ class Mechanism:
     name
         As written to ``Metadata_moa``.
     changes
-        Trait to factor or addend (`phenoprint.simulate.traits`).
+        Trait to factor or addend (`phenoprint.simulation.traits`).
     states
         State to added probability.
     survival

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from phenoprint.simulate.seeding import Stream, stream
+from phenoprint.simulation.seeding import Stream, stream
 
 __all__ = ["TEXTURES", "TILE", "texture_bank"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenoprint.simulate import compound_truth, demo_design, hill_effect, layout, tiny_design, well_truth
+from phenoprint.simulation import compound_truth, demo_design, hill_effect, layout, tiny_design, well_truth
 
 
 @given(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from phenoprint.simulate.population import Population
+from phenoprint.simulation.population import Population
 
 __all__ = ["Spots", "draw_debris", "draw_organelles"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import phenoprint.simulate as sim
+import phenoprint.simulation as sim
 from phenoprint.errors import UnknownNameError, UsageError
 
 
@@ -71,4 +71,4 @@ def test_unknown_names_are_refused_with_a_hint() -> None:
 @pytest.mark.parametrize("change", [{"vignette": 1.5}, {"debris_rate": -0.1}, {"read_noise": float("inf")}])
 def test_impossible_vices_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(change))):
-        sim.Vices(**change)
+        sim.PlateArtefacts(**change)
