@@ -22,10 +22,11 @@ if TYPE_CHECKING:
         moa_accuracy,
         replicate_reproducibility,
     )
+    from phenoprint.exchange import read_profiles
     from phenoprint.features import measure
     from phenoprint.profiles import aggregate, consensus, correct_batch, normalize, select_features
     from phenoprint.segmentation import segment
-    from phenoprint.store import Screen, exclude, read_profiles
+    from phenoprint.store import Screen, exclude
 
 __all__ = [
     "Screen",
@@ -59,7 +60,7 @@ _HOMES = {
     "moa_accuracy": "evaluation",
     "normalize": "profiles",
     "open": "_api",
-    "read_profiles": "store",
+    "read_profiles": "exchange",
     "replicate_reproducibility": "evaluation",
     "run": "_api",
     "segment": "segmentation",

@@ -10,7 +10,7 @@ from scipy import stats
 
 from phenoprint.analysis import feature_effects, fit_controls
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.profiles import feature_columns
+from phenoprint.tables import feature_columns
 
 PLATE, KIND, NAME = "Metadata_Plate", "Metadata_pert_type", "Metadata_perturbation"
 

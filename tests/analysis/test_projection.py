@@ -8,7 +8,7 @@ import pytest
 
 from phenoprint.analysis import cluster_profiles, project, project_with_status, similarity, similarity_matrix
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.profiles import feature_columns
+from phenoprint.tables import feature_columns
 
 
 def wells(*, groups: int = 3, each: int = 12, distance: float = 12.0, seed: int = 0) -> pl.DataFrame:

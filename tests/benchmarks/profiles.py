@@ -238,7 +238,8 @@ def stream_ours(plates: int, features: int) -> dict[str, float]:
 
     Every treatment is on four plates a quarter of the screen apart, so that most wells are held until the end.
     """
-    from phenoprint.profiles import consensus_plates, count_rows, feature_columns, fit_plates, select_plates
+    from phenoprint.profiles import consensus_plates, count_rows, fit_plates, select_plates
+    from phenoprint.tables import feature_columns
 
     shown: dict[str, float] = {}
     cpu = time.process_time()

@@ -19,8 +19,9 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.evaluation import batch_mixing, moa_accuracy
-from phenoprint.profiles import RECIPES, apply_recipe, consensus, feature_columns
-from phenoprint.store import import_profiles
+from phenoprint.exchange import import_profiles
+from phenoprint.profiles import RECIPES, apply_recipe, consensus
+from phenoprint.tables import feature_columns
 
 TREATMENT = ["Metadata_compound", "Metadata_Concentration"]
 ONE_BATCH = ["Cholesterol-lowering", "Kinase inhibitors"]

@@ -9,7 +9,8 @@ import pytest
 from phenoprint.errors import UsageError
 from phenoprint.evaluation import SCORES, compare
 from phenoprint.evaluation.comparison import apply_held_out
-from phenoprint.profiles import apply_recipe, feature_columns, fit_normalization
+from phenoprint.profiles import apply_recipe, fit_normalization
+from phenoprint.tables import feature_columns
 
 RAW = [{"operation": "select", "operations": ["drop_na_columns"]}]
 PLAIN = [{"operation": "normalize", "method": "standardize", "reference": "all"}]

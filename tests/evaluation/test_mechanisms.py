@@ -11,7 +11,8 @@ import pytest
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.evaluation import moa_accuracy
 from phenoprint.evaluation.baselines import nearest_accuracy, well_positions
-from phenoprint.profiles import consensus, feature_columns, normalize
+from phenoprint.profiles import consensus, normalize
+from phenoprint.tables import feature_columns
 
 
 def treatments(

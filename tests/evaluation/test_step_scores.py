@@ -18,7 +18,8 @@ from phenoprint.evaluation import (
     score_steps,
 )
 from phenoprint.evaluation.step_profiles import drawn_plates, on_one_scale
-from phenoprint.profiles import StepResult, apply_recipe, feature_columns
+from phenoprint.profiles import StepResult, apply_recipe
+from phenoprint.tables import feature_columns
 
 RECIPE: list[dict[str, Any]] = [
     {"operation": "correct_position", "method": "median_polish"},

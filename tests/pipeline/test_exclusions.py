@@ -11,10 +11,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import phenoprint
+from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import run_screen, screen_notes, screen_summary
 from phenoprint.pipeline.events import Event, Message
 from phenoprint.store import Screen, check_balance
-from phenoprint.store.import_screen import import_profiles
 
 KEYS = ["Metadata_Plate", "Metadata_Well"]
 SUFFIXES = {"profile_well": "_augmented", "profile_normalized": "_normalized", "profile_selected": "_feature_select"}

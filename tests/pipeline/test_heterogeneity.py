@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import ConfigError
+from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import RunResult, run_screen
 from phenoprint.pipeline.config import parse_config
 from phenoprint.pipeline.context import Context
@@ -22,10 +23,9 @@ from phenoprint.pipeline.steps.heterogeneity import (
     heterogeneity_features,
 )
 from phenoprint.pipeline.steps.tables import CELL, cell_fates
-from phenoprint.profiles import feature_columns
 from phenoprint.store import check_balance, hash_key
 from phenoprint.store import open as open_screen
-from phenoprint.store.import_screen import import_profiles
+from phenoprint.tables import feature_columns
 
 RULE = """
 [[cell_quality.rules]]

@@ -12,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from phenoprint.errors import ConfigError
+from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import RunResult, run_screen
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.context import Context
@@ -24,7 +25,6 @@ from phenoprint.profiles import apply_recipe
 from phenoprint.report import write_report
 from phenoprint.store import check_balance, load_receipts
 from phenoprint.store import open as open_screen
-from phenoprint.store.import_screen import import_profiles
 
 KEYS = ["Metadata_Plate", "Metadata_Well"]
 
@@ -355,8 +355,8 @@ def test_a_run_undoes_an_import_that_was_killed(
         raise OSError("killed")
 
     with monkeypatch.context() as patch:  # a process that is killed puts nothing back
-        patch.setattr("phenoprint.store.import_journal._restore", lambda *_: None)
-        patch.setattr("phenoprint.store.import_screen.write_records", die)
+        patch.setattr("phenoprint.store.journal._restore", lambda *_: None)
+        patch.setattr("phenoprint.exchange.importing.write_records", die)
         with pytest.raises(OSError, match="killed"):
             import_profiles(level_3(tmp_path / "tables", seed=5), imported)
     events: list[Event] = []

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import run_screen, screen_notes, screen_state, screen_summary
 from phenoprint.pipeline.events import Event, Message
 from phenoprint.report import write_report
 from phenoprint.store import Screen, check_balance
-from phenoprint.store.import_screen import import_profiles
 
 KEYS = ["Metadata_Plate", "Metadata_Well"]
 

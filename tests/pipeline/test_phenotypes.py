@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import UsageError
+from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.imported import imported_tables
@@ -18,10 +19,9 @@ from phenoprint.pipeline.recipe import recipe_of
 from phenoprint.pipeline.status import screen_notes
 from phenoprint.pipeline.steps import Unit
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
-from phenoprint.profiles import feature_columns
 from phenoprint.store import check_balance
 from phenoprint.store import open as open_screen
-from phenoprint.store.import_screen import import_profiles
+from phenoprint.tables import feature_columns
 
 
 def table(path: Path, *, only_images: bool = False) -> Path:

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import ConfigError, DataError, ScreenError
+from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import run_screen, screen_state, verify_screen
 from phenoprint.store import incomplete
 from phenoprint.store import open as open_screen
-from phenoprint.store.import_screen import import_profiles
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -13,14 +13,14 @@ from polars.testing import assert_frame_equal
 
 import phenoprint
 from phenoprint.errors import ConfigError
+from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import RunResult, effects, explained, run_screen
 from phenoprint.pipeline.config import parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.explained import Explained
-from phenoprint.profiles import feature_columns
 from phenoprint.store import Screen, check_balance
 from phenoprint.store import open as open_screen
-from phenoprint.store.import_screen import import_profiles
+from phenoprint.tables import feature_columns
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 NAME = "Metadata_perturbation"

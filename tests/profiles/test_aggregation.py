@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phenoprint.errors import SchemaError, UnknownNameError
-from phenoprint.profiles import aggregate, aggregate_with_status, consensus, feature_columns
-from phenoprint.profiles.statistics import median, quantile
+from phenoprint.profiles import aggregate, aggregate_with_status, consensus
+from phenoprint.tables import feature_columns
+from phenoprint.tables.statistics import median, quantile
 
 
 def cells(n: int = 300, *, seed: int = 0, missing: float = 0.0) -> pl.DataFrame:

@@ -19,7 +19,6 @@ from phenoprint.profiles import (
     CellRule,
     Corrected,
     Limit,
-    WithStatus,
     aggregate,
     aggregate_with_status,
     apply_recipe,
@@ -33,7 +32,6 @@ from phenoprint.profiles import (
     correct_position,
     count_rows,
     distribution_profiles,
-    feature_columns,
     fit_plates,
     learn_cell_states,
     limit_values_with_status,
@@ -43,6 +41,7 @@ from phenoprint.profiles import (
     select_features_with_status,
     select_plates,
 )
+from phenoprint.tables import WithStatus, feature_columns
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
 METHODS = sorted(set(NORMALIZERS) - {"inverse_normal"})

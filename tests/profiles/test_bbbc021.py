@@ -9,14 +9,8 @@ import pytest
 
 from phenoprint.evaluation import compare, moa_accuracy
 from phenoprint.evaluation.mixing import batch_mixing
-from phenoprint.profiles import (
-    NORMALIZERS,
-    apply_recipe,
-    consensus,
-    correct_batch_with_status,
-    feature_columns,
-    normalize,
-)
+from phenoprint.profiles import NORMALIZERS, apply_recipe, consensus, correct_batch_with_status, normalize
+from phenoprint.tables import feature_columns
 
 pytestmark = pytest.mark.real
 CONTROL = pl.col("Metadata_pert_type") == "negcon"

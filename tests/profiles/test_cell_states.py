@@ -13,8 +13,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles import CellStates, distribution_profiles, feature_columns, learn_cell_states
+from phenoprint.profiles import CellStates, distribution_profiles, learn_cell_states
 from phenoprint.profiles.distributions import bimodality
+from phenoprint.tables import feature_columns
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
 

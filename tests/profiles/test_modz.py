@@ -13,8 +13,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.profiles import consensus, feature_columns, normalize, select_features
+from phenoprint.profiles import consensus, normalize, select_features
 from phenoprint.profiles.modz import modz_weights, row_ranks
+from phenoprint.tables import feature_columns
 
 
 def replicates(*, seed: int = 0, width: int = 60, float32: bool = False) -> pl.DataFrame:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles import MadRobust, feature_columns, normalize, normalize_with_status
+from phenoprint.profiles import MadRobust, normalize, normalize_with_status
+from phenoprint.tables import feature_columns
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
 

@@ -12,12 +12,12 @@ from phenoprint.profiles import (
     RECIPES,
     apply_recipe,
     consensus,
-    feature_columns,
     nuisance_features,
     select_features,
     select_features_with_status,
     select_plates,
 )
+from phenoprint.tables import feature_columns
 
 NOT = [
     "Image_Threshold_FinalThreshold_Cells",

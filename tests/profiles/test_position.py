@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles import correct_count, correct_position, feature_columns
+from phenoprint.profiles import correct_count, correct_position
 from phenoprint.profiles.surfaces import loess_weights, median_polish, position_share, smooth
-from phenoprint.profiles.wellplaces import well_places
+from phenoprint.tables import feature_columns
+from phenoprint.tables.well_positions import well_places
 
 ROWS, COLS = 8, 12
 

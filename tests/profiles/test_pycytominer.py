@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.profiles import aggregate, consensus, feature_columns, normalize, normalize_with_status, select_features
+from phenoprint.profiles import aggregate, consensus, normalize, normalize_with_status, select_features
+from phenoprint.tables import feature_columns
 
 pycytominer = pytest.importorskip("pycytominer")
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import ConfigError, MissingExtraError, SchemaError, UnknownNameError
-from phenoprint.profiles import RECIPES, Recipe, apply_recipe, feature_columns, normalize, recipe_named
+from phenoprint.profiles import RECIPES, Recipe, apply_recipe, normalize, recipe_named
 from phenoprint.profiles.recipe_steps import drop_invariant
-from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA
+from phenoprint.tables import feature_columns
+from phenoprint.tables.feature_status import FEATURE_STATUS_SCHEMA
 
 
 def wells(*, plates: int = 4, batches: int = 2, seed: int = 0) -> pl.DataFrame:

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.profiles import aggregate, feature_columns, select_features, select_features_with_status
+from phenoprint.profiles import aggregate, select_features, select_features_with_status
 from phenoprint.profiles.replicate_features import intraclass_correlation, noise_within_groups
+from phenoprint.tables import feature_columns
 
 
 def treatments(*, n: int = 12, k: int = 4, seed: int = 0, missing: float = 0.0) -> pl.DataFrame:

@@ -12,16 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles import (
-    DEFAULT_OPERATIONS,
-    feature_columns,
-    normalize,
-    select_features,
-    select_features_with_status,
-)
+from phenoprint.profiles import DEFAULT_OPERATIONS, normalize, select_features, select_features_with_status
 from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
 from phenoprint.profiles.correlations import correlation_matrix, exact_correlations
 from phenoprint.profiles.redundancy import redundant
+from phenoprint.tables import feature_columns
 
 
 def table(*, n: int = 120, seed: int = 0, missing: float = 0.0) -> pl.DataFrame:

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phenoprint.errors import DataError, UnknownNameError, UsageError
-from phenoprint.profiles import Sphering, feature_columns, fit_normalization, normalize, normalize_with_status
+from phenoprint.profiles import Sphering, fit_normalization, normalize, normalize_with_status
 from phenoprint.profiles import whitening as whitening_module
 from phenoprint.profiles.whitening import KINDS, fit_whitening, ledoit_wolf_share, shrinkage_by_plates
+from phenoprint.tables import feature_columns
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
 

@@ -11,7 +11,6 @@ from phenoprint.profiles import (
     consensus,
     consensus_plates,
     count_rows,
-    feature_columns,
     fit_plates,
     normalize_with_status,
     select_features_with_status,
@@ -21,6 +20,7 @@ from phenoprint.profiles import (
 from phenoprint.profiles.correlations import CorrelationMoments, correlation_matrix
 from phenoprint.profiles.replicatestore import ReplicateStore
 from phenoprint.profiles.running import RunningMoments, RunningSample
+from phenoprint.tables import feature_columns
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
 

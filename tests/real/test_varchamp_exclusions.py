@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 import phenoprint
+from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import run_screen
-from phenoprint.store.import_screen import import_profiles
 
 EXCLUDED = ("A01", "A17", "C04", "E16", "H11")
 STEM = "2022_08_08_PPL8_100-800"

@@ -16,7 +16,8 @@ import pytest
 
 from phenoprint import store
 from phenoprint.errors import SchemaError, ScreenError
-from phenoprint.store import Screen, catalog, create, nan_to_null, table_names
+from phenoprint.store import Screen, catalog, create
+from phenoprint.tables import nan_to_null, table_names
 
 from .conftest import make_cells, make_wells
 

@@ -11,7 +11,8 @@ import pytest
 
 import phenoprint
 from phenoprint.errors import PlateMapError, ScreenLockedError, UsageError
-from phenoprint.store import Screen, change_exclusions, create, read_exclusion_list
+from phenoprint.exchange import read_exclusion_list
+from phenoprint.store import Screen, change_exclusions, create
 
 
 @pytest.fixture

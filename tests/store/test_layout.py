@@ -11,8 +11,9 @@ import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
-from phenoprint.store import Screen, create, get_table, ledger_rows
+from phenoprint.store import Screen, create, ledger_rows
 from phenoprint.store.layout import plate_folders, plate_of, table_files
+from phenoprint.tables import get_table
 
 from .conftest import ODD_PLATES, make_cells
 

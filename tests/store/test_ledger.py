@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoprint.errors import LostRowsError, SchemaError, UsageError
-from phenoprint.store import check_balance, concat_ledgers, ledger_rows, strict_join, validate
+from phenoprint.store import check_balance, concat_ledgers, ledger_rows, strict_join
+from phenoprint.tables import validate
 
 losses = st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 50), max_size=5)
 

@@ -10,12 +10,12 @@ import polars as pl
 
 from phenoprint.analysis.projection import complete_matrix, kept_metadata
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.profiles.frames import to_polars
+from phenoprint.tables import to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["CLUSTERINGS", "cluster_profiles"]
 

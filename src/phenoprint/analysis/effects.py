@@ -10,15 +10,14 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.evaluation.significance import adjust_p_values
-from phenoprint.profiles.frames import feature_columns, feature_matrix, require_columns, to_polars
-from phenoprint.profiles.normalizers import Fit, MadRobust
-from phenoprint.profiles.statistics import count, mean, median
+from phenoprint.evaluation import adjust_p_values
+from phenoprint.profiles import Fit, MadRobust
+from phenoprint.tables import count, feature_columns, feature_matrix, mean, median, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
     Floats = NDArray[np.float64]
 

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.evaluation.similarities import Vectors, block_rows, prepare, similarity_block
-from phenoprint.profiles.frames import metadata_columns, require_columns, to_polars
+from phenoprint.evaluation import Vectors, block_rows, prepare, similarity_block
+from phenoprint.tables import metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["nearest", "similarity", "similarity_matrix"]
 

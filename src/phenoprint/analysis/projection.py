@@ -10,19 +10,21 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.profiles.frames import (
+from phenoprint.tables import (
+    StatusRow,
+    WithStatus,
     feature_columns,
     feature_matrix,
     metadata_columns,
     require_columns,
+    status_frame,
     to_polars,
 )
-from phenoprint.profiles.status import StatusRow, WithStatus, status_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["PROJECTIONS", "complete_matrix", "project", "project_with_status"]
 

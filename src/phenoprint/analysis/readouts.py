@@ -8,13 +8,12 @@ import numpy as np
 import polars as pl
 
 from phenoprint.analysis.effects import FEWEST_CONTROLS, has_profile
-from phenoprint.profiles.frames import feature_columns, feature_matrix, require_columns, to_polars
-from phenoprint.profiles.statistics import median
+from phenoprint.tables import feature_columns, feature_matrix, median, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
     Floats = NDArray[np.float64]
 

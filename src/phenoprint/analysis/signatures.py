@@ -8,13 +8,12 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.frames import feature_columns, feature_matrix, require_columns, to_polars
-from phenoprint.profiles.statistics import count, mad, median
+from phenoprint.tables import count, feature_columns, feature_matrix, mad, median, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
     Floats = NDArray[np.float64]
 

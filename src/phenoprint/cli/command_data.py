@@ -22,7 +22,7 @@ def list_(as_json: Json = False) -> int:
     """List the known data sets and whether they are on this machine."""
     import polars as pl
 
-    from phenoprint.pipeline.datasets import list_manifests, load_manifest, phenoprint_home
+    from phenoprint.pipeline import list_manifests, load_manifest, phenoprint_home
 
     rows = []
     for name in list_manifests():
@@ -39,7 +39,7 @@ def list_(as_json: Json = False) -> int:
 @app.command()
 def show(name: Name, as_json: Json = False) -> int:
     """Show what a data set is: source, licence, plates, channels."""
-    from phenoprint.pipeline.datasets import load_manifest
+    from phenoprint.pipeline import load_manifest
 
     manifest = load_manifest(name)
     facts = manifest.model_dump(exclude={"files", "layout"}) | {"files": len(manifest.files)}
@@ -58,8 +58,7 @@ def fetch(
     as_json: Json = False,
 ) -> int:
     """Bring a data set to this machine, every file verified; an interrupted fetch goes on."""
-    from phenoprint.pipeline.datasets import fetch_dataset
-    from phenoprint.pipeline.events import StepFinished, StepStarted, UnitFinished
+    from phenoprint.pipeline import StepFinished, StepStarted, UnitFinished, fetch_dataset
 
     with ProgressDisplay(quiet=as_json) as display:
 
@@ -81,7 +80,7 @@ def fetch(
 @app.command()
 def verify(name: Name, as_json: Json = False) -> int:
     """Hash the files of a fetched data set again and name those that are not right."""
-    from phenoprint.pipeline.datasets import load_manifest, verify_dataset
+    from phenoprint.pipeline import load_manifest, verify_dataset
 
     wrong = verify_dataset(name)
     total = len(load_manifest(name).files)

@@ -26,8 +26,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
     """Simulate a 384-well Cell Painting plate, run everything on it, and print what was found."""
-    from phenoprint.pipeline import run_screen, simulate_screen
-    from phenoprint.pipeline.events import StepFinished, StepStarted, UnitFinished
+    from phenoprint.pipeline import StepFinished, StepStarted, UnitFinished, run_screen, simulate_screen
     from phenoprint.report import write_report
     from phenoprint.simulation import demo_design, tiny_design
 

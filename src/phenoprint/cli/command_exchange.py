@@ -110,9 +110,8 @@ def import_(
 
     from phenoprint.cli.plate_maps import print_plate_maps
     from phenoprint.errors import UnknownNameError
-    from phenoprint.pipeline import write_import_config
-    from phenoprint.pipeline.platemaps import plate_map_reading, wells_by_kind
-    from phenoprint.store.import_screen import import_profiles
+    from phenoprint.exchange import import_profiles
+    from phenoprint.pipeline import plate_map_reading, wells_by_kind, write_import_config
 
     if normalization not in (None, "all", "negcon"):
         raise UnknownNameError("normalization", normalization, ("all", "negcon"))
@@ -226,8 +225,8 @@ def export(
     as_json: Json = False,
 ) -> int:
     """Export profiles under the names of the Cell Painting Gallery."""
+    from phenoprint.exchange import export_profiles
     from phenoprint.store import open as open_screen
-    from phenoprint.store.export_screen import export_profiles
 
     opened = open_screen(screen)
     print_incomplete(opened.incomplete)

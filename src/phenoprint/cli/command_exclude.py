@@ -51,7 +51,8 @@ def exclude(
     Run the screen again to apply it: profiles, scores, calls and curves are then made without it.
     """
     from phenoprint.errors import UsageError
-    from phenoprint.store import change_exclusions, exclude, open, read_exclusion_list  # noqa: A004
+    from phenoprint.exchange import read_exclusion_list
+    from phenoprint.store import change_exclusions, exclude, open  # noqa: A004
 
     if list_all + (source is not None) + (plate is not None) != 1:
         raise UsageError("give a PLATE (with WELL and SITE as needed), --from FILE, or --list")

@@ -38,8 +38,7 @@ def init(
 ) -> int:
     """Look at a folder, draw its plates from the files beside the map, and write a commented screen.toml."""
     from phenoprint.cli.plate_maps import print_plate_maps
-    from phenoprint.pipeline import plate_drawings, propose, write_proposal
-    from phenoprint.pipeline.platemaps import count_kinds
+    from phenoprint.pipeline import count_kinds, plate_drawings, propose, write_proposal
 
     target = output or Path.cwd() / (name or f"{folder.resolve().name}_screen")
     with ProgressDisplay(quiet=as_json) as display:

@@ -42,8 +42,7 @@ def run(
 ) -> int:
     """Run a screen from images to profiles; what is done and still holds is not done again."""
     from phenoprint.cli.plate_maps import print_plate_maps
-    from phenoprint.pipeline import run_screen, screen_notes
-    from phenoprint.pipeline.platemaps import plate_map_reading, wells_by_kind
+    from phenoprint.pipeline import plate_map_reading, run_screen, screen_notes, wells_by_kind
 
     with ProgressDisplay(quiet=as_json) as display:
         result = run_screen(
@@ -216,8 +215,7 @@ def _print_outlook(state: ScreenState) -> None:
 
 def _print_steps(screen: Screen, steps: pl.DataFrame) -> None:
     """Print the steps that a run of the screen has; of an imported one, those that go on from its tables."""
-    from phenoprint.pipeline.imported import imported_tables
-    from phenoprint.pipeline.plan import steps_of
+    from phenoprint.pipeline import imported_tables, steps_of
 
     imported = imported_tables(screen)
     if imported:

@@ -28,7 +28,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from phenoprint.pipeline.events import Event, Message, StepFinished, StepStarted, UnitFinished
+from phenoprint.pipeline import Event, Message, StepFinished, StepStarted, UnitFinished
 
 __all__ = [
     "ProgressDisplay",

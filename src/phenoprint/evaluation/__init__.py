@@ -9,7 +9,8 @@ from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_lea
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.significance import adjust_p_values, mean_average_precision
-from phenoprint.evaluation.similarities import METRICS
+from phenoprint.evaluation.similarities import METRICS, Vectors, block_rows, prepare, similarity_block
+from phenoprint.evaluation.step_profiles import drawn_plates
 from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, score_steps
 
 __all__ = [
@@ -24,18 +25,23 @@ __all__ = [
     "Comparison",
     "MoaAccuracy",
     "ReplicateReproducibility",
+    "Vectors",
     "adjust_p_values",
     "average_precision",
     "batch_mixing",
+    "block_rows",
     "cliffs_delta",
     "compare",
+    "drawn_plates",
     "is_headline",
     "mean_average_precision",
     "moa_accuracy",
     "plate_acceptance",
     "position_leakage",
+    "prepare",
     "replicate_reproducibility",
     "score_steps",
+    "similarity_block",
     "ssmd",
     "stands_on",
     "z_prime",

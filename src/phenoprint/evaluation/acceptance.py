@@ -12,12 +12,12 @@ import polars as pl
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.baselines import well_positions
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.profiles.frames import feature_columns, require_columns, to_polars
+from phenoprint.tables import feature_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["PLATE_ACCEPTANCE_SCHEMA", "AcceptanceLimits", "plate_acceptance"]
 

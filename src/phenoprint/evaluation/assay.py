@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.statistics import MAD_SCALE
+from phenoprint.tables import MAD_SCALE
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

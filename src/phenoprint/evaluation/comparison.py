@@ -13,16 +13,21 @@ from phenoprint.errors import PhenoprintError, UsageError
 from phenoprint.evaluation.mechanisms import moa_accuracy
 from phenoprint.evaluation.mixing import batch_mixing, position_leakage
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.profiles.aggregation import consensus
-from phenoprint.profiles.fitted import fit_normalization
-from phenoprint.profiles.frames import feature_columns, metadata_columns, require_columns, to_polars
-from phenoprint.profiles.recipe_steps import STEP_OPERATIONS
-from phenoprint.profiles.recipes import Recipe, RecipeLike, RecipeStep, recipe_named
-from phenoprint.profiles.reference_wells import reference_of
-from phenoprint.profiles.registry import NORMALIZERS
+from phenoprint.profiles import (
+    NORMALIZERS,
+    STEP_OPERATIONS,
+    Recipe,
+    RecipeLike,
+    RecipeStep,
+    consensus,
+    fit_normalization,
+    recipe_named,
+    reference_of,
+)
+from phenoprint.tables import feature_columns, metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["SCORES", "Comparison", "apply_held_out", "compare"]
 

@@ -13,12 +13,12 @@ from phenoprint.errors import SchemaError, UsageError
 from phenoprint.evaluation.baselines import count_baseline, position_baseline
 from phenoprint.evaluation.nulls import known, null_counts
 from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
-from phenoprint.profiles.frames import Groups, metadata_columns, require_columns, to_polars
+from phenoprint.tables import Groups, metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["MoaAccuracy", "moa_accuracy"]
 

@@ -12,10 +12,10 @@ import polars as pl
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
-from phenoprint.profiles.frames import Groups, require_columns, to_polars
+from phenoprint.tables import Groups, require_columns, to_polars
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["BatchMixing", "batch_mixing", "position_leakage"]
 

@@ -12,12 +12,12 @@ import polars as pl
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.nulls import known, null_counts
 from phenoprint.evaluation.similarities import Vectors, prepare
-from phenoprint.profiles.frames import Groups, require_columns, to_polars
+from phenoprint.tables import Groups, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["ReplicateReproducibility", "replicate_reproducibility"]
 

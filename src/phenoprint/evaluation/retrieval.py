@@ -15,12 +15,12 @@ import polars as pl
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.nulls import null_counts
 from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
-from phenoprint.profiles.frames import metadata_columns, require_columns, to_polars
+from phenoprint.tables import metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["average_precision", "expected_average_precision"]
 

@@ -12,12 +12,12 @@ import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
 from phenoprint.evaluation.nulls import null_counts
-from phenoprint.profiles.frames import Groups, require_columns, to_polars
+from phenoprint.tables import Groups, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["adjust_p_values", "mean_average_precision", "null_average_precision"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UnknownNameError
-from phenoprint.profiles.frames import feature_columns, feature_matrix
+from phenoprint.tables import feature_columns, feature_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from phenoprint.profiles.frames import feature_columns, feature_matrix, with_features
-from phenoprint.profiles.statistics import mad, median
+from phenoprint.tables import feature_columns, feature_matrix, mad, median, with_features
 
 __all__ = ["by_kind", "drawn_plates", "on_one_scale"]
 

@@ -17,12 +17,12 @@ from phenoprint.evaluation.replicates import replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.step_profiles import by_kind, drawn_plates, on_one_scale
 from phenoprint.evaluation.variance_shares import position_variance, variance_between
-from phenoprint.profiles.aggregation import consensus
-from phenoprint.profiles.frames import Groups, feature_columns, require_columns, to_polars
+from phenoprint.profiles import consensus
+from phenoprint.tables import Groups, feature_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FrameLike
-    from phenoprint.profiles.recipes import StepResult
+    from phenoprint.profiles import StepResult
+    from phenoprint.tables import FrameLike
 
 __all__ = ["STEP_SCORES", "TREATMENT_SCORES", "score_steps"]
 

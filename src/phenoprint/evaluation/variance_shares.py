@@ -9,10 +9,8 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix
-from phenoprint.profiles.statistics import mean
-from phenoprint.profiles.surfaces import position_share
-from phenoprint.profiles.wellplaces import well_places
+from phenoprint.profiles import position_share
+from phenoprint.tables import Groups, feature_columns, feature_matrix, mean, well_places
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

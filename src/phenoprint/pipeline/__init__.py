@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
-    from phenoprint.pipeline.imported import write_import_config
+    from phenoprint.pipeline.datasets import (
+        fetch_dataset,
+        list_manifests,
+        load_manifest,
+        phenoprint_home,
+        verify_dataset,
+    )
+    from phenoprint.pipeline.events import Event, Message, StepFinished, StepStarted, UnitFinished
+    from phenoprint.pipeline.imported import imported_tables, write_import_config
+    from phenoprint.pipeline.notes import recipe_notes
+    from phenoprint.pipeline.plan import steps_of
+    from phenoprint.pipeline.platemaps import count_kinds, plate_map_reading, wells_by_kind
     from phenoprint.pipeline.runner import RunResult, run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
     from phenoprint.pipeline.simulated_screen import SimulatedScreen, simulate_screen
@@ -18,29 +29,69 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.verify import Verification, verify_screen
 
 __all__ = [
+    "Event",
+    "Message",
     "Proposal",
     "RunResult",
     "ScreenConfig",
     "ScreenState",
     "SimulatedScreen",
+    "StepFinished",
+    "StepStarted",
+    "UnitFinished",
     "Verification",
+    "count_kinds",
+    "fetch_dataset",
+    "imported_tables",
+    "list_manifests",
     "load_config",
+    "load_manifest",
     "parse_config",
+    "phenoprint_home",
     "plate_drawings",
+    "plate_map_reading",
     "propose",
+    "recipe_notes",
     "run_screen",
     "screen_notes",
     "screen_state",
     "screen_summary",
     "simulate_screen",
+    "steps_of",
+    "verify_dataset",
     "verify_screen",
+    "wells_by_kind",
     "write_import_config",
     "write_proposal",
 ]
 
 _HOMES = {
+    "notes": ("recipe_notes",),
+    "platemaps": (
+        "count_kinds",
+        "plate_map_reading",
+        "wells_by_kind",
+    ),
+    "plan": ("steps_of",),
+    "events": (
+        "Event",
+        "Message",
+        "StepFinished",
+        "StepStarted",
+        "UnitFinished",
+    ),
+    "datasets": (
+        "fetch_dataset",
+        "list_manifests",
+        "load_manifest",
+        "phenoprint_home",
+        "verify_dataset",
+    ),
     "config": ("ScreenConfig", "load_config", "parse_config"),
-    "imported": ("write_import_config",),
+    "imported": (
+        "imported_tables",
+        "write_import_config",
+    ),
     "runner": ("RunResult", "run_screen"),
     "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
     "simulated_screen": ("SimulatedScreen", "simulate_screen"),

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from phenoprint.images import Illumination, channel_limits, to_rgb
-from phenoprint.store import encode_name, remove_file, write_bytes
-from phenoprint.store.layout import plate_of, table_files
+from phenoprint.store import encode_name, plate_of, remove_file, table_files, write_bytes
 
 __all__ = [
     "drop_table",

@@ -12,7 +12,7 @@ from phenoprint.evaluation import (
     moa_accuracy,
     replicate_reproducibility,
 )
-from phenoprint.profiles import feature_columns
+from phenoprint.tables import feature_columns
 
 __all__ = ["activity", "also_controls", "dose_curves", "moa_calls", "replicate_score"]
 

@@ -52,8 +52,7 @@ def check_against_screen(config: ScreenConfig, channels: tuple[str, ...] | None,
 
 
 def _check_segmentation(config: ScreenConfig, channels: tuple[str, ...]) -> None:
-    from phenoprint.segmentation import get_segmenter
-    from phenoprint.segmentation.pixels import cell_channels, nucleus_channel
+    from phenoprint.segmentation import cell_channels, get_segmenter, nucleus_channel
 
     section = config.segmentation
     get_segmenter(section.segmenter, **section.parameters)
@@ -78,8 +77,8 @@ def _check_cell_rules(config: ScreenConfig, features: pl.DataFrame) -> None:
 
 
 def _check_profiles(config: ScreenConfig) -> None:
-    from phenoprint.profiles import OPERATIONS, STATISTICS
-    from phenoprint.profiles.registry import normalizer
+    from phenoprint.profiles import OPERATIONS, normalizer
+    from phenoprint.tables import STATISTICS
 
     section = config.profiles
     for name in (section.statistic, section.consensus):

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from phenoprint.analysis import feature_effects, fit_controls
-from phenoprint.analysis.effects import FEWEST_CONTROLS, Controls, has_profile
+from phenoprint.analysis import FEWEST_CONTROLS, Controls, feature_effects, fit_controls, has_profile
 from phenoprint.pipeline.explained import TREATMENT, Explained, describe_features, describe_treatments
-from phenoprint.profiles.frames import feature_matrix
 from phenoprint.store import strict_join
+from phenoprint.tables import feature_matrix
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context

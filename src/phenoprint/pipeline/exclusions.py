@@ -39,7 +39,7 @@ def exclusion_reasons(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.Serie
     Examples
     --------
     >>> wells = pl.DataFrame({"Metadata_Plate": ["P1", "P1"], "Metadata_Well": ["A01", "A02"]})
-    >>> from phenoprint.store import empty
+    >>> from phenoprint.tables import empty
     >>> row = {"scope": ["well"], "Metadata_Plate": ["P1"], "Metadata_Well": ["A02"], "reason": ["dust"]}
     >>> rows = pl.concat([empty("exclusion"), pl.DataFrame(row)], how="diagonal")
     >>> exclusion_reasons(wells, rows).to_list()

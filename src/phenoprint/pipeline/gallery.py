@@ -7,7 +7,7 @@ import polars as pl
 
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.exclusions import without_excluded
-from phenoprint.profiles import feature_columns
+from phenoprint.tables import feature_columns
 
 __all__ = ["GALLERY_SCHEMA", "choose_treatments", "make_gallery", "typical_cells"]
 

@@ -22,13 +22,13 @@ from phenoprint.store import (
     StoredWell,
     check_outputs,
     hash_key,
+    partition,
     pending_wells,
     read_receipt,
     receipt_path,
     stored_wells,
+    unreadable_parts,
 )
-from phenoprint.store.layout import partition
-from phenoprint.store.parts import unreadable_parts
 
 __all__ = ["Judged", "Standing", "State", "TableFile", "judge", "judge_table"]
 

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from phenoprint.analysis import nearest
-from phenoprint.evaluation.similarities import prepare
+from phenoprint.evaluation import prepare
 from phenoprint.pipeline.explained import TREATMENT
-from phenoprint.profiles import feature_columns
-from phenoprint.store import concat_ledgers, empty, ledger_rows, strict_join
+from phenoprint.store import concat_ledgers, ledger_rows, strict_join
+from phenoprint.tables import empty, feature_columns
 
 __all__ = ["neighbours"]
 

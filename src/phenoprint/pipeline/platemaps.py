@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import ConfigError, PlateMapError, first_few
+from phenoprint.exchange import read_map_file
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.imported import imported_tables
 from phenoprint.plates import (
@@ -20,7 +21,7 @@ from phenoprint.plates import (
     read_plate_map,
     unsaid_words,
 )
-from phenoprint.store import Screen, read_map_file
+from phenoprint.store import Screen
 
 __all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_plate_maps", "wells_by_kind"]
 

@@ -18,9 +18,8 @@ from phenoprint.errors import DataError
 from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
-from phenoprint.profiles.recipe_steps import Done
-from phenoprint.store import encode_name
-from phenoprint.store._atomic import atomic_file
+from phenoprint.profiles import Done
+from phenoprint.store import atomic_file, encode_name
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -159,7 +158,7 @@ class RecipeRun:
         DataError
             Where the recipe rests on negative controls and no well is one, or plates were imported at different levels.
         """
-        from phenoprint.profiles import feature_columns
+        from phenoprint.tables import feature_columns
 
         is_normalized = "profile_normalized" in context.imported
         table = "profile_normalized" if is_normalized else "profile_well"
@@ -201,7 +200,7 @@ class RecipeRun:
 
     def not_applied(self) -> pl.DataFrame:
         """Say which steps are left out because profiles came normalized: rows of ``feature_status``."""
-        from phenoprint.profiles import FEATURE_STATUS_SCHEMA
+        from phenoprint.tables import FEATURE_STATUS_SCHEMA
 
         reason = (
             "the imported profiles are normalized already (level 4a), so the recipe starts at its first selection of "
@@ -218,7 +217,8 @@ class RecipeRun:
 
     def apply(self, step: RecipeStep, number: int, profiles: Profiles) -> Made:
         """Apply a step and write what it made, a file per plate."""
-        from phenoprint.profiles import feature_columns, fit_step
+        from phenoprint.profiles import fit_step
+        from phenoprint.tables import feature_columns
 
         fitted = fit_step(step, profiles.plates)
         statuses: list[pl.DataFrame] = []
@@ -273,7 +273,7 @@ class RecipeRun:
 
     def scored_wells(self) -> list[str]:
         """Return the plates that are scored: all, or some that share treatments where there are many."""
-        from phenoprint.evaluation.step_profiles import drawn_plates
+        from phenoprint.evaluation import drawn_plates
 
         if sum(self.given.n_wells.values()) <= _SCORED_WELLS:
             return self.plates

@@ -42,15 +42,16 @@ from phenoprint.store import (
     concat_ledgers,
     ledger_rows,
     load_receipts,
+    plate_folders,
     read_receipt,
     receipt_path,
     record_table,
     remove_folder,
     remove_receipt,
+    table_files,
+    undo_killed_imports,
     write_run,
 )
-from phenoprint.store.import_journal import undo_killed_imports
-from phenoprint.store.layout import plate_folders, table_files
 
 __all__ = ["RunResult", "run_screen"]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phenoprint.errors import PlateMapError, UsageError
+from phenoprint.exchange import read_map_file
 from phenoprint.images import ForeignFiles, LayoutCandidate, detect_layout
 from phenoprint.pipeline.config import PlateMapSection, parse_config
 from phenoprint.pipeline.events import OnEvent, count_files, ignore
@@ -21,7 +22,7 @@ from phenoprint.plates import (
     read_parts,
     read_plate_map,
 )
-from phenoprint.store import read_map_file, write_bytes
+from phenoprint.store import write_bytes
 
 __all__ = ["Proposal", "find_plate_maps", "plate_drawings", "propose", "write_proposal"]
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from phenoprint.analysis.signatures import compare_clusters, rank_signatures
+from phenoprint.analysis import compare_clusters, rank_signatures
 from phenoprint.pipeline.explained import Explained, describe_features, feature_blocks
-from phenoprint.store import empty, ledger_rows, strict_join
+from phenoprint.store import ledger_rows, strict_join
+from phenoprint.tables import empty
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context

@@ -14,7 +14,8 @@ from phenoprint.pipeline.imported import imported_tables
 from phenoprint.pipeline.notes import extreme_notes, recipe_notes, reference_note
 from phenoprint.pipeline.plan import look_ahead, parsed_run
 from phenoprint.pipeline.steps import STEPS
-from phenoprint.store import Screen, Scrutiny, empty, load_receipts, read_run
+from phenoprint.store import Screen, Scrutiny, load_receipts, read_run
+from phenoprint.tables import empty
 
 # Profiles of wells, those that calls rest on first.
 _PROFILES = ("profile_selected", "profile_normalized", "profile_well")

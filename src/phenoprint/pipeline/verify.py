@@ -31,8 +31,9 @@ from phenoprint.store import (
     load_receipts,
     read_run,
     receipt_steps,
+    table_files,
+    tables_on_disk,
 )
-from phenoprint.store.layout import table_files, tables_on_disk
 
 __all__ = ["Verification", "check_files", "verify_screen"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from phenoprint.plates.barcodes import assign_plate_maps, is_barcode_platemap, parse_barcode_platemap
-from phenoprint.plates.content import MAP_ENDINGS, Part, read_parts
+from phenoprint.plates.content import MAP_ENDINGS, Part, decode, read_parts
 from phenoprint.plates.doses import Dose, canonical_unit, parse_dose
 from phenoprint.plates.draw import draw_plate
+from phenoprint.plates.platelist import as_list
 from phenoprint.plates.platemap import (
     PLATE_MAP_SCHEMA,
     READING_SCHEMA,
@@ -16,11 +17,15 @@ from phenoprint.plates.platemap import (
 )
 from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
 from phenoprint.plates.roles import PERT_TYPES, canonical_pert_type, infer_pert_type
+from phenoprint.plates.sheet import LINE, Problems, Rows, as_sheet, read_rows
 from phenoprint.plates.tables import expand_plate_map, perturbation_id, perturbation_table, well_table
+from phenoprint.plates.vocabulary import COLUMNS, column_key, match_columns
 from phenoprint.plates.well import PlateFormat, Well, normalize_wells
 from phenoprint.plates.workbook import is_workbook, read_workbook
 
 __all__ = [
+    "COLUMNS",
+    "LINE",
     "MAP_ENDINGS",
     "PERT_TYPES",
     "PLATE_MAP_SCHEMA",
@@ -30,16 +35,23 @@ __all__ = [
     "Part",
     "PlateFormat",
     "PlateMap",
+    "Problems",
     "Reconciliation",
+    "Rows",
     "Well",
+    "as_list",
+    "as_sheet",
     "assign_plate_maps",
     "canonical_pert_type",
     "canonical_unit",
+    "column_key",
+    "decode",
     "draw_plate",
     "expand_plate_map",
     "infer_pert_type",
     "is_barcode_platemap",
     "is_workbook",
+    "match_columns",
     "normalize_wells",
     "parse_barcode_platemap",
     "parse_dose",
@@ -48,6 +60,7 @@ __all__ = [
     "perturbation_table",
     "read_parts",
     "read_plate_map",
+    "read_rows",
     "read_workbook",
     "reconcile",
     "unsaid_words",

@@ -7,25 +7,26 @@ from phenoprint.profiles.cell_states import CellStates, learn_cell_states
 from phenoprint.profiles.corrected import Corrected
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
 from phenoprint.profiles.fitted import FittedNormalization, fit_normalization
-from phenoprint.profiles.frames import feature_columns
 from phenoprint.profiles.limits import EXTREME, extreme_features, limit_values_with_status
 from phenoprint.profiles.normalization import normalize, normalize_with_status
-from phenoprint.profiles.normalizers import MadRobust, Normalizer, Robust, Standardize
+from phenoprint.profiles.normalizers import Fit, MadRobust, Normalizer, Robust, Standardize
 from phenoprint.profiles.nuisance import NUISANCE, nuisance_features
 from phenoprint.profiles.position import POSITION_METHODS, correct_count, correct_position
 from phenoprint.profiles.quality_preview import preview_cell_quality
 from phenoprint.profiles.ranks import Percentile, Rank
 from phenoprint.profiles.recipe_plates import PlateStep, fit_step
+from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, Done
 from phenoprint.profiles.recipes import (
     RECIPES,
     Recipe,
+    RecipeLike,
     RecipeStep,
     StepResult,
     apply_recipe,
     recipe_named,
 )
-from phenoprint.profiles.reference_wells import FEWEST_REFERENCE
-from phenoprint.profiles.registry import NORMALIZERS
+from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, reference_of
+from phenoprint.profiles.registry import NORMALIZERS, normalizer
 from phenoprint.profiles.selection import (
     DEFAULT_OPERATIONS,
     OPERATIONS,
@@ -33,10 +34,9 @@ from phenoprint.profiles.selection import (
     select_features_with_status,
 )
 from phenoprint.profiles.sphering import Sphering, Tvn
-from phenoprint.profiles.statistics import STATISTICS
-from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, WithStatus
 from phenoprint.profiles.streamed_selection import FeatureChoice, select_plates
 from phenoprint.profiles.streaming import consensus_plates, count_rows, fit_plates
+from phenoprint.profiles.surfaces import position_share
 
 __all__ = [
     "BATCH_METHODS",
@@ -44,18 +44,19 @@ __all__ = [
     "DEFAULT_OPERATIONS",
     "DISTRIBUTION_MEASURES",
     "EXTREME",
-    "FEATURE_STATUS_SCHEMA",
     "FEWEST_REFERENCE",
     "NORMALIZERS",
     "NUISANCE",
     "OPERATIONS",
     "POSITION_METHODS",
     "RECIPES",
-    "STATISTICS",
+    "STEP_OPERATIONS",
     "CellRule",
     "CellStates",
     "Corrected",
+    "Done",
     "FeatureChoice",
+    "Fit",
     "FittedNormalization",
     "Limit",
     "MadRobust",
@@ -64,13 +65,13 @@ __all__ = [
     "PlateStep",
     "Rank",
     "Recipe",
+    "RecipeLike",
     "RecipeStep",
     "Robust",
     "Sphering",
     "Standardize",
     "StepResult",
     "Tvn",
-    "WithStatus",
     "aggregate",
     "aggregate_with_status",
     "apply_recipe",
@@ -85,7 +86,6 @@ __all__ = [
     "count_rows",
     "distribution_profiles",
     "extreme_features",
-    "feature_columns",
     "fit_normalization",
     "fit_plates",
     "fit_step",
@@ -93,9 +93,12 @@ __all__ = [
     "limit_values_with_status",
     "normalize",
     "normalize_with_status",
+    "normalizer",
     "nuisance_features",
+    "position_share",
     "preview_cell_quality",
     "recipe_named",
+    "reference_of",
     "select_features",
     "select_features_with_status",
     "select_plates",

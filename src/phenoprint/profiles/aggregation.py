@@ -9,22 +9,26 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UnknownNameError
-from phenoprint.profiles.frames import (
+from phenoprint.profiles.modz import modz
+from phenoprint.tables import (
     Groups,
+    StatusRow,
+    WithStatus,
+    concat_status,
     feature_columns,
     feature_matrix,
     feature_series,
     matrix_dtype,
     metadata_columns,
+    not_finite_rows,
+    statistic_named,
+    status_frame,
     to_polars,
     with_series,
 )
-from phenoprint.profiles.modz import modz
-from phenoprint.profiles.statistics import statistic_named
-from phenoprint.profiles.status import StatusRow, WithStatus, concat_status, not_finite_rows, status_frame
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FloatArray, FrameLike
+    from phenoprint.tables import FloatArray, FrameLike
 
 __all__ = ["aggregate", "aggregate_with_status", "consensus", "consensus_with_status"]
 

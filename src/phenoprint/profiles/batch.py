@@ -13,14 +13,22 @@ from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageErr
 from phenoprint.profiles.batch_methods import align, apply_combat, apply_harmony
 from phenoprint.profiles.corrected import Corrected, corrected
 from phenoprint.profiles.fitted import fit_normalization, reference_rows
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, to_polars, with_features
 from phenoprint.profiles.replicate_features import share_between_groups
-from phenoprint.profiles.status import StatusRow, concat_status, not_finite_rows
+from phenoprint.tables import (
+    Groups,
+    StatusRow,
+    concat_status,
+    feature_columns,
+    feature_matrix,
+    not_finite_rows,
+    to_polars,
+    with_features,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, FrameLike
+    from phenoprint.tables import FloatArray, FrameLike
 
 __all__ = ["BATCH_METHODS", "correct_batch", "correct_batch_with_status"]
 

@@ -10,14 +10,12 @@ import polars as pl
 
 from phenoprint.errors import DataError, MissingExtraError, UsageError
 from phenoprint.profiles.combat import fit_combat
-from phenoprint.profiles.frames import Groups, require_columns, rows_with_values
-from phenoprint.profiles.statistics import mean, sd
-from phenoprint.profiles.status import StatusRow
+from phenoprint.tables import Groups, StatusRow, mean, require_columns, rows_with_values, sd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray
+    from phenoprint.tables import FloatArray
 
     Arrays = dict[str, NDArray[Any]]
 

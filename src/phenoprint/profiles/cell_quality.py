@@ -11,13 +11,12 @@ import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UsageError
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.profiles.frames import Groups, feature_matrix, require_columns, to_polars
-from phenoprint.profiles.statistics import mad, median
+from phenoprint.tables import Groups, feature_matrix, mad, median, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["DEFAULT_CELL_RULES", "CellRule", "Limit", "cell_quality"]
 

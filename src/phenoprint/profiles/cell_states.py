@@ -11,19 +11,12 @@ import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.profiles.frames import (
-    Groups,
-    feature_columns,
-    feature_matrix,
-    feature_series,
-    rows_with_values,
-    to_polars,
-)
+from phenoprint.tables import Groups, feature_columns, feature_matrix, feature_series, rows_with_values, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
     Matrix = NDArray[np.float64]
 

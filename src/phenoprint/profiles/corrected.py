@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from phenoprint.profiles.status import StatusRow, status_frame
+from phenoprint.tables import StatusRow, status_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

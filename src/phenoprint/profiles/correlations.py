@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phenoprint.profiles.statistics import mean, sd
+from phenoprint.tables import mean, sd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, IntArray
+    from phenoprint.tables import FloatArray, IntArray
 
     Matrix = NDArray[np.float64]
 

@@ -10,13 +10,12 @@ import polars as pl
 
 from phenoprint.errors import DataError, UnknownNameError, UsageError
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, feature_series, to_polars
-from phenoprint.profiles.statistics import count, mean
+from phenoprint.tables import Groups, count, feature_columns, feature_matrix, feature_series, mean, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, FrameLike
+    from phenoprint.tables import FloatArray, FrameLike
 
     Vector = NDArray[np.float64]
 

@@ -10,16 +10,26 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix, feature_series, to_polars, with_series
 from phenoprint.profiles.normalization_status import held_out_rows, key_rows, status_table
 from phenoprint.profiles.normalizers import Fit, Normalizer
 from phenoprint.profiles.registry import normalizer
-from phenoprint.profiles.status import StatusRow, concat_status, not_finite_rows, status_frame
+from phenoprint.tables import (
+    Groups,
+    StatusRow,
+    concat_status,
+    feature_columns,
+    feature_matrix,
+    feature_series,
+    not_finite_rows,
+    status_frame,
+    to_polars,
+    with_series,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, FrameLike, IntArray
+    from phenoprint.tables import FloatArray, FrameLike, IntArray
 
 __all__ = ["FittedNormalization", "fit_normalization", "reference_rows"]
 

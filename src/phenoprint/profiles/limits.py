@@ -8,11 +8,19 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.frames import feature_columns, feature_matrix, missing_as_null, to_polars
-from phenoprint.profiles.status import StatusRow, WithStatus, not_finite_rows, status_frame
+from phenoprint.tables import (
+    StatusRow,
+    WithStatus,
+    feature_columns,
+    feature_matrix,
+    missing_as_null,
+    not_finite_rows,
+    status_frame,
+    to_polars,
+)
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["EXTREME", "extreme_features", "limit_values_with_status"]
 

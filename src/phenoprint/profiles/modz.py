@@ -11,7 +11,7 @@ from phenoprint.errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, Groups
+    from phenoprint.tables import FloatArray, Groups
 
     Matrix = NDArray[np.float64]
 

@@ -9,14 +9,13 @@ import polars as pl
 
 from phenoprint.errors import DataError
 from phenoprint.profiles.fitted import fit_values
-from phenoprint.profiles.frames import to_polars
 from phenoprint.profiles.normalization_status import key_rows
 from phenoprint.profiles.normalizers import Normalizer
 from phenoprint.profiles.registry import normalizer
-from phenoprint.profiles.status import WithStatus
+from phenoprint.tables import WithStatus, to_polars
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["normalize", "normalize_with_status"]
 

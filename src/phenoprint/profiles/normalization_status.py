@@ -9,7 +9,7 @@ import polars as pl
 
 from phenoprint.profiles.normalizers import Fit, Normalizer
 from phenoprint.profiles.sphering import SpheringFit
-from phenoprint.profiles.status import StatusRow, status_frame
+from phenoprint.tables import StatusRow, status_frame
 
 __all__ = ["held_out_rows", "key_rows", "status_table"]
 

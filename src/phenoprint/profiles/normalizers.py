@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.statistics import MAD_SCALE, count, mad, mean, median, quantile, sd
+from phenoprint.tables import MAD_SCALE, count, mad, mean, median, quantile, sd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, IntArray
+    from phenoprint.tables import FloatArray, IntArray
 
 __all__ = ["Fit", "MadRobust", "Normalizer", "Robust", "Standardize", "learned"]
 

@@ -11,18 +11,6 @@ import polars as pl
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles.corrected import Corrected, corrected
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.profiles.frames import (
-    Groups,
-    feature_columns,
-    feature_matrix,
-    matrix_dtype,
-    require_columns,
-    rows_with_values,
-    to_polars,
-    with_features,
-)
-from phenoprint.profiles.statistics import mad, mean, median
-from phenoprint.profiles.status import StatusRow, not_finite_rows
 from phenoprint.profiles.surfaces import (
     explained_by_columns,
     loess_weights,
@@ -31,12 +19,27 @@ from phenoprint.profiles.surfaces import (
     smooth,
     spline_weights,
 )
-from phenoprint.profiles.wellplaces import well_places
+from phenoprint.tables import (
+    Groups,
+    StatusRow,
+    feature_columns,
+    feature_matrix,
+    mad,
+    matrix_dtype,
+    mean,
+    median,
+    not_finite_rows,
+    require_columns,
+    rows_with_values,
+    to_polars,
+    well_places,
+    with_features,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
     Matrix = NDArray[np.float64]
 

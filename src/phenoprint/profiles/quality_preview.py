@@ -10,10 +10,10 @@ import polars as pl
 
 from phenoprint.errors import DataError, SchemaError
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.profiles.frames import Groups, require_columns, to_polars
+from phenoprint.tables import Groups, require_columns, to_polars
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["preview_cell_quality"]
 

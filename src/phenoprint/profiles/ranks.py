@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from phenoprint.profiles.normalizers import Fit, Normalizer
-from phenoprint.profiles.statistics import count, median
+from phenoprint.tables import count, median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, IntArray
+    from phenoprint.tables import FloatArray, IntArray
 
 __all__ = ["Percentile", "Rank", "RankFit"]
 

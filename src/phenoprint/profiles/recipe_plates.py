@@ -15,9 +15,9 @@ from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, Done
 from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, fallback_rows, reference_of
 from phenoprint.profiles.registry import normalizer
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS
-from phenoprint.profiles.status import FEATURE_STATUS_SCHEMA, StatusRow, concat_status, status_frame
 from phenoprint.profiles.streamed_selection import select_plates
 from phenoprint.profiles.streaming import fit_plates
+from phenoprint.tables import FEATURE_STATUS_SCHEMA, StatusRow, concat_status, status_frame
 
 if TYPE_CHECKING:
     from phenoprint.profiles.fitted import FittedNormalization

@@ -13,15 +13,24 @@ import polars as pl
 from phenoprint.profiles.aggregation import consensus
 from phenoprint.profiles.batch import correct_batch_with_status
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.profiles.frames import Groups, feature_columns, feature_matrix
 from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.normalization import normalize_with_status
 from phenoprint.profiles.position import correct_count, correct_position
 from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, fallback_rows, reference_of
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS, select_features_with_status
 from phenoprint.profiles.selection_rules import SelectionOptions
-from phenoprint.profiles.statistics import MAD_SCALE, count, mad, median
-from phenoprint.profiles.status import StatusRow, concat_status, status_frame
+from phenoprint.tables import (
+    MAD_SCALE,
+    Groups,
+    StatusRow,
+    concat_status,
+    count,
+    feature_columns,
+    feature_matrix,
+    mad,
+    median,
+    status_frame,
+)
 
 __all__ = ["STEP_OPERATIONS", "Done", "StepOperation", "drop_invariant"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import polars as pl
 
 from phenoprint.errors import ConfigError, UnknownNameError
-from phenoprint.profiles.frames import to_polars
 from phenoprint.profiles.recipe_steps import STEP_OPERATIONS
+from phenoprint.tables import to_polars
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = [
     "RECIPES",

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import IntArray
+    from phenoprint.tables import IntArray
 
     Matrix = NDArray[np.float64]
 

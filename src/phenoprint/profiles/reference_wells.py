@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.profiles.status import StatusRow
+from phenoprint.tables import StatusRow
 
 __all__ = ["FEWEST_REFERENCE", "fallback_rows", "reference_of"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.profiles.frames import feature_columns, feature_matrix, feature_series, metadata_columns, with_series
+from phenoprint.tables import feature_columns, feature_matrix, feature_series, metadata_columns, with_series
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FloatArray
+    from phenoprint.tables import FloatArray
 
 __all__ = ["ReplicateStore"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phenoprint.profiles.statistics import count, mean
+from phenoprint.tables import count, mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray
+    from phenoprint.tables import FloatArray
 
     Vector = NDArray[np.float64]
 

@@ -14,21 +14,24 @@ import polars as pl
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.profiles import selection_rules as rules
 from phenoprint.profiles.correlations import correlation_matrix, exact_correlations
-from phenoprint.profiles.frames import (
+from phenoprint.profiles.replicate_features import intraclass_correlation, noise_within_groups
+from phenoprint.profiles.selection_rules import Options, SelectionOptions
+from phenoprint.tables import (
     Groups,
+    StatusRow,
+    WithStatus,
     feature_columns,
     feature_matrix,
     missing_as_null,
+    not_finite_rows,
     rows_with_values,
+    sd,
+    status_frame,
     to_polars,
 )
-from phenoprint.profiles.replicate_features import intraclass_correlation, noise_within_groups
-from phenoprint.profiles.selection_rules import Options, SelectionOptions
-from phenoprint.profiles.statistics import sd
-from phenoprint.profiles.status import StatusRow, WithStatus, not_finite_rows, status_frame
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FloatArray, FrameLike, IntArray
+    from phenoprint.tables import FloatArray, FrameLike, IntArray
 
 __all__ = ["BY_REPLICATES", "DEFAULT_OPERATIONS", "OPERATIONS", "select_features", "select_features_with_status"]
 

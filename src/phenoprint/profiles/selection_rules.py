@@ -12,13 +12,13 @@ from phenoprint.errors import UsageError
 from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
 from phenoprint.profiles.nuisance import nuisance_features
 from phenoprint.profiles.redundancy import redundant
-from phenoprint.profiles.status import StatusRow
+from phenoprint.tables import StatusRow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, IntArray
     from phenoprint.profiles.redundancy import Exact
+    from phenoprint.tables import FloatArray, IntArray
 
     Vector = NDArray[np.float64]
     Verdicts = dict[int, StatusRow]

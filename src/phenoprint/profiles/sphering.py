@@ -10,13 +10,13 @@ import numpy as np
 
 from phenoprint.errors import DataError, UnknownNameError
 from phenoprint.profiles.normalizers import Fit, Normalizer, learned
-from phenoprint.profiles.statistics import mean, sd
 from phenoprint.profiles.whitening import KINDS, Whitening, fit_whitening
+from phenoprint.tables import mean, sd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, IntArray
+    from phenoprint.tables import FloatArray, IntArray
 
 __all__ = ["Sphering", "SpheringFit", "Tvn", "held_out_variances"]
 

@@ -12,26 +12,28 @@ import polars as pl
 from phenoprint.errors import SchemaError, UsageError
 from phenoprint.profiles import selection_rules as rules
 from phenoprint.profiles.correlations import CorrelationMoments, ExactCorrelations
-from phenoprint.profiles.frames import (
-    feature_columns,
-    feature_matrix,
-    feature_series,
-    metadata_columns,
-    require_columns,
-    rows_with_values,
-    to_polars,
-    with_series,
-)
 from phenoprint.profiles.replicate_features import GroupMoments
 from phenoprint.profiles.running import RunningMoments, RunningSample
 from phenoprint.profiles.selection import BY_REPLICATES, DEFAULT_OPERATIONS, checked_options
 from phenoprint.profiles.selection_rules import SelectionOptions
-from phenoprint.profiles.status import StatusRow, not_finite_rows, status_frame
+from phenoprint.tables import (
+    StatusRow,
+    feature_columns,
+    feature_matrix,
+    feature_series,
+    metadata_columns,
+    not_finite_rows,
+    require_columns,
+    rows_with_values,
+    status_frame,
+    to_polars,
+    with_series,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.profiles.frames import FloatArray, FrameLike, IntArray
+    from phenoprint.tables import FloatArray, FrameLike, IntArray
 
 __all__ = ["FeatureChoice", "select_plates"]
 

@@ -23,18 +23,14 @@ import polars as pl
 from phenoprint.errors import SchemaError, UsageError
 from phenoprint.profiles.aggregation import consensus
 from phenoprint.profiles.fitted import FittedNormalization, fit_values
-from phenoprint.profiles.frames import (
-    require_columns,
-    to_polars,
-)
 from phenoprint.profiles.normalization_status import status_table
 from phenoprint.profiles.normalizers import Fit, Normalizer
 from phenoprint.profiles.registry import normalizer
 from phenoprint.profiles.replicatestore import ReplicateStore
-from phenoprint.profiles.status import concat_status
+from phenoprint.tables import concat_status, require_columns, to_polars
 
 if TYPE_CHECKING:
-    from phenoprint.profiles.frames import FrameLike
+    from phenoprint.tables import FrameLike
 
 __all__ = ["consensus_plates", "count_rows", "fit_plates"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.statistics import median
+from phenoprint.tables import median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,6 +5,7 @@ from __future__ import annotations
 from phenoprint.segmentation.classical import ClassicalSegmenter
 from phenoprint.segmentation.diameter import estimate_nucleus_diameter
 from phenoprint.segmentation.labels import cytoplasm
+from phenoprint.segmentation.pixels import cell_channels, nucleus_channel
 from phenoprint.segmentation.protocol import (
     Segmenter,
     available_segmenters,
@@ -17,9 +18,11 @@ __all__ = [
     "ClassicalSegmenter",
     "Segmenter",
     "available_segmenters",
+    "cell_channels",
     "cytoplasm",
     "estimate_nucleus_diameter",
     "get_segmenter",
+    "nucleus_channel",
     "register_segmenter",
     "segment",
 ]

@@ -1,25 +1,36 @@
 """The screen folder: schemas, Parquet, catalog, ledger, receipts, import and export."""
 
-from phenoprint.store._atomic import remove_file, remove_folder, temporary_path, write_bytes
-from phenoprint.store._merge import StoredWell
+from phenoprint.store._atomic import (
+    atomic_file,
+    explain,
+    remove_file,
+    remove_folder,
+    replace,
+    temporary_path,
+    write_bytes,
+)
+from phenoprint.store._merge import PART_SUFFIX, StoredWell
 from phenoprint.store._query import FirstRows
+from phenoprint.store._views import quote
 from phenoprint.store.catalog import DamagedTableWarning
-from phenoprint.store.cellprofiler import read_cellprofiler
 from phenoprint.store.damage import damaged_tables
-from phenoprint.store.exclusion_files import read_exclusion_list
 from phenoprint.store.exclusions import PLACE, ExclusionChange, change_exclusions, describe_place, exclude
-from phenoprint.store.export_frames import to_anndata, to_pandas_profiles
-from phenoprint.store.export_screen import export_profiles
-from phenoprint.store.exports import gallery_name, write_profiles
-from phenoprint.store.import_platemaps import read_map_file
-from phenoprint.store.import_screen import ImportSummary, import_profiles
-from phenoprint.store.imports import Imported, load_profiles, read_profiles
-from phenoprint.store.layout import decode_name, encode_name
+from phenoprint.store.journal import placing, staging_folder, undo_killed_imports
+from phenoprint.store.layout import (
+    decode_name,
+    encode_name,
+    partition,
+    plate_folders,
+    plate_of,
+    table_files,
+    table_folder,
+    tables_on_disk,
+)
 from phenoprint.store.ledger import check_balance, concat_ledgers, ledger_rows, strict_join
 from phenoprint.store.lock import LockHolder
 from phenoprint.store.outputs import Checked, Output, Scrutiny, check_outputs, record_outputs
-from phenoprint.store.parquet import read_table, write_parquet
-from phenoprint.store.parts import compact, drop_wells, pending_wells, stored_wells, write_part
+from phenoprint.store.parquet import read_table, union_schema, write_parquet
+from phenoprint.store.parts import compact, drop_wells, pending_wells, stored_wells, unreadable_parts, write_part
 from phenoprint.store.receipts import (
     TABLE,
     Receipt,
@@ -33,28 +44,16 @@ from phenoprint.store.receipts import (
     write_receipt,
 )
 from phenoprint.store.run_record import RunRecord, incomplete, read_run, write_run
-from phenoprint.store.schemas import (
-    Column,
-    Table,
-    conform,
-    empty,
-    get_table,
-    nan_to_null,
-    table_names,
-    validate,
-)
 from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, open  # noqa: A004
 
 __all__ = [
+    "PART_SUFFIX",
     "PLACE",
     "TABLE",
     "Checked",
-    "Column",
     "DamagedTableWarning",
     "ExclusionChange",
     "FirstRows",
-    "ImportSummary",
-    "Imported",
     "LockHolder",
     "Output",
     "Receipt",
@@ -63,38 +62,32 @@ __all__ = [
     "ScreenStatus",
     "Scrutiny",
     "StoredWell",
-    "Table",
+    "atomic_file",
     "change_exclusions",
     "check_balance",
     "check_outputs",
     "compact",
     "concat_ledgers",
-    "conform",
     "create",
     "damaged_tables",
     "decode_name",
     "describe_place",
     "drop_wells",
-    "empty",
     "encode_name",
     "exclude",
-    "export_profiles",
-    "gallery_name",
-    "get_table",
+    "explain",
     "hash_key",
-    "import_profiles",
     "incomplete",
     "is_screen",
     "ledger_rows",
-    "load_profiles",
     "load_receipts",
-    "nan_to_null",
     "open",
+    "partition",
     "pending_wells",
-    "read_cellprofiler",
-    "read_exclusion_list",
-    "read_map_file",
-    "read_profiles",
+    "placing",
+    "plate_folders",
+    "plate_of",
+    "quote",
     "read_receipt",
     "read_run",
     "read_table",
@@ -105,17 +98,20 @@ __all__ = [
     "remove_file",
     "remove_folder",
     "remove_receipt",
+    "replace",
+    "staging_folder",
     "stored_wells",
     "strict_join",
-    "table_names",
+    "table_files",
+    "table_folder",
+    "tables_on_disk",
     "temporary_path",
-    "to_anndata",
-    "to_pandas_profiles",
-    "validate",
+    "undo_killed_imports",
+    "union_schema",
+    "unreadable_parts",
     "write_bytes",
     "write_parquet",
     "write_part",
-    "write_profiles",
     "write_receipt",
     "write_run",
 ]

@@ -14,10 +14,9 @@ import polars as pl
 from phenoprint.errors import DamagedTableError, SchemaError, ScreenError
 from phenoprint.store._small import copy
 from phenoprint.store._views import quote, saved_views, tables_used
-from phenoprint.store.comments import column_comment
 from phenoprint.store.layout import table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import file_schema, ordered_names, union_schema
-from phenoprint.store.schemas import get_table, table_names
+from phenoprint.tables import column_comment, get_table, table_names
 
 __all__ = ["HIDDEN", "LEFT_OUT", "STATE", "Content", "check", "fill", "glob_prefix", "literal"]
 

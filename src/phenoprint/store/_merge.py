@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from phenoprint.errors import DamagedTableError, LostRowsError, SchemaError
 from phenoprint.store._atomic import atomic_file
 from phenoprint.store.parquet import group_rows, parquet_writer, to_arrow
-from phenoprint.store.schemas import PLATE, WELL
+from phenoprint.tables import PLATE, WELL
 
 __all__ = ["PART_SUFFIX", "Source", "StoredWell", "merge", "read_source", "wells_metadata", "write_source"]
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from phenoprint.errors import DamagedTableError
 from phenoprint.store._views import quote
 from phenoprint.store.damage import file_damage
-from phenoprint.store.schemas import Table, get_table
+from phenoprint.tables import Table, get_table
 
 __all__ = ["copy"]
 

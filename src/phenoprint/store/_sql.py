@@ -12,7 +12,7 @@ from phenoprint.errors import DamagedTableError, PhenoprintError, ScreenError, U
 from phenoprint.store._build import HIDDEN, LEFT_OUT
 from phenoprint.store._views import tables_used
 from phenoprint.store.damage import damaged_tables
-from phenoprint.store.schemas import table_names
+from phenoprint.tables import table_names
 
 __all__ = ["left_out_error", "relation_names", "translate"]
 

@@ -12,7 +12,7 @@ from phenoprint.store._merge import PART_SUFFIX
 from phenoprint.store.damage import count_rows, damaged_tables
 from phenoprint.store.layout import plate_of, table_files, table_folder, tables_on_disk
 from phenoprint.store.run_record import incomplete
-from phenoprint.store.schemas import PLATE
+from phenoprint.tables import PLATE
 
 __all__ = ["ScreenStatus", "read_status"]
 

@@ -18,10 +18,10 @@ import polars as pl
 
 from phenoprint.errors import PlateMapError, UsageError
 from phenoprint.plates import Well
-from phenoprint.store.import_journal import undo_killed_imports
+from phenoprint.store.journal import undo_killed_imports
 from phenoprint.store.receipts import TABLE, record_table, remove_receipt
-from phenoprint.store.schemas import empty
 from phenoprint.store.screen import Screen, open  # noqa: A004
+from phenoprint.tables import empty
 
 __all__ = ["PLACE", "ExclusionChange", "change_exclusions", "describe_place", "exclude"]
 

@@ -13,7 +13,7 @@ from typing import Literal
 import polars as pl
 
 from phenoprint.errors import LostRowsError, SchemaError, UsageError
-from phenoprint.store.schemas import empty, get_table
+from phenoprint.tables import empty, get_table
 
 __all__ = ["check_balance", "ledger_rows", "strict_join"]
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from phenoprint.errors import DamagedTableError, SchemaError
 from phenoprint.store._atomic import atomic_file
 from phenoprint.store.layout import plate_of, table_files
-from phenoprint.store.schemas import PLATE, empty, get_table, table_names
+from phenoprint.tables import PLATE, empty, get_table, table_names
 
 __all__ = ["read_table", "write_parquet"]
 

@@ -29,7 +29,7 @@ from phenoprint.store._merge import (
 from phenoprint.store.layout import decode_name, encode_name, partition
 from phenoprint.store.outputs import Scrutiny, check_outputs, observe
 from phenoprint.store.receipts import TABLE, Receipt, read_receipt, receipt_path, write_receipt
-from phenoprint.store.schemas import PLATE, WELL, Table, conform, get_table
+from phenoprint.tables import PLATE, WELL, Table, conform, get_table
 
 __all__ = ["compact", "drop_wells", "pending_wells", "stored_wells", "wells_footer", "write_part"]
 

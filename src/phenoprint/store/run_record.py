@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from phenoprint.store._atomic import write_bytes
-from phenoprint.store.import_journal import has_killed_import
+from phenoprint.store.journal import has_killed_import
 from phenoprint.store.lock import holder
 from phenoprint.store.receipts import hash_key, receipt_steps
 

@@ -21,7 +21,7 @@ from phenoprint.store._status import ScreenStatus, read_status
 from phenoprint.store._views import quote
 from phenoprint.store.layout import CONFIG, partition, table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import read_table, write_parquet
-from phenoprint.store.schemas import PLATE, conform, get_table, table_names
+from phenoprint.tables import PLATE, conform, get_table, table_names
 
 __all__ = ["Screen", "ScreenStatus", "create", "open"]
 

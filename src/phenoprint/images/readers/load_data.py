@@ -17,7 +17,7 @@ import polars as pl
 from phenoprint.errors import ImageError
 from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, exists, tidy_index
 from phenoprint.images.readers.pattern import rename_channels
-from phenoprint.plates.well import normalize_wells
+from phenoprint.plates import normalize_wells
 
 __all__ = ["LoadDataReader", "find_load_data"]
 

@@ -14,7 +14,7 @@ import polars as pl
 from phenoprint.errors import ImageError, UnknownNameError, UsageError
 from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, tidy_index
 from phenoprint.images.readers.patterns import GROUPS, PATTERNS
-from phenoprint.plates.well import normalize_wells
+from phenoprint.plates import normalize_wells
 
 __all__ = ["KINDS", "PatternReader", "list_files", "match_pattern", "name_kinds", "one_kind"]
 

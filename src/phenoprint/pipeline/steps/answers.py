@@ -11,7 +11,8 @@ from phenoprint.pipeline.exclusions import without_excluded
 from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
 from phenoprint.pipeline.phenotypes import keep_parameter, phenotypes
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import get_table, ledger_rows
+from phenoprint.store import ledger_rows
+from phenoprint.tables import get_table
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig

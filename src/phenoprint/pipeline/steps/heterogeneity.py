@@ -91,7 +91,7 @@ def _parameters(config: ScreenConfig) -> dict[str, Any]:
 
 
 def _status(rows: list[tuple[object, ...]]) -> pl.DataFrame:
-    from phenoprint.profiles import FEATURE_STATUS_SCHEMA
+    from phenoprint.tables import FEATURE_STATUS_SCHEMA
 
     return pl.DataFrame(rows, schema=FEATURE_STATUS_SCHEMA, orient="row")
 
@@ -139,7 +139,7 @@ class Heterogeneity(Step):
 
 def heterogeneity_features(context: Context) -> list[str]:
     """Return the features of cells that are used: of those selected for profiles, evenly spaced where many are."""
-    from phenoprint.profiles import feature_columns
+    from phenoprint.tables import feature_columns
 
     measured = set(context.table("cell").collect_schema().names())
     chosen = feature_columns(context.table("profile_selected").head(0).collect())

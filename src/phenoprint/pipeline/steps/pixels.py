@@ -200,8 +200,7 @@ class Calibrate(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Estimate from up to 16 fields spread over the plate."""
-        from phenoprint.segmentation import estimate_nucleus_diameter
-        from phenoprint.segmentation.pixels import nucleus_channel
+        from phenoprint.segmentation import estimate_nucleus_diameter, nucleus_channel
 
         schema = {"Metadata_Plate": pl.String, "nucleus_diameter_px": pl.Float64, "n_fields": pl.Int32}
         section = context.config.segmentation

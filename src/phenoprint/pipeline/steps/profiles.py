@@ -15,7 +15,8 @@ from phenoprint.pipeline.phenotypes import keep_parameter, left_out
 from phenoprint.pipeline.recipe import recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import get_table, ledger_rows, remove_file
+from phenoprint.store import ledger_rows, remove_file
+from phenoprint.tables import get_table
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -169,7 +170,8 @@ class Consensus(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Take the consensus of wells that share compound and dose."""
-        from phenoprint.profiles import consensus, feature_columns
+        from phenoprint.profiles import consensus
+        from phenoprint.tables import feature_columns
 
         is_imported = "profile_selected" in context.imported
         if is_imported:

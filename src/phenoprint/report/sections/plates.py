@@ -166,7 +166,7 @@ def _wells(context: Context, layouts: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _thumbnails(context: Context) -> tuple[dict[str, str], str]:
     """Pictures of wells by row number, flagged wells and controls first when not all fit."""
-    from phenoprint.store.layout import encode_name
+    from phenoprint.store import encode_name
 
     folder = context.source.path / "thumbnails"
     if not folder.is_dir():

@@ -49,7 +49,7 @@ def verdict(context: Context) -> Section:
 
 def _notes(context: Context) -> list[str]:
     """Say which steps were skipped, and where all wells served as the reference."""
-    from phenoprint.pipeline.notes import recipe_notes
+    from phenoprint.pipeline import recipe_notes
 
     status = context.tables.find("feature_status")
     if status is None or not {"Metadata_Plate", "feature", "step", "status", "reason"} <= set(status.columns):

@@ -1,0 +1,1 @@
+"""Wells, treatments and exclusions from files that people keep beside the tables."""

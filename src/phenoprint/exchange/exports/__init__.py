@@ -1,0 +1,1 @@
+"""Profiles written as the files that other tools read."""

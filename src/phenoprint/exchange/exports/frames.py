@@ -1,0 +1,130 @@
+"""Profiles handed over to pandas and AnnData."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from phenoprint.exchange.sources.anndata import require_anndata
+from phenoprint.store import explain, remove_file, replace, temporary_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["to_anndata", "to_pandas_profiles", "write_h5ad"]
+
+
+def to_pandas_profiles(frame: pl.DataFrame, *, dtype: Literal["float32", "float64"] = "float64") -> pd.DataFrame:
+    """Give a frame to pycytominer, copairs or any other tool on pandas.
+
+    Parameters
+    ----------
+    frame
+        Profiles or cells.
+    dtype
+        Type of the features; float64 is what those tools read from files.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Metadata first: text as objects with None, counts as int64 (float64 where one is missing); then features with
+        NaN where missing.
+
+    Examples
+    --------
+    >>> pandas_frame = to_pandas_profiles(pl.DataFrame({"Cells_A": [1.0, None], "Metadata_Well": ["A01", "A02"]}))
+    >>> list(pandas_frame.columns), str(pandas_frame["Cells_A"].dtype)
+    (['Metadata_Well', 'Cells_A'], 'float64')
+    """
+    import pandas as pd
+
+    described = [name for name in frame.columns if name.startswith("Metadata_")]
+    features = [name for name in frame.columns if not name.startswith("Metadata_")]
+    head = {name: _plain(frame[name]) for name in described}
+    values = frame.select(features).to_numpy().astype(dtype, copy=False) if features else np.empty((frame.height, 0))
+    body = pd.DataFrame(np.ascontiguousarray(values), columns=features)
+    return pd.concat([pd.DataFrame(head, index=body.index), body], axis=1)
+
+
+def _plain(column: pl.Series) -> np.ndarray:
+    """Turn metadata into what pandas' own readers give."""
+    if column.dtype.is_integer() and not column.null_count():
+        return column.cast(pl.Int64).to_numpy()
+    if column.dtype.is_numeric():
+        return column.cast(pl.Float64).to_numpy()
+    return np.array(column.cast(pl.String).to_list(), dtype=object)
+
+
+def to_anndata(frame: pl.DataFrame, *, features: pl.DataFrame | None = None) -> Any:
+    """Make an AnnData object: rows are observations, features are variables.
+
+    Parameters
+    ----------
+    frame
+        Profiles or cells.
+    features
+        Table ``feature`` of the screen; describes the variables.
+
+    Returns
+    -------
+    anndata.AnnData
+        ``X`` float32 with NaN where missing; ``obs`` the metadata, text as categories; ``var`` the features.
+        Observations are called by their plate, well, site and object where these are unique, else by number.
+
+    Raises
+    ------
+    MissingExtraError
+        If anndata is not installed.
+    """
+    anndata = require_anndata()
+    import pandas as pd
+
+    described = [name for name in frame.columns if name.startswith("Metadata_")]
+    names = [name for name in frame.columns if not name.startswith("Metadata_")]
+    obs = pd.DataFrame({name: _plain(frame[name]) for name in described}, index=pd.Index(_row_names(frame)))
+    for name in described:
+        if obs[name].dtype == object:
+            obs[name] = pd.Categorical(obs[name])
+    var = pd.DataFrame(index=pd.Index(names, dtype=object))
+    if features is not None:
+        known = pl.DataFrame({"feature": names}).join(features, on="feature", how="left", maintain_order="left")
+        for column in known.drop("feature"):
+            if column.null_count() < column.len():
+                var[column.name] = pd.Categorical(column.cast(pl.String).to_list())
+    return anndata.AnnData(X=frame.select(names).to_numpy().astype(np.float32), obs=obs, var=var)
+
+
+def _row_names(frame: pl.DataFrame) -> list[str]:
+    keys = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber", "Metadata_perturbation")
+    held = [key for key in keys if key in frame.columns]
+    if held:
+        names = frame.select(pl.concat_str([pl.col(key).cast(pl.String) for key in held], separator="_")).to_series()
+        if names.null_count() == 0 and names.n_unique() == frame.height:
+            return names.to_list()
+    return [str(number) for number in range(frame.height)]
+
+
+def write_h5ad(frame: pl.DataFrame, path: Path, *, features: pl.DataFrame | None = None) -> Path:
+    """Write profiles as an h5ad file, atomically; arguments as `to_anndata`.
+
+    Raises
+    ------
+    MissingExtraError
+        If anndata is not installed.
+    ScreenError
+        If it cannot be written.
+    """
+    data = to_anndata(frame, features=features)
+    temporary = temporary_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data.write_h5ad(temporary, compression="gzip")
+        replace(temporary, path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        remove_file(temporary)
+    return path

@@ -1,0 +1,1 @@
+"""Imported rows, and the tables that go with them, written into a screen."""

@@ -1,0 +1,308 @@
+"""What every table of a screen must look like.
+
+The tables themselves are declared in `_declared`; here are the records they are declared with and the checks
+that stand between a frame and the disk. A nullable column may be left out of a frame and is then stored as
+NULL; every other column must be there and hold a value in every row. Columns beyond the declared ones are
+kept as they are: ``Metadata_`` columns describe, all others are features, which are 32-bit floats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import SchemaError, UnknownNameError, first_few
+
+__all__ = [
+    "Column",
+    "Reference",
+    "Table",
+    "conform",
+    "empty",
+    "get_table",
+    "nan_to_null",
+    "table_names",
+    "validate",
+]
+
+PLATE = "Metadata_Plate"
+WELL = "Metadata_Well"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One declared column.
+
+    Parameters
+    ----------
+    name
+        As it stands in Parquet, SQL and exports.
+    dtype
+        Its polars type.
+    description
+        One line; becomes the SQL comment.
+    nullable
+        Whether a value, or the whole column, may be missing.
+    """
+
+    name: str
+    dtype: pl.DataType
+    description: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key: `columns` must be found in the key of table `target`."""
+
+    columns: tuple[str, ...]
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One declared table.
+
+    Parameters
+    ----------
+    name, description
+        The SQL name and comment.
+    columns
+        The declared columns, in the order they are stored.
+    key
+        Columns whose values name a row; rows are sorted by them. Empty where a table has none.
+    per_plate
+        Whether Parquet is partitioned by plate (one folder per plate) or there is one file per screen.
+    holds_features
+        Whether columns beyond the declared ones and ``Metadata_`` are features.
+    in_catalog
+        ``"table"`` for small ones copied into the catalog with their keys, ``"view"`` for those read from Parquet.
+    references
+        Foreign keys to other catalog tables.
+    order
+        Columns to sort by where there is no key.
+    """
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    per_plate: bool = True
+    holds_features: bool = False
+    in_catalog: Literal["table", "view"] = "table"
+    references: tuple[Reference, ...] = ()
+    order: tuple[str, ...] = ()
+
+    @property
+    def sort_by(self) -> tuple[str, ...]:
+        """The columns that rows are sorted by on disk."""
+        return self.key or self.order
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The declared columns as a polars schema."""
+        return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    @property
+    def by_well(self) -> bool:
+        """Whether the table is written well by well, so that its parts can be compacted."""
+        return self.per_plate and any(column.name == WELL for column in self.columns)
+
+
+def table_names() -> list[str]:
+    """List every declared table, sorted.
+
+    Examples
+    --------
+    >>> "cell" in table_names()
+    True
+    """
+    from phenoprint.tables.declared import TABLES
+
+    return sorted(TABLES)
+
+
+def get_table(name: str) -> Table:
+    """Return the declaration of one table.
+
+    Raises
+    ------
+    UnknownNameError
+        If no table of that name is declared.
+
+    Examples
+    --------
+    >>> get_table("well").key
+    ('Metadata_Plate', 'Metadata_Well')
+    """
+    from phenoprint.tables.declared import TABLES
+
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise UnknownNameError("table", name, TABLES) from None
+
+
+def empty(table: str) -> pl.DataFrame:
+    """Make a frame of the declared columns without rows.
+
+    Examples
+    --------
+    >>> empty("cell").columns
+    ['Metadata_Plate', 'Metadata_Well', 'Metadata_Site', 'Metadata_ObjectNumber']
+    """
+    return pl.DataFrame(schema=get_table(table).schema)
+
+
+def nan_to_null(frame: pl.DataFrame) -> pl.DataFrame:
+    """Replace NaN by NULL in every float column; infinities stay.
+
+    DuckDB answers wrongly, without a word, over Parquet that holds NaN; a missing measurement is NULL.
+
+    Examples
+    --------
+    >>> nan_to_null(pl.DataFrame({"x": [1.0, float("nan")]}))["x"].to_list()
+    [1.0, None]
+    """
+    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    return frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
+
+
+def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Bring a frame to the declared columns without changing what it says, and validate it.
+
+    Absent nullable columns are added as NULL; integers and floats are widened or narrowed where no value is
+    lost; features become 32-bit floats; declared columns come first, in their order. Numbers are never turned
+    into identifiers: whoever read a barcode as a number has lost its leading zeros already.
+
+    Parameters
+    ----------
+    frame
+        Rows for the table.
+    table
+        The table's name.
+
+    Returns
+    -------
+    polars.DataFrame
+        The same rows in the same order.
+
+    Raises
+    ------
+    SchemaError
+        As `validate`.
+    """
+    declared = get_table(table)
+    held = set(frame.columns)
+    missing = [column for column in declared.columns if column.nullable and column.name not in held]
+    full = frame.with_columns(pl.lit(None, dtype=column.dtype).alias(column.name) for column in missing)
+    casts: dict[str, pl.DataType] = {}
+    schema = dict(zip(full.columns, full.dtypes, strict=True))  # a schema of thousands of columns is slow to build
+    for column in declared.columns:
+        found = schema.get(column.name)
+        if found is not None and found != column.dtype and _may_cast(found, column.dtype):
+            casts[column.name] = column.dtype
+    if declared.holds_features:
+        for name, dtype in _features(full, declared).items():
+            if dtype.is_numeric() and dtype != pl.Float32:
+                casts[name] = pl.Float32()
+    try:
+        cast = full.cast(pl.Schema({**schema, **casts})) if casts else full
+    except pl.exceptions.PolarsError as error:
+        raise SchemaError(f"table {table!r}: a value does not fit its declared column: {error}") from error
+    held = set(cast.columns)
+    names = [column.name for column in declared.columns if column.name in held]
+    declared_names = set(names)
+    others = [name for name in cast.columns if name not in declared_names]
+    described = [name for name in others if name.startswith("Metadata_")]
+    rest = [name for name in others if not name.startswith("Metadata_")]
+    result = cast[[*names, *described, *rest]]
+    validate(result, table)
+    return result
+
+
+def validate(frame: pl.DataFrame, table: str, *, keys: bool = True) -> None:
+    """Check that a frame is what the table's declaration says.
+
+    Parameters
+    ----------
+    frame
+        Rows for the table.
+    table
+        The table's name.
+    keys
+        Whether to check that no two rows share the table's key.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing or of the wrong type, a value that must be there is not, a feature is not a
+        32-bit float, a NaN is found, or a key occurs twice. All columns at fault are named at once.
+    """
+    declared = get_table(table)
+    faults: list[str] = []
+    schema = dict(zip(frame.columns, frame.dtypes, strict=True))
+    for column in declared.columns:
+        found = schema.get(column.name)
+        if found is None:
+            faults.append(f"{column.name} is missing (expected {column.dtype})")
+        elif found != column.dtype:
+            hint = "; identifiers are text, read them as text" if column.dtype == pl.String else ""
+            faults.append(f"{column.name} is {found} (expected {column.dtype}{hint})")
+        elif not column.nullable and (nulls := frame[column.name].null_count()):
+            faults.append(f"{column.name} is NULL in {nulls} of {frame.height} rows (a value is required)")
+    if declared.holds_features:
+        wrong = {name: dtype for name, dtype in _features(frame, declared).items() if dtype != pl.Float32}
+        if wrong:
+            types = ", ".join(sorted({str(dtype) for dtype in wrong.values()}))
+            faults.append(f"{first_few(list(wrong))}: features are Float32, found {types}")
+    nans = _nan_columns(frame)
+    if nans:
+        faults.append(f"{first_few(nans)}: NaN found; a missing measurement is NULL (store.nan_to_null)")
+    if faults:
+        raise SchemaError(f"table {table!r} cannot take this frame: " + "; ".join(faults))
+    if keys and declared.key:
+        _check_key(frame, declared)
+
+
+def _check_key(frame: pl.DataFrame, table: Table) -> None:
+    """Raise if two rows share the key."""
+    doubled = frame.select(table.key).filter(pl.struct(table.key).is_duplicated())
+    if doubled.height:
+        example = ", ".join(f"{name} {value!r}" for name, value in doubled.row(0, named=True).items())
+        raise SchemaError(
+            f"table {table.name!r}: {doubled.height} of {frame.height} rows share a key "
+            f"({', '.join(table.key)}), for example {example}; each must occur once"
+        )
+
+
+def _features(frame: pl.DataFrame, table: Table) -> dict[str, pl.DataType]:
+    """Columns that are neither declared nor metadata, with their types."""
+    declared = {column.name for column in table.columns}
+    columns = zip(frame.columns, frame.dtypes, strict=True)  # a schema of thousands of columns is slow to build
+    return {n: t for n, t in columns if n not in declared and not n.startswith("Metadata_")}
+
+
+def _nan_columns(frame: pl.DataFrame) -> list[str]:
+    """Names of float columns that hold a NaN."""
+    floats = [name for name, dtype in zip(frame.columns, frame.dtypes, strict=True) if dtype.is_float()]
+    if not floats or not frame.height:
+        return []
+    # Thousands of columns cost less as one array than as an expression each; NULL becomes NaN there, so look twice.
+    suspects = [name for name, nan in zip(floats, np.isnan(frame[floats].to_numpy()).any(axis=0), strict=True) if nan]
+    row = frame.select(pl.col(suspects).is_nan().any()).row(0) if suspects else ()
+    return [name for name, has_nan in zip(suspects, row, strict=True) if has_nan]
+
+
+def _may_cast(found: pl.DataType, wanted: pl.DataType) -> bool:
+    """Whether a cast keeps the meaning: never from number to text or from fraction to integer."""
+    if found == pl.Null:
+        return True
+    if wanted == pl.String:
+        return isinstance(found, pl.Categorical | pl.Enum)
+    if wanted.is_integer():
+        return found.is_integer()
+    return wanted.is_float() and found.is_numeric()
