@@ -99,7 +99,7 @@ def one(folder: Path, name: str, repeats: int) -> dict[str, float]:
 
 def families(folder: Path, repeats: int) -> None:
     """What leaving a family or a part of it out saves of the full preset: what it costs on top of the rest."""
-    from phenoprint.features import measure, preset_families
+    from phenoprint.features import chosen_families, measure
     from phenoprint.features.correlation import Correlation
     from phenoprint.features.granularity import Granularity
     from phenoprint.features.intensity import Intensity
@@ -107,7 +107,7 @@ def families(folder: Path, repeats: int) -> None:
     from phenoprint.features.texture import Texture
 
     pixels, labels = read_field(folder)
-    full = {family.name: family for family in preset_families("cell-painting-full")}
+    full = {family.name: family for family in chosen_families("cell-painting-full")}
     measures = Correlation().measures
     others = {
         "texture scales 3 and 5": {"texture": Texture(scales=(10,))},

@@ -30,9 +30,9 @@ import tifffile
 
 from phenoprint.features import measure, object_table, warm_up
 from phenoprint.images import (
+    READERS,
     Illumination,
     estimate_illumination,
-    get_reader,
     image_quality,
     inspect_files,
     read_field,
@@ -99,7 +99,7 @@ def profile(folder: Path, scratch: Path, preset: str, repeats: int) -> None:
     channels, shape = lay_out(folder, root)
     ready = warm_up(len(channels), preset=preset)
     stages = Stages(repeats)
-    index = get_reader("pattern", pattern="generic").index(root)
+    index = READERS.make("pattern", pattern="generic").index(root)
     table = stages.run("inspect", lambda: inspect_files(index, root, workers=1))
     raw = stages.run("read", lambda: read_field(table, root, channels=channels))
     functions = illuminate(raw)

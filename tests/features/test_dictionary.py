@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import UsageError
-from phenoprint.features import families, feature_dictionary, measure, measure_field, presets
+from phenoprint.features import FAMILIES, feature_dictionary, measure, measure_field, presets
 from phenoprint.features.texture import Texture
 
 CHANNELS = ["DNA", "ER_2", "ER"]
@@ -108,7 +108,7 @@ def test_every_definition_is_used(table: pl.DataFrame) -> None:
     image = feature_dictionary(CHANNELS, image=True)
     for attribute, entries in (("definitions", table), ("image_definitions", image)):
         names = entries["feature"].str.replace("^[A-Za-z]+_", "").to_list()
-        for family in families().values():
+        for family in map(FAMILIES.get, FAMILIES.names()):
             for key in getattr(family, attribute):
                 assert any(name == key or name.startswith(f"{key}_") for name in names), key
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phenoprint.features import feature_dictionary, measure, measure_field, measure_image, preset_families
+from phenoprint.features import chosen_families, feature_dictionary, measure, measure_field, measure_image
 from phenoprint.features.granularity import Granularity
 from phenoprint.features.intensity import Intensity
 from phenoprint.features.neighbors import Neighbors
@@ -18,7 +18,7 @@ CHANNELS = ["A", "B"]
 # Ties settled in reading order: CellProfiler's choice hangs on everything else in the image.
 FAMILIES = tuple(
     {"intensity": Intensity(exact_ties=False), "radial": RadialDistribution(exact_ties=False)}.get(family.name, family)
-    for family in preset_families("cell-painting-full")
+    for family in chosen_families("cell-painting-full")
 )
 slow = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

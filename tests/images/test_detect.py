@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from phenoprint.errors import ImageError, UsageError
-from phenoprint.images import detect_layout, get_reader
+from phenoprint.images import READERS, detect_layout
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -101,7 +101,7 @@ def test_names_that_are_explained_in_part_are_refused(tmp_path: Path, names: lis
     if doubt is not None:
         assert doubt in said
     with pytest.raises(ImageError, match="no built-in file name pattern fits"):
-        get_reader("pattern").index(tmp_path)
+        READERS.make("pattern").index(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_pictures_beside_tiff_are_previews(tmp_path: Path) -> None:
     touch(tmp_path, "A01_s1_DNA.tif", "A01_s1_DNA.png", "thumbs/A01_s1_DNA.jpg", "A02_s1_DNA.tif")
     best = detect_layout(tmp_path).best
     assert (best.n_matched, best.n_unmatched, best.n_clashes) == (2, 2, 0)
-    assert get_reader("pattern", pattern="generic").index(tmp_path).equals(best.index)
+    assert READERS.make("pattern", pattern="generic").index(tmp_path).equals(best.index)
     for path in tmp_path.glob("*.tif"):
         path.unlink()
     assert detect_layout(tmp_path).best.index["path"].to_list() == ["A01_s1_DNA.png"]

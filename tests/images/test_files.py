@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from phenoprint.errors import ImageError, SchemaError
-from phenoprint.images import IMAGE_SCHEMA, INDEX_SCHEMA, get_reader, inspect_files, write_tiff
+from phenoprint.images import IMAGE_SCHEMA, INDEX_SCHEMA, READERS, inspect_files, write_tiff
 from phenoprint.plates import reconcile
 
 NAMES = [f"{well}_s1_{channel}.tif" for well in ("A01", "A02", "B01") for channel in ("DNA", "ER")]
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def inspect(folder: Path, **options: object) -> pl.DataFrame:
-    index = get_reader("pattern", pattern="generic", plate="P").index(folder)
+    index = READERS.make("pattern", pattern="generic", plate="P").index(folder)
     return inspect_files(index, folder, **options)  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def replace_by_folder(path: Path) -> None:
     ],
 )
 def test_a_bad_file_is_a_row_and_the_rest_goes_on(folder: Path, spoil: object, status: str, said: str) -> None:
-    index = get_reader("pattern", pattern="generic", plate="P").index(folder)
+    index = READERS.make("pattern", pattern="generic", plate="P").index(folder)
     spoil(folder / NAMES[2])  # type: ignore[operator]
     table = inspect_files(index, folder)
     assert table.height == 6
@@ -193,7 +193,7 @@ def test_an_index_that_is_none(tmp_path: Path) -> None:
     ],
 )
 def test_real_headers(real_data: Path, folder: str, shape: tuple[int, int], dtype: str) -> None:
-    index = get_reader("pattern", plate="P").index(real_data / folder)
+    index = READERS.make("pattern", plate="P").index(real_data / folder)
     table = inspect_files(index, real_data / folder)
     assert set(table["status"]) == {"ok"}
     assert set(table.select("height", "width", "dtype").rows()) == {(*shape, dtype)}

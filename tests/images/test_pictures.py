@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import ImageError
-from phenoprint.images import INDEX_SCHEMA, get_reader, inspect_files, read_field, read_plane, write_tiff
+from phenoprint.images import INDEX_SCHEMA, READERS, inspect_files, read_field, read_plane, write_tiff
 
 RANDOM = np.random.default_rng(0)
 GREY16 = RANDOM.integers(0, 65535, (24, 30), dtype=np.uint16)
@@ -105,7 +105,7 @@ def test_the_same_pixels_in_png_and_tiff_are_the_same_field(tmp_path: Path) -> N
     for channel, pixels in (("DNA", GREY16), ("GFP", GREY16[::-1])):
         (tmp_path / f"A01_s1_{channel}.png").write_bytes(png(pixels))
         write_tiff(tmp_path / f"B01_s1_{channel}.tif", pixels)
-    pictures = get_reader("pattern", pattern=r"(?P<well>\w+)_s(?P<site>1)_(?P<channel>\w+)\.png").index(tmp_path)
-    files = get_reader("pattern", pattern="generic").index(tmp_path)
+    pictures = READERS.make("pattern", pattern=r"(?P<well>\w+)_s(?P<site>1)_(?P<channel>\w+)\.png").index(tmp_path)
+    files = READERS.make("pattern", pattern="generic").index(tmp_path)
     assert files["Metadata_Well"].unique().to_list() == ["B01"]
     np.testing.assert_array_equal(read_field(pictures, tmp_path), read_field(files, tmp_path))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -10,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoprint.errors import ImageError, UnknownNameError, UsageError
-from phenoprint.images import INDEX_SCHEMA, PATTERNS, Reader, get_reader, reader_names, register_reader
-from phenoprint.images.readers import base
-from phenoprint.images.readers.base import _REGISTRY as REGISTRY
+from phenoprint.images import INDEX_SCHEMA, PATTERNS, READERS
 from phenoprint.images.readers.pattern import match_pattern
 from phenoprint.plates import Well
 
@@ -116,7 +113,7 @@ def test_names_without_a_well_do_not_match(name: str) -> None:
 
 def test_an_index_has_the_schema_and_is_sorted(tmp_path: Path) -> None:
     touch(tmp_path, "P/B01_s10_DNA.tif", "P/B01_s2_DNA.tif", "P/A01_s1_ER.tif", "P/A01_s1_DNA.tif", "P/notes.txt")
-    index = get_reader("pattern", pattern="generic").index(tmp_path)
+    index = READERS.make("pattern", pattern="generic").index(tmp_path)
     assert index.schema == INDEX_SCHEMA
     assert index.height == 4
     assert index.equals(index.sort(list(INDEX_SCHEMA)))
@@ -126,40 +123,40 @@ def test_an_index_has_the_schema_and_is_sorted(tmp_path: Path) -> None:
 
 def test_thumbnails_and_the_macs_shadows_are_left_out(tmp_path: Path) -> None:
     touch(tmp_path, "P_A01_s1_w1.tif", "P_A01_s1_w1_thumb.tif", "P_A01_s1_w1_Thumb.TIF", "._P_A01_s1_w1.tif")
-    assert get_reader("pattern").index(tmp_path)["path"].to_list() == ["P_A01_s1_w1.tif"]
+    assert READERS.make("pattern").index(tmp_path)["path"].to_list() == ["P_A01_s1_w1.tif"]
 
 
 def test_channels_get_their_names(tmp_path: Path) -> None:
     touch(tmp_path, *(f"r01c01f01p01-ch{n}sk1fk1fl1.tiff" for n in (1, 2, 3)))
-    index = get_reader("pattern", channels={"ch1": "Mito", "ch2": "DNA"}).index(tmp_path)
+    index = READERS.make("pattern", channels={"ch1": "Mito", "ch2": "DNA"}).index(tmp_path)
     assert index["Metadata_Channel"].to_list() == ["DNA", "Mito", "ch3"]
     with pytest.raises(UnknownNameError, match=r"unknown channel of the files below .* 'ch9'; did you mean"):
-        get_reader("pattern", channels={"ch9": "DNA"}).index(tmp_path)
+        READERS.make("pattern", channels={"ch9": "DNA"}).index(tmp_path)
     with pytest.raises(UsageError, match=r"two channels .* would be called 'DNA'"):
-        get_reader("pattern", channels={"ch1": "DNA", "ch2": "DNA"}).index(tmp_path)
+        READERS.make("pattern", channels={"ch1": "DNA", "ch2": "DNA"}).index(tmp_path)
 
 
 def test_the_callers_plate_outranks_the_names(tmp_path: Path) -> None:
     touch(tmp_path, "P/A01_s1_DNA.tif")
-    assert get_reader("pattern").index(tmp_path)["Metadata_Plate"].to_list() == ["P"]
-    assert get_reader("pattern", plate="0042").index(tmp_path)["Metadata_Plate"].to_list() == ["0042"]
-    assert get_reader("pattern").index(tmp_path / "P")["Metadata_Plate"].to_list() == [None]
+    assert READERS.make("pattern").index(tmp_path)["Metadata_Plate"].to_list() == ["P"]
+    assert READERS.make("pattern", plate="0042").index(tmp_path)["Metadata_Plate"].to_list() == ["0042"]
+    assert READERS.make("pattern").index(tmp_path / "P")["Metadata_Plate"].to_list() == [None]
 
 
 def test_folders_of_wells_are_no_plates_but_plates_may_be_called_like_wells(tmp_path: Path) -> None:
     touch(tmp_path, "a/P1/A01/A01_s1_DNA.tif", "a/P1/a2/A02_s1_DNA.tif")
-    assert get_reader("pattern").index(tmp_path / "a")["Metadata_Plate"].to_list() == ["P1", "P1"]
-    assert get_reader("pattern").index(tmp_path / "a" / "P1")["Metadata_Plate"].to_list() == [None, None]
+    assert READERS.make("pattern").index(tmp_path / "a")["Metadata_Plate"].to_list() == ["P1", "P1"]
+    assert READERS.make("pattern").index(tmp_path / "a" / "P1")["Metadata_Plate"].to_list() == [None, None]
     touch(tmp_path, "b/P02/P02_s1_DNA.tif", "b/P02/P03_s1_DNA.tif")
-    assert get_reader("pattern").index(tmp_path / "b")["Metadata_Plate"].to_list() == ["P02", "P02"]
+    assert READERS.make("pattern").index(tmp_path / "b")["Metadata_Plate"].to_list() == ["P02", "P02"]
 
 
 def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
     touch(tmp_path, "week1/P7/exp_A1_c2_f03.tif", "week1/P7/other.tif")
     by_name = r"exp_(?P<well>[A-Z]\d+)_(?P<channel>c\d)_f(?P<site>\d+)\.tif"
-    assert keys(get_reader("pattern", pattern=by_name).index(tmp_path)) == [("P7", "A01", "3", "c2", 0, 0)]
+    assert keys(READERS.make("pattern", pattern=by_name).index(tmp_path)) == [("P7", "A01", "3", "c2", 0, 0)]
     by_path = r"(?P<plate>week\d)/[^/]+/exp_(?P<row>[A-Z])(?P<col>\d+)_(?P<channel>c\d)_f(?P<site>\d+)\.tif"
-    assert keys(get_reader("pattern", pattern=by_path).index(tmp_path)) == [("week1", "A01", "3", "c2", 0, 0)]
+    assert keys(READERS.make("pattern", pattern=by_path).index(tmp_path)) == [("week1", "A01", "3", "c2", 0, 0)]
 
 
 @pytest.mark.parametrize(
@@ -174,24 +171,24 @@ def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
 )
 def test_bad_patterns_are_explained(tmp_path: Path, pattern: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        get_reader("pattern", pattern=pattern).index(touch(tmp_path, "a.tif"))
+        READERS.make("pattern", pattern=pattern).index(touch(tmp_path, "a.tif"))
 
 
 def test_folders_that_hold_nothing_we_know(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="fits the 0 image files"):
-        get_reader("pattern").index(tmp_path)
+        READERS.make("pattern").index(tmp_path)
     with pytest.raises(ImageError, match=r"fits the 1 image files below .*, such as holiday\.tif"):
-        get_reader("pattern").index(touch(tmp_path, "holiday.tif"))
+        READERS.make("pattern").index(touch(tmp_path, "holiday.tif"))
     with pytest.raises(ImageError, match="does not exist"):
-        get_reader("pattern").index(tmp_path / "nowhere")
+        READERS.make("pattern").index(tmp_path / "nowhere")
     with pytest.raises(ImageError, match="is a file, not a folder"):
-        get_reader("pattern").index(tmp_path / "holiday.tif")
-    assert get_reader("pattern", pattern="phenix").index(tmp_path).schema == INDEX_SCHEMA
+        READERS.make("pattern").index(tmp_path / "holiday.tif")
+    assert READERS.make("pattern", pattern="phenix").index(tmp_path).schema == INDEX_SCHEMA
 
 
 def test_a_folder_called_like_an_image_is_listed(tmp_path: Path) -> None:
     (tmp_path / "A01_s1_DNA.tif").mkdir()
-    assert get_reader("pattern").index(tmp_path)["path"].to_list() == ["A01_s1_DNA.tif"]
+    assert READERS.make("pattern").index(tmp_path)["path"].to_list() == ["A01_s1_DNA.tif"]
 
 
 def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
@@ -199,38 +196,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "screen").mkdir()
     (tmp_path / "screen" / "P1").symlink_to(tmp_path / "disk", target_is_directory=True)
     (tmp_path / "disk" / "loop").symlink_to(tmp_path / "screen", target_is_directory=True)
-    assert get_reader("pattern").index(tmp_path / "screen")["path"].to_list() == ["P1/A01_s1_DNA.tif"]
-
-
-def test_readers_are_found_by_name() -> None:
-    assert {"load_data", "pattern"} <= set(reader_names())
-    with pytest.raises(UnknownNameError, match="did you mean 'pattern'"):
-        get_reader("patern")
-    with pytest.raises(UnknownNameError, match="option of reader 'pattern' 'chanels'; did you mean 'channels'"):
-        get_reader("pattern", chanels={})
-
-
-def test_a_reader_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    @dataclass(frozen=True)
-    class Mine(Reader):
-        word: str = "x"
-
-        def index(self, root: Path) -> pl.DataFrame:
-            return pl.DataFrame(schema=INDEX_SCHEMA)
-
-    monkeypatch.setattr(base, "_REGISTRY", dict(REGISTRY))
-    register_reader("mine", Mine)
-    assert get_reader("mine", word="y") == Mine("y")
-    assert "mine" in reader_names()
-    with pytest.raises(UsageError, match="'pattern' is registered already"):
-        register_reader("pattern", Mine)
-
-    class Bare(Reader):
-        def index(self, root: Path) -> pl.DataFrame:
-            return pl.DataFrame()
-
-    with pytest.raises(UsageError, match="not a dataclass"):
-        register_reader("bare", Bare)
+    assert READERS.make("pattern").index(tmp_path / "screen")["path"].to_list() == ["P1/A01_s1_DNA.tif"]
 
 
 def load_data(root: Path, text: str, name: str = "load_data.csv") -> Path:
@@ -249,7 +215,7 @@ def test_a_load_data_table_whose_images_moved(tmp_path: Path, name: str) -> None
     touch(tmp_path, "images/P1/a.tif", "images/P2/a.tif")
     text = HEAD + "a.tif,/home/ubuntu/bucket/images/P1/,i.npy,/illum,0012,a1,1\n"
     text += "a.tif,/home/ubuntu/bucket/images/P2,i.npy,/illum,0013,A01,02\n"
-    index = get_reader("load_data").index(load_data(tmp_path, text, name))
+    index = READERS.make("load_data").index(load_data(tmp_path, text, name))
     assert keys(index) == [("0012", "A01", "1", "DNA", 0, 0), ("0013", "A01", "2", "DNA", 0, 0)]
     assert index["path"].to_list() == ["images/P1/a.tif", "images/P2/a.tif"]
 
@@ -260,7 +226,7 @@ def test_urls_pages_planes_and_windows_paths(tmp_path: Path) -> None:
         "URL_OrigDNA,FileName_ER,PathName_ER,Frame_ER,Metadata_Well,Metadata_Site,Metadata_T\n"
         "s3://gallery/x/images/b%201/a.tif,d.tif,D:\\data\\images\\c\\,2,B02,3,4\n"
     )
-    index = get_reader("load_data", channels={"ER": "Reticulum"}).index(load_data(tmp_path, text))
+    index = READERS.make("load_data", channels={"ER": "Reticulum"}).index(load_data(tmp_path, text))
     assert index.rows() == [
         (None, "B02", "3", "DNA", 0, 4, "images/b 1/a.tif", 0),
         (None, "B02", "3", "Reticulum", 0, 4, "images/c/d.tif", 2),
@@ -272,24 +238,24 @@ def test_a_path_map_says_where_images_are_now(tmp_path: Path) -> None:
     text = HEAD + "a.tif,/old/place/deep,,,P,A1,1\n"
     root = load_data(tmp_path / "root", text)
     options = {"path_map": {"/old/place": str(tmp_path / "elsewhere")}}
-    path = get_reader("load_data", **options).index(root)["path"][0]
+    path = READERS.make("load_data", **options).index(root)["path"][0]
     assert (root / path).is_file()
     # without it the table's own words stay, for the inspection to report
-    assert get_reader("load_data").index(root)["path"].to_list() == ["/old/place/deep/a.tif"]
+    assert READERS.make("load_data").index(root)["path"].to_list() == ["/old/place/deep/a.tif"]
 
 
 def test_one_plates_files_never_stand_in_for_anothers(tmp_path: Path) -> None:
     # both plates have the same file names, and only P2's images are here
     root = touch(tmp_path / "P2", "Images/a.tif")
     text = HEAD + "a.tif,/data/P1/Images,,,P1,A1,1\na.tif,/data/P2/Images,,,P2,A1,1\n"
-    index = get_reader("load_data").index(load_data(root, text))
+    index = READERS.make("load_data").index(load_data(root, text))
     assert dict(index.select("Metadata_Plate", "path").iter_rows()) == {
         "P1": "/data/P1/Images/a.tif",
         "P2": "Images/a.tif",
     }
     unclear = touch(tmp_path / "downloads", "Images/a.tif")
     with pytest.raises(ImageError, match="both lead to the same files"):
-        get_reader("load_data").index(load_data(unclear, text))
+        READERS.make("load_data").index(load_data(unclear, text))
 
 
 def test_a_table_a_folder_is_read(tmp_path: Path) -> None:
@@ -297,7 +263,7 @@ def test_a_table_a_folder_is_read(tmp_path: Path) -> None:
         touch(tmp_path, f"{plate}/a.tif")
         load_data(tmp_path / plate, HEAD + f"a.tif,/x/{plate},,,{plate},A1,1\n")
         load_data(tmp_path / plate, "not,read\n1,2\n", "load_data_with_illum.csv")
-    assert get_reader("load_data").index(tmp_path)["path"].to_list() == ["P1/a.tif", "P2/a.tif"]
+    assert READERS.make("load_data").index(tmp_path)["path"].to_list() == ["P1/a.tif", "P2/a.tif"]
 
 
 @pytest.mark.parametrize(
@@ -311,25 +277,25 @@ def test_a_table_a_folder_is_read(tmp_path: Path) -> None:
 )
 def test_bad_tables_are_explained(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ImageError, match=said):
-        get_reader("load_data").index(load_data(tmp_path, text))
+        READERS.make("load_data").index(load_data(tmp_path, text))
 
 
 def test_absent_tables_are_explained(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"no load_data\.csv"):
-        get_reader("load_data").index(tmp_path)
+        READERS.make("load_data").index(tmp_path)
     with pytest.raises(ImageError, match="does not exist"):
-        get_reader("load_data", path="mine.csv").index(tmp_path)
+        READERS.make("load_data", path="mine.csv").index(tmp_path)
     (tmp_path / "broken.csv.gz").write_bytes(b"\x1f\x8bnothing")
     with pytest.raises(ImageError, match="cannot be read as a load_data table"):
-        get_reader("load_data", path="broken.csv.gz").index(tmp_path)
+        READERS.make("load_data", path="broken.csv.gz").index(tmp_path)
 
 
 @pytest.mark.real
 def test_phenix_names_agree_with_another_tools_load_data(real_data: Path) -> None:
     root = real_data / "phenix_BR00121482"
-    table = get_reader("load_data").index(root)
+    table = READERS.make("load_data").index(root)
     stains = {"ch1": "Mito", "ch2": "AGP", "ch3": "RNA", "ch4": "ER", "ch5": "DNA", "ch6": "Brightfield"}
-    names = get_reader("pattern", channels=stains, plate="BR00121482").index(root)
+    names = READERS.make("pattern", channels=stains, plate="BR00121482").index(root)
     same = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Channel", "path"]
     assert table.select(same).equals(names.select(same))
     assert all((root / path).is_file() for path in table["path"])
@@ -349,7 +315,7 @@ def test_phenix_names_agree_with_another_tools_load_data(real_data: Path) -> Non
     ],
 )
 def test_real_folders_are_understood(real_data: Path, folder: str, rows: int, counts: list[int]) -> None:
-    index = get_reader("pattern").index(real_data / folder)
+    index = READERS.make("pattern").index(real_data / folder)
     assert index.height == rows
     assert [index[f"Metadata_{name}"].n_unique() for name in ("Well", "Site", "Channel", "Z", "T")] == counts
     assert not index.drop("path", "page").is_duplicated().any()
@@ -357,7 +323,7 @@ def test_real_folders_are_understood(real_data: Path, folder: str, rows: int, co
 
 @pytest.mark.real
 def test_bbbc013_wells_agree_with_the_running_number(real_data: Path) -> None:
-    index = get_reader("pattern").index(real_data / "bbbc013")
+    index = READERS.make("pattern").index(real_data / "bbbc013")
     number = index["path"].str.extract(r"-(\d+)-", 1).cast(pl.Int32)
     place = [Well.parse(well) for well in index["Metadata_Well"]]
     assert number.to_list() == [12 * well.row + well.col + 1 for well in place]

@@ -44,7 +44,7 @@ from phenoprint.profiles import (
 from phenoprint.tables import WithStatus, feature_columns
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
-METHODS = sorted(set(NORMALIZERS) - {"inverse_normal"})
+METHODS = sorted(set(NORMALIZERS.names()) - {"inverse_normal"})
 BY_FEATURE = sorted(set(METHODS) - {"sphering", "tvn"})
 
 

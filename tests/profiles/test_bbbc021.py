@@ -64,7 +64,7 @@ def test_the_default_recipe(wells: pl.DataFrame) -> None:
     assert nscb(profiles) > 0.7
 
 
-@pytest.mark.parametrize("method", sorted(set(NORMALIZERS) - {"inverse_normal", "sphering"}))
+@pytest.mark.parametrize("method", sorted(set(NORMALIZERS.names()) - {"inverse_normal", "sphering"}))
 def test_no_default_falls_into_the_hole(wells: pl.DataFrame, method: str) -> None:
     """Raw MADs with their epsilon gave 0.39: the worst default must stay far above."""
     profiles = complete(normalize(wells, method, reference=CONTROL))

@@ -14,7 +14,7 @@ from phenoprint.profiles import NORMALIZERS, fit_normalization, normalize, norma
 from phenoprint.profiles.whitening import fit_whitening
 
 CONTROL = pl.col("Metadata_pert_type") == "negcon"
-METHODS = sorted(set(NORMALIZERS) - {"inverse_normal"})
+METHODS = sorted(set(NORMALIZERS.names()) - {"inverse_normal"})
 PLAIN = {
     "mad_robust": {"pooling": 0.0, "floor": 0.0},
     "sphering": {"regularization": 0.0},

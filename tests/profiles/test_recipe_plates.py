@@ -22,7 +22,7 @@ BY_REPLICATES = ("noise_removal", "replicate_reproducibility")
 
 normalizations = [
     {"method": method, "by": by, "reference": reference}
-    for method in sorted(NORMALIZERS)
+    for method in NORMALIZERS.names()
     for by in (BY_PLATE, [], ["Metadata_Plate", "Metadata_Line"], ["Metadata_Line"])
     for reference in ("negcon", "all")
 ] + [

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.features._context import Field, Objects
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Correlation"]
 
@@ -33,7 +33,6 @@ _NO_COSTES = (
 _NO_RANKS = (np.zeros((0, 0), np.int32), np.zeros(0, np.int64))
 
 
-@register_family
 @dataclass(frozen=True)
 class Correlation(FeatureFamily):
     """Pearson correlation of every pair of channels, and the colocalization coefficients.

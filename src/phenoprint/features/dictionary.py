@@ -10,7 +10,7 @@ import polars as pl
 from phenoprint.errors import UsageError
 from phenoprint.features._prepare import prepare_field
 from phenoprint.features.family import Definition, FeatureFamily
-from phenoprint.features.presets import preset_families
+from phenoprint.features.presets import chosen_families
 
 __all__ = ["feature_dictionary"]
 
@@ -75,7 +75,7 @@ def feature_dictionary(
     """
     if not channels:
         raise UsageError("channels must name at least one channel")
-    chosen = preset_families(preset) if families is None else tuple(families)
+    chosen = chosen_families(preset) if families is None else tuple(families)
     # Names depend on compartment, channels and parameters only: a field without objects has them all.
     empty = np.zeros((8, 8), np.int32)
     field = prepare_field(np.zeros((len(channels), 8, 8), np.float32), {"Nuclei": empty, "Cells": empty}, channels)

@@ -1,23 +1,19 @@
-"""The protocol of a feature family and the registry that finds it by name."""
+"""What a feature family is, and those there are by name."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.features._context import Field, Objects
+from phenoprint.plugins import Registry
 
-__all__ = ["Definition", "FeatureFamily", "families", "get_family", "register_family"]
-
-_REGISTRY: dict[str, type[FeatureFamily]] = {}
-_GROUP = "phenoprint.features"
+__all__ = ["FAMILIES", "Definition", "FeatureFamily"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,6 @@ class FeatureFamily(ABC):
 
     A family is a frozen dataclass whose fields are its parameters. It has one method to write, :meth:`measure`, and
     may have :meth:`measure_image`.
-    Third parties register theirs through the entry-point group ``phenoprint.features``, under the same name.
     """
 
     name: ClassVar[str]
@@ -106,64 +101,20 @@ class FeatureFamily(ABC):
         return {}
 
 
-def register_family(family: type[FeatureFamily]) -> type[FeatureFamily]:
-    """Make a family known by its name; usable as a class decorator.
-
-    Raises
-    ------
-    UsageError
-        If another class already has the name.
-    """
-    known = _REGISTRY.get(family.name)
-    if known is not None and known is not family:
-        raise UsageError(
-            f"feature family {family.name!r} of {family.__module__} is already taken by {known.__module__}; "
-            "give it another name"
-        )
-    _REGISTRY[family.name] = family
-    return family
-
-
-def families() -> dict[str, type[FeatureFamily]]:
-    """Every known family by name, those of installed third parties included.
-
-    Examples
-    --------
-    >>> "intensity" in families()
-    True
-    """
-    from phenoprint.features import _builtin  # noqa: F401  registers the families of this package
-
-    for point in entry_points(group=_GROUP):
-        if point.name not in _REGISTRY:
-            register_family(_load(point))
-    return dict(sorted(_REGISTRY.items()))
-
-
-def _load(point: EntryPoint) -> type[FeatureFamily]:
-    """Load a third party's family and check what it is."""
-    where = f"entry point {point.name!r} of {point.dist.name if point.dist else 'an unknown package'}"
-    try:
-        found = point.load()
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{where} in group {_GROUP!r} cannot be loaded: {error}; repair or remove it") from error
-    if not (isinstance(found, type) and issubclass(found, FeatureFamily) and getattr(found, "name", "") == point.name):
-        raise UsageError(
-            f"{where} in group {_GROUP!r} leads to {found!r}; it must be a subclass of FeatureFamily whose `name` is "
-            f"{point.name!r}"
-        )
-    return found
-
-
-def get_family(name: str) -> type[FeatureFamily]:
-    """Return the family of a name.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is none; the message offers the closest.
-    """
-    known = families()
-    if name not in known:
-        raise UnknownNameError("feature family", name, known)
-    return known[name]
+FAMILIES: Registry[FeatureFamily] = Registry(
+    kind="feature family",
+    base=FeatureFamily,
+    group="phenoprint.features",
+    builtin={
+        "correlation": "phenoprint.features.correlation:Correlation",
+        "granularity": "phenoprint.features.granularity:Granularity",
+        "image_quality": "phenoprint.features.imagequality:ImageQuality",
+        "intensity": "phenoprint.features.intensity:Intensity",
+        "location": "phenoprint.features.location:Location",
+        "neighbors": "phenoprint.features.neighbors:Neighbors",
+        "radial": "phenoprint.features.radial:RadialDistribution",
+        "shape": "phenoprint.features.shape:AreaShape",
+        "texture": "phenoprint.features.texture:Texture",
+    },
+)
+"""All families; those of other packages through the entry-point group ``phenoprint.features``."""

@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from phenoprint.errors import UsageError
 from phenoprint.features._context import Field, Objects
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Granularity"]
 
 
-@register_family
 @dataclass(frozen=True)
 class Granularity(FeatureFamily):
     """How much of an object's intensity bright structures of growing size carry.

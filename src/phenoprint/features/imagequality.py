@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from phenoprint.errors import UsageError
 from phenoprint.features._context import Field, Objects
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["ImageQuality"]
 
@@ -30,7 +30,6 @@ _COPIED = (
 )
 
 
-@register_family
 @dataclass(frozen=True)
 class ImageQuality(FeatureFamily):
     """Sharpness, saturation and intensity of each whole channel; nothing of objects.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from phenoprint.features._context import Field, Objects
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Intensity"]
 
@@ -30,7 +30,6 @@ _IMAGE = {
 }
 
 
-@register_family
 @dataclass(frozen=True)
 class Intensity(FeatureFamily):
     """Sum, mean, spread, quantiles and position of the intensity, of the whole object and of its outline.

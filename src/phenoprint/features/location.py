@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from phenoprint.features._context import COMPARTMENTS, Field, Objects
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Location"]
 
 
-@register_family
 @dataclass(frozen=True)
 class Location(FeatureFamily):
     """Centroid, object number, and the counts that tie a cytoplasm to its cell and nucleus."""

@@ -13,7 +13,7 @@ from phenoprint.features._compilation import announce_compilation
 from phenoprint.features._context import Field
 from phenoprint.features._prepare import prepare_field
 from phenoprint.features.family import FeatureFamily
-from phenoprint.features.presets import preset_families
+from phenoprint.features.presets import chosen_families
 
 __all__ = ["measure", "measure_field", "measure_image", "warm_up"]
 
@@ -160,7 +160,7 @@ def _begin(
     preset: str,
     families: Sequence[FeatureFamily] | None,
 ) -> tuple[Field, tuple[FeatureFamily, ...]]:
-    chosen = preset_families(preset) if families is None else tuple(families)
+    chosen = chosen_families(preset) if families is None else tuple(families)
     announce_compilation(family.name for family in chosen)
     return prepare_field(np.asarray(pixels), labels, channels), chosen
 

@@ -11,14 +11,13 @@ import numpy.typing as npt
 
 from phenoprint.errors import UsageError
 from phenoprint.features._context import Objects
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Neighbors"]
 
 _NONE = "NULL where there is no such neighbour; CellProfiler writes 0"
 
 
-@register_family
 @dataclass(frozen=True)
 class Neighbors(FeatureFamily):
     """Objects nearby, the share of the outline that they touch, and the two nearest centres.

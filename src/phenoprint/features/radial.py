@@ -12,14 +12,13 @@ import numpy.typing as npt
 from phenoprint.errors import UsageError
 from phenoprint.features._context import Objects
 from phenoprint.features._zernike import ZERNIKE_INDEXES, zernike_moments
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["RadialDistribution"]
 
 _NO_PHASE = "of a moment that vanishes (a symmetric object of one intensity) the angle is rounding error in both"
 
 
-@register_family
 @dataclass(frozen=True)
 class RadialDistribution(FeatureFamily):
     """Intensity in rings around the innermost pixel, and intensity-weighted Zernike moments.

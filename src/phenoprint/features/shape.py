@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from phenoprint.features._context import Objects
 from phenoprint.features._zernike import ZERNIKE_INDEXES, zernike_moments
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["AreaShape"]
 
@@ -20,7 +20,6 @@ Columns = dict[str, npt.NDArray[np.float64]]
 _ROUND = "NULL where the perimeter is 0 (one or two pixels); CellProfiler writes infinity"
 
 
-@register_family
 @dataclass(frozen=True)
 class AreaShape(FeatureFamily):
     """Area, box, ellipse, perimeter, hull, radii and, where asked for, moments and Zernike shape features.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from phenoprint.errors import UsageError
 from phenoprint.features._context import Field, Objects
 from phenoprint.features._whole import Frame
-from phenoprint.features.family import Definition, FeatureFamily, register_family
+from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Texture"]
 
@@ -39,7 +39,6 @@ Table = npt.NDArray[np.float64]
 _WHOLE = np.zeros(0, np.bool_)
 
 
-@register_family
 @dataclass(frozen=True)
 class Texture(FeatureFamily):
     """Haralick's measures at several scales in four directions.

@@ -10,7 +10,7 @@ from phenoprint.images.foreign import ForeignFiles
 from phenoprint.images.illumination import Illumination, estimate_illumination
 from phenoprint.images.pixels import read_field, read_plane, to_unit, write_tiff
 from phenoprint.images.quality import QUALITY_COLUMNS, focus_slope, image_quality
-from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, Reader, get_reader, reader_names, register_reader
+from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, READERS, Reader
 from phenoprint.images.readers.pattern import list_files, name_kinds
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "INDEX_SCHEMA",
     "PATTERNS",
     "QUALITY_COLUMNS",
+    "READERS",
     "DetectedLayout",
     "ForeignFiles",
     "Illumination",
@@ -32,7 +33,6 @@ __all__ = [
     "estimate_illumination",
     "flag_image_quality",
     "focus_slope",
-    "get_reader",
     "image_quality",
     "inspect_files",
     "list_files",
@@ -42,8 +42,6 @@ __all__ = [
     "quality_thresholds",
     "read_field",
     "read_plane",
-    "reader_names",
-    "register_reader",
     "to_rgb",
     "to_unit",
     "write_tiff",

@@ -10,7 +10,7 @@ import polars as pl
 
 from phenoprint.errors import DataError, ImageError
 from phenoprint.images.foreign import ForeignFiles, find_foreign
-from phenoprint.images.readers.base import Reader, check_root, exists, get_reader
+from phenoprint.images.readers.base import READERS, Reader, check_root, exists
 from phenoprint.images.readers.choose import count_clashes, fit_patterns, some_names
 from phenoprint.images.readers.load_data import find_load_data
 from phenoprint.images.readers.pattern import list_files
@@ -26,7 +26,7 @@ class LayoutCandidate:
     Parameters
     ----------
     reader, options
-        For `phenoprint.images.get_reader`.
+        For the reader, as `READERS` makes it.
     index
         What it finds, as `Reader.index` returns it.
     n_matched
@@ -82,7 +82,7 @@ class LayoutCandidate:
 
     def get_reader(self) -> Reader:
         """Make the reader."""
-        return get_reader(self.reader, **dict(self.options))
+        return READERS.make(self.reader, **dict(self.options))
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def detect_layout(root: Path, *, pattern: str | None = None) -> DetectedLayout:
 
 def _by_own_pattern(root: Path, paths: pl.Series, pattern: str) -> LayoutCandidate:
     """Use the pattern that was given."""
-    index = get_reader("pattern", pattern=pattern).index(root)
+    index = READERS.make("pattern", pattern=pattern).index(root)
     if index.is_empty():
         raise ImageError(no_match(root, pattern))
     return _candidate(root, "pattern", {"pattern": pattern}, index=index, paths=paths)
@@ -219,7 +219,7 @@ def no_match(root: Path, pattern: str) -> str:
 def _by_load_data(root: Path, paths: pl.Series) -> LayoutCandidate | None:
     """Try the load_data tables; one that cannot be read is no candidate."""
     try:
-        index = get_reader("load_data").index(root)
+        index = READERS.make("load_data").index(root)
     except DataError:
         return None
     return _candidate(root, "load_data", {}, index=index, paths=paths)

@@ -52,10 +52,10 @@ def check_against_screen(config: ScreenConfig, channels: tuple[str, ...] | None,
 
 
 def _check_segmentation(config: ScreenConfig, channels: tuple[str, ...]) -> None:
-    from phenoprint.segmentation import cell_channels, get_segmenter, nucleus_channel
+    from phenoprint.segmentation import SEGMENTERS, cell_channels, nucleus_channel
 
     section = config.segmentation
-    get_segmenter(section.segmenter, **section.parameters)
+    SEGMENTERS.make(section.segmenter, **section.parameters)
     wanted = section.parameters.get("nucleus_channel")
     try:
         nucleus = nucleus_channel(channels, wanted)
@@ -77,7 +77,7 @@ def _check_cell_rules(config: ScreenConfig, features: pl.DataFrame) -> None:
 
 
 def _check_profiles(config: ScreenConfig) -> None:
-    from phenoprint.profiles import OPERATIONS, normalizer
+    from phenoprint.profiles import NORMALIZERS, OPERATIONS
     from phenoprint.tables import STATISTICS
 
     section = config.profiles
@@ -87,7 +87,7 @@ def _check_profiles(config: ScreenConfig) -> None:
     for step in recipe_of(section).steps:
         if step.operation == "normalize":
             own = {key: value for key, value in step.parameters.items() if key not in _OF_THE_STEP}
-            normalizer(own.pop("method", "mad_robust"), **own)
+            NORMALIZERS.make(own.pop("method", "mad_robust"), **own)
         for name in step.parameters.get("operations", ()):
             if name not in OPERATIONS:
                 raise UnknownNameError(f"selection of the step {step.name!r}", name, OPERATIONS)

@@ -10,7 +10,7 @@ import polars as pl
 
 from phenoprint.errors import ConfigError, DataError
 from phenoprint.features import feature_dictionary
-from phenoprint.images import get_reader, inspect_files, no_match
+from phenoprint.images import READERS, inspect_files, no_match
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.datasets import dataset_folder
 from phenoprint.pipeline.image_problems import image_problems
@@ -86,7 +86,7 @@ def index_images(config: ScreenConfig, root: Path) -> pl.DataFrame:
         options["path"] = section.load_data
     if section.channels:
         options["channels"] = dict(section.channels)
-    index = get_reader(section.reader, **options).index(root)
+    index = READERS.make(section.reader, **options).index(root)
     if index.is_empty():
         raise DataError(f"no image found: {no_match(root, str(options.get('pattern', section.reader)))}")
     if isinstance(section.page, int):

@@ -9,7 +9,7 @@ from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distributio
 from phenoprint.profiles.fitted import FittedNormalization, fit_normalization
 from phenoprint.profiles.limits import EXTREME, extreme_features, limit_values_with_status
 from phenoprint.profiles.normalization import normalize, normalize_with_status
-from phenoprint.profiles.normalizers import Fit, MadRobust, Normalizer, Robust, Standardize
+from phenoprint.profiles.normalizers import NORMALIZERS, Fit, MadRobust, Normalizer, Robust, Standardize, learned
 from phenoprint.profiles.nuisance import NUISANCE, nuisance_features
 from phenoprint.profiles.position import POSITION_METHODS, correct_count, correct_position
 from phenoprint.profiles.quality_preview import preview_cell_quality
@@ -26,7 +26,6 @@ from phenoprint.profiles.recipes import (
     recipe_named,
 )
 from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, reference_of
-from phenoprint.profiles.registry import NORMALIZERS, normalizer
 from phenoprint.profiles.selection import (
     DEFAULT_OPERATIONS,
     OPERATIONS,
@@ -90,10 +89,10 @@ __all__ = [
     "fit_plates",
     "fit_step",
     "learn_cell_states",
+    "learned",
     "limit_values_with_status",
     "normalize",
     "normalize_with_status",
-    "normalizer",
     "nuisance_features",
     "position_share",
     "preview_cell_quality",

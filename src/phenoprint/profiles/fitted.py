@@ -11,8 +11,7 @@ import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
 from phenoprint.profiles.normalization_status import held_out_rows, key_rows, status_table
-from phenoprint.profiles.normalizers import Fit, Normalizer
-from phenoprint.profiles.registry import normalizer
+from phenoprint.profiles.normalizers import NORMALIZERS, Fit, Normalizer
 from phenoprint.tables import (
     Groups,
     StatusRow,
@@ -184,7 +183,7 @@ def fit_normalization(
     ([1.0], [-1.0, 0.0, 1.0, 7.0])
     """
     data = to_polars(frame)
-    return fit_values(data, normalizer(method, **parameters), by, reference, min_reference)[0]
+    return fit_values(data, NORMALIZERS.make(method, **parameters), by, reference, min_reference)[0]
 
 
 def fit_values(

@@ -10,8 +10,7 @@ import polars as pl
 from phenoprint.errors import DataError
 from phenoprint.profiles.fitted import fit_values
 from phenoprint.profiles.normalization_status import key_rows
-from phenoprint.profiles.normalizers import Normalizer
-from phenoprint.profiles.registry import normalizer
+from phenoprint.profiles.normalizers import NORMALIZERS, Normalizer
 from phenoprint.tables import WithStatus, to_polars
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def normalize(
     [-1.0, 0.0, 1.0, 7.0]
     """
     data = to_polars(frame)
-    result, few = _normalize(data, normalizer(method, **parameters), by, reference, min_reference)
+    result, few = _normalize(data, NORMALIZERS.make(method, **parameters), by, reference, min_reference)
     if few:
         more = f" and {len(few) - 5} groups more" if len(few) > 5 else ""
         raise DataError(
@@ -122,7 +121,7 @@ def normalize_with_status(
         these a row ``nan_input`` or ``infinite_input`` (value: how many) for a feature that came with such values;
         they are NULL.
     """
-    return _normalize(to_polars(frame), normalizer(method, **parameters), by, reference, min_reference)[0]
+    return _normalize(to_polars(frame), NORMALIZERS.make(method, **parameters), by, reference, min_reference)[0]
 
 
 def _normalize(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from phenoprint.errors import UsageError
+from phenoprint.plugins import Registry
 from phenoprint.tables import MAD_SCALE, count, mad, mean, median, quantile, sd
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from phenoprint.tables import FloatArray, IntArray
 
-__all__ = ["Fit", "MadRobust", "Normalizer", "Robust", "Standardize", "learned"]
+__all__ = ["NORMALIZERS", "Fit", "MadRobust", "Normalizer", "Robust", "Standardize", "learned"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Normalizer(ABC):
 
     name: ClassVar[str]
     """What `normalize` calls it."""
-    spread_name: ClassVar[str]
+    spread_name: ClassVar[str] = "spread"
     """What its spread is called in `feature_status`: ``zero_<spread_name>``."""
     done: ClassVar[str] = "scaled by the {spread} of {{}} reference values"
     """What the status says of a feature that went well."""
@@ -90,6 +91,24 @@ class Normalizer(ABC):
         shifted: NDArray[np.float64] = values - fit.center[:, None]
         shifted /= scale[:, None]
         return shifted
+
+
+NORMALIZERS: Registry[Normalizer] = Registry(
+    kind="normalization method",
+    base=Normalizer,
+    group="phenoprint.normalizers",
+    builtin={
+        "inverse_normal": "phenoprint.profiles.ranks:Rank",
+        "mad_robust": "phenoprint.profiles.normalizers:MadRobust",
+        "percentile": "phenoprint.profiles.ranks:Percentile",
+        "rank": "phenoprint.profiles.ranks:Rank",
+        "robust": "phenoprint.profiles.normalizers:Robust",
+        "sphering": "phenoprint.profiles.sphering:Sphering",
+        "standardize": "phenoprint.profiles.normalizers:Standardize",
+        "tvn": "phenoprint.profiles.sphering:Tvn",
+    },
+)
+"""All normalizers; those of other packages through the entry-point group ``phenoprint.normalizers``."""
 
 
 def learned(reference: FloatArray, center: NDArray[np.float64], spread: NDArray[np.float64]) -> Fit:

@@ -11,9 +11,9 @@ import polars as pl
 from phenoprint.errors import UsageError
 from phenoprint.profiles.fitted import fit_normalization
 from phenoprint.profiles.limits import limit_values_with_status
+from phenoprint.profiles.normalizers import NORMALIZERS
 from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, Done
 from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, fallback_rows, reference_of
-from phenoprint.profiles.registry import normalizer
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS
 from phenoprint.profiles.streamed_selection import select_plates
 from phenoprint.profiles.streaming import fit_plates
@@ -111,7 +111,7 @@ def _normalize(
     min_reference: int = FEWEST_REFERENCE,
     **parameters: Any,
 ) -> PlateStep:
-    how = normalizer(method, **parameters)
+    how = NORMALIZERS.make(method, **parameters)
     keys = list(by)
     first = next(iter(plates()), None)
     if first is None:

@@ -24,8 +24,7 @@ from phenoprint.errors import SchemaError, UsageError
 from phenoprint.profiles.aggregation import consensus
 from phenoprint.profiles.fitted import FittedNormalization, fit_values
 from phenoprint.profiles.normalization_status import status_table
-from phenoprint.profiles.normalizers import Fit, Normalizer
-from phenoprint.profiles.registry import normalizer
+from phenoprint.profiles.normalizers import NORMALIZERS, Fit, Normalizer
 from phenoprint.profiles.replicatestore import ReplicateStore
 from phenoprint.tables import concat_status, require_columns, to_polars
 
@@ -65,7 +64,7 @@ def fit_plates(
     UsageError
         For a joint method, a group in two frames, or no plate at all.
     """
-    how = normalizer(method, **parameters)
+    how = NORMALIZERS.make(method, **parameters)
     if how.is_joint:
         raise UsageError(f"{how.name} is fitted on the control wells of all plates together: use fit_normalization")
     parts, bad = [], []

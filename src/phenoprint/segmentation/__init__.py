@@ -6,23 +6,16 @@ from phenoprint.segmentation.classical import ClassicalSegmenter
 from phenoprint.segmentation.diameter import estimate_nucleus_diameter
 from phenoprint.segmentation.labels import cytoplasm
 from phenoprint.segmentation.pixels import cell_channels, nucleus_channel
-from phenoprint.segmentation.protocol import (
-    Segmenter,
-    available_segmenters,
-    get_segmenter,
-    register_segmenter,
-)
+from phenoprint.segmentation.protocol import SEGMENTERS, Segmenter
 from phenoprint.segmentation.segment import segment
 
 __all__ = [
+    "SEGMENTERS",
     "ClassicalSegmenter",
     "Segmenter",
-    "available_segmenters",
     "cell_channels",
     "cytoplasm",
     "estimate_nucleus_diameter",
-    "get_segmenter",
     "nucleus_channel",
-    "register_segmenter",
     "segment",
 ]

@@ -14,7 +14,7 @@ from phenoprint.segmentation.diameter import estimate_nucleus_diameter
 from phenoprint.segmentation.labels import keep_labels, touching_border
 from phenoprint.segmentation.nuclei import find_nuclei
 from phenoprint.segmentation.pixels import cell_channels, nucleus_channel
-from phenoprint.segmentation.protocol import Segmenter, register_segmenter
+from phenoprint.segmentation.protocol import Segmenter
 from phenoprint.segmentation.threshold import THRESHOLDS
 
 __all__ = ["ClassicalSegmenter"]
@@ -26,7 +26,6 @@ CELL_METHODS = ("distance", "propagation", "watershed")
 BORDERS = ("discard", "keep")
 
 
-@register_segmenter("classical")
 @dataclass(frozen=True, kw_only=True)
 class ClassicalSegmenter(Segmenter):
     """Threshold, declumping and propagation, as in CellProfiler's primary and secondary objects.

@@ -9,7 +9,7 @@ import numpy as np
 
 from phenoprint.errors import UsageError
 from phenoprint.segmentation.pixels import checked_pixels
-from phenoprint.segmentation.protocol import get_segmenter
+from phenoprint.segmentation.protocol import SEGMENTERS
 
 __all__ = ["segment"]
 
@@ -36,7 +36,7 @@ def segment(
     pixel_size_um
         Edge of a pixel in µm; needed only for parameters in µm.
     segmenter
-        One of `available_segmenters`.
+        A name in `SEGMENTERS`.
     **params
         Parameters of the segmenter; those of the default are the fields of `ClassicalSegmenter`.
 
@@ -67,6 +67,6 @@ def segment(
     """
     if pixel_size_um is not None and not 0 < pixel_size_um < float("inf"):
         raise UsageError(f"pixel_size_um must be above 0, found {pixel_size_um}")
-    backend = get_segmenter(segmenter, **params)
+    backend = SEGMENTERS.make(segmenter, **params)
     names = channels if isinstance(channels, str) else list(channels)
     return backend.segment(checked_pixels(pixels, names), channels=names, pixel_size_um=pixel_size_um)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, get_reader, reader_names, register_reader
+from phenoprint.images.readers.base import INDEX_SCHEMA, READERS, Reader
 from phenoprint.images.readers.patterns import PATTERNS
 
-__all__ = ["INDEX_SCHEMA", "PATTERNS", "Reader", "get_reader", "reader_names", "register_reader"]
+__all__ = ["INDEX_SCHEMA", "PATTERNS", "READERS", "Reader"]

@@ -1,18 +1,16 @@
-"""What a reader is, and how one is found by name."""
+"""What a reader is, and those there are by name."""
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import ImageError, UnknownNameError, UsageError
+from phenoprint.errors import ImageError
+from phenoprint.plugins import Registry
 
-__all__ = ["INDEX_SCHEMA", "Reader", "get_reader", "reader_names", "register_reader"]
+__all__ = ["INDEX_SCHEMA", "READERS", "Reader"]
 
 INDEX_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_Plate": pl.String,
@@ -57,72 +55,16 @@ class Reader(ABC):
         """
 
 
-# Written as text, so that a reader's module is imported only when it is asked for.
-_REGISTRY: dict[str, str | type[Reader]] = {
-    "load_data": "phenoprint.images.readers.load_data:LoadDataReader",
-    "pattern": "phenoprint.images.readers.pattern:PatternReader",
-}
-
-
-def register_reader(name: str, reader: type[Reader]) -> None:
-    """Make a reader known by name in this process.
-
-    Packages register theirs through the entry point group ``phenoprint.readers``.
-
-    Raises
-    ------
-    UsageError
-        The name is taken by another class, or the class is not a dataclass.
-    """
-    if not hasattr(reader, "__dataclass_fields__"):
-        raise UsageError(f"reader {reader.__name__} is not a dataclass; its fields are its options")
-    taken = _REGISTRY.get(name)
-    if taken is not None and taken is not reader:
-        raise UsageError(f"a reader called {name!r} is registered already; choose another name")
-    _REGISTRY[name] = reader
-
-
-def reader_names() -> list[str]:
-    """Names of the readers there are, those of other packages included."""
-    return sorted({*_REGISTRY, *entry_points(group="phenoprint.readers").names})
-
-
-def get_reader(name: str, **options: object) -> Reader:
-    """Make the reader of a name.
-
-    Parameters
-    ----------
-    name
-        One of `reader_names`.
-    **options
-        Fields of the reader's class.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such reader, or it has no such option.
-
-    Examples
-    --------
-    >>> get_reader("pattern", pattern="phenix").pattern
-    'phenix'
-    """
-    kind: object = _REGISTRY.get(name)
-    if isinstance(kind, str):
-        module, _, attribute = kind.partition(":")
-        kind = getattr(import_module(module), attribute)
-    elif kind is None:
-        found = entry_points(group="phenoprint.readers", name=name)
-        if not found:
-            raise UnknownNameError("reader", name, reader_names())
-        kind = next(iter(found)).load()
-    if not (isinstance(kind, type) and issubclass(kind, Reader) and hasattr(kind, "__dataclass_fields__")):
-        raise UsageError(f"reader {name!r} is not a dataclass derived from phenoprint.images.Reader")
-    known = list(inspect.signature(kind).parameters)
-    for option in options:
-        if option not in known:
-            raise UnknownNameError(f"option of reader {name!r}", option, known)
-    return kind(**options)
+READERS: Registry[Reader] = Registry(
+    kind="reader",
+    base=Reader,
+    group="phenoprint.readers",
+    builtin={
+        "load_data": "phenoprint.images.readers.load_data:LoadDataReader",
+        "pattern": "phenoprint.images.readers.pattern:PatternReader",
+    },
+)
+"""All readers; those of other packages through the entry-point group ``phenoprint.readers``."""
 
 
 def check_root(root: Path) -> Path:
