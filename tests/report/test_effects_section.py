@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from phenoprint.report import ReportSource
-from phenoprint.report.context import Context
+from phenoprint.report.context import Page
 from phenoprint.report.sections.effects import effects
 from phenoprint.report.source import AbsentError
 
@@ -65,7 +65,7 @@ def source(**changed: pl.DataFrame) -> ReportSource:
 
 
 def test_hits_are_explained_strongest_first() -> None:
-    body = str(effects(Context(source())).body)
+    body = str(effects(Page(source())).body)
     assert body.index("a@9 uM") < body.index("a@1 uM")
     assert "b@1 uM" not in body.replace("&lt;b&gt;@1 uM", "")
     assert "&lt;b&gt;@1 uM" in body, "the nearest other compound, neither the same one nor a control, and escaped"
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_said(name: str) -> None:
     frames = cast("Frames", source())
     del frames.frames[name]
     with pytest.raises(AbsentError, match=f"'{name}' is not in this screen"):
-        effects(Context(cast("ReportSource", frames)))
+        effects(Page(cast("ReportSource", frames)))
     none = source(activity=pl.DataFrame({KEY: ["x"], "corrected_p_value": [0.7], "mean_average_precision": [0.1]}))
     with pytest.raises(AbsentError, match="no effect to explain"):
-        effects(Context(none))
+        effects(Page(none))

@@ -1,4 +1,4 @@
-"""What the sections share: the screen, its wells, and the figures and data they put on the page."""
+"""State shared by the sections: the screen, its wells, and the figures and data on the page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from phenoprint.report.summaries.wells import Measure, well_annotations, well_me
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Context", "Section", "coded"]
+__all__ = ["Page", "Section", "coded"]
 
-# values of wells on the page, some 7 bytes each
+# number of well values on the page, about 7 bytes each
 MOST_VALUES = 420_000
 # bytes of pictures before base64: of whole fields per well, and of single cells
 THUMBNAIL_BYTES, CROP_BYTES = 1_900_000, 1_900_000
@@ -37,13 +37,13 @@ class Section:
     id, title
         Anchor and heading.
     lead
-        One sentence under the heading: what the section answers, with its number if it has one.
+        One sentence under the heading: the answer of the section, with its number.
     body
         The markup.
     nav
         Short name for the navigation; `title` when empty.
     is_empty
-        Whether it has nothing to show; `lead` then says why, and the page gives it one line.
+        Whether there is nothing to show; `lead` then gives the reason, and the page shows one line.
     """
 
     id: str
@@ -55,8 +55,8 @@ class Section:
 
 
 @dataclass
-class Context:
-    """The screen as the sections see it, and the collector of what they draw."""
+class Page:
+    """A screen as the sections read it, and the figures and data that they add to the page."""
 
     source: ReportSource
     figures: dict[str, Any] = field(default_factory=dict)
@@ -69,12 +69,12 @@ class Context:
 
     @cached_property
     def wells(self) -> pl.DataFrame:
-        """Every well with its annotation, sorted by plate and well; its row number is the page's id of the well."""
+        """All wells with their annotation, sorted by plate and well; the row number identifies the well on the page."""
         return well_annotations(self.tables).with_row_index("row")
 
     @cached_property
     def profiled(self) -> pl.DataFrame | None:
-        """Plate and well of the wells with a profile; None before profiles are made. A well without cells has none."""
+        """Plate and well of the wells with a profile (wells without cells have none); None before profiles exist."""
         for name in ("profile_well", "profile_normalized", "profile_selected"):
             rows = self.tables.columns(name, ["Metadata_Plate", "Metadata_Well", "Metadata_Object_Count"])
             if rows is not None and rows.height and {"Metadata_Plate", "Metadata_Well"} <= set(rows.columns):
@@ -99,7 +99,7 @@ class Context:
 
     @cached_property
     def readouts(self) -> pl.DataFrame | None:
-        """Readouts named in the configuration, a column each, with the annotation of each well; None without any."""
+        """Readouts of the configuration, one column each, with the annotation of each well; None without any."""
         wide = well_readouts(self.tables)
         if wide is None:
             return None
@@ -122,20 +122,20 @@ class Context:
         return flagged_wells(self.tables)
 
     def figure(self, figure: go.Figure, alt: str, *, caption: object = None) -> Html:
-        """Put a figure on the page; it is drawn when it scrolls into view."""
+        """Add a figure to the page; the browser draws it when it scrolls into view."""
         drawn = json.loads(figure.to_json())
         drawn["layout"].pop("template", None)
         return self.place(drawn, alt, caption=caption, height=drawn["layout"].get("height", 380))
 
     def place(self, drawn: Any, alt: str, *, caption: object = None, height: int = 380) -> Html:
-        """Put the data and layout of a figure on the page."""
+        """Add the data and layout of a figure to the page."""
         name = f"f{len(self.figures)}"
         self.figures[name] = drawn
         plot = tag("div", class_="plot", data_figure=name, role="img", aria_label=alt, style=f"min-height:{height}px")
         return tag("figure", plot, tag("figcaption", caption) if caption else None)
 
     def tabs(self, label: str, panels: Sequence[tuple[str, object]]) -> Html:
-        """Write panels of which one shows at a time; a single panel stands without tabs."""
+        """Write panels of which one is visible at a time; a single panel has no tabs."""
         if len(panels) == 1:
             return Html(join([panels[0][1]]))
         stem = f"t{len(self.islands)}-{len(self.figures)}"
@@ -164,14 +164,14 @@ class Context:
         )
 
     def data(self) -> Html:
-        """Write everything the page's script reads."""
+        """Write all data that the page's script reads."""
         islands: list[Html] = [data_island("figures", self.figures)]
         islands += [data_island(name, value) for name, value in self.islands.items()]
         return join(islands, "\n")
 
 
 def coded(values: pl.Series) -> dict[str, Any]:
-    """Dictionary-encode text for the page: levels, and a code a row (-1 where missing).
+    """Dictionary-encode text for the page: the levels, and one code per row (-1 where missing).
 
     Examples
     --------
@@ -183,4 +183,4 @@ def coded(values: pl.Series) -> dict[str, Any]:
     return {"levels": [str(level) for level in levels], "codes": [code.get(v, -1) for v in values.to_list()]}
 
 
-Builder = Callable[[Context], Section]
+Builder = Callable[[Page], Section]

@@ -1,7 +1,6 @@
-"""A few functions that write HTML; text is escaped unless it is already `Html`.
+"""Functions that write HTML; text is escaped unless it is already `Html`.
 
-Names of compounds, wells and plates come from users' files. Escaping by construction, not by remembering, is what
-keeps ``<i>`` in a compound's name from becoming markup.
+Names of compounds, wells and plates come from users' files, so a name such as ``<i>`` must never become markup.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 
 class Html(str):
-    """Text that is markup already and is not escaped again.
+    """Markup, which is not escaped again.
 
     Examples
     --------
@@ -33,7 +32,7 @@ def _text(value: object) -> str:
 
 
 def join(parts: Iterable[object], separator: str = "") -> Html:
-    """Put markup and text side by side; text is escaped, None is left out."""
+    """Concatenate markup and text; text is escaped, None is left out."""
     return Html(_text(separator).join(_text(part) for part in parts if part is not None))
 
 
@@ -66,7 +65,7 @@ def tag(name: str, *children: object, **attributes: object) -> Html:
 
 
 def number(value: float | None, *, digits: int = 3) -> str:
-    """Write a number for reading: thousands set apart, `digits` significant, a dash where there is none.
+    """Format a number: thousands separators, `digits` significant digits, a dash for a missing value.
 
     Examples
     --------
@@ -90,7 +89,7 @@ def table(
     class_: str = "",
     caption: str | None = None,
 ) -> Html:
-    """Write a table that scrolls inside its own box.
+    """Write a table inside a scrollable box.
 
     Parameters
     ----------
@@ -99,11 +98,11 @@ def table(
     rows
         Cells, row by row; floats are written by `number`, None as a dash.
     numeric
-        Positions of the columns set flush right.
+        Positions of right-aligned columns.
     class_
         Further CSS classes of the table.
     caption
-        What the table holds, for readers of the page's structure.
+        Caption for screen readers.
     """
     right = frozenset(numeric)
 
@@ -123,23 +122,23 @@ def table(
 
 
 def notice(*children: object) -> Html:
-    """Write a quiet box that says why something is not shown."""
+    """Write a box with a note, such as the reason why something is not shown."""
     return tag("p", *children, class_="notice")
 
 
 def details(summary: object, *children: object, open_: bool = False) -> Html:
-    """Write a part that is folded until it is asked for."""
+    """Write a part that is folded until the reader opens it."""
     return tag("details", tag("summary", summary), *children, open=open_)
 
 
 def term(text: str, meaning: str) -> Html:
-    """Write a technical word with its meaning on hover, focus or tap."""
+    """Write a technical term with its meaning on hover, focus or tap."""
     return tag("span", text, tag("span", meaning, class_="tip", role="tooltip"), class_="term", tabindex="0")
 
 
 def sql_hint(query: str) -> Html:
-    """Write the query that gives the numbers of a section, ready to copy."""
-    return details("Ask for these numbers in SQL", tag("pre", tag("code", query), class_="sql"))
+    """Write the SQL query for the numbers of a section, ready to copy."""
+    return details("These numbers in SQL", tag("pre", tag("code", query), class_="sql"))
 
 
 def data_island(identifier: str, value: Any) -> Html:

@@ -1,8 +1,7 @@
-"""The page: header, navigation, sections, and everything they need inside one file."""
+"""The HTML page: header, navigation and sections in one self-contained file."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,12 +12,12 @@ from string import Template
 import polars as pl
 
 from phenoprint.errors import PhenoprintError, ScreenError
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, join, number, tag, term
 from phenoprint.report.sections import SECTIONS
 from phenoprint.report.sections.making import version
 from phenoprint.report.source import ReportSource, feature_names
-from phenoprint.store import incomplete
+from phenoprint.store import incomplete, write_bytes
 
 __all__ = ["render_report", "write_report"]
 
@@ -60,44 +59,28 @@ def write_report(
         target = target / "report.html"
     page = render_report(screen, now=now)
     try:
-        _write(page, target)
-    except OSError as error:
+        write_bytes(target, page.encode())
+    except ScreenError as error:
         raise ScreenError(
-            f"the report cannot be written to {target}: {error.strerror or error}. Name a file in a folder that can be "
-            "written: phenoprint report SCREEN -o FILE (output= in Python); nothing else is then written"
+            f"{error}. The report can be written elsewhere: phenoprint report SCREEN -o FILE (output= in Python); "
+            "nothing is then written into the screen"
         ) from error
     return target
-
-
-def _write(page: str, target: Path) -> None:
-    """Write the page beside its place and move it there."""
-    from phenoprint.store import temporary_path
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = temporary_path(target)
-    try:
-        partial.write_text(page, encoding="utf-8", newline="\n")
-        partial.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
 
 
 def render_report(screen: ReportSource, *, now: datetime | None = None) -> str:
     """Return the report of a screen as the text of an HTML page; see `write_report`."""
     from plotly.offline import get_plotlyjs
 
-    context = Context(screen)
-    sections = [_build(context, *entry) for entry in SECTIONS]
-    page = Template(_asset("page.html"))
-    return page.substitute(
+    page = Page(screen)
+    sections = [_build(page, *entry) for entry in SECTIONS]
+    return Template(_asset("page.html")).substitute(
         title=tag("title", f"{screen.name} · Phenoprint report"),
         style=join((Html(_asset(name)) for name in STYLES), "\n"),
-        header=_header(context, now or datetime.now(tz=UTC).astimezone()),
+        header=_header(page, now or datetime.now(tz=UTC).astimezone()),
         navigation=join(tag("a", s.nav or s.title, href=f"#{s.id}") for s in sections if not s.is_empty),
         sections=join((_frame(section) for section in sections), "\n"),
-        data=context.data(),
+        data=page.data(),
         plotly=get_plotlyjs(),
         script="\n".join(_asset(name) for name in SCRIPTS),
     )
@@ -107,14 +90,14 @@ def _asset(name: str) -> str:
     return resources.files("phenoprint.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _build(context: Context, id_: str, title: str, nav: str, builder: object) -> Section:
-    """Build a section, or the sentence that stands in its place."""
+def _build(page: Page, id_: str, title: str, nav: str, builder: object) -> Section:
+    """Build a section, or the sentence that replaces it."""
     try:
-        return builder(context)  # type: ignore[operator,no-any-return]
+        return builder(page)  # type: ignore[operator,no-any-return]
     except PhenoprintError as error:
         return Section(id_, title, str(error), Html(), nav=nav, is_empty=True)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # damage may make polars panic
-        # a table written by another version: its section cannot be drawn, the rest of the page can
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # polars may panic on damaged files
+        # A table of another version costs its section, not the page.
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         why = f"A table does not have the columns or types expected: {first}"
         return Section(id_, title, why, Html(), nav=nav, is_empty=True)
@@ -135,13 +118,13 @@ def _frame(section: Section) -> Html:
     )
 
 
-def _header(context: Context, now: datetime) -> Html:
+def _header(page: Page, now: datetime) -> Html:
     facts: Sequence[tuple[str, str, str]] = [
-        ("plates", number(len(context.plates)), "Plates with images or in the plate map."),
-        _wells(context),
-        *_sites(context),
-        *_cells(context),
-        ("features", number(_features(context)), "Measurements of each cell."),
+        ("plates", number(len(page.plates)), "Plates with images or in the plate map."),
+        _wells(page),
+        *_sites(page),
+        *_cells(page),
+        ("features", number(_features(page)), "Measurements of each cell."),
     ]
     tiles = (tag("div", tag("b", value), term(label, meaning), class_="tile") for label, value, meaning in facts)
     made = f"Phenoprint {version('phenoprint') or 'of unknown version'}, {now.day} {now:%B %Y, %H:%M}"
@@ -150,28 +133,28 @@ def _header(context: Context, now: datetime) -> Html:
             tag(
                 "div",
                 tag("p", "Phenoprint report", class_="brand"),
-                tag("h1", context.source.name),
+                tag("h1", page.source.name),
                 tag("p", made, class_="quiet"),
             ),
             tag("div", *tiles, class_="tiles"),
-            *_incomplete(context),
-            *(_warning("A table is left out", f"{why}.") for why in context.tables.damaged.values()),
+            *_incomplete(page),
+            *(_warning("A table is left out", f"{why}.") for why in page.tables.damaged.values()),
         ]
     )
 
 
-def _wells(context: Context) -> tuple[str, str, str]:
-    """Count the wells that have a profile; a plate map may name many more than were imaged or imported."""
-    every = number(context.wells.height)
-    if context.profiled is None:
+def _wells(page: Page) -> tuple[str, str, str]:
+    """Count the wells with a profile; a plate map may list many more than were imaged or imported."""
+    every = number(page.wells.height)
+    if page.profiled is None:
         return ("wells", every, "Wells with images or in the plate map.")
-    meaning = f"Wells with a profile. {every} have images or stand in the plate map."
-    return ("wells with profiles", number(context.profiled.height), meaning)
+    meaning = f"Wells with a profile. {every} have images or are in the plate map."
+    return ("wells with profiles", number(page.profiled.height), meaning)
 
 
-def _incomplete(context: Context) -> list[Html]:
-    """Warn where tables of the screen may not fit each other."""
-    why = incomplete(Path(context.source.path))
+def _incomplete(page: Page) -> list[Html]:
+    """Warn where tables of the screen may be inconsistent."""
+    why = incomplete(Path(page.source.path))
     return [_warning("This screen is incomplete", why)] if why else []
 
 
@@ -179,20 +162,20 @@ def _warning(what: str, why: str) -> Html:
     return tag("p", tag("b", f"{what}: "), why, class_="warning", role="alert")
 
 
-def _sites(context: Context) -> list[tuple[str, str, str]]:
-    """Tell how many fields there are; profiles of other tools do not say."""
+def _sites(page: Page) -> list[tuple[str, str, str]]:
+    """Count the fields; imported profiles do not have this information."""
     keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
     for name in ("site", "image_quality", "image"):
-        frame = context.tables.columns(name, keys)
+        frame = page.tables.columns(name, keys)
         if frame is not None and frame.columns == keys:
             return [("sites", number(frame.unique().height), "Fields of view: places imaged in a well.")]
     return []
 
 
-def _cells(context: Context) -> list[tuple[str, str, str]]:
-    """Say how many cells were found and how many entered the profiles, where tables hold it."""
-    found = context.tables.height("cell") or context.tables.height("object")
-    counts = context.tables.columns("profile_well", ["Metadata_Object_Count"])
+def _cells(page: Page) -> list[tuple[str, str, str]]:
+    """Count the cells found and the cells in the profiles, as far as tables have these numbers."""
+    found = page.tables.height("cell") or page.tables.height("object")
+    counts = page.tables.columns("profile_well", ["Metadata_Object_Count"])
     known = None if counts is None else counts["Metadata_Object_Count"].drop_nulls()
     used = None if known is None or known.is_empty() else int(known.sum())
     facts = []
@@ -204,10 +187,10 @@ def _cells(context: Context) -> list[tuple[str, str, str]]:
     return facts
 
 
-def _features(context: Context) -> int | None:
-    described = context.tables.columns("feature", ["feature", "compartment"])
+def _features(page: Page) -> int | None:
+    described = page.tables.columns("feature", ["feature", "compartment"])
     if described is not None and described.height:
-        # what was measured on whole images has a dictionary entry, too
+        # measurements of whole images are in the dictionary, too
         return described.filter(pl.col("compartment").is_null() | (pl.col("compartment") != "Image")).height
-    profile = context.tables.find("profile_well")
+    profile = page.tables.find("profile_well")
     return len(feature_names(profile)) if profile is not None else None

@@ -1,4 +1,4 @@
-"""Small pictures inside the page: decoded, scaled down, written again as JPEG within a budget of bytes."""
+"""Small pictures inside the page: decoded, scaled down and encoded as JPEG within a byte budget."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG"
 
 
 def data_uri(content: bytes) -> str:
-    r"""Write a PNG or JPEG as the address of an inline picture.
+    r"""Return a PNG or JPEG as the data URI of an inline picture.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def decode(content: bytes) -> NDArray[np.uint8]:
 
 
 def shrink(content: bytes, *, side: int, quality: int = 80, most: int | None = None) -> bytes:
-    """Bring a picture to at most `side` pixels and write it as JPEG.
+    """Scale a picture down to at most `side` pixels and encode it as JPEG.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def shrink(content: bytes, *, side: int, quality: int = 80, most: int | None = N
     quality
         JPEG quality, 1 to 100.
     most
-        A JPEG of no more bytes than this is returned as it is, whatever its size in pixels.
+        A JPEG of at most this many bytes is returned unchanged, whatever its size in pixels.
 
     Raises
     ------
@@ -98,8 +98,8 @@ def shrink(content: bytes, *, side: int, quality: int = 80, most: int | None = N
 
 
 def _area_means(pixels: NDArray[np.float32], m: int) -> NDArray[np.float32]:
-    """Average the first axis over `m` equal stretches, pixels on a seam shared by both sides."""
-    # sums up to each seam; no BLAS, whose threads cost more than the work on pictures this small
+    """Average the first axis over `m` equal intervals; a pixel on a boundary is shared by both sides."""
+    # cumulative sums at each boundary; the threads of BLAS would cost more than the work on such small pictures
     n = pixels.shape[0]
     sums = np.zeros((n + 1, *pixels.shape[1:]), dtype=np.float32)
     np.cumsum(pixels, axis=0, out=sums[1:])

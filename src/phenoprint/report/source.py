@@ -1,4 +1,4 @@
-"""What the report needs of a screen, and how it reads it without tripping over what is not there."""
+"""Reading a screen for the report, with absent and damaged tables handled in one place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["AbsentError", "ReportSource", "Tables", "feature_names"]
 
 @runtime_checkable
 class ReportSource(Protocol):
-    """Anything that can be reported on; `phenoprint.store.Screen` is one."""
+    """A source of tables for a report, such as `phenoprint.store.Screen`."""
 
     @property
     def name(self) -> str:
@@ -24,24 +24,24 @@ class ReportSource(Protocol):
 
     @property
     def path(self) -> Path:
-        """Folder of the screen; ``screen.toml`` and ``thumbnails/`` are looked for in it."""
+        """Folder of the screen, with ``screen.toml`` and ``thumbnails/``."""
 
     def tables(self) -> list[str]:
-        """Names of the tables that exist."""
+        """Names of the existing tables."""
 
     def table(self, name: str) -> pl.LazyFrame:
         """One table."""
 
     def sql(self, query: str) -> pl.DataFrame:
-        """Answer of a query over the tables."""
+        """Return the result of a SQL query over the tables."""
 
 
 class AbsentError(DataError):
-    """Something a section needs is not in the screen; the message says what and why, for the reader of the page."""
+    """Something a section needs is not in the screen; the reader of the page sees the message."""
 
 
 class Tables:
-    """The tables of a source, each read at most once; NaN, which imported tables may hold, is read as NULL.
+    """The tables of a source, each read at most once; NaN, which imported tables may contain, is read as NULL.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Tables:
     Attributes
     ----------
     damaged
-        Why a table cannot be read, by its name; it is treated as absent.
+        Reason why a table cannot be read, by table name; such a table counts as absent.
     """
 
     def __init__(self, source: ReportSource) -> None:
@@ -61,7 +61,7 @@ class Tables:
         self._read: dict[str, pl.DataFrame] = {}
 
     def names(self) -> list[str]:
-        """Names of the tables that exist, sorted."""
+        """Return the names of the existing tables, sorted."""
         return sorted(self._names)
 
     def find(self, name: str) -> pl.DataFrame | None:
@@ -83,7 +83,7 @@ class Tables:
         columns
             Columns that must be there.
         why
-            Sentence on when the table gets written, shown where it is absent.
+            Sentence on when the table is written, shown where it is absent.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Tables:
 
 
 def _damaged(source: ReportSource) -> dict[str, str]:
-    """Say why tables cannot be read, by name; looks at footers only."""
+    """Return why tables cannot be read, by name; reads footers only."""
     found = {}
     for name in sorted(source.tables()):
         try:
@@ -138,7 +138,7 @@ def _damaged(source: ReportSource) -> dict[str, str]:
 
 
 def feature_names(frame: pl.DataFrame) -> list[str]:
-    """Names of the numeric columns that are not metadata, in the frame's order.
+    """List the numeric columns that are not metadata, in the frame's order.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Do the controls stand apart, and do treatments beat the null? Figures on single readouts and on activity."""
+"""Figures of the controls, readout by readout, and of the activity of treatments."""
 
 from __future__ import annotations
 
@@ -22,50 +22,44 @@ if TYPE_CHECKING:
 
 __all__ = ["activity_scatter", "control_separation", "separation_matrix"]
 
+PLATE, WELL = "Metadata_Plate", "Metadata_Well"
+
 
 def control_separation(
     frame: pl.DataFrame,
     value: str,
     *,
-    plate: str = "Metadata_Plate",
-    role: str = "Metadata_pert_type",
-    roles: tuple[str, ...] = ("negcon", "poscon"),
-    well: str = "Metadata_Well",
     split: str | None = None,
     title: str | None = None,
 ) -> go.Figure:
-    """Draw the wells of the controls plate by plate for one readout.
+    """Draw the control wells of each plate for one readout.
 
     Parameters
     ----------
     frame
-        One row per well.
+        One row per well: ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_pert_type`` and the readout.
     value
-        The readout.
-    plate, role, well
-        Columns of the plate, of the kind of well and of its name.
-    roles
-        Kinds of wells shown, side by side in a plate.
+        Column of the readout.
     split
-        Column whose levels get a box each among the positive controls, such as their compound.
+        Column that splits the positive controls into one box per level, such as their compound.
     title
         Title of the figure.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        A box a plate and kind, with every well as a point.
+        One box per plate and kind of control; every well is a point.
     """
     import plotly.graph_objects as go
 
     figure = blank_figure()
-    for kind, label, keep, colour in _boxes(frame, roles, role=role, split=split):
-        part = frame.filter(keep & pl.col(value).is_not_null()).sort(plate, well)
+    for kind, label, keep, colour in _boxes(frame, split=split):
+        part = frame.filter(keep & pl.col(value).is_not_null()).sort(PLATE, WELL)
         figure.add_trace(
             go.Box(
-                x=[plain(name) for name in part[plate].to_list()],
+                x=[plain(name) for name in part[PLATE].to_list()],
                 y=part[value].cast(pl.Float64).to_list(),
-                text=[plain(name) for name in part[well].to_list()] if well in part.columns else None,
+                text=[plain(name) for name in part[WELL].to_list()],
                 name=plain(label),
                 offsetgroup=f"{kind} {label}",
                 marker={"color": colour, "size": 5, "opacity": 0.75},
@@ -87,13 +81,11 @@ def control_separation(
     )
 
 
-def _boxes(
-    frame: pl.DataFrame, roles: tuple[str, ...], *, role: str, split: str | None
-) -> list[tuple[str, str, pl.Expr, str]]:
-    """Kind, name, condition and colour of each row of boxes."""
+def _boxes(frame: pl.DataFrame, *, split: str | None) -> list[tuple[str, str, pl.Expr, str]]:
+    """Return kind, label, row filter and colour of each set of boxes."""
     boxes: list[tuple[str, str, pl.Expr, str]] = []
-    for kind in roles:
-        label, colour, own = ROLE_NAMES.get(kind, kind), ROLE_COLOURS.get(kind, NEUTRAL), pl.col(role) == kind
+    for kind in ("negcon", "poscon"):
+        label, colour, own = ROLE_NAMES[kind], ROLE_COLOURS[kind], pl.col("Metadata_pert_type") == kind
         levels = frame.filter(own)[split].cast(pl.String).unique().sort().to_list() if split is not None else []
         if kind != "poscon" or split is None or not levels:
             boxes.append((kind, label, own, colour))
@@ -106,38 +98,31 @@ def _boxes(
     return boxes
 
 
-def separation_matrix(
-    frame: pl.DataFrame,
-    *,
-    value: str = "robust_z_prime",
-    feature: str = "feature",
-    plate: str = "Metadata_Plate",
-    title: str | None = None,
-) -> go.Figure:
-    """Draw how well each readout separates the controls on each plate.
+def separation_matrix(frame: pl.DataFrame, *, plate: str = PLATE) -> go.Figure:
+    """Draw the robust Z' of each readout on each plate.
 
     Parameters
     ----------
     frame
-        One row per plate and feature; features keep the order of their first row.
-    value, feature, plate
-        Columns of the score, the readout and the plate.
-    title
-        Title of the figure.
+        One row per plate and readout: ``feature``, ``robust_z_prime`` and the column `plate`. Readouts keep the order
+        of their first row.
+    plate
+        Column that names the plate.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        A heat map, features downwards and plates across; the scale runs from -1 to 1 (Z' of 0.5 is the usual bar).
+        A heat map with one row per readout and one column per plate. The scale runs from -1 to 1; a Z' of 0.5 is the
+        usual threshold of an excellent assay.
     """
     import plotly.graph_objects as go
 
-    features = frame[feature].unique(maintain_order=True).to_list()
+    features = frame["feature"].unique(maintain_order=True).to_list()
     plates = sorted(frame[plate].unique().to_list())
     grid = np.full((len(features), len(plates)), np.nan)
-    rows = [features.index(name) for name in frame[feature].to_list()]
+    rows = [features.index(name) for name in frame["feature"].to_list()]
     columns = [plates.index(name) for name in frame[plate].to_list()]
-    grid[rows, columns] = frame[value].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    grid[rows, columns] = frame["robust_z_prime"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     shown = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in grid]
     figure = blank_figure()
     figure.add_trace(
@@ -158,7 +143,6 @@ def separation_matrix(
     )
     return finish(
         figure,
-        title=title,
         height=90 + 27 * len(features),
         xaxis={"type": "category", "showgrid": False},
         yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
@@ -173,29 +157,26 @@ def activity_scatter(
     name: str,
     threshold: float = 0.05,
     label: str = "mean average precision against negative controls",
-    title: str | None = None,
 ) -> go.Figure:
-    """Draw activity against its corrected p-value, a point a treatment.
+    """Draw activity against its corrected p value, one point per treatment.
 
     Parameters
     ----------
     frame
         One row per treatment.
     score, p, name
-        Columns of the (normalized) mean average precision, of the corrected p-value and of the treatment.
+        Columns of the (normalized) mean average precision, of the corrected p value and of the treatment.
     threshold
-        Corrected p below which a treatment counts as active; drawn as a line.
+        Corrected p value up to which a treatment counts as active; drawn as a line.
     label
-        Name of the score for the axis.
-    title
-        Title of the figure.
+        Axis title of the score.
     """
     import plotly.graph_objects as go
 
     figure = blank_figure()
     known = frame.drop_nulls([score, p]).sort(name)
     for group, keep, colour, symbol in (
-        ("not told apart from controls", pl.col(p) > threshold, NEUTRAL, "circle-open"),
+        ("not different from controls", pl.col(p) > threshold, NEUTRAL, "circle-open"),
         ("active", pl.col(p) <= threshold, "#009e73", "circle"),
     ):
         part = known.filter(keep)
@@ -214,7 +195,6 @@ def activity_scatter(
     figure.add_hline(y=-np.log10(threshold), line={"dash": "dot", "width": 1, "color": NEUTRAL})
     return finish(
         figure,
-        title=title,
         height=470,
         xaxis={"title": {"text": plain(label)}},
         yaxis={"title": {"text": "-log10 corrected p"}, "rangemode": "tozero"},

@@ -1,4 +1,4 @@
-"""Response over dose, well by well."""
+"""Dose-response figures, one point per well."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 __all__ = ["dose_response", "dose_ticks"]
 
+COMPOUND = "Metadata_compound"
+
 
 def dose_response(
     frame: pl.DataFrame,
     value: str,
     *,
-    compound: str = "Metadata_compound",
     dose: str = "Metadata_Concentration",
     unit: str | None = None,
     label: str | None = None,
     reference: float | None = None,
     curves: pl.DataFrame | None = None,
-    title: str | None = None,
 ) -> go.Figure:
-    """Draw a readout over dose on a logarithmic axis, a line through the medians of each compound.
+    """Draw a readout against dose on a logarithmic axis, with a line through the medians of each compound.
 
     Parameters
     ----------
     frame
-        One row per well; wells without a positive dose or a value are left out.
+        One row per well, with ``Metadata_compound``; wells without a positive dose or without a value are left out.
     value
         The readout.
-    compound, dose
-        Columns of the compound and its dose.
+    dose
+        Column of the dose.
     unit
         Unit of the dose, for the axis.
     label
@@ -44,19 +44,17 @@ def dose_response(
     reference
         Level of the negative controls, drawn as a dotted line.
     curves
-        Fitted curves as points: columns `compound`, `dose` and `value`; drawn instead of the line of
-        medians, which is dotted for compounds without a curve.
-    title
-        Title of the figure.
+        Fitted curves as points: ``Metadata_compound``, `dose` and `value`. They replace the line of medians, which is
+        dotted for compounds without a curve.
     """
     import plotly.graph_objects as go
 
-    known = frame.filter((pl.col(dose) > 0) & pl.col(value).is_not_null() & pl.col(compound).is_not_null())
-    names = sorted(known[compound].unique().to_list())
+    known = frame.filter((pl.col(dose) > 0) & pl.col(value).is_not_null() & pl.col(COMPOUND).is_not_null())
+    names = sorted(known[COMPOUND].unique().to_list())
     figure = blank_figure()
     for name, (colour, symbol) in zip(names, category_styles(names), strict=True):
-        part = known.filter(pl.col(compound) == name).sort(dose)
-        fitted = curves.filter(pl.col(compound) == name).sort(dose) if curves is not None else None
+        part = known.filter(pl.col(COMPOUND) == name).sort(dose)
+        fitted = curves.filter(pl.col(COMPOUND) == name).sort(dose) if curves is not None else None
         is_fitted = fitted is not None and fitted.height > 0
         if fitted is not None and is_fitted:
             line = fitted.select(dose, value)
@@ -93,7 +91,6 @@ def dose_response(
         figure.add_hline(y=reference, line={"dash": "dot", "width": 1.2, "color": NEUTRAL})
     return finish(
         figure,
-        title=title,
         height=400,
         showlegend=True,
         xaxis={
@@ -106,7 +103,7 @@ def dose_response(
 
 
 def dose_ticks(doses: pl.Series) -> dict[str, list[float] | list[str]]:
-    """Choose the marks of a logarithmic dose axis, all written one way: as decimals, or as powers of ten.
+    """Choose the ticks of a logarithmic dose axis, written all as decimals or all as powers of ten.
 
     Parameters
     ----------
@@ -116,7 +113,7 @@ def dose_ticks(doses: pl.Series) -> dict[str, list[float] | list[str]]:
     Returns
     -------
     dict
-        ``tickvals`` and ``ticktext`` for plotly: every decade, and 2 and 5 between where the doses span few.
+        ``tickvals`` and ``ticktext`` for plotly: every decade, with 2 and 5 in between for a narrow range of doses.
 
     Examples
     --------
@@ -136,7 +133,7 @@ def dose_ticks(doses: pl.Series) -> dict[str, list[float] | list[str]]:
     if first < -4 or last > 4:
         return {"tickvals": [10.0**k for k in decades], "ticktext": [f"10<sup>{k}</sup>" for k in decades]}
     between = (1, 2, 5) if high - low < 3 else (1,)
-    # written and read again, for the last digit of a product with a power of ten is seldom right
+    # formatting removes the rounding error of a product with a power of ten
     marks = [float(f"{step * 10.0**k:.6g}") for k in decades for step in between]
     nearest = max((mark for mark in marks if mark <= 10**low), default=marks[0])
     shown = [mark for mark in marks if nearest <= mark <= 10.0**last]

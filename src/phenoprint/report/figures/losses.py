@@ -1,4 +1,4 @@
-"""What went in, what came out, what was lost and why; and what became of the features."""
+"""Figures of the ledger and of the features that were kept."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["feature_survival", "ledger_waterfall"]
 
+MOST_REASONS = 7
 
-def ledger_waterfall(
-    ledger: pl.DataFrame, *, order: Sequence[str] = (), most: int = 7, title: str | None = None
-) -> go.Figure:
-    """Draw, step by step, which share of what came in was lost and for which reason.
+
+def ledger_waterfall(ledger: pl.DataFrame, *, order: Sequence[str] = ()) -> go.Figure:
+    """Draw the share that each step lost of its input, by reason.
 
     Parameters
     ----------
@@ -28,15 +28,12 @@ def ledger_waterfall(
         The table ``ledger``: Metadata_Plate, Metadata_Well, step, unit_of_count, n_in, n_out, n_lost, reason.
     order
         Steps in the order in which they run; others follow in the order of the ledger's rows.
-    most
-        How many reasons get a colour of their own; the rest is grey and named "other reasons".
-    title
-        Title of the figure.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        A stacked horizontal bar a step, in percent of what came in.
+        One stacked horizontal bar per step, in percent of its input. The most frequent reasons have a colour each;
+        the others are grey and named "other reasons".
     """
     import plotly.graph_objects as go
 
@@ -52,10 +49,12 @@ def ledger_waterfall(
         .sort(["n_lost", "reason"], descending=[True, False])["reason"]
         .to_list()
     )
-    named = ranked[:most]
+    named = ranked[:MOST_REASONS]
     figure = blank_figure()
     for reason, colour in [*zip(named, CATEGORICAL, strict=False), ("other reasons", NEUTRAL)]:
-        keep = pl.col("reason").is_in(ranked[most:]) if reason == "other reasons" else pl.col("reason") == reason
+        keep = (
+            pl.col("reason").is_in(ranked[MOST_REASONS:]) if reason == "other reasons" else pl.col("reason") == reason
+        )
         part = (
             lost.filter(keep)
             .group_by("step", "unit_of_count", maintain_order=True)
@@ -78,10 +77,9 @@ def ledger_waterfall(
         )
     return finish(
         figure,
-        title=title,
         barmode="stack",
         height=110 + 30 * len(labels),
-        xaxis={"title": {"text": "lost, percent of what came in"}, "rangemode": "tozero", "ticksuffix": " %"},
+        xaxis={"title": {"text": "lost, percent of the input"}, "rangemode": "tozero", "ticksuffix": " %"},
         yaxis={
             "categoryorder": "array",
             "categoryarray": labels[::-1],
@@ -93,20 +91,18 @@ def ledger_waterfall(
     )
 
 
-def feature_survival(frame: pl.DataFrame, *, title: str | None = None) -> go.Figure:
+def feature_survival(frame: pl.DataFrame) -> go.Figure:
     """Draw how many features of each family and channel were kept for the final profiles.
 
     Parameters
     ----------
     frame
         Columns ``family``, ``channel``, ``n`` and ``n_kept``, one row per family and channel.
-    title
-        Title of the figure.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        A heat map of the share kept; the cells say how many of how many.
+        A heat map of the share kept; each cell shows how many features were kept of how many.
     """
     import plotly.graph_objects as go
 
@@ -138,7 +134,6 @@ def feature_survival(frame: pl.DataFrame, *, title: str | None = None) -> go.Fig
     )
     return finish(
         figure,
-        title=title,
         height=120 + 32 * len(families),
         xaxis={"showgrid": False, "type": "category", "tickangle": -30 if len(channels) > 8 else 0},
         yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},

@@ -1,4 +1,4 @@
-"""A plate as a picture: every well where it stands, A01 at the top left."""
+"""Figures of whole plates, A01 at the top left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from phenoprint.errors import UsageError, first_few
 from phenoprint.plates import PlateFormat, Well
-from phenoprint.report.figures.theme import DIVERGING, NEUTRAL, SEQUENTIAL, blank_figure, finish
+from phenoprint.report.figures.theme import NEUTRAL, SEQUENTIAL, blank_figure, finish
 from phenoprint.report.html import number
 
 if TYPE_CHECKING:
@@ -19,19 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["plate_grid", "plate_heatmap", "robust_limits"]
 
 
-def plate_grid(
-    frame: pl.DataFrame, value: str, *, well: str = "Metadata_Well", plate_format: int | None = None
-) -> NDArray[np.float64]:
-    """Put the values of wells where they stand on the plate.
+def plate_grid(frame: pl.DataFrame, value: str, *, plate_format: int | None = None) -> NDArray[np.float64]:
+    """Arrange the values of wells as the rows and columns of their plate.
 
     Parameters
     ----------
     frame
-        One row per well of one plate.
+        One row per well of one plate, with ``Metadata_Well`` in any spelling that `phenoprint.plates.Well` reads.
     value
         Numeric column.
-    well
-        Column of wells, in any spelling that `phenoprint.plates.Well` reads.
     plate_format
         Wells of the plate (96, 384, ...); None infers the smallest plate that holds the wells.
 
@@ -51,7 +47,7 @@ def plate_grid(
     array([[ 1., nan, nan],
            [nan, nan,  2.]])
     """
-    names = frame[well].to_list()
+    names = frame["Metadata_Well"].to_list()
     wells = [Well.parse(name) for name in names]
     shape = PlateFormat.infer(wells) if plate_format is None else PlateFormat.of(plate_format)
     if len(set(wells)) < len(wells):
@@ -67,23 +63,18 @@ def plate_grid(
     return grid
 
 
-def robust_limits(values: NDArray[np.float64], *, diverging: bool = False) -> tuple[float, float]:
-    """Limits of a colour scale that a few extreme wells cannot stretch: the 1st and 99th percentile.
+def robust_limits(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 1st and 99th percentile, so that a few extreme wells do not stretch a colour scale.
 
     Parameters
     ----------
     values
         Any shape; NaN is left out.
-    diverging
-        Make the limits symmetric about zero.
     """
     finite = values[np.isfinite(values)]
     if finite.size == 0:
-        return (-1.0, 1.0) if diverging else (0.0, 1.0)
+        return (0.0, 1.0)
     low, high = (float(q) for q in np.quantile(finite, (0.01, 0.99)))
-    if diverging:
-        high = max(abs(low), abs(high)) or 1.0
-        low = -high
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
@@ -91,10 +82,8 @@ def plate_heatmap(
     frame: pl.DataFrame,
     value: str,
     *,
-    well: str = "Metadata_Well",
     plate_format: int | None = None,
     limits: tuple[float, float] | None = None,
-    diverging: bool = False,
     label: str | None = None,
     title: str | None = None,
 ) -> go.Figure:
@@ -103,19 +92,15 @@ def plate_heatmap(
     Parameters
     ----------
     frame
-        One row per well of one plate.
+        One row per well of one plate, with ``Metadata_Well``.
     value
         Numeric column to colour by.
-    well
-        Column of wells.
     plate_format
         Wells of the plate; None infers it.
     limits
         Ends of the colour scale; None takes `robust_limits`.
-    diverging
-        Use a blue-orange scale centred at zero, for normalized values; otherwise viridis.
     label
-        Name of the measure beside the colour bar; `value` when None.
+        Title of the colour bar; `value` when None.
     title
         Title of the figure.
 
@@ -127,8 +112,8 @@ def plate_heatmap(
     """
     import plotly.graph_objects as go
 
-    grid = plate_grid(frame, value, well=well, plate_format=plate_format)
-    low, high = limits or robust_limits(grid, diverging=diverging)
+    grid = plate_grid(frame, value, plate_format=plate_format)
+    low, high = limits or robust_limits(grid)
     rows, columns = grid.shape
     text = [
         [f"<b>{Well(row, col)}</b><br>{number(grid[row, col], digits=4)}" for col in range(columns)]
@@ -145,7 +130,7 @@ def plate_heatmap(
             hoverongaps=False,
             zmin=low,
             zmax=high,
-            colorscale=[list(stop) for stop in DIVERGING] if diverging else SEQUENTIAL,
+            colorscale=SEQUENTIAL,
             xgap=1 if rows <= 16 else 0.5,
             ygap=1 if rows <= 16 else 0.5,
             colorbar={
@@ -160,7 +145,7 @@ def plate_heatmap(
 
 
 def _height(rows: int) -> int:
-    # cells stay near square on a page some 900 pixels wide
+    # keeps the wells nearly square on a page about 900 pixels wide
     return int(np.clip(60 + (46 if rows <= 8 else 36) * rows, 260, 640))
 
 

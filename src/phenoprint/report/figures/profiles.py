@@ -1,4 +1,4 @@
-"""Figures on whole profiles: where wells lie, and whether replicates agree."""
+"""Figures of whole profiles: the projection of wells, and the agreement of replicates."""
 
 from __future__ import annotations
 
@@ -33,8 +33,6 @@ def umap_scatter(
     frame: pl.DataFrame,
     colour: str,
     *,
-    x: str = "x",
-    y: str = "y",
     hover: Sequence[str] = ("Metadata_Plate", "Metadata_Well"),
     quiet: Sequence[str] = (),
     most: int = 24,
@@ -42,33 +40,31 @@ def umap_scatter(
     missing: str = MISSING,
     title: str | None = None,
 ) -> go.Figure:
-    """Draw wells in a two-dimensional projection, coloured by one column.
+    """Draw a two-dimensional projection of wells, coloured by one column.
 
     Parameters
     ----------
     frame
-        One row per well.
+        One row per well, with the coordinates ``x`` and ``y``.
     colour
-        Column to colour by: numbers get viridis, text a colour and a marker symbol a level.
-    x, y
-        Columns of the projection.
+        Column to colour by: viridis for numbers; a colour and a marker symbol per level for text.
     hover
         Columns shown on hover.
     quiet
-        Levels of `colour` drawn grey and beneath the others, such as the name of the negative control.
+        Levels of `colour` drawn in grey beneath the others, such as the name of the negative control.
     most
-        How many levels get a colour of their own, the most frequent first; the rest is grey and named "other".
+        Number of levels with a colour of their own, the most frequent first; the rest is grey and named "other".
     logarithmic
         Colour by the decimal logarithm of the numbers (doses).
     missing
-        Name of the points without a value.
+        Label of the points without a value.
     title
         Title of the figure.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        A trace a level. ``customdata`` holds the row of `frame` of each point.
+        One trace per level. ``customdata`` holds the row number in `frame` of each point.
     """
     import plotly.graph_objects as go
 
@@ -80,8 +76,8 @@ def umap_scatter(
     def add(part: pl.DataFrame, name: str, marker: dict[str, object]) -> None:
         figure.add_trace(
             go.Scatter(
-                x=part[x].cast(pl.Float64).to_list(),
-                y=part[y].cast(pl.Float64).to_list(),
+                x=part["x"].cast(pl.Float64).to_list(),
+                y=part["y"].cast(pl.Float64).to_list(),
                 text=part["__text"].to_list(),
                 customdata=part["__row"].to_list(),
                 mode="markers",
@@ -183,7 +179,7 @@ def _point_size(n: int) -> float:
 
 
 def _hover_text(frame: pl.DataFrame, hover: Sequence[str]) -> list[str]:
-    """Lines of name and value; hover text is markup to plotly, so angle brackets are escaped."""
+    """Return one text of names and values per row, with the angle brackets of plotly's markup escaped."""
     parts = [
         pl.format("{}: {}", pl.lit(name.removeprefix("Metadata_")), pl.col(name).cast(pl.String).fill_null("–"))
         .str.replace_all("&", "&amp;", literal=True)
@@ -202,20 +198,17 @@ def replicate_agreement(
     null: Sequence[float],
     *,
     threshold: float | None = None,
-    title: str | None = None,
 ) -> go.Figure:
-    """Draw the agreement of replicates over that of random groups of the same sizes.
+    """Draw the agreement of replicates and, behind it, that of random groups of the same sizes.
 
     Parameters
     ----------
     replicates
         Median pairwise correlation of each treatment's replicates.
     null
-        The same of size-matched random groups of wells of different treatments.
+        The same for random groups of equal size, whose wells have different treatments.
     threshold
         Quantile of the null above which a treatment counts as replicating; drawn as a line.
-    title
-        Title of the figure.
     """
     import plotly.graph_objects as go
 
@@ -241,7 +234,6 @@ def replicate_agreement(
         figure.add_vline(x=threshold, line={"dash": "dot", "width": 1.4, "color": NEUTRAL})
     return finish(
         figure,
-        title=title,
         barmode="overlay",
         height=340,
         xaxis={"title": {"text": "median correlation of replicates"}, "range": [-1.02, 1.02]},

@@ -1,4 +1,4 @@
-"""Figures on mechanisms: which is taken for which, and how the accuracy stands beside its baselines."""
+"""Figures of mechanism calls: the confusion matrix, and the accuracy beside its baselines."""
 
 from __future__ import annotations
 
@@ -16,34 +16,25 @@ if TYPE_CHECKING:
 __all__ = ["baseline_bars", "confusion"]
 
 
-def confusion(
-    frame: pl.DataFrame,
-    *,
-    truth: str = "Metadata_moa",
-    predicted: str = "predicted",
-    title: str | None = None,
-) -> go.Figure:
-    """Draw which mechanism is taken for which.
+def confusion(frame: pl.DataFrame) -> go.Figure:
+    """Draw the confusion matrix of mechanism calls.
 
     Parameters
     ----------
     frame
-        One row per prediction; rows without a truth are left out, a missing prediction counts as "no call".
-    truth, predicted
-        Columns of the annotated and the predicted mechanism.
-    title
-        Title of the figure.
+        One row per prediction: ``Metadata_moa`` (rows without it are left out) and ``predicted`` (NULL counts as "no
+        call").
 
     Returns
     -------
     plotly.graph_objects.Figure
-        A heat map of shares of each true mechanism (rows add up to 1); ``customdata`` holds the counts.
+        A heat map of shares of each annotated mechanism (rows add up to 1); ``customdata`` holds the counts.
     """
     import plotly.graph_objects as go
 
-    known = frame.filter(pl.col(truth).is_not_null()).select(
-        pl.col(truth).cast(pl.String).alias("t"),
-        pl.col(predicted).cast(pl.String).fill_null("no call").alias("p"),
+    known = frame.filter(pl.col("Metadata_moa").is_not_null()).select(
+        pl.col("Metadata_moa").cast(pl.String).alias("t"),
+        pl.col("predicted").cast(pl.String).fill_null("no call").alias("p"),
     )
     rows = sorted(known["t"].unique().to_list())
     extra = sorted(set(known["p"].unique().to_list()) - set(rows))
@@ -75,7 +66,6 @@ def confusion(
     )
     return finish(
         figure,
-        title=title,
         height=170 + 25 * len(rows),
         xaxis={"title": {"text": "called"}, "tickangle": -40, "showgrid": False, "type": "category"},
         yaxis={
@@ -94,7 +84,6 @@ def baseline_bars(
     low: Sequence[float | None] | None = None,
     high: Sequence[float | None] | None = None,
     lead: str | None = None,
-    title: str | None = None,
 ) -> go.Figure:
     """Draw a score beside its baselines as horizontal bars with intervals.
 
@@ -106,8 +95,6 @@ def baseline_bars(
         Ends of the interval of each score; None where there is none.
     lead
         The name drawn in colour; the others are grey.
-    title
-        Title of the figure.
     """
     import plotly.graph_objects as go
 
@@ -142,7 +129,6 @@ def baseline_bars(
     )
     return finish(
         figure,
-        title=title,
         height=90 + 42 * len(names),
         showlegend=False,
         xaxis={"range": [0, 1], "tickformat": ".0%"},

@@ -1,4 +1,4 @@
-"""What each step of a recipe did to replicates, batches, positions and mechanisms."""
+"""Figure of the scores of each step of a recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["STEP_SCORE_NAMES", "step_scores"]
 
 STEP_SCORE_NAMES = {
     "replicate_retrieval": "replicates on other plates found",
-    "control_retrieval": "treatments told from controls",
+    "control_retrieval": "treatments distinguished from controls",
     "reproducible_share": "treatments that replicate",
     "moa_consistency": "mechanisms found again",
     "moa_by_count": "mechanisms by cell count alone",
@@ -44,7 +44,7 @@ def step_scores(scores: pl.DataFrame, *, only: tuple[str, ...] = (), title: str 
     Returns
     -------
     plotly.graph_objects.Figure
-        A line per score that has a value at some step; what a score says stands in `phenoprint.evaluation.STEP_SCORES`.
+        One line per score that has a value at some step; `phenoprint.evaluation.STEP_SCORES` describes the scores.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def step_scores(scores: pl.DataFrame, *, only: tuple[str, ...] = (), title: str 
         figure,
         title=title,
         height=380,
-        # the legend names even a single line, and stands beside the lines, where it meets neither title nor long steps
+        # beside the lines, the legend covers neither the title nor long step names
         showlegend=True,
         legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"},
         xaxis={"type": "category", "categoryorder": "array", "categoryarray": [plain(step) for step in steps]},

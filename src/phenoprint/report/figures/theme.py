@@ -1,8 +1,8 @@
 """Colours and layout that every figure shares.
 
-The categorical colours follow Okabe and Ito (2008), with blue moved and yellow and black replaced so that each reads
-on white and on a near-black page and no two meet for readers without red or green; marker symbols repeat the
-distinction.
+The categorical colours follow Okabe and Ito (2008). Blue is shifted, and yellow and black are replaced, so that each
+colour is legible on a white and on a near-black page and all differ for readers with red-green colour blindness. Marker
+symbols repeat the distinction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CATEGORICAL",
-    "DIVERGING",
     "ROLE_COLOURS",
     "ROLE_NAMES",
     "SEQUENTIAL",
@@ -29,8 +28,6 @@ __all__ = [
 CATEGORICAL = ("#2f83c9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#9c2540", "#6a40f0")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon", "triangle-down")
 SEQUENTIAL = "Viridis"
-# blue to orange through a grey that shows on light and on dark pages
-DIVERGING = ((0.0, "#1b5fa5"), (0.25, "#6aa5d8"), (0.5, "#e8e8e6"), (0.75, "#eba35a"), (1.0, "#b34a00"))
 ROLE_COLOURS = {"negcon": "#8a939c", "poscon": "#d55e00", "trt": "#2f83c9", "empty": "#c3c8cd"}
 ROLE_NAMES = {
     "negcon": "negative control",
@@ -44,7 +41,7 @@ FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', A
 
 
 def category_styles(levels: Sequence[str]) -> list[tuple[str, str]]:
-    """Colour and marker symbol of each level; no two levels share both up to 64 levels.
+    """Return a colour and a marker symbol for each level; up to 64 levels no two share both.
 
     Examples
     --------
@@ -58,7 +55,7 @@ def category_styles(levels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def plain(text: object) -> str:
-    """Text as plotly shall show it: plotly reads ``<b>`` or ``<a href>`` in names as markup.
+    """Escape a text for plotly, which reads ``<b>`` or ``<a href>`` in names as markup.
 
     Examples
     --------
@@ -69,14 +66,14 @@ def plain(text: object) -> str:
 
 
 def blank_figure() -> go.Figure:
-    """Return an empty figure without plotly's default template, which would triple the size of small figures."""
+    """Return an empty figure without plotly's default template, which would triple the size of a small figure."""
     import plotly.graph_objects as go
 
     return go.Figure(layout={"template": None})
 
 
 def finish(figure: go.Figure, *, title: str | None = None, height: int = 380, **layout: Any) -> go.Figure:
-    """Give a figure the shared layout; returns the same figure.
+    """Apply the shared layout to a figure and return it.
 
     Parameters
     ----------
@@ -95,7 +92,7 @@ def finish(figure: go.Figure, *, title: str | None = None, height: int = 380, **
         "zeroline": False,
         "automargin": True,
         "ticks": "",
-        "title": {"standoff": 8},  # with it the margin holds the title, too, and long tick labels push it outwards
+        "title": {"standoff": 8},  # makes the margin include the title, so that long tick labels push it outwards
     }
     figure.update_layout(
         height=height,

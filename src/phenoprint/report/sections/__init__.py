@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.sections.cells import cells
 from phenoprint.report.sections.controls import controls
 from phenoprint.report.sections.doses import doses
@@ -27,7 +27,7 @@ from phenoprint.report.sections.verdict import verdict
 __all__ = ["SECTIONS"]
 
 # identifier, title and short name stand here so that a section that cannot be drawn still has its place
-SECTIONS: tuple[tuple[str, str, str, Callable[[Context], Section]], ...] = (
+SECTIONS: tuple[tuple[str, str, str, Callable[[Page], Section]], ...] = (
     ("verdict", "Is the plate good?", "Verdict", verdict),
     ("hits", "What are the hits?", "Hits", hits),
     ("effects", "What do the hits do?", "Effects", effects),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from phenoprint.errors import ImageError
-from phenoprint.report.context import CROP_BYTES, Context, Section
+from phenoprint.report.context import CROP_BYTES, Page, Section
 from phenoprint.report.html import Html, join, sql_hint, tag
 from phenoprint.report.pictures import data_uri, shrink
 from phenoprint.report.source import AbsentError
@@ -70,7 +70,7 @@ def gallery_crops(
     return shown
 
 
-def cells(context: Context) -> Section:
+def cells(page: Page) -> Section:
     """Show a strip of cells a treatment: controls first, then the most active treatments."""
     needed = [
         "Metadata_Plate",
@@ -81,9 +81,9 @@ def cells(context: Context) -> Section:
         "crop",
         "rank",
     ]
-    gallery = context.tables.need("gallery", needed, why=WHY)
-    about = _about(context, gallery)
-    shown = gallery_crops(gallery, order=_order(context, about), budget=CROP_BYTES)
+    gallery = page.tables.need("gallery", needed, why=WHY)
+    about = _about(page, gallery)
+    shown = gallery_crops(gallery, order=_order(page, about), budget=CROP_BYTES)
     if not shown:
         raise AbsentError("No crop in the table 'gallery' can be read as PNG or JPEG.")
     strips = [_strip(name, pictures, about.get(name, {})) for name, pictures in shown.items()]
@@ -113,10 +113,10 @@ def cells(context: Context) -> Section:
     return Section("cells", "The cells themselves", lead, body, nav="Cells")
 
 
-def _about(context: Context, gallery: pl.DataFrame) -> dict[str, dict[str, str | None]]:
+def _about(page: Page, gallery: pl.DataFrame) -> dict[str, dict[str, str | None]]:
     """Label, mechanism and kind of each treatment, from the wells its crops come from."""
     key = ["Metadata_Plate", "Metadata_Well"]
-    joined = gallery.select(*key, "Metadata_perturbation").unique().join(context.wells, on=key, how="left").sort(key)
+    joined = gallery.select(*key, "Metadata_perturbation").unique().join(page.wells, on=key, how="left").sort(key)
     firsts = joined.group_by("Metadata_perturbation", maintain_order=True).agg(
         pl.col("treatment").drop_nulls().first(),
         pl.col("Metadata_moa").drop_nulls().first(),
@@ -128,10 +128,10 @@ def _about(context: Context, gallery: pl.DataFrame) -> dict[str, dict[str, str |
     }
 
 
-def _order(context: Context, about: dict[str, dict[str, str | None]]) -> list[str]:
+def _order(page: Page, about: dict[str, dict[str, str | None]]) -> list[str]:
     """Negative controls, positive controls, then treatments by activity, then by mechanism."""
     roles = {"negcon": 0, "poscon": 1}
-    activity = context.tables.find("activity")
+    activity = page.tables.find("activity")
     score: dict[str, float] = {}
     if activity is not None and {"Metadata_perturbation", "mean_average_precision"} <= set(activity.columns):
         rows = activity.select("Metadata_perturbation", "mean_average_precision").drop_nulls().iter_rows()

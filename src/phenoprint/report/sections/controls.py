@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import control_separation, separation_matrix
 from phenoprint.report.figures.theme import plain
 from phenoprint.report.html import Html, join, number, sql_hint, table, term
@@ -17,11 +17,11 @@ __all__ = ["controls"]
 MOST_COMPOUNDS = 8
 
 
-def controls(context: Context) -> Section:
+def controls(page: Page) -> Section:
     """Draw the readouts that separate the controls best, and how well on each plate."""
-    _, _, _, statistics = context.measured
+    _, _, _, statistics = page.measured
     if statistics.is_empty():
-        roles = set(context.wells["Metadata_pert_type"].drop_nulls().to_list()) if context.wells.height else set()
+        roles = set(page.wells["Metadata_pert_type"].drop_nulls().to_list()) if page.wells.height else set()
         missing = [word for kind, word in (("negcon", "negative"), ("poscon", "positive")) if kind not in roles]
         if missing:
             raise AbsentError(
@@ -37,13 +37,13 @@ def controls(context: Context) -> Section:
         )
     n_features = statistics["feature"].n_unique()
     best = best_readouts(statistics, n=12)
-    profile = context.tables.find("profile_well")
+    profile = page.tables.find("profile_well")
     if profile is None or not {*best, "Metadata_pert_type"} <= set(profile.columns):
-        profile = context.tables.need("profile_normalized", why="It holds the wells after normalization.")
+        profile = page.tables.need("profile_normalized", why="It holds the wells after normalization.")
     sources = dict.fromkeys(best, profile)
-    readouts = context.readouts
+    readouts = page.readouts
     if readouts is not None:
-        named = sorted(set(readouts.columns) - set(context.wells.columns))
+        named = sorted(set(readouts.columns) - set(page.wells.columns))
         statistics = pl.concat([control_statistics(readouts, named), statistics])
         sources = dict.fromkeys(named, readouts) | sources
     compounds = ranked["poscon"].unique(maintain_order=True).to_list()
@@ -51,7 +51,7 @@ def controls(context: Context) -> Section:
     rank = {name: i for i, name in enumerate(chosen_names)}
     place = pl.col("Metadata_Plate")
     if len(compounds) > 1:  # the name of a single plate would only push the compounds out of view
-        place = pl.format("{} · {}", "Metadata_Plate", "poscon") if len(context.plates) > 1 else pl.col("poscon")
+        place = pl.format("{} · {}", "Metadata_Plate", "poscon") if len(page.plates) > 1 else pl.col("poscon")
     chosen = (
         statistics.filter(pl.col("feature").is_in(chosen_names))
         .with_columns(
@@ -61,7 +61,7 @@ def controls(context: Context) -> Section:
         .sort("rank", "Metadata_Plate", "poscon")
     )
     shown = chosen.filter(pl.col("poscon").is_in(compounds[:MOST_COMPOUNDS]))
-    matrix = context.figure(
+    matrix = page.figure(
         separation_matrix(shown, plate="place"),
         "Robust Z' of the best readouts on each plate",
         caption="Robust Z' by readout and plate."
@@ -69,13 +69,13 @@ def controls(context: Context) -> Section:
         else "Robust Z' by readout, plate and positive control, each against the negative controls of its plate.",
     )
     panels: list[tuple[str, object]] = [
-        (short_name(name), _readout(context, frame, name, compounds)) for name, frame in list(sources.items())[:5]
+        (short_name(name), _readout(page, frame, name, compounds)) for name, frame in list(sources.items())[:5]
     ]
     panels.append(("Table", _table(chosen)))
     body: list[Html | None] = [
         _by_compound(ranked) if len(compounds) > 1 else None,
         matrix,
-        context.tabs("Readouts", panels),
+        page.tabs("Readouts", panels),
         sql_hint(
             f'SELECT Metadata_Plate, Metadata_pert_type, Metadata_compound, median("{best[0]}")\n'
             "FROM profile_well WHERE Metadata_pert_type IN ('negcon', 'poscon') GROUP BY ALL ORDER BY ALL"
@@ -125,13 +125,13 @@ def _by_compound(ranked: pl.DataFrame) -> Html:
     return table(header, rows, numeric=(2, 3, 4), class_="sortable", caption=caption)
 
 
-def _readout(context: Context, frame: pl.DataFrame, name: str, compounds: list[str]) -> Html:
+def _readout(page: Page, frame: pl.DataFrame, name: str, compounds: list[str]) -> Html:
     split = "Metadata_compound" if len(compounds) > 1 and "Metadata_compound" in frame.columns else None
     if split is not None:
         shown = pl.col(split).is_in(compounds[:MOST_COMPOUNDS])
         frame = frame.filter((pl.col("Metadata_pert_type") != "poscon") | shown)
     figure = control_separation(frame, name, split=split).update_yaxes(title_text=plain(short_name(name)))
-    return context.figure(figure, f"Controls by plate: {name}", caption=name)
+    return page.figure(figure, f"Controls by plate: {name}", caption=name)
 
 
 def _table(chosen: pl.DataFrame) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import dose_response
 from phenoprint.report.html import Html, join, number, sql_hint, table, tag, term
 from phenoprint.report.sections.terms import short_name
@@ -22,18 +22,18 @@ COUNT = "Metadata_Object_Count"
 FIT = ["readout", COMPOUND, "ec50", "slope", "bottom", "top"]
 
 
-def doses(context: Context) -> Section:
+def doses(page: Page) -> Section:
     """Draw each compound with four doses or more, and list the fitted curves where there are any."""
-    name = "profile_normalized" if context.tables.find("profile_normalized") is not None else "profile_well"
-    frame = context.tables.need(name, [COMPOUND, DOSE], why="It holds the wells' profiles with their doses.")
-    fits = context.tables.find("dose_response")
+    name = "profile_normalized" if page.tables.find("profile_normalized") is not None else "profile_well"
+    frame = page.tables.need(name, [COMPOUND, DOSE], why="It holds the wells' profiles with their doses.")
+    fits = page.tables.find("dose_response")
     if fits is not None and not set(FIT) <= set(fits.columns):
         fits = None
     units = axis_units(_units(_treated(frame)) | (_units(fits) if fits is not None else set()))
     series = _series(with_axis_doses(_treated(frame), units))
     if series.is_empty():
         raise AbsentError(f"No compound was given in {LEAST_DOSES} doses or more, so there is no curve to draw.")
-    chosen = _readouts(context, frame, name)
+    chosen = _readouts(page, frame, name)
     if fits is not None:
         fits = with_axis_doses(
             fits, units, doses={n: n for n in ("ec50", "ec50_low", "ec50_high") if n in fits.columns}
@@ -44,7 +44,7 @@ def doses(context: Context) -> Section:
         # what is not molar cannot share an axis with what is
         drawn = [
             _panel(
-                context,
+                page,
                 treated.filter(pl.col(AXIS_UNIT) == unit),
                 column,
                 origin=origin,
@@ -55,7 +55,7 @@ def doses(context: Context) -> Section:
             for unit in treated[AXIS_UNIT].unique().sort().to_list()
         ]
         panels.append((label, join(drawn)))
-    body: list[Html] = [context.tabs("Readout", panels)]
+    body: list[Html] = [page.tabs("Readout", panels)]
     if fits is not None:
         body += [tag("h3", "Fitted curves"), _fits(fits)]
         body.append(
@@ -74,7 +74,7 @@ def doses(context: Context) -> Section:
 
 
 def _panel(
-    context: Context,
+    page: Page,
     treated: pl.DataFrame,
     column: str,
     *,
@@ -101,7 +101,7 @@ def _panel(
     )
     lines = "solid lines are fitted Hill curves, dotted ones join medians" if fitted else "lines join medians"
     caption = f"{name} in '{origin}'. Dots are wells, {lines}; the level line is the negative controls' median."
-    return context.figure(figure, f"{name} over dose in {unit or 'no unit'}", caption=caption)
+    return page.figure(figure, f"{name} over dose in {unit or 'no unit'}", caption=caption)
 
 
 def hill_points(
@@ -161,14 +161,14 @@ def _series(treated: pl.DataFrame) -> pl.DataFrame:
     return counts.filter(pl.col("n") >= LEAST_DOSES)
 
 
-def _readouts(context: Context, frame: pl.DataFrame, name: str) -> list[tuple[str, str, pl.DataFrame, str]]:
+def _readouts(page: Page, frame: pl.DataFrame, name: str) -> list[tuple[str, str, pl.DataFrame, str]]:
     """Tab, column, frame and table of each panel: named readouts, up to three features, the cell count."""
     found: list[tuple[str, str, pl.DataFrame, str]] = []
-    wide = context.readouts
+    wide = page.readouts
     if wide is not None:
-        named = sorted(set(wide.columns) - set(context.wells.columns))
+        named = sorted(set(wide.columns) - set(page.wells.columns))
         found += [(short_name(column), column, wide, "readout") for column in named[:6]]
-    _, _, _, statistics = context.measured
+    _, _, _, statistics = page.measured
     best = [column for column in best_readouts(statistics, n=3, each=1) if column in frame.columns]
     if not best and not found:
         names = feature_names(frame)

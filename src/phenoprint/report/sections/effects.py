@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, join, sql_hint, table, tag, term
 from phenoprint.report.sections.hits import THRESHOLD
 from phenoprint.report.sections.terms import short_name
@@ -28,16 +28,16 @@ QUERY = (
 EFFECT = "Median difference to the negative controls of the same plate, in robust spreads of these controls."
 
 
-def effects(context: Context) -> Section:
+def effects(page: Page) -> Section:
     """List the hits with the nearest other compound and what carries their effect."""
-    active = context.tables.need("activity", [KEY, "corrected_p_value", "mean_average_precision"], why=WHY)
+    active = page.tables.need("activity", [KEY, "corrected_p_value", "mean_average_precision"], why=WHY)
     found = active.filter(pl.col("corrected_p_value") <= THRESHOLD)
     if found.is_empty():
         raise AbsentError("No treatment differs from the negative controls, so there is no effect to explain.")
     ranked = found.sort(["corrected_p_value", "mean_average_precision", KEY], descending=[False, True, False])
     names = ranked[KEY].head(SHOWN).to_list()
-    nearest = {row[KEY]: row for row in _rows(context, "neighbour", names).pipe(_nearest).iter_rows(named=True)}
-    effect = _rows(context, "feature_effect", names)
+    nearest = {row[KEY]: row for row in _rows(page, "neighbour", names).pipe(_nearest).iter_rows(named=True)}
+    effect = _rows(page, "feature_effect", names)
     carriers = dict(_carriers(effect).iter_rows())
     features = _features(effect)
     rows = [(name, *_neighbour(nearest.get(name)), carriers.get(name), features.get(name)) for name in names]
@@ -55,11 +55,11 @@ def effects(context: Context) -> Section:
     return Section("effects", "What do the hits do?", lead, body, nav="Effects")
 
 
-def _rows(context: Context, name: str, treatments: list[str]) -> pl.DataFrame:
+def _rows(page: Page, name: str, treatments: list[str]) -> pl.DataFrame:
     """Read the rows of some treatments only: the tables hold a row for every pair."""
-    if name not in context.tables.names():
-        raise AbsentError(context.tables.damaged.get(name, f"The table '{name}' is not in this screen. {WHY}"))
-    return context.source.table(name).filter(pl.col(KEY).is_in(treatments)).collect().sort(KEY, "rank")
+    if name not in page.tables.names():
+        raise AbsentError(page.tables.damaged.get(name, f"The table '{name}' is not in this screen. {WHY}"))
+    return page.source.table(name).filter(pl.col(KEY).is_in(treatments)).collect().sort(KEY, "rank")
 
 
 def _nearest(neighbours: pl.DataFrame) -> pl.DataFrame:

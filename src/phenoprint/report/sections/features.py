@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import feature_survival
 from phenoprint.report.html import Html, details, join, notice, number, sql_hint, table, tag
 from phenoprint.report.source import AbsentError, feature_names
@@ -13,14 +13,14 @@ from phenoprint.report.summaries.features import STATUS_MEANING, features_by_fam
 __all__ = ["features"]
 
 
-def features(context: Context) -> Section:
+def features(page: Page) -> Section:
     """Draw what was kept by family and channel, and count the reasons of what was not."""
     measured = next(
-        (f for f in (context.tables.find(n) for n in ("profile_well", "profile_normalized")) if f is not None),
+        (f for f in (page.tables.find(n) for n in ("profile_well", "profile_normalized")) if f is not None),
         None,
     )
-    dictionary = context.tables.find("feature")
-    status = context.tables.find("feature_status")
+    dictionary = page.tables.find("feature")
+    status = page.tables.find("feature_status")
     if measured is None and dictionary is None:
         raise AbsentError("Neither profiles nor the feature dictionary (the table 'feature') are in this screen yet.")
     names = (
@@ -30,12 +30,12 @@ def features(context: Context) -> Section:
         if dictionary is not None
         else []
     )
-    selected = context.tables.find("profile_selected")
+    selected = page.tables.find("profile_selected")
     kept = set(feature_names(selected)) if selected is not None else None
     body: list[Html | None] = []
     if kept is not None and names:
         body.append(
-            context.figure(
+            page.figure(
                 feature_survival(features_by_family(names, kept, dictionary)),
                 "Features kept by family and channel",
                 caption="Kept of measured, by family and channel. Empty families carry nothing further.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, join, number, sql_hint, table, tag
 from phenoprint.report.pictures import data_uri, read_bytes, shrink
 from phenoprint.report.summaries.wells import Measure
@@ -18,26 +18,26 @@ SIDE = 96
 GROUPS = ("Cells", "Readouts")
 
 
-def few_wells(context: Context, measures: list[Measure], raw: pl.DataFrame) -> Section:
+def few_wells(page: Page, measures: list[Measure], raw: pl.DataFrame) -> Section:
     """List the wells with picture, counts and readouts; other measures are left to SQL.
 
     Parameters
     ----------
-    context
+    page
         The screen; it has at most `MOST_LISTED` wells.
     measures, raw
         As `well_measures` returns them.
     """
     chosen = [measure for measure in measures if measure.group in GROUPS and measure.raw]
-    pictures = _pictures(context)
-    flags = context.wells.join(context.flags, on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left")
-    has_treatment = bool((context.wells["treatment"] != "–").any())
-    has_moa = context.wells["Metadata_moa"].null_count() < context.wells.height
+    pictures = _pictures(page)
+    flags = page.wells.join(page.flags, on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left")
+    has_treatment = bool((page.wells["treatment"] != "–").any())
+    has_moa = page.wells["Metadata_moa"].null_count() < page.wells.height
     values = raw.select(measure.key for measure in chosen).rows()
     rows = [
         (
             well["Metadata_Well"],
-            *([well["Metadata_Plate"]] if len(context.plates) > 1 else []),
+            *([well["Metadata_Plate"]] if len(page.plates) > 1 else []),
             pictures.get(well["row"], "") if pictures else None,
             *([well["treatment"]] if has_treatment else []),
             *([well["Metadata_moa"]] if has_moa else []),
@@ -48,7 +48,7 @@ def few_wells(context: Context, measures: list[Measure], raw: pl.DataFrame) -> S
     ]
     header = [
         "Well",
-        *(["Plate"] if len(context.plates) > 1 else []),
+        *(["Plate"] if len(page.plates) > 1 else []),
         "Picture",
         *(["Treatment"] if has_treatment else []),
         *(["Mechanism"] if has_moa else []),
@@ -61,8 +61,8 @@ def few_wells(context: Context, measures: list[Measure], raw: pl.DataFrame) -> S
         rows = [(*row[:at], *row[at + 1 :]) for row in rows]
     first = header.index(chosen[0].label) if chosen else len(header)
     numeric = range(first, first + len(chosen))
-    n, plates = context.wells.height, len(context.plates)
-    where = f"plate {context.plates[0]}" if plates == 1 else f"{plates} plates"
+    n, plates = page.wells.height, len(page.plates)
+    where = f"plate {page.plates[0]}" if plates == 1 else f"{plates} plates"
     lead = f"{number(n)} wells of {where}, listed: too few for a map."
     body = join(
         [
@@ -73,14 +73,14 @@ def few_wells(context: Context, measures: list[Measure], raw: pl.DataFrame) -> S
     return Section("plates", "The wells", lead, body, nav="Wells")
 
 
-def _pictures(context: Context) -> dict[int, Html]:
+def _pictures(page: Page) -> dict[int, Html]:
     """Pictures of the wells by row number; those that cannot be read are left out."""
     from phenoprint.errors import ImageError
     from phenoprint.store import encode_name
 
-    folder = context.source.path / "thumbnails"
+    folder = page.source.path / "thumbnails"
     found: dict[int, Html] = {}
-    for row, plate, well in context.wells.select("row", "Metadata_Plate", "Metadata_Well").iter_rows():
+    for row, plate, well in page.wells.select("row", "Metadata_Plate", "Metadata_Well").iter_rows():
         path = folder / encode_name(plate) / f"{well}.jpg"
         if not path.is_file():
             continue

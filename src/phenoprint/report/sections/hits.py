@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import activity_scatter
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
 from phenoprint.report.sections.terms import MAP, NORMALIZED_MAP, SMALLEST_P
@@ -42,19 +42,19 @@ def treatment_names(frame: pl.DataFrame) -> pl.Series:
     raise AbsentError("The rows name no treatment: neither Metadata_compound nor Metadata_perturbation is a column.")
 
 
-def hits(context: Context) -> Section:
+def hits(page: Page) -> Section:
     """List active treatments with their score, corrected p and effect on the cell count."""
-    frame = context.tables.need("activity", [MAP_COLUMN, "corrected_p_value"], why=WHY)
+    frame = page.tables.need("activity", [MAP_COLUMN, "corrected_p_value"], why=WHY)
     score = NORMALIZED if NORMALIZED in frame.columns else MAP_COLUMN
-    frame = _described(context, frame)
+    frame = _described(page, frame)
     frame = frame.with_columns(treatment_names(frame))
     if "Metadata_pert_type" in frame.columns:
         frame = frame.filter(pl.col("Metadata_pert_type").is_null() | (pl.col("Metadata_pert_type") != "negcon"))
-    frame = _with_moa_and_count(context, frame)
+    frame = _with_moa_and_count(page, frame)
     tested = frame.drop_nulls("corrected_p_value")
     active = tested.filter(pl.col("corrected_p_value") <= THRESHOLD).height
     ranked = tested.sort(["corrected_p_value", score, "treatment"], descending=[False, True, False])
-    plot = context.figure(
+    plot = page.figure(
         activity_scatter(
             tested,
             score=score,
@@ -96,26 +96,26 @@ def hits(context: Context) -> Section:
         [
             f"{active} of {tested.height} tested treatments differ from the negative controls (corrected p ≤ 0.05) by ",
             term("mean average precision", MAP),
-            f"; {_treatments(context, frame)} have profiles.",
+            f"; {_treatments(page, frame)} have profiles.",
         ]
     )
     return Section("hits", "What are the hits?", lead, join(body), nav="Hits")
 
 
-def _treatments(context: Context, frame: pl.DataFrame) -> int:
+def _treatments(page: Page, frame: pl.DataFrame) -> int:
     """Count the treatments with profiles: all but negative controls and empty wells."""
     columns = ["Metadata_pert_type", "Metadata_perturbation"]
-    wells = context.tables.columns("profile_well", columns)
+    wells = page.tables.columns("profile_well", columns)
     if wells is None or wells.columns != columns:
         return frame.height
     treated = wells.filter(pl.col(columns[0]).is_null() | pl.col(columns[0]).is_in(["trt", "poscon"]))
     return max(frame.height, treated[columns[1]].drop_nulls().n_unique())
 
 
-def _described(context: Context, frame: pl.DataFrame) -> pl.DataFrame:
+def _described(page: Page, frame: pl.DataFrame) -> pl.DataFrame:
     """Add compound, dose and mechanism from the table of treatments where the rows have only its key."""
     key = "Metadata_perturbation"
-    about = context.tables.find("perturbation")
+    about = page.tables.find("perturbation")
     if "Metadata_compound" in frame.columns or key not in frame.columns or about is None or key not in about.columns:
         return frame
     new = [c for c in about.columns if c.startswith("Metadata_") and c not in frame.columns]
@@ -137,10 +137,10 @@ def _unreachable(tested: pl.DataFrame) -> Html | None:
     )
 
 
-def _with_moa_and_count(context: Context, frame: pl.DataFrame) -> pl.DataFrame:
+def _with_moa_and_count(page: Page, frame: pl.DataFrame) -> pl.DataFrame:
     """Add the mechanism and the cell count relative to the negative controls of the same plate."""
-    wells = context.wells
-    _, raw, _, _ = context.measured
+    wells = page.wells
+    _, raw, _, _ = page.measured
     if "Metadata_moa" not in frame.columns:
         moa = wells.group_by("treatment").agg(pl.col("Metadata_moa").drop_nulls().first())
         frame = frame.join(moa, on="treatment", how="left", maintain_order="left")

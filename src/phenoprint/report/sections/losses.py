@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import ledger_waterfall
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
 from phenoprint.report.sections.terms import LEDGER
@@ -34,34 +34,32 @@ STEP_ORDER = (
 WHY = "Every step of a run and every import writes it."
 
 
-def _order(context: Context, ledger: pl.DataFrame) -> tuple[str, ...]:
+def _order(page: Page, ledger: pl.DataFrame) -> tuple[str, ...]:
     """Return the steps in the order of a run: an import first, the recipe as it was, the consensus last."""
     imports = ledger["step"].unique(maintain_order=True)
     first = imports.filter(imports.str.starts_with("import")).to_list()
-    scored = context.tables.columns("step_score", ["step", "number"])
+    scored = page.tables.columns("step_score", ["step", "number"])
     recipe = () if scored is None else tuple(scored.unique("step").sort("number")["step"].to_list())
     return (*first, *(name for name in STEP_ORDER if name not in recipe), *recipe, "consensus")
 
 
-def losses(context: Context) -> Section:
+def losses(page: Page) -> Section:
     """Add the ledger up by step, by plate and by well, and list the flagged wells."""
     try:
-        ledger = context.tables.need("ledger", COLUMNS, why=WHY)
+        ledger = page.tables.need("ledger", COLUMNS, why=WHY)
     except Exception as error:
-        if context.flags.is_empty():
+        if page.flags.is_empty():
             raise
-        body = join([notice(str(error)), _flagged(context)])
-        return Section(
-            "losses", "What was lost where", f"{context.flags.height} wells are flagged.", body, nav="Losses"
-        )
-    order = _order(context, ledger)
+        body = join([notice(str(error)), _flagged(page)])
+        return Section("losses", "What was lost where", f"{page.flags.height} wells are flagged.", body, nav="Losses")
+    order = _order(page, ledger)
     steps = ledger_steps(ledger, order=order)
     panels: list[tuple[str, object]] = [("All plates", _steps(steps))]
     by_plate = ledger_steps(ledger.filter(pl.col("Metadata_Plate").is_not_null()), by=("Metadata_Plate",), order=order)
     plates = sorted(by_plate["Metadata_Plate"].unique().to_list())
     if len(plates) > 1:
         panels += [(plate, _steps(by_plate.filter(pl.col("Metadata_Plate") == plate))) for plate in plates[:12]]
-    waterfall = context.figure(ledger_waterfall(ledger, order=order), "Share lost at each step by reason")
+    waterfall = page.figure(ledger_waterfall(ledger, order=order), "Share lost at each step by reason")
     off = steps.filter(pl.col("balances").not_())["step"].unique().sort().to_list()
     balance = (
         notice(
@@ -76,11 +74,11 @@ def losses(context: Context) -> Section:
         [
             balance,
             tag("div", waterfall, class_="wide"),
-            context.tabs("Steps", panels),
+            page.tabs("Steps", panels),
             tag("h3", "Wells with the most loss"),
             wells,
             tag("h3", "Flagged wells"),
-            _flagged(context),
+            _flagged(page),
             sql_hint(
                 "SELECT step, unit_of_count, n_in, n_out, n_lost, reason FROM ledger\n"
                 "WHERE Metadata_Plate = '...' AND Metadata_Well = 'H12'"
@@ -147,8 +145,8 @@ def _worst_wells(ledger: pl.DataFrame) -> Html:
     return table(("Plate", "Well", "Cells found", "Lost", "Share", "Why"), rows, numeric=(2, 3, 4), class_="sortable")
 
 
-def _flagged(context: Context) -> Html:
-    flags = context.flags
+def _flagged(page: Page) -> Html:
+    flags = page.flags
     if flags.is_empty():
         return notice(
             "No well is flagged: image quality, exclusions and sites name none, or those tables are not written yet."

@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, details, join, notice, sql_hint, table, tag
 
 __all__ = ["making"]
@@ -35,10 +35,10 @@ def version(name: str) -> str | None:
         return None
 
 
-def making(context: Context) -> Section:
+def making(page: Page) -> Section:
     """Show the configuration, the versions, the receipts and the tables."""
-    path = context.source.path
-    tables = context.tables
+    path = page.source.path
+    tables = page.tables
     rows = [(name, tables.height(name), tables.width(name)) for name in tables.names()]
     versions = [(name, version(name)) for name in LIBRARIES]
     software = [("Python", platform.python_version()), *[(n, v) for n, v in versions if v is not None]]

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from phenoprint.evaluation import LEAST_TREATMENTS, is_headline
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import baseline_bars, confusion
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
 from phenoprint.report.sections.hits import treatment_names
@@ -31,9 +31,9 @@ BASELINES = {
 }
 
 
-def mechanisms(context: Context) -> Section:
+def mechanisms(page: Page) -> Section:
     """Draw the accuracy beside its baselines, the confusion, and the calls."""
-    frame = context.tables.need("moa_prediction", ["Metadata_moa", "predicted"], why=WHY)
+    frame = page.tables.need("moa_prediction", ["Metadata_moa", "predicted"], why=WHY)
     known = frame.filter(pl.col("Metadata_moa").is_not_null())
     if known.is_empty():
         raise AbsentError("No treatment in 'moa_prediction' has an annotated mechanism, so calls cannot be checked.")
@@ -41,9 +41,9 @@ def mechanisms(context: Context) -> Section:
     scored = known.filter(pl.col("protocol") == protocols[0]) if protocols[0] is not None else known
     correct = scored["is_correct"] if "is_correct" in scored.columns else scored["Metadata_moa"] == scored["predicted"]
     accuracy = float(correct.fill_null(value=False).mean() or 0.0)  # type: ignore[arg-type]
-    n, n_total = _stands_on(context, scored.height)
+    n, n_total = _stands_on(page, scored.height)
     of = f" of {number(n_total)}" if n_total is not None else ""
-    calls = [tag("h3", "Calls"), _calls(_named(context, scored), correct)]
+    calls = [tag("h3", "Calls"), _calls(_named(page, scored), correct)]
     calls.append(sql_hint("SELECT * FROM moa_prediction WHERE NOT is_correct"))
     if not is_headline(n):
         lead = join(
@@ -54,8 +54,8 @@ def mechanisms(context: Context) -> Section:
             ]
         )
         return Section("mechanisms", "Are mechanisms found again?", lead, join(calls), nav="Mechanisms")
-    scores, caution = _scores(context, scored, accuracy)
-    bars = context.figure(
+    scores, caution = _scores(page, scored, accuracy)
+    bars = page.figure(
         baseline_bars(
             [s[0] for s in scores],
             [s[1] for s in scores],
@@ -66,7 +66,7 @@ def mechanisms(context: Context) -> Section:
         "Accuracy of mechanism calls beside baselines",
         caption="Share of treatments called right. Whiskers, where shown, are confidence intervals.",
     )
-    matrix = context.figure(
+    matrix = page.figure(
         confusion(scored),
         "Which mechanism is taken for which",
         caption="Counts; colour is the share of each annotated mechanism.",
@@ -85,9 +85,9 @@ def mechanisms(context: Context) -> Section:
     return Section("mechanisms", "Are mechanisms found again?", lead, body, nav="Mechanisms")
 
 
-def _stands_on(context: Context, n: int) -> tuple[int, int | None]:
+def _stands_on(page: Page, n: int) -> tuple[int, int | None]:
     """Treatments that the stored accuracy stands on, of how many; without a stored one, the calls with a mechanism."""
-    stored = context.tables.find("score")
+    stored = page.tables.find("score")
     if stored is None or not {"score", "n", "n_total"} <= set(stored.columns):
         return n, None
     row = stored.filter(pl.col("score") == ACCURACY).drop_nulls(["n", "n_total"])
@@ -97,10 +97,10 @@ def _stands_on(context: Context, n: int) -> tuple[int, int | None]:
 Score = tuple[str, float, float | None, float | None]
 
 
-def _scores(context: Context, scored: pl.DataFrame, accuracy: float) -> tuple[list[Score], Html | None]:
+def _scores(page: Page, scored: pl.DataFrame, accuracy: float) -> tuple[list[Score], Html | None]:
     """Accuracy first, then the baselines stored with it, or chance where none are stored."""
     found: list[Score] = [("profiles", accuracy, None, None)]
-    summary = context.tables.find("score")
+    summary = page.tables.find("score")
     if summary is not None and {"score", "value"} <= set(summary.columns):
         stored = summary.filter(pl.col("score").str.starts_with(ACCURACY)).drop_nulls("value")
         for row in stored.iter_rows(named=True):
@@ -131,9 +131,9 @@ def _float(row: dict[str, Any], column: str) -> float | None:
     return None if row.get(column) is None else float(row[column])
 
 
-def _named(context: Context, scored: pl.DataFrame) -> pl.DataFrame:
+def _named(page: Page, scored: pl.DataFrame) -> pl.DataFrame:
     """Call treatments by compound and dose, as the other sections do, where the table of treatments holds them."""
-    key, about = "Metadata_perturbation", context.tables.find("perturbation")
+    key, about = "Metadata_perturbation", page.tables.find("perturbation")
     if about is None or not {key, "Metadata_compound"} <= set(about.columns) or key not in scored.columns:
         return scored
     names = about.select(key, treatment_names(about)).unique(key)

@@ -10,7 +10,7 @@ import polars as pl
 
 from phenoprint.errors import ImageError
 from phenoprint.plates import PlateFormat, Well
-from phenoprint.report.context import THUMBNAIL_BYTES, Context, Section, coded
+from phenoprint.report.context import THUMBNAIL_BYTES, Page, Section, coded
 from phenoprint.report.figures import plate_heatmap
 from phenoprint.report.figures.theme import ROLE_NAMES
 from phenoprint.report.html import Html, join, number, sql_hint, tag
@@ -25,22 +25,22 @@ WHY = "Wells are known once the images are indexed or a plate map is read."
 MOST_PICTURES = 1600
 
 
-def plates(context: Context) -> Section:
+def plates(page: Page) -> Section:
     """Draw the selector, the first plate, and hand all values to the page."""
-    if context.wells.is_empty():
+    if page.wells.is_empty():
         raise AbsentError(f"No table of this screen names a well. {WHY}")
-    measures, raw, normalized, _ = context.measured
+    measures, raw, normalized, _ = page.measured
     if not measures:
         raise AbsentError(
             "There is nothing to colour the plates by: no counts, image quality or profiles are in this screen yet."
         )
-    if context.wells.height <= MOST_LISTED:
-        return few_wells(context, measures, raw)
-    layouts = _layouts(context)
-    thumbnails, note = _thumbnails(context)
-    context.islands["wells"] = _wells(context, layouts)
-    context.islands["thumbnails"] = thumbnails
-    context.islands["measures"] = [
+    if page.wells.height <= MOST_LISTED:
+        return few_wells(page, measures, raw)
+    layouts = _layouts(page)
+    thumbnails, note = _thumbnails(page)
+    page.islands["wells"] = _wells(page, layouts)
+    page.islands["thumbnails"] = thumbnails
+    page.islands["measures"] = [
         {
             "label": m.label,
             "group": m.group,
@@ -50,12 +50,12 @@ def plates(context: Context) -> Section:
         }
         for m in measures
     ]
-    context.islands["plate_figures"] = {
+    page.islands["plate_figures"] = {
         name: _skeleton(n) for name, n in {str(layout["n"]): layout["n"] for layout in layouts}.items()
     }
     body = join(
         [
-            _controls(context, measures_groups=_grouped(measures), has_pictures=bool(thumbnails)),
+            _controls(page, measures_groups=_grouped(measures), has_pictures=bool(thumbnails)),
             tag(
                 "div",
                 tag("div", id="plate-maps", class_="plate-maps"),
@@ -92,9 +92,9 @@ def plates(context: Context) -> Section:
             ),
         ]
     )
-    n = len(context.plates)
+    n = len(page.plates)
     lead = (
-        f"{number(context.wells.height)} wells on {n} plate{'s' if n != 1 else ''}, "
+        f"{number(page.wells.height)} wells on {n} plate{'s' if n != 1 else ''}, "
         f"coloured by any of {len(measures)} measures. "
         "Stripes, gradients and bright edges here are artefacts, not biology."
     )
@@ -106,14 +106,14 @@ def _values(frame: pl.DataFrame, key: str) -> list[float | None]:
     return [None if v is None else int(v) if v.is_integer() and abs(v) < 1e9 else v for v in series.to_list()]
 
 
-def _layouts(context: Context) -> list[dict[str, Any]]:
-    stated = context.tables.columns("plate", ["Metadata_Plate", "plate_format"])
+def _layouts(page: Page) -> list[dict[str, Any]]:
+    stated = page.tables.columns("plate", ["Metadata_Plate", "plate_format"])
     formats: dict[str, int] = {}
     if stated is not None and stated.width == 2:
         formats = dict(stated.drop_nulls().rows())
     layouts = []
-    for name in context.plates:
-        names = context.wells.filter(pl.col("Metadata_Plate") == name)["Metadata_Well"].to_list()
+    for name in page.plates:
+        names = page.wells.filter(pl.col("Metadata_Plate") == name)["Metadata_Well"].to_list()
         wells = [Well.parse(text) for text in names]
         shape = PlateFormat.infer(wells)
         if name in formats:
@@ -134,20 +134,20 @@ def _skeleton(n: int) -> Any:
     return figure
 
 
-def _wells(context: Context, layouts: list[dict[str, Any]]) -> dict[str, Any]:
-    wells = context.wells
+def _wells(page: Page, layouts: list[dict[str, Any]]) -> dict[str, Any]:
+    wells = page.wells
     by_name = {layout["name"]: i for i, layout in enumerate(layouts)}
     columns = [layout["columns"] for layout in layouts]
     plate = [by_name[name] for name in wells["Metadata_Plate"].to_list()]
     at = [Well.parse(name) for name in wells["Metadata_Well"].to_list()]
-    flags = wells.join(context.flags, on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left")
+    flags = wells.join(page.flags, on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left")
     fields = [
         ("Treatment", wells["treatment"]),
         ("Mechanism", wells["Metadata_moa"]),
         ("Kind", wells["Metadata_pert_type"].replace(ROLE_NAMES)),
         ("Batch", wells["Metadata_Batch"]),
     ]
-    ledger = context.tables.find("ledger")
+    ledger = page.tables.find("ledger")
     if ledger is not None:
         lost = wells.join(
             ledger_wells(ledger), on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left"
@@ -164,16 +164,16 @@ def _wells(context: Context, layouts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _thumbnails(context: Context) -> tuple[dict[str, str], str]:
+def _thumbnails(page: Page) -> tuple[dict[str, str], str]:
     """Pictures of wells by row number, flagged wells and controls first when not all fit."""
     from phenoprint.store import encode_name
 
-    folder = context.source.path / "thumbnails"
+    folder = page.source.path / "thumbnails"
     if not folder.is_dir():
         return {}, "No pictures of wells: the screen folder has no 'thumbnails'."
-    flagged = context.flags.select("Metadata_Plate", "Metadata_Well").with_columns(pl.lit(0).alias("first"))
+    flagged = page.flags.select("Metadata_Plate", "Metadata_Well").with_columns(pl.lit(0).alias("first"))
     order = (
-        context.wells.join(flagged, on=["Metadata_Plate", "Metadata_Well"], how="left")
+        page.wells.join(flagged, on=["Metadata_Plate", "Metadata_Well"], how="left")
         .with_columns(
             pl.coalesce(
                 "first",
@@ -221,17 +221,15 @@ def _grouped(measures: list[Any]) -> list[tuple[str, list[tuple[int, str]]]]:
     return list(groups.items())
 
 
-def _controls(
-    context: Context, *, measures_groups: list[tuple[str, list[tuple[int, str]]]], has_pictures: bool
-) -> Html:
+def _controls(page: Page, *, measures_groups: list[tuple[str, list[tuple[int, str]]]], has_pictures: bool) -> Html:
     options = [
         tag("optgroup", *(tag("option", label, value=i) for i, label in entries), label=group)
         for group, entries in measures_groups
     ]
-    plate_options = [tag("option", name, value=i) for i, name in enumerate(context.plates)]
-    if len(context.plates) > 1:
+    plate_options = [tag("option", name, value=i) for i, name in enumerate(page.plates)]
+    if len(page.plates) > 1:
         plate_options.insert(0, tag("option", "all plates side by side", value="all"))
-        plate_options[1] = tag("option", context.plates[0], value=0, selected=True)
+        plate_options[1] = tag("option", page.plates[0], value=0, selected=True)
     kinds = [("raw", "Raw"), ("norm", "Normalized")] + ([("pictures", "Images")] if has_pictures else [])
     segment = (
         tag("button", label, type="button", data_kind=kind, aria_pressed="true" if kind == "raw" else "false")
@@ -248,7 +246,7 @@ def _controls(
             " same colours on all plates",
             class_="check",
         )
-        if len(context.plates) > 1
+        if len(page.plates) > 1
         else None,
         tag(
             "label",

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import umap_scatter
 from phenoprint.report.figures.theme import ROLE_NAMES
 from phenoprint.report.html import join, sql_hint, term
@@ -19,9 +19,9 @@ __all__ = ["projection"]
 WHY = "It is written when the selected profiles are projected, which needs 30 wells with profiles or more."
 
 
-def projection(context: Context) -> Section:
+def projection(page: Page) -> Section:
     """Draw the projection once a colouring; positions and hover text are stored once for all of them."""
-    frame = context.tables.need("projection", ["Metadata_Plate", "Metadata_Well", "x", "y"], why=WHY)
+    frame = page.tables.need("projection", ["Metadata_Plate", "Metadata_Well", "x", "y"], why=WHY)
     methods = frame["method"].unique().sort().to_list() if "method" in frame.columns else ["umap"]
     method = "umap" if "umap" in methods else str(methods[0])
     if "method" in frame.columns:
@@ -30,12 +30,12 @@ def projection(context: Context) -> Section:
     points = (
         frame.select(*key, "x", "y")
         .drop_nulls()
-        .join(context.wells, on=key, how="left")
-        .join(context.flags.with_columns(pl.lit("flagged").alias("flag")), on=key, how="left")
+        .join(page.wells, on=key, how="left")
+        .join(page.flags.with_columns(pl.lit("flagged").alias("flag")), on=key, how="left")
         .with_columns(pl.col("flag").fill_null("not flagged"), pl.col("treatment").fill_null("–"))
         .sort(key)
     )
-    cluster = context.tables.columns("cluster", [*key, "cluster"])
+    cluster = page.tables.columns("cluster", [*key, "cluster"])
     if cluster is not None and cluster.width == 3:
         points = (
             points.join(cluster.unique(key), on=key, how="left")
@@ -74,10 +74,8 @@ def projection(context: Context) -> Section:
             for shared in ("x", "y", "text"):
                 trace.pop(shared)
         drawn["pool"] = "projection"
-        panels.append(
-            (label, context.place(drawn, f"Wells in two dimensions, coloured by {label.lower()}", height=560))
-        )
-    context.islands["projection"] = pool
+        panels.append((label, page.place(drawn, f"Wells in two dimensions, coloured by {label.lower()}", height=560)))
+    page.islands["projection"] = pool
     lead = join(
         [
             f"{points.height:,} wells by ",
@@ -87,7 +85,7 @@ def projection(context: Context) -> Section:
     )
     body = join(
         [
-            context.tabs("Colour by", panels),
+            page.tabs("Colour by", panels),
             sql_hint("SELECT * FROM projection JOIN well USING (Metadata_Plate, Metadata_Well)"),
         ]
     )

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.evaluation import LEAST_TREATMENTS, is_headline
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import replicate_agreement
 from phenoprint.report.html import join, notice, number, sql_hint, table, tag, term
 from phenoprint.report.sections.hits import treatment_names
@@ -20,26 +20,26 @@ SCORE = "replicates_reproducible"
 WHY = "It is written when features are selected from the normalized profiles."
 
 
-def replicates(context: Context) -> Section:
+def replicates(page: Page) -> Section:
     """Draw the replicate correlations over their null, and list the treatments."""
-    name = "profile_selected" if context.tables.find("profile_selected") is not None else "profile_normalized"
-    frame = context.tables.need(name, ["Metadata_Plate", "Metadata_Well"], why=WHY)
+    name = "profile_selected" if page.tables.find("profile_selected") is not None else "profile_normalized"
+    frame = page.tables.need(name, ["Metadata_Plate", "Metadata_Well"], why=WHY)
     if "Metadata_pert_type" in frame.columns:
         frame = frame.filter(pl.col("Metadata_pert_type").is_in(["trt", "poscon"]))
     names = treatment_names(frame)
     frame = frame.with_columns(names.set(names == "–", None).alias(TREATMENT))
     # the key that the score is computed by: names for reading sort differently, which changes the random groups
     by = KEY if KEY in frame.columns and frame[KEY].null_count() < frame.height else TREATMENT
-    agreement = summarise(frame, by=by, seed=context.seed)
+    agreement = summarise(frame, by=by, seed=page.seed)
     record = agreement.record
     groups = record.groups
     if by == KEY:
         groups = groups.join(frame.select(KEY, TREATMENT).unique(KEY), on=KEY, how="left", maintain_order="left")
     groups = groups.sort(["median_similarity", TREATMENT], descending=[True, False])
     passing = int(groups["is_reproducible"].sum())
-    fraction, n, note = _scored(context, record.fraction, record.n_groups)
+    fraction, n, note = _scored(page, record.fraction, record.n_groups)
     bar = float(np.median(groups["threshold"].to_numpy()))
-    figure = context.figure(
+    figure = page.figure(
         replicate_agreement(groups["median_similarity"].to_list(), agreement.null, threshold=bar),
         "Correlation of replicates over that of random groups",
         caption="Dotted: 95 % of random groups of the typical size lie below. Each treatment has the bar of its size.",
@@ -90,9 +90,9 @@ def replicates(context: Context) -> Section:
     return Section("replicates", "Do replicates agree?", lead, body, nav="Replicates")
 
 
-def _scored(context: Context, fraction: float, n: int) -> tuple[float, int, str]:
+def _scored(page: Page, fraction: float, n: int) -> tuple[float, int, str]:
     """Share and number of treatments as the table ``score`` has them, and a note where the list is not of that run."""
-    stored = context.tables.find("score")
+    stored = page.tables.find("score")
     if stored is None or not {"score", "value"} <= set(stored.columns):
         return fraction, n, ""
     row = stored.filter(pl.col("score") == SCORE).drop_nulls("value")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from phenoprint.evaluation import LEAST_TREATMENTS, TREATMENT_SCORES, is_headline
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import STEP_SCORE_NAMES, step_scores
 from phenoprint.report.html import Html, details, join, number, sql_hint, table, tag
 
@@ -17,20 +17,20 @@ BETTER_HIGH = ("replicate_retrieval", "control_retrieval", "reproducible_share",
 BETTER_LOW = ("plate_variance", "batch_variance", "position_leakage", "position_variance")
 
 
-def steps(context: Context) -> Section:
+def steps(page: Page) -> Section:
     """Draw the scores after each step, those that should rise beside those that should fall."""
-    scores = context.tables.need("step_score", COLUMNS, why=WHY)
+    scores = page.tables.need("step_score", COLUMNS, why=WHY)
     names = scores.select("number", "step").unique().sort("number")["step"].to_list()
     too_few = pl.col("score").is_in(TREATMENT_SCORES) & (pl.col("n") < LEAST_TREATMENTS)
     drawn = scores.filter(pl.col("value").is_not_null() & ~too_few.fill_null(value=True))
     panels = [
-        (title, tag("div", context.figure(step_scores(drawn, only=only), title), class_="wide"))
+        (title, tag("div", page.figure(step_scores(drawn, only=only), title), class_="wide"))
         for title, only in (("Larger is better", BETTER_HIGH), ("Smaller is better", BETTER_LOW))
         if drawn["score"].is_in(only).any()
     ]
     body = join(
         [
-            context.tabs("Scores by direction", panels) if panels else None,
+            page.tabs("Scores by direction", panels) if panels else None,
             _values(scores, names),
             _absent(scores),
             sql_hint("SELECT step, score, value, baseline FROM step_score ORDER BY score, number"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from phenoprint.report.context import Context, Section
+from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, details, join, notice, number, sql_hint, tag, term
 from phenoprint.report.sections.terms import meaning_of_check
 
@@ -17,20 +17,20 @@ MOST_CARDS = 6  # more plates than this fill screens before the hits
 SYMBOL = {"pass": "✓", "warn": "!", "fail": "✕", "none": "–"}
 
 
-def verdict(context: Context) -> Section:
+def verdict(page: Page) -> Section:
     """Judge each plate by the rows of ``plate_acceptance``; without them, show the plate's numbers unjudged."""
-    frame = context.tables.find("plate_acceptance")
+    frame = page.tables.find("plate_acceptance")
     judged = frame is not None and {"Metadata_Plate", "criterion", "verdict"} <= set(frame.columns)
     rows: dict[str, list[dict[str, object]]] = {}
     if judged and frame is not None:
         for row in frame.sort("Metadata_Plate", "criterion").iter_rows(named=True):
             rows.setdefault(str(row["Metadata_Plate"]), []).append(row)
     cards, verdicts = [], []
-    for plate in context.plates:
+    for plate in page.plates:
         checks = sorted(rows.get(plate, []), key=lambda row: (ORDER.get(str(row["verdict"]), 3), str(row["criterion"])))
         worst = str(checks[0]["verdict"]) if checks and str(checks[0]["verdict"]) in ORDER else "none"
         verdicts.append(worst)
-        cards.append(_card(context, plate, worst, checks))
+        cards.append(_card(page, plate, worst, checks))
     body: list[Html] = []
     if not judged:
         body.append(
@@ -40,18 +40,18 @@ def verdict(context: Context) -> Section:
                 "The numbers of each plate stand below."
             )
         )
-    body += [notice(text) for text in _notes(context)]
+    body += [notice(text) for text in _notes(page)]
     body += _shown(cards, verdicts)
     if judged:
         body.append(sql_hint("SELECT * FROM plate_acceptance WHERE verdict <> 'pass' ORDER BY Metadata_Plate"))
     return Section("verdict", "Is the plate good?", _sentence(verdicts, rows), join(body), nav="Verdict")
 
 
-def _notes(context: Context) -> list[str]:
+def _notes(page: Page) -> list[str]:
     """Say which steps were skipped, and where all wells served as the reference."""
     from phenoprint.pipeline import recipe_notes
 
-    status = context.tables.find("feature_status")
+    status = page.tables.find("feature_status")
     if status is None or not {"Metadata_Plate", "feature", "step", "status", "reason"} <= set(status.columns):
         return []
     # That there is no projection says nothing of a plate, and the section of the projection says it.
@@ -101,8 +101,8 @@ def _sentence(verdicts: list[str], rows: dict[str, list[dict[str, object]]]) -> 
     return f"Of {n} {plates}: {', '.join(parts)}."
 
 
-def _card(context: Context, plate: str, worst: str, checks: list[dict[str, object]]) -> Html:
-    facts = [tag("div", tag("dt", label), tag("dd", value)) for label, value in _facts(context, plate)]
+def _card(page: Page, plate: str, worst: str, checks: list[dict[str, object]]) -> Html:
+    facts = [tag("div", tag("dt", label), tag("dd", value)) for label, value in _facts(page, plate)]
     lines = [_check(row) for row in checks]
     return tag(
         "article",
@@ -144,17 +144,17 @@ def _excuse(row: dict[str, object]) -> str | None:
     return f"not significant: {reason}" if value > threshold else None
 
 
-def _facts(context: Context, plate: str) -> list[tuple[str, str]]:
-    wells = context.wells.filter(pl.col("Metadata_Plate") == plate).height
+def _facts(page: Page, plate: str) -> list[tuple[str, str]]:
+    wells = page.wells.filter(pl.col("Metadata_Plate") == plate).height
     facts = [("wells", number(wells))]
-    if context.profiled is not None:
-        used = context.profiled.filter(pl.col("Metadata_Plate") == plate).height
+    if page.profiled is not None:
+        used = page.profiled.filter(pl.col("Metadata_Plate") == plate).height
         facts = [("wells with profiles", number(used) if used == wells else f"{number(used)} of {number(wells)}")]
-    _, raw, _, _ = context.measured
+    _, raw, _, _ = page.measured
     if "cells" in raw.columns:
         counts = raw.filter(pl.col("Metadata_Plate") == plate)["cells"].drop_nulls().cast(pl.Float64)
         if counts.len():
             typical = float(np.median(counts.to_numpy()))
             facts += [("cells in profiles", number(float(counts.sum()))), ("cells per well", number(round(typical)))]
-    flagged = context.flags.filter(pl.col("Metadata_Plate") == plate).height
+    flagged = page.flags.filter(pl.col("Metadata_Plate") == plate).height
     return [*facts, ("flagged wells", number(flagged))]
