@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from phenoprint.errors import ImageError, SchemaError, UsageError
-from phenoprint.images import INDEX_SCHEMA, READERS, read_field, read_plane, to_unit, write_tiff
+from phenoprint.images import INDEX_SCHEMA, READERS, read_field, read_plane, rename_channels, to_unit, write_tiff
 
 
 def site(*files: tuple[str, str] | tuple[str, str, int, int]) -> pl.DataFrame:
@@ -220,7 +220,9 @@ def test_writing_where_it_cannot_be(tmp_path: Path) -> None:
 @pytest.mark.real
 def test_bbbc013_gives_the_raw_palette_values(real_data: Path) -> None:
     root = real_data / "bbbc013"
-    index = READERS.make("pattern", channels={"Channel1": "GFP", "Channel2": "DNA"}).index(root)
+    index = rename_channels(
+        READERS.make("pattern").index(root), {"Channel1": "GFP", "Channel2": "DNA"}, where="the folder"
+    )
     rows = index.filter(pl.col("Metadata_Well") == "C07")
     field = read_field(rows, root, channels=["DNA", "GFP"])
     assert (field.shape, field.dtype) == ((2, 640, 640), np.uint8)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoprint.errors import ImageError, UnknownNameError, UsageError
-from phenoprint.images import INDEX_SCHEMA, PATTERNS, READERS
+from phenoprint.images import INDEX_SCHEMA, PATTERNS, READERS, rename_channels
 from phenoprint.images.readers.pattern import match_pattern
 from phenoprint.plates import Well
 
@@ -128,12 +128,12 @@ def test_thumbnails_and_the_macs_shadows_are_left_out(tmp_path: Path) -> None:
 
 def test_channels_get_their_names(tmp_path: Path) -> None:
     touch(tmp_path, *(f"r01c01f01p01-ch{n}sk1fk1fl1.tiff" for n in (1, 2, 3)))
-    index = READERS.make("pattern", channels={"ch1": "Mito", "ch2": "DNA"}).index(tmp_path)
+    index = rename_channels(READERS.make("pattern").index(tmp_path), {"ch1": "Mito", "ch2": "DNA"}, where="x")
     assert index["Metadata_Channel"].to_list() == ["DNA", "Mito", "ch3"]
     with pytest.raises(UnknownNameError, match=r"unknown channel of the files below .* 'ch9'; did you mean"):
-        READERS.make("pattern", channels={"ch9": "DNA"}).index(tmp_path)
+        rename_channels(READERS.make("pattern").index(tmp_path), {"ch9": "DNA"}, where="x")
     with pytest.raises(UsageError, match=r"two channels .* would be called 'DNA'"):
-        READERS.make("pattern", channels={"ch1": "DNA", "ch2": "DNA"}).index(tmp_path)
+        rename_channels(READERS.make("pattern").index(tmp_path), {"ch1": "DNA", "ch2": "DNA"}, where="x")
 
 
 def test_the_callers_plate_outranks_the_names(tmp_path: Path) -> None:
@@ -226,7 +226,9 @@ def test_urls_pages_planes_and_windows_paths(tmp_path: Path) -> None:
         "URL_OrigDNA,FileName_ER,PathName_ER,Frame_ER,Metadata_Well,Metadata_Site,Metadata_T\n"
         "s3://gallery/x/images/b%201/a.tif,d.tif,D:\\data\\images\\c\\,2,B02,3,4\n"
     )
-    index = READERS.make("load_data", channels={"ER": "Reticulum"}).index(load_data(tmp_path, text))
+    index = rename_channels(
+        READERS.make("load_data").index(load_data(tmp_path, text)), {"ER": "Reticulum"}, where="the folder"
+    )
     assert index.rows() == [
         (None, "B02", "3", "DNA", 0, 4, "images/b 1/a.tif", 0),
         (None, "B02", "3", "Reticulum", 0, 4, "images/c/d.tif", 2),
@@ -295,7 +297,7 @@ def test_phenix_names_agree_with_another_tools_load_data(real_data: Path) -> Non
     root = real_data / "phenix_BR00121482"
     table = READERS.make("load_data").index(root)
     stains = {"ch1": "Mito", "ch2": "AGP", "ch3": "RNA", "ch4": "ER", "ch5": "DNA", "ch6": "Brightfield"}
-    names = READERS.make("pattern", channels=stains, plate="BR00121482").index(root)
+    names = rename_channels(READERS.make("pattern", plate="BR00121482").index(root), stains, where="x")
     same = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Channel", "path"]
     assert table.select(same).equals(names.select(same))
     assert all((root / path).is_file() for path in table["path"])

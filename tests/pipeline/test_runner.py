@@ -206,6 +206,8 @@ def test_receipts_say_what_ran_with_what(tiny_run: RunResult) -> None:
     path = next((tiny_run.screen.path / "receipts" / "measure").rglob("A01.json"))
     receipt = json.loads(path.read_text())
     assert receipt["status"] == "done"
-    assert receipt["parameters"] == {"preset": "minimal"}
+    families = ("shape", "intensity", "location", "neighbors", "correlation")
+    versions = dict.fromkeys(families, "1")
+    assert receipt["parameters"] == {"preset": "minimal", "families": [], "versions": versions}
     assert receipt["seconds"] > 0
     assert len(receipt["key"]) == 32

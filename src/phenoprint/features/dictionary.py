@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import UsageError
+from phenoprint.errors import UsageError, first_few
 from phenoprint.features._prepare import prepare_field
 from phenoprint.features.family import Definition, FeatureFamily
 from phenoprint.features.presets import chosen_families
@@ -65,7 +65,7 @@ def feature_dictionary(
     Raises
     ------
     UsageError
-        If channel names repeat or the preset is unknown.
+        If channel names repeat, the preset is unknown, or two families give a feature of the same name.
 
     Examples
     --------
@@ -89,7 +89,11 @@ def feature_dictionary(
             for name in family.measure(objects)
         ]
     field.close()
-    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    table = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    twice = table.filter(pl.col("feature").is_duplicated())["feature"].unique(maintain_order=True).to_list()
+    if twice:
+        raise UsageError(f"two of the feature families measure {first_few(twice)}; leave one of them out")
+    return table
 
 
 def _row(compartment: str, name: str, family: FeatureFamily, channels: Sequence[str]) -> tuple[str | None, ...]:

@@ -196,7 +196,9 @@ def _series(names: Sequence[str], columns: Sequence[npt.NDArray[np.float64]], n:
     return [whole.slice(k * n, n).alias(name) for k, name in enumerate(names)]
 
 
-def warm_up(n_channels: int = 5, *, preset: str = "cell-painting-full") -> float:
+def warm_up(
+    n_channels: int = 5, *, preset: str = "cell-painting-full", families: Sequence[FeatureFamily] | None = None
+) -> float:
     """Compile, or load from disk, everything that a preset needs, on a tiny image.
 
     Parameters
@@ -205,6 +207,8 @@ def warm_up(n_channels: int = 5, *, preset: str = "cell-painting-full") -> float
         Number of channels; pairs need two.
     preset
         Name of a choice of families.
+    families
+        Families with their parameters, in place of a preset.
 
     Returns
     -------
@@ -219,5 +223,5 @@ def warm_up(n_channels: int = 5, *, preset: str = "cell-painting-full") -> float
     nuclei = np.zeros_like(cells)
     nuclei[5:10, 5:10], nuclei[19:25, 15:22] = 1, 2
     labels = {"Nuclei": nuclei, "Cells": cells}
-    measure(pixels, labels, channels=[f"C{c}" for c in range(n_channels)], preset=preset)
+    measure(pixels, labels, channels=[f"C{c}" for c in range(n_channels)], preset=preset, families=families)
     return perf_counter() - start

@@ -10,8 +10,8 @@ from phenoprint.images.foreign import ForeignFiles
 from phenoprint.images.illumination import Illumination, estimate_illumination
 from phenoprint.images.pixels import read_field, read_plane, to_unit, write_tiff
 from phenoprint.images.quality import QUALITY_COLUMNS, focus_slope, image_quality
-from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, READERS, Reader
-from phenoprint.images.readers.pattern import list_files, name_kinds
+from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, READERS, Reader, checked_index
+from phenoprint.images.readers.pattern import list_files, name_kinds, rename_channels
 
 __all__ = [
     "CHANNEL_COLORS",
@@ -27,6 +27,7 @@ __all__ = [
     "QualityLimits",
     "Reader",
     "channel_limits",
+    "checked_index",
     "crop_cells",
     "detect_layout",
     "encode_png",
@@ -42,6 +43,7 @@ __all__ = [
     "quality_thresholds",
     "read_field",
     "read_plane",
+    "rename_channels",
     "to_rgb",
     "to_unit",
     "write_tiff",

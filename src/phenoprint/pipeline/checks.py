@@ -14,10 +14,6 @@ from phenoprint.pipeline.recipe import recipe_of
 __all__ = ["check_against_screen"]
 
 
-# What a normalization takes beside the parameters of its method.
-_OF_THE_STEP = ("by", "reference", "min_cells", "min_reference")
-
-
 def check_against_screen(config: ScreenConfig, channels: tuple[str, ...] | None, features: pl.DataFrame) -> None:
     """Raise for names in a configuration that do not exist: channels, methods, options, columns.
 
@@ -55,7 +51,8 @@ def _check_segmentation(config: ScreenConfig, channels: tuple[str, ...]) -> None
     from phenoprint.segmentation import SEGMENTERS, cell_channels, nucleus_channel
 
     section = config.segmentation
-    SEGMENTERS.make(section.segmenter, **section.parameters)
+    if "nucleus_channel" not in SEGMENTERS.parameters(section.segmenter):
+        return
     wanted = section.parameters.get("nucleus_channel")
     try:
         nucleus = nucleus_channel(channels, wanted)
@@ -77,20 +74,13 @@ def _check_cell_rules(config: ScreenConfig, features: pl.DataFrame) -> None:
 
 
 def _check_profiles(config: ScreenConfig) -> None:
-    from phenoprint.profiles import NORMALIZERS, OPERATIONS
     from phenoprint.tables import STATISTICS
 
     section = config.profiles
     for name in (section.statistic, section.consensus):
         if name not in STATISTICS:
             raise UnknownNameError("statistic", name, STATISTICS)
-    for step in recipe_of(section).steps:
-        if step.operation == "normalize":
-            own = {key: value for key, value in step.parameters.items() if key not in _OF_THE_STEP}
-            NORMALIZERS.make(own.pop("method", "mad_robust"), **own)
-        for name in step.parameters.get("operations", ()):
-            if name not in OPERATIONS:
-                raise UnknownNameError(f"selection of the step {step.name!r}", name, OPERATIONS)
+    recipe_of(section)
 
 
 def _columns(features: pl.DataFrame) -> list[str]:

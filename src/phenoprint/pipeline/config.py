@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from phenoprint.errors import ConfigError
+from phenoprint.errors import ConfigError, UnknownNameError
 from phenoprint.pipeline.config_errors import explain
+
+if TYPE_CHECKING:
+    from phenoprint.features import FeatureFamily
+    from phenoprint.images import Reader
 
 __all__ = [
     "CellQualitySection",
@@ -49,6 +53,7 @@ class ScreenSection(_Section):
 class ImagesSection(_Section):
     """Where the images are and how their names are read.
 
+    ``options`` are the reader's own; those of the built-in readers are the fields of their classes.
     ``page`` is for files of several pages: which one is read, from 0, or ``"max"`` for the brightest of all of them at
     each pixel. Without it the first is read, and the table ``problem`` says so.
     """
@@ -58,6 +63,7 @@ class ImagesSection(_Section):
     reader: str = "pattern"
     pattern: str | None = None
     load_data: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     plate: str | None = None
     channels: dict[str, str] = Field(default_factory=dict)
     page: Annotated[int, Field(ge=0)] | Literal["max"] | None = None
@@ -67,13 +73,41 @@ class ImagesSection(_Section):
     def _one_source(self) -> ImagesSection:
         if (self.root is None) == (self.dataset is None):
             raise ValueError("give exactly one of 'root' (a folder of images) and 'dataset' (a fetched data set)")
-        if self.load_data is not None and self.reader != "load_data":
-            raise ValueError("'load_data' names the CSV of the reader 'load_data': set reader = \"load_data\"")
+        for reader, value, option in (("load_data", self.load_data, "path"), ("pattern", self.pattern, "pattern")):
+            if value is not None and self.reader != reader:
+                raise ValueError(f"'{reader}' is for the reader '{reader}': set reader = \"{reader}\"")
+            if value is not None and option in self.options:
+                raise ValueError(f"give one of '{reader}' and 'options.{option}', not both")
         if self.page is not None and self.reader != "pattern":
             raise ValueError(
                 f"'page' is for the reader 'pattern'; '{self.reader}' says itself which page is which channel"
             )
         return self
+
+    @field_validator("reader")
+    @classmethod
+    def _known_reader(cls, name: str) -> str:
+        from phenoprint.images import READERS
+
+        READERS.get(name)
+        return name
+
+    @field_validator("options")
+    @classmethod
+    def _known_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        from phenoprint.images import READERS
+
+        if "reader" in info.data:
+            READERS.make(info.data["reader"], **options)
+        return options
+
+    def make_reader(self) -> Reader:
+        """Make the reader with its options."""
+        from phenoprint.images import READERS
+
+        named = {"path": self.load_data, "pattern": self.pattern}
+        given = {option: value for option, value in named.items() if value is not None}
+        return READERS.make(self.reader, **given, **self.options)
 
 
 MapColumn = Literal[
@@ -121,7 +155,24 @@ class SegmentationSection(_Section):
     segmenter: str = "classical"
     nucleus_diameter_um: float | None = Field(default=None, gt=0)
     nucleus_diameter_px: float | None = Field(default=None, gt=0)
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("segmenter")
+    @classmethod
+    def _known_segmenter(cls, name: str) -> str:
+        from phenoprint.segmentation import SEGMENTERS
+
+        SEGMENTERS.get(name)
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _known_parameters(cls, parameters: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        from phenoprint.segmentation import SEGMENTERS
+
+        if "segmenter" in info.data:
+            SEGMENTERS.make(info.data["segmenter"], **parameters)
+        return parameters
 
     @model_validator(mode="after")
     def _one_diameter(self) -> SegmentationSection:
@@ -131,9 +182,38 @@ class SegmentationSection(_Section):
 
 
 class FeaturesSection(_Section):
-    """Which features are measured."""
+    """Which features are measured.
+
+    ``families`` names families beyond those of the preset, such as those of installed packages: a name, or a table with
+    ``family`` and its parameters, ``{ family = "texture", scales = [20] }``. A family of the preset is replaced.
+    """
 
     preset: str = "cell-painting-full"
+    families: list[str | dict[str, Any]] = Field(default_factory=list)
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, name: str) -> str:
+        from phenoprint.features import presets
+
+        if name not in presets():
+            raise UnknownNameError("preset", name, presets())
+        return name
+
+    @field_validator("families")
+    @classmethod
+    def _known_families(cls, families: list[str | dict[str, Any]], info: ValidationInfo) -> list[str | dict[str, Any]]:
+        from phenoprint.features import chosen_families
+
+        if families and "preset" in info.data:
+            chosen_families(info.data["preset"], families)
+        return families
+
+    def chosen(self) -> tuple[FeatureFamily, ...]:
+        """Return the families with their parameters."""
+        from phenoprint.features import chosen_families
+
+        return chosen_families(self.preset, self.families)
 
 
 class LimitSection(_Section):
@@ -197,6 +277,14 @@ class ProfilesSection(_Section):
     readouts: dict[str, str] = Field(default_factory=dict)
     keep_features: list[str] = Field(default_factory=list)
     heterogeneity: bool = True
+
+    @field_validator("recipe")
+    @classmethod
+    def _known_steps(cls, recipe: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+        from phenoprint.pipeline.recipe import check_recipe
+
+        check_recipe(recipe)
+        return recipe
 
 
 class EvaluationSection(_Section):
@@ -265,8 +353,8 @@ class ScreenConfig(_Section):
 
         Examples
         --------
-        >>> parse_config('screen.name = "p"\nimages.root = "d"').section("features")
-        {'preset': 'cell-painting-full'}
+        >>> parse_config('screen.name = "p"\nimages.root = "d"').section("quality")
+        {'exclude_flagged_sites': True}
         """
         section = getattr(self, name)
         data: dict[str, Any] = {} if section is None else section.model_dump(mode="json")
@@ -293,7 +381,7 @@ def parse_config(text: str, *, source: str = "screen.toml") -> ScreenConfig:
     >>> parse_config('screen.name = "p"\nimages.root = "d"\nfeatures.presset = "minimal"')
     Traceback (most recent call last):
     phenoprint.errors.ConfigError: screen.toml cannot be used:
-      features.presset: no such key; did you mean 'preset'? known here: preset
+      features.presset: no such key; did you mean 'preset'? known here: preset, families
     """
     try:
         data = tomllib.loads(text)

@@ -55,6 +55,6 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
             lines.append(f"  {key}: missing; add it")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            found = "" if isinstance(item["input"], dict) else f" (found {item['input']!r})"
+            found = "" if isinstance(item["input"], dict | list) else f" (found {item['input']!r})"
             lines.append(f"  {key}: {message}{found}")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ import polars as pl
 
 from phenoprint.errors import ConfigError, DataError
 from phenoprint.features import feature_dictionary
-from phenoprint.images import READERS, inspect_files, no_match
+from phenoprint.images import checked_index, inspect_files, no_match, rename_channels
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.datasets import dataset_folder
 from phenoprint.pipeline.image_problems import image_problems
@@ -79,16 +79,12 @@ def index_images(config: ScreenConfig, root: Path) -> pl.DataFrame:
         If no file matches or a plate is not named.
     """
     section = config.need_images()
-    options: dict[str, object] = {}
-    if section.reader == "pattern":
-        options["pattern"] = section.pattern or "auto"
-    elif section.load_data is not None:
-        options["path"] = section.load_data
-    if section.channels:
-        options["channels"] = dict(section.channels)
-    index = READERS.make(section.reader, **options).index(root)
+    index = checked_index(section.make_reader().index(root))
     if index.is_empty():
-        raise DataError(f"no image found: {no_match(root, str(options.get('pattern', section.reader)))}")
+        by_name = section.reader == "pattern"
+        why = no_match(root, section.pattern or "auto") if by_name else f"the reader {section.reader!r} lists none"
+        raise DataError(f"no image found below {root}: {why}")
+    index = rename_channels(index, section.channels, where=str(root))
     if isinstance(section.page, int):
         index = index.with_columns(pl.lit(section.page, dtype=pl.Int32).alias("page"))
     plate = section.plate or root.name
@@ -267,7 +263,7 @@ def ingest(
             "perturbation": perturbation_table(wells),
             "problem": problems,
             "plate_map_reading": pl.DataFrame(schema=READING_SCHEMA) if found is None else found.reading,
-            "feature": feature_dictionary(list(channels), preset=config.features.preset),
+            "feature": feature_dictionary(list(channels), families=config.features.chosen()),
         },
         problems=problems,
         channels=channels,

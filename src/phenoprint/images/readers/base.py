@@ -7,10 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import ImageError
+from phenoprint.errors import ImageError, SchemaError
+from phenoprint.plates import normalize_wells
 from phenoprint.plugins import Registry
 
-__all__ = ["INDEX_SCHEMA", "READERS", "Reader"]
+__all__ = ["INDEX_SCHEMA", "READERS", "Reader", "checked_index"]
 
 INDEX_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_Plate": pl.String,
@@ -106,3 +107,28 @@ def tidy_index(frame: pl.DataFrame) -> pl.DataFrame:
         .select(pl.col(name).cast(kind) for name, kind in INDEX_SCHEMA.items())
         .sort(list(INDEX_SCHEMA))
     )
+
+
+def checked_index(frame: pl.DataFrame) -> pl.DataFrame:
+    """Check what a reader returned, and write wells as ``A01``.
+
+    Raises
+    ------
+    SchemaError
+        A column is absent or of another kind, or a row lacks its well, site, channel or path.
+    PlateMapError
+        Some text is not a well.
+    """
+    what = "the index of a reader"
+    absent = [name for name in INDEX_SCHEMA if name not in frame.columns]
+    if absent:
+        raise SchemaError(f"{what} needs the columns {', '.join(INDEX_SCHEMA)}; {', '.join(absent)} are absent")
+    try:
+        index = tidy_index(frame.with_columns(normalize_wells(frame["Metadata_Well"].cast(pl.String))))
+    except pl.exceptions.PolarsError as error:
+        raise SchemaError(f"{what} holds values of another kind than {INDEX_SCHEMA}: {error}") from error
+    needed = ("Metadata_Well", "Metadata_Site", "Metadata_Channel", "Metadata_Z", "Metadata_T", "path", "page")
+    for name in needed:
+        if n := index[name].null_count():
+            raise SchemaError(f"{what} needs {name} in every row; it is missing in {n} of {index.height}")
+    return index

@@ -16,7 +16,6 @@ import polars as pl
 
 from phenoprint.errors import ImageError
 from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, exists, tidy_index
-from phenoprint.images.readers.pattern import rename_channels
 from phenoprint.plates import normalize_wells
 
 __all__ = ["LoadDataReader", "find_load_data"]
@@ -43,15 +42,12 @@ class LoadDataReader(Reader):
         before with.
     path_map
         Beginning of a folder as the table has it to the folder to use instead; tried before anything else.
-    channels
-        Channel as the table says it, without ``Orig``, to its name.
     plate
         Plate of every row; outranks ``Metadata_Plate``.
     """
 
     path: str | None = None
     path_map: Mapping[str, str] = field(default_factory=dict)
-    channels: Mapping[str, str] = field(default_factory=dict)
     plate: str | None = None
 
     def index(self, root: Path) -> pl.DataFrame:
@@ -65,8 +61,7 @@ class LoadDataReader(Reader):
             )
         parts = [self._rows(table) for table in tables]
         rows = pl.concat(parts).unique(maintain_order=True)
-        located = _locate(rows, base, dict(self.path_map))
-        return rename_channels(tidy_index(located), self.channels, where=str(tables[0]))
+        return tidy_index(_locate(rows, base, dict(self.path_map)))
 
     def _rows(self, table: Path) -> pl.DataFrame:
         """One table with one row per image: the index columns, ``folder`` and ``name``."""

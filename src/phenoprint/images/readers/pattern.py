@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
@@ -39,9 +39,6 @@ class PatternReader(Reader):
         left out where there are TIFF, as previews. Groups: ``well``, or ``row`` and ``col`` (letters or
         numbers); ``plate``, ``site``, ``channel``, ``z``, ``t``. An expression with a ``/`` must match the
         whole path below the root, any other the whole file name.
-    channels
-        Channel as the files say it (``"ch1"``, ``"w2"``) to its name (``"DNA"``); channels that are not named
-        keep the files' word.
     plate
         Plate of every file; outranks what the names say. Without it and without a ``plate`` group, the plate
         is the innermost folder that is not an export's own (``Images``, ``TimePoint_1``) nor the well's, or
@@ -51,13 +48,12 @@ class PatternReader(Reader):
 
     Examples
     --------
-    >>> reader = PatternReader(pattern=r"(?P<well>\w+)_(?P<channel>\w+)\.tif", channels={"c1": "DNA"})
+    >>> reader = PatternReader(pattern=r"(?P<well>\w+)_(?P<channel>\w+)\.tif")
     >>> reader.pattern
     '(?P<well>\\w+)_(?P<channel>\\w+)\\.tif'
     """
 
     pattern: str = "auto"
-    channels: Mapping[str, str] = field(default_factory=dict)
     plate: str | None = None
     exclude: tuple[str, ...] = ("*_thumb*", "._*")
 
@@ -65,12 +61,12 @@ class PatternReader(Reader):
         """List the images whose names match; see `Reader.index`."""
         paths = list_files(check_root(root), exclude=tuple(self.exclude))
         if self.pattern == "auto":
-            return rename_channels(self._best(paths, root), self.channels, where=str(root))
+            return self._best(paths, root)
         expression = self.expression()
         matched = match_pattern(paths, expression, plate=self.plate).filter(pl.col("Metadata_Well").is_not_null())
         if self.pattern in PATTERNS:
             matched = one_kind(matched)
-        return rename_channels(matched.select(list(INDEX_SCHEMA)), self.channels, where=str(root))
+        return matched.select(list(INDEX_SCHEMA))
 
     def _best(self, paths: pl.Series, root: Path) -> pl.DataFrame:
         """Index with the built-in pattern that fits best."""
@@ -229,6 +225,15 @@ def _without_export(folders: pl.Series) -> pl.Series:
 
 def rename_channels(index: pl.DataFrame, channels: Mapping[str, str], *, where: str) -> pl.DataFrame:
     """Give channels their names.
+
+    Parameters
+    ----------
+    index
+        What a reader returned.
+    channels
+        Channel as the files name it (``"ch1"``, ``"w2"``) to its name (``"DNA"``); the others keep theirs.
+    where
+        What messages call the place of the files.
 
     Raises
     ------

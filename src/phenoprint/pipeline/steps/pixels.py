@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import DataError, ImageError
+from phenoprint.errors import DataError, ImageError, UsageError
 from phenoprint.pipeline.artefacts import (
     illumination_name,
     mask_name,
@@ -206,7 +207,10 @@ class Calibrate(Step):
         section = context.config.segmentation
         if section.nucleus_diameter_um is not None or section.nucleus_diameter_px is not None:
             return Outcome({"calibration": pl.DataFrame(schema=schema)}, digest="given")
-        channel = context.channels[nucleus_channel(context.channels, section.parameters.get("nucleus_channel"))]
+        try:
+            channel = context.channels[nucleus_channel(context.channels, section.parameters.get("nucleus_channel"))]
+        except UsageError:  # segmenters that need the nuclear channel were checked to have one
+            return Outcome({"calibration": pl.DataFrame(schema=schema)}, digest="no nuclear channel")
         groups = _sample_fields(context.images(unit.plate), channel, 16)
         images = list(_single_channel(groups, context, channel, Counter()))
         try:
@@ -236,22 +240,30 @@ class Segment(Step):
     tables = ("object",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the segmentation section and the pixel size."""
-        return config.section("segmentation") | {"pixel_size_um": config.need_images().pixel_size_um}
+        """Return the segmentation section, the package that provides the segmenter, and the pixel size."""
+        from phenoprint.segmentation import SEGMENTERS
+
+        package = SEGMENTERS.package(config.segmentation.segmenter)
+        return {
+            **config.section("segmentation"),
+            **({} if package is None else {"package": package}),
+            "pixel_size_um": config.need_images().pixel_size_um,
+        }
 
     def warm_up(self, context: Context, executor: Executor, on_event: OnEvent) -> None:
         """Compile once, before every worker would."""
-        on_event(Message("preparing the segmentation kernels (compiled once, then kept on disk)"))
-        executor.submit(_compile_segmentation).result()
+        if context.config.segmentation.segmenter == "classical":
+            on_event(Message("preparing the segmentation kernels (compiled once, then kept on disk)"))
+            executor.submit(_compile_segmentation).result()
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Segment the fields of a well."""
-        from phenoprint.segmentation import segment
+        from phenoprint.segmentation import SEGMENTERS, segment
 
         section = context.config.segmentation
         parameters = dict(section.parameters)
         diameter = context.nucleus_diameter_px(unit.plate)
-        if diameter is not None:
+        if diameter is not None and "nucleus_diameter_px" in SEGMENTERS.parameters(section.segmenter):
             parameters.setdefault("nucleus_diameter_px", diameter)
         fields = _Fields(unit, context)
         tables, files = [], []
@@ -306,21 +318,29 @@ class Measure(Step):
     tables = ("cell",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the features section."""
-        return config.section("features")
+        """Return the features section, with version and package of each family."""
+        from phenoprint.features import FAMILIES
+
+        versions = {
+            family.name: " of ".join(filter(None, (family.version, FAMILIES.package(family.name))))
+            for family in config.features.chosen()
+        }
+        return {**config.section("features"), "versions": versions}
 
     def warm_up(self, context: Context, executor: Executor, on_event: OnEvent) -> None:
         """Compile once, before every worker would."""
-        from phenoprint.features import warm_up
+        from phenoprint.features import FAMILIES, warm_up
 
+        own = [each for each in context.config.features.chosen() if FAMILIES.package(each.name) is None]
         on_event(Message("preparing the measurement kernels (compiled once, then kept on disk)"))
-        executor.submit(warm_up, len(context.channels)).result()
+        executor.submit(partial(warm_up, len(context.channels), families=own)).result()
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Measure the fields of a well on the masks of the segmentation."""
         from phenoprint.features import measure
 
         fields = _Fields(unit, context)
+        how: dict[str, Any] = {"channels": list(context.channels), "families": context.config.features.chosen()}
         expected = (
             context.table("object")
             .filter((pl.col("Metadata_Plate") == unit.plate) & (pl.col("Metadata_Well") == unit.well))
@@ -331,32 +351,13 @@ class Measure(Step):
         frames = []
         for site, pixels in fields:
             labels = read_masks(context.path / mask_name(unit.plate, unit.well, site))
-            frames.append(
-                _keyed(
-                    measure(
-                        pixels,
-                        labels,
-                        channels=list(context.channels),
-                        preset=context.config.features.preset,
-                    ),
-                    unit,
-                    site,
-                )
-            )
+            frames.append(_keyed(measure(pixels, labels, **how), unit, site))
         for site, reason in fields.errors.items():
             if (context.path / mask_name(unit.plate, unit.well, site)).exists():
                 raise ImageError(f"site {site} was segmented, but cannot be read any more: {reason}")
         if not frames:
             empty = np.zeros((len(context.channels), 1, 1), np.float32)
-            frames.append(
-                _keyed(
-                    measure(
-                        empty, _no_labels(), channels=list(context.channels), preset=context.config.features.preset
-                    ),
-                    unit,
-                    "",
-                )
-            )
+            frames.append(_keyed(measure(empty, _no_labels(), **how), unit, ""))
         cells = pl.concat(frames)
         lost = {} if cells.height == expected else {"segmented but not measured": expected - cells.height}
         ledger = ledger_rows(self.name, unit.plate, unit.well, unit_of_count="cells", n_in=expected, lost=lost)

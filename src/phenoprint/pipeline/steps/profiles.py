@@ -12,7 +12,7 @@ from phenoprint.errors import DataError
 from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.phenotypes import keep_parameter, left_out
-from phenoprint.pipeline.recipe import recipe_of, reference_kind
+from phenoprint.pipeline.recipe import normalizer_packages, recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows, remove_file
@@ -51,6 +51,7 @@ class ApplyRecipe(Step):
             "steps": recipe.to_list(),
             "reference": reference_kind(recipe),
             "seed": config.evaluation.seed,
+            **normalizer_packages(recipe),
         }
 
     def run(self, unit: Unit, context: Context) -> Outcome:
