@@ -85,7 +85,7 @@ def page(text: str) -> ParsedPage:
 
 
 def test_the_page_is_balanced_and_every_section_is_there(page: ParsedPage, text: str) -> None:
-    assert list(page.sections) == [entry[0] for entry in SECTIONS]
+    assert list(page.sections) == [entry.id for entry in SECTIONS]
     assert len(page.ids) == len(set(page.ids))
     for section in page.sections:
         assert f'href="#{section}"' in text
@@ -219,13 +219,13 @@ def test_a_share_of_two_treatments_is_no_headline(small_source: Any, page: Parse
     )
     weak = ParsedPage(render_report(with_frames(small_source, score=few)))
     text = weak.sections["mechanisms"]
-    assert "No accuracy: only 2 of 339 treatments could be compared, and a share needs 10" in text
+    assert "No accuracy: only 2 of 339 treatments could be compared, and 10 are needed" in text
     assert "100 %" not in text
     assert "baseline" not in text
     assert "Too few for a share: 2 of " in weak.sections["replicates"]
     many = few.with_columns(n=pl.lit(120))
     strong = ParsedPage(render_report(with_frames(small_source, score=many))).sections["mechanisms"]
-    assert "100 % of the 120 of 339 treatments that could be compared are called right" in strong
+    assert "100 % of the 120 of 339 treatments that could be compared are called correctly" in strong
     steps = page.sections["steps"]
     assert "24 of 30 treatments" in steps
     assert "2 of 30 treatments too few" in steps
@@ -234,14 +234,14 @@ def test_a_share_of_two_treatments_is_no_headline(small_source: Any, page: Parse
     assert "mechanisms found again" not in drawn
 
 
-def test_a_screen_without_tables_says_so_everywhere(empty_source: Any) -> None:
+def test_every_section_of_a_screen_without_tables_gives_the_reason(empty_source: Any) -> None:
     page = ParsedPage(render_report(empty_source, now=NOW))
-    assert list(page.sections) == [entry[0] for entry in SECTIONS]
+    assert list(page.sections) == [entry.id for entry in SECTIONS]
     for name, words in {
         "verdict": "'plate_acceptance' is not in this screen",
         "hits": "'activity' is not in this screen",
-        "plates": "No table of this screen names a well",
-        "controls": "No negative and no positive controls are named",
+        "plates": "No table of this screen lists a well",
+        "controls": "The plate map has no negative and no positive controls",
         "replicates": "'profile_normalized' is not in this screen",
         "projection": "'projection' is not in this screen",
         "mechanisms": "'moa_prediction' is not in this screen",
@@ -274,7 +274,8 @@ def test_a_handful_of_wells_is_listed_and_a_plate_is_drawn(source_factory: Any, 
     frames["well"] = frames["well"].with_columns(hostile.alias("Metadata_compound"))
     text = render_report(type(whole)(whole.path, frames=frames), now=NOW)
     page = ParsedPage(text)
-    assert page.sections["plates"].startswith("The wells5 wells of plate SIM-01, listed: too few for a map.")
+    lead = "5 wells of plate SIM-01, listed because a map would be nearly empty."
+    assert page.sections["plates"].startswith(f"The wells{lead}")
     assert "wells" not in page.data
     assert HOSTILE in page.sections["plates"]
     assert page.sections["plates"].count("excluded: fibre <in> the field") == 1
@@ -554,14 +555,14 @@ def test_readouts_are_named_on_their_tabs(page: ParsedPage) -> None:
     assert "Feature 1" not in page.sections["doses"]
 
 
-def test_positive_controls_are_told_apart(small_source: Any) -> None:
+def test_positive_controls_are_judged_separately(small_source: Any) -> None:
     two = pl.col("Metadata_Well").str.slice(0, 1).is_in(["A", "E"]) & (pl.col("Metadata_pert_type") == "poscon")
     named = pl.when(two).then(pl.lit("taxol")).otherwise("Metadata_compound").alias("Metadata_compound")
     frames = {n: small_source.frames[n].with_columns(named) for n in ("well", "profile_well", "profile_normalized")}
     page = ParsedPage(render_report(with_frames(small_source, **frames)))
     text = page.sections["controls"]
-    assert "2 compounds are positive controls, each judged by itself." in text
-    assert "stands apart most" in text
+    assert "2 compounds are positive controls, each judged separately." in text
+    assert "is separated best" in text
     boxes = [figure["data"] for figure in page.data["figures"].values() if figure["data"][0].get("type") == "box"]
     assert {tuple(trace["name"] for trace in data) for data in boxes} == {("negative control", "nocodazole", "taxol")}
 

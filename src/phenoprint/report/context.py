@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "Section", "coded"]
 
+EMPTY = Html()
 # number of well values on the page, about 7 bytes each
 MOST_VALUES = 420_000
 # bytes of pictures before base64: of whole fields per well, and of single cells
@@ -30,28 +31,22 @@ THUMBNAIL_BYTES, CROP_BYTES = 1_900_000, 1_900_000
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page.
+    """Content of one section of the page.
 
     Attributes
     ----------
-    id, title
-        Anchor and heading.
     lead
         One sentence under the heading: the answer of the section, with its number.
     body
-        The markup.
-    nav
-        Short name for the navigation; `title` when empty.
-    is_empty
-        Whether there is nothing to show; `lead` then gives the reason, and the page shows one line.
+        The markup; empty where there is nothing to show. `lead` then gives the reason, and the page shows one line.
+    title, nav
+        Heading and short name for the navigation, in place of those in ``SECTIONS``.
     """
 
-    id: str
-    title: str
     lead: str | Html
-    body: Html
+    body: Html = EMPTY
+    title: str = ""
     nav: str = ""
-    is_empty: bool = False
 
 
 @dataclass
@@ -181,6 +176,3 @@ def coded(values: pl.Series) -> dict[str, Any]:
     levels = sorted(values.drop_nulls().unique().to_list())
     code: dict[Any, int] = {level: i for i, level in enumerate(levels)}
     return {"levels": [str(level) for level in levels], "codes": [code.get(v, -1) for v in values.to_list()]}
-
-
-Builder = Callable[[Page], Section]

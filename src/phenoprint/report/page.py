@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ import polars as pl
 from phenoprint.errors import PhenoprintError, ScreenError
 from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, join, number, tag, term
-from phenoprint.report.sections import SECTIONS
+from phenoprint.report.sections import SECTIONS, Entry
 from phenoprint.report.sections.making import version
 from phenoprint.report.source import ReportSource, feature_names
 from phenoprint.store import incomplete, write_bytes
@@ -73,13 +74,13 @@ def render_report(screen: ReportSource, *, now: datetime | None = None) -> str:
     from plotly.offline import get_plotlyjs
 
     page = Page(screen)
-    sections = [_build(page, *entry) for entry in SECTIONS]
+    sections = [(entry.id, _build(page, entry)) for entry in SECTIONS]
     return Template(_asset("page.html")).substitute(
         title=tag("title", f"{screen.name} · Phenoprint report"),
         style=join((Html(_asset(name)) for name in STYLES), "\n"),
         header=_header(page, now or datetime.now(tz=UTC).astimezone()),
-        navigation=join(tag("a", s.nav or s.title, href=f"#{s.id}") for s in sections if not s.is_empty),
-        sections=join((_frame(section) for section in sections), "\n"),
+        navigation=join(tag("a", section.nav, href=f"#{name}") for name, section in sections if section.body),
+        sections=join((_frame(name, section) for name, section in sections), "\n"),
         data=page.data(),
         plotly=get_plotlyjs(),
         script="\n".join(_asset(name) for name in SCRIPTS),
@@ -90,30 +91,30 @@ def _asset(name: str) -> str:
     return resources.files("phenoprint.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _build(page: Page, id_: str, title: str, nav: str, builder: object) -> Section:
-    """Build a section, or the sentence that replaces it."""
+def _build(page: Page, entry: Entry) -> Section:
+    """Build a section, or one with the reason why there is nothing to show."""
     try:
-        return builder(page)  # type: ignore[operator,no-any-return]
+        section = entry.build(page)
     except PhenoprintError as error:
-        return Section(id_, title, str(error), Html(), nav=nav, is_empty=True)
+        section = Section(str(error))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # polars may panic on damaged files
         # A table of another version costs its section, not the page.
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        why = f"A table does not have the columns or types expected: {first}"
-        return Section(id_, title, why, Html(), nav=nav, is_empty=True)
+        section = Section(f"A table does not have the columns or types expected: {first}")
+    return replace(section, title=section.title or entry.title, nav=section.nav or entry.nav)
 
 
-def _frame(section: Section) -> Html:
-    if section.is_empty:
+def _frame(identifier: str, section: Section) -> Html:
+    if not section.body:
         line = tag("summary", tag("h2", section.title), tag("span", f"Nothing to show: {section.lead}"))
         whole = tag("details", line, tag("p", section.lead))
-        return tag("section", whole, id=section.id, aria_label=section.title, class_="none")
+        return tag("section", whole, id=identifier, aria_label=section.title, class_="none")
     return tag(
         "section",
-        tag("h2", tag("a", section.title, href=f"#{section.id}")),
+        tag("h2", tag("a", section.title, href=f"#{identifier}")),
         tag("p", section.lead, class_="lead"),
         section.body,
-        id=section.id,
+        id=identifier,
         aria_label=section.title,
     )
 

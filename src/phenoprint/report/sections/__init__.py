@@ -1,12 +1,13 @@
-"""The parts of the page, in reading order: is the plate good, what are the hits, then the evidence.
+"""The sections of the page in reading order: plate quality, hits, then the evidence.
 
-A section is a function from the shared context to a `Section`. It raises `AbsentError` when what it needs is not there;
-the page then says so in its place.
+A section is a function from the `Page` to a `Section`. It raises `AbsentError` when a table that it needs is absent;
+the page then shows the message instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from phenoprint.report.context import Page, Section
 from phenoprint.report.sections.cells import cells
@@ -24,22 +25,31 @@ from phenoprint.report.sections.replicates import replicates
 from phenoprint.report.sections.steps import steps
 from phenoprint.report.sections.verdict import verdict
 
-__all__ = ["SECTIONS"]
+__all__ = ["SECTIONS", "Entry"]
 
-# identifier, title and short name stand here so that a section that cannot be drawn still has its place
-SECTIONS: tuple[tuple[str, str, str, Callable[[Page], Section]], ...] = (
-    ("verdict", "Is the plate good?", "Verdict", verdict),
-    ("hits", "What are the hits?", "Hits", hits),
-    ("effects", "What do the hits do?", "Effects", effects),
-    ("plates", "The plates", "Plates", plates),
-    ("controls", "Do the controls stand apart?", "Controls", controls),
-    ("replicates", "Do replicates agree?", "Replicates", replicates),
-    ("projection", "Where treatments lie", "Map", projection),
-    ("mechanisms", "Are mechanisms found again?", "Mechanisms", mechanisms),
-    ("doses", "Response over dose", "Doses", doses),
-    ("cells", "The cells themselves", "Cells", cells),
-    ("steps", "What did each step do?", "Steps", steps),
-    ("losses", "What was lost where", "Losses", losses),
-    ("features", "What became of the features", "Features", features),
-    ("making", "How it was made", "Made how", making),
+
+class Entry(NamedTuple):
+    """A section of the page: anchor, heading, short name for the navigation, and the function that builds it."""
+
+    id: str
+    title: str
+    nav: str
+    build: Callable[[Page], Section]
+
+
+SECTIONS: tuple[Entry, ...] = (
+    Entry("verdict", "Is the plate good?", "Verdict", verdict),
+    Entry("hits", "What are the hits?", "Hits", hits),
+    Entry("effects", "What do the hits do?", "Effects", effects),
+    Entry("plates", "The plates", "Plates", plates),
+    Entry("controls", "Are the controls separated?", "Controls", controls),
+    Entry("replicates", "Do replicates agree?", "Replicates", replicates),
+    Entry("projection", "Map of the wells", "Map", projection),
+    Entry("mechanisms", "Are mechanisms recovered?", "Mechanisms", mechanisms),
+    Entry("doses", "Response over dose", "Doses", doses),
+    Entry("cells", "The cells themselves", "Cells", cells),
+    Entry("steps", "What did each step do?", "Steps", steps),
+    Entry("losses", "What was lost, and where", "Losses", losses),
+    Entry("features", "What became of the features", "Features", features),
+    Entry("making", "How it was made", "Made how", making),
 )

@@ -12,14 +12,14 @@ from phenoprint.report.source import AbsentError
 
 __all__ = ["cells", "gallery_crops"]
 
-WHY = "It is written by the run's last steps from the images and the masks; tables of other tools come without."
+WHY = "It is written by the last step of a run from images and masks, so imported tables have none."
 SIDE = 88
 
 
 def gallery_crops(
     gallery: pl.DataFrame, *, order: list[str], budget: int, each: int = 8
 ) -> dict[str, list[dict[str, object]]]:
-    """Choose the crops that fit on the page: the best-ranked of each treatment, the first treatments first.
+    """Choose the crops that fit on the page: the best-ranked crops of each treatment, in the given order of treatments.
 
     Parameters
     ----------
@@ -27,17 +27,16 @@ def gallery_crops(
         The table ``gallery``: Metadata_Plate, Metadata_Well, Metadata_Site, Metadata_ObjectNumber,
         Metadata_perturbation, ``crop`` (bytes of a PNG or JPEG), ``rank`` (1 is the most typical cell).
     order
-        Treatments in the order of importance; others follow by name.
+        Treatments by decreasing importance; others follow by name.
     budget
-        Bytes of all crops together.
+        Total bytes of all crops.
     each
-        Crops of one treatment at most.
+        Maximum number of crops per treatment.
 
     Returns
     -------
     dict
-        By treatment, records with ``uri``, ``plate``, ``well``, ``site``, ``object``. Crops that cannot be read are
-        left out.
+        Records with ``uri``, ``plate``, ``well``, ``site``, ``object`` by treatment. Unreadable crops are left out.
     """
     names = gallery["Metadata_perturbation"].drop_nulls().unique().sort().to_list()
     place = {name: i for i, name in enumerate(dict.fromkeys([*order, *names]))}
@@ -71,7 +70,7 @@ def gallery_crops(
 
 
 def cells(page: Page) -> Section:
-    """Show a strip of cells a treatment: controls first, then the most active treatments."""
+    """Show one strip of cells per treatment: controls first, then the most active treatments."""
     needed = [
         "Metadata_Plate",
         "Metadata_Well",
@@ -89,7 +88,7 @@ def cells(page: Page) -> Section:
     strips = [_strip(name, pictures, about.get(name, {})) for name, pictures in shown.items()]
     total = gallery["Metadata_perturbation"].n_unique()
     left = (
-        f" {total - len(shown)} more are in the table 'gallery'; the page holds the first to stay small."
+        f" {total - len(shown)} more are in the table 'gallery'; they are left out to keep the page small."
         if len(shown) < total
         else ""
     )
@@ -109,12 +108,12 @@ def cells(page: Page) -> Section:
             ),
         ]
     )
-    lead = f"Typical cells of {len(shown)} treatments, controls first. Hover a cell for where it is.{left}"
-    return Section("cells", "The cells themselves", lead, body, nav="Cells")
+    lead = f"Typical cells of {len(shown)} treatments, controls first. Hover over a cell to see its location.{left}"
+    return Section(lead, body)
 
 
 def _about(page: Page, gallery: pl.DataFrame) -> dict[str, dict[str, str | None]]:
-    """Label, mechanism and kind of each treatment, from the wells its crops come from."""
+    """Return label, mechanism and kind of each treatment, from the wells of its crops."""
     key = ["Metadata_Plate", "Metadata_Well"]
     joined = gallery.select(*key, "Metadata_perturbation").unique().join(page.wells, on=key, how="left").sort(key)
     firsts = joined.group_by("Metadata_perturbation", maintain_order=True).agg(
@@ -129,7 +128,7 @@ def _about(page: Page, gallery: pl.DataFrame) -> dict[str, dict[str, str | None]
 
 
 def _order(page: Page, about: dict[str, dict[str, str | None]]) -> list[str]:
-    """Negative controls, positive controls, then treatments by activity, then by mechanism."""
+    """Order treatments: negative controls, positive controls, then by activity and by mechanism."""
     roles = {"negcon": 0, "poscon": 1}
     activity = page.tables.find("activity")
     score: dict[str, float] = {}

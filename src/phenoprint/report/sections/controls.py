@@ -1,4 +1,4 @@
-"""Positive against negative controls, readout by readout."""
+"""Separation of positive and negative controls, readout by readout."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ MOST_COMPOUNDS = 8
 
 
 def controls(page: Page) -> Section:
-    """Draw the readouts that separate the controls best, and how well on each plate."""
+    """Draw the readouts that separate the controls best, and their Z' on each plate."""
     _, _, _, statistics = page.measured
     if statistics.is_empty():
         roles = set(page.wells["Metadata_pert_type"].drop_nulls().to_list()) if page.wells.height else set()
         missing = [word for kind, word in (("negcon", "negative"), ("poscon", "positive")) if kind not in roles]
         if missing:
             raise AbsentError(
-                f"No {' and no '.join(missing)} controls are named: this needs wells with Metadata_pert_type "
-                "'negcon' and 'poscon' in the plate map."
+                f"The plate map has no {' and no '.join(missing)} controls: wells with Metadata_pert_type 'negcon' and "
+                "'poscon' are needed."
             )
         raise AbsentError("No profiles with both kinds of control on one plate are in this screen yet.")
     ranked = ranked_readouts(statistics)
     if ranked.is_empty():
         raise AbsentError(
             "No readout has two wells of each control and a spread on any plate, so no Z' can be computed. "
-            "Positive controls count compound by compound."
+            "Each compound among the positive controls is judged separately."
         )
     n_features = statistics["feature"].n_unique()
     best = best_readouts(statistics, n=12)
     profile = page.tables.find("profile_well")
     if profile is None or not {*best, "Metadata_pert_type"} <= set(profile.columns):
-        profile = page.tables.need("profile_normalized", why="It holds the wells after normalization.")
+        profile = page.tables.need("profile_normalized", why="It contains the wells after normalization.")
     sources = dict.fromkeys(best, profile)
     readouts = page.readouts
     if readouts is not None:
@@ -50,7 +50,7 @@ def controls(page: Page) -> Section:
     chosen_names = list(sources)
     rank = {name: i for i, name in enumerate(chosen_names)}
     place = pl.col("Metadata_Plate")
-    if len(compounds) > 1:  # the name of a single plate would only push the compounds out of view
+    if len(compounds) > 1:  # the name of a single plate is left out
         place = pl.format("{} · {}", "Metadata_Plate", "poscon") if len(page.plates) > 1 else pl.col("poscon")
     chosen = (
         statistics.filter(pl.col("feature").is_in(chosen_names))
@@ -81,25 +81,25 @@ def controls(page: Page) -> Section:
             "FROM profile_well WHERE Metadata_pert_type IN ('negcon', 'poscon') GROUP BY ALL ORDER BY ALL"
         ),
     ]
-    return Section("controls", "Do the controls stand apart?", _lead(ranked, n_features), join(body), nav="Controls")
+    return Section(_lead(ranked, n_features), join(body))
 
 
 def _lead(ranked: pl.DataFrame, n_features: int) -> Html:
-    """Say which positive control stands apart most and by what, and what such a best of many is worth."""
+    """Name the positive control with the best separation and its readout, with a caution about the best of many."""
     tops = ranked.filter(pl.col("place") == 1)
     top = tops.row(0, named=True)
     form, meaning = ("robust Z'", ROBUST_Z_PRIME) if top["robust_z_prime"] is not None else ("Z'", Z_PRIME)
     value = top["robust_z_prime"] if top["robust_z_prime"] is not None else top["z_prime"]
     several = tops.height > 1
     start = (
-        f"{tops.height} compounds are positive controls, each judged by itself. {top['poscon']} stands apart most: "
+        f"{tops.height} compounds are positive controls, each judged separately. {top['poscon']} is separated best: "
         if several
         else f"{top['poscon'][:1].upper()}{top['poscon'][1:]} against the negative controls: "
     )
     caution = (
         f" of {number(value)} on the typical plate, from {number(top['n_poscon'])} wells per plate. "
         f"It is the best of {number(n_features)} features on these same wells, "
-        "so take it as the most the assay can do, not as what to expect."
+        "so it is an upper bound of what the assay can do, not what to expect."
     )
     return join(
         [

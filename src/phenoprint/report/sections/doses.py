@@ -1,4 +1,4 @@
-"""Dose series: the named readouts with their fits, the features that separate controls, the cell count."""
+"""Dose series of readouts with their fits, of the features that separate the controls best, and of the cell count."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ FIT = ["readout", COMPOUND, "ec50", "slope", "bottom", "top"]
 
 
 def doses(page: Page) -> Section:
-    """Draw each compound with four doses or more, and list the fitted curves where there are any."""
+    """Draw each compound with at least four doses, and list the fitted curves."""
     name = "profile_normalized" if page.tables.find("profile_normalized") is not None else "profile_well"
-    frame = page.tables.need(name, [COMPOUND, DOSE], why="It holds the wells' profiles with their doses.")
+    frame = page.tables.need(name, [COMPOUND, DOSE], why="It contains the profiles of wells with their doses.")
     fits = page.tables.find("dose_response")
     if fits is not None and not set(FIT) <= set(fits.columns):
         fits = None
     units = axis_units(_units(_treated(frame)) | (_units(fits) if fits is not None else set()))
     series = _series(with_axis_doses(_treated(frame), units))
     if series.is_empty():
-        raise AbsentError(f"No compound was given in {LEAST_DOSES} doses or more, so there is no curve to draw.")
+        raise AbsentError(f"No compound has {LEAST_DOSES} doses or more, so there is no curve to draw.")
     chosen = _readouts(page, frame, name)
     if fits is not None:
         fits = with_axis_doses(
@@ -41,7 +41,7 @@ def doses(page: Page) -> Section:
     panels: list[tuple[str, object]] = []
     for label, column, source, origin in chosen:
         treated = with_axis_doses(_treated(source), units).join(series, on=[COMPOUND, AXIS_UNIT], how="semi")
-        # what is not molar cannot share an axis with what is
+        # Molar and other units cannot share an axis.
         drawn = [
             _panel(
                 page,
@@ -65,12 +65,12 @@ def doses(page: Page) -> Section:
             )
         )
     n = series[COMPOUND].n_unique()
-    more = f" Each panel shows the {MOST_COMPOUNDS} that move most." if n > MOST_COMPOUNDS else ""
+    more = f" Each panel shows the {MOST_COMPOUNDS} with the largest response." if n > MOST_COMPOUNDS else ""
     joined = sorted(unit for unit, (target, factor) in units.items() if factor != 1)
     to = units[joined[0]][0] if joined else ""
     scale = f" Doses given in {', '.join(joined)} are drawn in {to}." if joined else ""
-    lead = f"{number(n)} compound{'s were' if n != 1 else ' was'} given in {LEAST_DOSES} doses or more.{more}{scale}"
-    return Section("doses", "Response over dose", lead, join(body), nav="Doses")
+    lead = f"{number(n)} compound{'s have' if n != 1 else ' has'} {LEAST_DOSES} doses or more.{more}{scale}"
+    return Section(lead, join(body))
 
 
 def _panel(
@@ -83,7 +83,7 @@ def _panel(
     fits: pl.DataFrame | None,
     reference: float | None,
 ) -> Html:
-    """One readout over the doses of one unit."""
+    """Draw one readout against the doses of one unit."""
     curves = None
     if fits is not None:
         own = fits.filter((pl.col("readout") == column) & (pl.col(AXIS_UNIT) == unit))
@@ -99,8 +99,8 @@ def _panel(
         reference=reference,
         curves=curves if fitted else None,
     )
-    lines = "solid lines are fitted Hill curves, dotted ones join medians" if fitted else "lines join medians"
-    caption = f"{name} in '{origin}'. Dots are wells, {lines}; the level line is the negative controls' median."
+    lines = "solid lines are fitted Hill curves, dotted lines connect medians" if fitted else "lines connect medians"
+    caption = f"{name} in '{origin}'. Dots are wells, {lines}; the horizontal line is the negative controls' median."
     return page.figure(figure, f"{name} over dose in {unit or 'no unit'}", caption=caption)
 
 
@@ -156,13 +156,13 @@ def _units(frame: pl.DataFrame) -> set[str | None]:
 
 
 def _series(treated: pl.DataFrame) -> pl.DataFrame:
-    """Compounds with doses enough, by the unit of their axis."""
+    """Return the compounds with enough doses, by the unit of their axis."""
     counts = treated.group_by(COMPOUND, AXIS_UNIT).agg(pl.col(AXIS_DOSE).n_unique().alias("n"))
     return counts.filter(pl.col("n") >= LEAST_DOSES)
 
 
 def _readouts(page: Page, frame: pl.DataFrame, name: str) -> list[tuple[str, str, pl.DataFrame, str]]:
-    """Tab, column, frame and table of each panel: named readouts, up to three features, the cell count."""
+    """Return tab, column, frame and table of each panel: readouts, up to three features, the cell count."""
     found: list[tuple[str, str, pl.DataFrame, str]] = []
     wide = page.readouts
     if wide is not None:
@@ -173,7 +173,7 @@ def _readouts(page: Page, frame: pl.DataFrame, name: str) -> list[tuple[str, str
     if not best and not found:
         names = feature_names(frame)
         if not names:
-            raise AbsentError("The profiles hold no features to draw over dose.")
+            raise AbsentError("The profiles have no features to draw against dose.")
         values = pl.col(names).cast(pl.Float64)
         spread = frame.select(values.quantile(0.95) - values.quantile(0.05)).row(0)
         ranked = sorted(((v, column) for column, v in zip(names, spread, strict=True) if v is not None), reverse=True)
@@ -185,7 +185,7 @@ def _readouts(page: Page, frame: pl.DataFrame, name: str) -> list[tuple[str, str
 
 
 def _strongest(treated: pl.DataFrame, column: str) -> list[str]:
-    """Compounds whose median moves most between doses."""
+    """Return the compounds whose median changes most between doses."""
     medians = treated.group_by(COMPOUND, AXIS_DOSE).agg(pl.col(column).median())
     span = medians.group_by(COMPOUND).agg((pl.col(column).max() - pl.col(column).min()).alias("span"))
     return (
@@ -225,7 +225,7 @@ def _fits(fits: pl.DataFrame) -> Html:
     header = (
         "Readout",
         "Compound",
-        term("EC50", "Dose at which the response is half way between its two ends."),
+        term("EC50", "Dose at which the response is half-way between its two plateaus."),
         "95 % interval",
         term("Slope", "Steepness of the curve; 1 is one molecule binding one site."),
         term("R²", "Share of the variation between wells that the curve explains."),

@@ -1,4 +1,4 @@
-"""What each hit resembles, and which stain, compartment and features carry its effect."""
+"""Hits with their nearest neighbour, and the stain, compartment and features that carry their effect."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ __all__ = ["effects"]
 
 KEY = "Metadata_perturbation"
 SHOWN, FEATURES = 40, 3
-# A group of fewer features reaches a high share by chance.
+# Smaller groups of features reach a high share by chance.
 LEAST_FEATURES = 10
 WHY = "It is written when profiles are compared with the negative controls of their plate."
 CARRIED = (
     "The compartment and stain with the largest share of features that differ from the negative controls (q < 0.05), "
-    f"of those with {LEAST_FEATURES} features or more. Shape is of no stain."
+    f"of those with {LEAST_FEATURES} features or more. Shape belongs to no stain."
 )
 QUERY = (
     "SELECT Metadata_perturbation, compartment, channel, avg((q_value < 0.05)::INT) AS changed, count(*) AS features\n"
     "FROM feature_effect GROUP BY ALL ORDER BY Metadata_perturbation, changed DESC"
 )
-EFFECT = "Median difference to the negative controls of the same plate, in robust spreads of these controls."
+EFFECT = (
+    "Median difference from the negative controls of the same plate, in robust standard deviations of these controls."
+)
 
 
 def effects(page: Page) -> Section:
@@ -52,18 +54,18 @@ def effects(page: Page) -> Section:
     body = join([table(header, rows, numeric=[3], class_="sortable", caption="What the hits do"), sql_hint(QUERY)])
     more = f" The {SHOWN} strongest are listed." if found.height > SHOWN else ""
     lead = f"What each of the {found.height} active treatments resembles most, and what changes in its cells.{more}"
-    return Section("effects", "What do the hits do?", lead, body, nav="Effects")
+    return Section(lead, body)
 
 
 def _rows(page: Page, name: str, treatments: list[str]) -> pl.DataFrame:
-    """Read the rows of some treatments only: the tables hold a row for every pair."""
+    """Read the rows of some treatments only; the tables have one row per pair."""
     if name not in page.tables.names():
         raise AbsentError(page.tables.damaged.get(name, f"The table '{name}' is not in this screen. {WHY}"))
     return page.source.table(name).filter(pl.col(KEY).is_in(treatments)).collect().sort(KEY, "rank")
 
 
 def _nearest(neighbours: pl.DataFrame) -> pl.DataFrame:
-    """Take the first neighbour of each treatment that is another compound and no negative control."""
+    """Return the nearest neighbour of each treatment among other compounds, negative controls excluded."""
     others = neighbours.filter(
         ~pl.col("is_same_compound") & (pl.col("neighbour_pert_type") != "negcon").fill_null(value=True)
     )
@@ -75,7 +77,7 @@ def _neighbour(row: dict[str, object] | None) -> tuple[object, object, object]:
 
 
 def _carriers(effect: pl.DataFrame) -> pl.DataFrame:
-    """Name the compartment and stain with the largest share of changed features, for each treatment."""
+    """Return the compartment and stain with the largest share of changed features for each treatment."""
     groups = (
         effect.filter(pl.col("compartment").is_not_null() & ~pl.col("channel").fill_null("").str.contains(","))
         .group_by(KEY, "compartment", pl.col("channel").fill_null("shape"))
@@ -89,7 +91,7 @@ def _carriers(effect: pl.DataFrame) -> pl.DataFrame:
 
 
 def _features(effect: pl.DataFrame) -> dict[str, Html]:
-    """Write the strongest features of each treatment with their direction."""
+    """Return the strongest features of each treatment with their direction."""
     strongest = effect.filter((pl.col("q_value") < 0.05).fill_null(value=False)).group_by(KEY, maintain_order=True)
     return {
         str(name): join(

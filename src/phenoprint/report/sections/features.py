@@ -1,4 +1,4 @@
-"""Which features were measured, which were dropped, and for what reason."""
+"""Features that were measured, dropped and kept, with reasons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["features"]
 
 
 def features(page: Page) -> Section:
-    """Draw what was kept by family and channel, and count the reasons of what was not."""
+    """Draw the features kept by family and channel, and count the reasons for the others."""
     measured = next(
         (f for f in (page.tables.find(n) for n in ("profile_well", "profile_normalized")) if f is not None),
         None,
@@ -38,7 +38,7 @@ def features(page: Page) -> Section:
             page.figure(
                 feature_survival(features_by_family(names, kept, dictionary)),
                 "Features kept by family and channel",
-                caption="Kept of measured, by family and channel. Empty families carry nothing further.",
+                caption="Features kept of those measured, by family and channel.",
             )
         )
     else:
@@ -61,14 +61,14 @@ def features(page: Page) -> Section:
             )
     body.append(sql_hint("SELECT feature, step, status, reason FROM feature_status WHERE status <> 'ok'"))
     lead = f"{number(len(names))} features were measured" + (
-        f"; {number(len(kept))} make the final profiles." if kept is not None else "."
+        f"; {number(len(kept))} are in the final profiles." if kept is not None else "."
     )
-    return Section("features", "What became of the features", lead, join(body), nav="Features")
+    return Section(lead, join(body))
 
 
 def _status(status: pl.DataFrame | None) -> Html:
     if status is None or not {"feature", "step", "status"} <= set(status.columns):
-        return notice("No table 'feature_status': no step has recorded why features were dropped.")
+        return notice("No table 'feature_status': no step has recorded dropped features yet.")
     bad = status.filter(pl.col("status") != "ok")
     if bad.is_empty():
         return notice("No feature was dropped: every row of 'feature_status' is 'ok'.")

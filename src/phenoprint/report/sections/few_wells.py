@@ -1,4 +1,4 @@
-"""A handful of wells as a list: on a plate map they would be a few squares in an empty field."""
+"""Screens of a few wells, shown as a list instead of a plate map."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from phenoprint.report.summaries.wells import Measure
 __all__ = ["MOST_LISTED", "few_wells"]
 
 MOST_LISTED = 12
-"""Wells that are listed, and not drawn as a map: those of the smallest plates after the one with 6 wells."""
+"""Screens with at most this many wells are listed."""
 
 SIDE = 96
 GROUPS = ("Cells", "Readouts")
 
 
 def few_wells(page: Page, measures: list[Measure], raw: pl.DataFrame) -> Section:
-    """List the wells with picture, counts and readouts; other measures are left to SQL.
+    """List the wells with picture, counts and readouts.
 
     Parameters
     ----------
     page
-        The screen; it has at most `MOST_LISTED` wells.
+        The page of a screen with at most `MOST_LISTED` wells.
     measures, raw
-        As `well_measures` returns them.
+        From `well_measures`.
     """
     chosen = [measure for measure in measures if measure.group in GROUPS and measure.raw]
     pictures = _pictures(page)
@@ -63,18 +63,18 @@ def few_wells(page: Page, measures: list[Measure], raw: pl.DataFrame) -> Section
     numeric = range(first, first + len(chosen))
     n, plates = page.wells.height, len(page.plates)
     where = f"plate {page.plates[0]}" if plates == 1 else f"{plates} plates"
-    lead = f"{number(n)} wells of {where}, listed: too few for a map."
+    lead = f"{number(n)} wells of {where}, listed because a map would be nearly empty."
     body = join(
         [
             table(header, rows, numeric=numeric, class_="few", caption="The wells of the screen"),
             sql_hint("SELECT * FROM profile_well ORDER BY Metadata_Plate, Metadata_Well"),
         ]
     )
-    return Section("plates", "The wells", lead, body, nav="Wells")
+    return Section(lead, body, title="The wells", nav="Wells")
 
 
 def _pictures(page: Page) -> dict[int, Html]:
-    """Pictures of the wells by row number; those that cannot be read are left out."""
+    """Return pictures of the wells by row number; unreadable ones are left out."""
     from phenoprint.errors import ImageError
     from phenoprint.store import encode_name
 

@@ -24,7 +24,7 @@ WHY = (
 
 
 def treatment_names(frame: pl.DataFrame) -> pl.Series:
-    """Readable name of the treatment of each row, from whichever columns are there."""
+    """Return a readable name of the treatment of each row, from the columns available."""
     columns = set(frame.columns)
     if "Metadata_compound" in columns:
         extra = {
@@ -39,7 +39,7 @@ def treatment_names(frame: pl.DataFrame) -> pl.Series:
         return frame.with_columns(**extra).select(treatment_label().alias("treatment")).to_series()
     if "Metadata_perturbation" in columns:
         return frame["Metadata_perturbation"].cast(pl.String).fill_null("–").alias("treatment")
-    raise AbsentError("The rows name no treatment: neither Metadata_compound nor Metadata_perturbation is a column.")
+    raise AbsentError("The rows have no treatment: neither Metadata_compound nor Metadata_perturbation is a column.")
 
 
 def hits(page: Page) -> Section:
@@ -83,7 +83,7 @@ def hits(page: Page) -> Section:
         body.append(
             tag(
                 "p",
-                f"{untested} treatments were not tested: they have too few replicates or no profile.",
+                f"{untested} treatments were not tested: too few replicates or no profile.",
                 class_="quiet",
             )
         )
@@ -99,11 +99,11 @@ def hits(page: Page) -> Section:
             f"; {_treatments(page, frame)} have profiles.",
         ]
     )
-    return Section("hits", "What are the hits?", lead, join(body), nav="Hits")
+    return Section(lead, join(body))
 
 
 def _treatments(page: Page, frame: pl.DataFrame) -> int:
-    """Count the treatments with profiles: all but negative controls and empty wells."""
+    """Count the treatments with profiles, without negative controls and empty wells."""
     columns = ["Metadata_pert_type", "Metadata_perturbation"]
     wells = page.tables.columns("profile_well", columns)
     if wells is None or wells.columns != columns:
@@ -113,7 +113,7 @@ def _treatments(page: Page, frame: pl.DataFrame) -> int:
 
 
 def _described(page: Page, frame: pl.DataFrame) -> pl.DataFrame:
-    """Add compound, dose and mechanism from the table of treatments where the rows have only its key."""
+    """Add compound, dose and mechanism from the table of treatments to rows that have only its key."""
     key = "Metadata_perturbation"
     about = page.tables.find("perturbation")
     if "Metadata_compound" in frame.columns or key not in frame.columns or about is None or key not in about.columns:
@@ -131,9 +131,9 @@ def _unreachable(tested: pl.DataFrame) -> Html | None:
     smallest = float(stuck["smallest_p"].min())  # type: ignore[arg-type]
     return notice(
         f"{stuck.height} treatments, marked 'cannot pass', cannot become significant whatever their effect: "
-        "with their replicates and "
-        f"controls the smallest p attainable is {number(smallest)}. "
-        "More replicates or negative controls would change that."
+        "with their number of replicates and "
+        f"controls, the smallest attainable p value is {number(smallest)}. "
+        "More replicates or negative controls would lower it."
     )
 
 
@@ -164,13 +164,13 @@ def _with_moa_and_count(page: Page, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _share(count: float | None) -> Html | None:
-    """Write a cell count in percent of the controls', a low one in colour."""
+    """Write a cell count in percent of the controls, coloured if low."""
     return None if count is None else tag("span", f"{count:.0f} %", class_="low" if count < 60 else None)
 
 
 def _table(frame: pl.DataFrame, score: str) -> Html:
     both, has_smallest = score != MAP_COLUMN, "smallest_p" in frame.columns
-    # a column without any value only takes width from the names
+    # Columns without any value are left out.
     has_moa, has_count = (name in frame.columns and frame[name].count() > 0 for name in ("Metadata_moa", "count"))
     rows = []
     for row in frame.iter_rows(named=True):
@@ -202,7 +202,7 @@ def _table(frame: pl.DataFrame, score: str) -> Html:
         *(["Mechanism"] if has_moa else []),
         term("mAP", MAP),
         *([term("norm. mAP", NORMALIZED_MAP)] if both else []),
-        term("q", "p-value corrected for the number of treatments tested (Benjamini and Hochberg)."),
+        term("q", "p value corrected for the number of treatments tested (Benjamini and Hochberg)."),
         *([term("smallest p", SMALLEST_P)] if has_smallest else []),
         *([term("Cells", CELLS)] if has_count else []),
         "n",

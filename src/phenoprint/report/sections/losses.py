@@ -1,4 +1,4 @@
-"""The ledger: what came in, what went out, what was lost and why."""
+"""The ledger: input, output and losses of each step, with reasons."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def _order(page: Page, ledger: pl.DataFrame) -> tuple[str, ...]:
 
 
 def losses(page: Page) -> Section:
-    """Add the ledger up by step, by plate and by well, and list the flagged wells."""
+    """Summarize the ledger by step, plate and well, and list the flagged wells."""
     try:
         ledger = page.tables.need("ledger", COLUMNS, why=WHY)
     except Exception as error:
         if page.flags.is_empty():
             raise
         body = join([notice(str(error)), _flagged(page)])
-        return Section("losses", "What was lost where", f"{page.flags.height} wells are flagged.", body, nav="Losses")
+        return Section(f"{page.flags.height} wells are flagged.", body)
     order = _order(page, ledger)
     steps = ledger_steps(ledger, order=order)
     panels: list[tuple[str, object]] = [("All plates", _steps(steps))]
@@ -63,7 +63,7 @@ def losses(page: Page) -> Section:
     off = steps.filter(pl.col("balances").not_())["step"].unique().sort().to_list()
     balance = (
         notice(
-            f"The ledger does not balance at {', '.join(off)}: rows went missing without a reason. "
+            f"The ledger does not balance at {', '.join(off)}: rows were lost without a reason. "
             "Treat the counts below with care."
         )
         if off
@@ -86,11 +86,11 @@ def losses(page: Page) -> Section:
         ]
     )
     lead = join([term("The ledger", LEDGER), _sentence(steps)])
-    return Section("losses", "What was lost where", lead, body, nav="Losses")
+    return Section(lead, body)
 
 
 def _reason(reason: str | None) -> str | None:
-    """Return a reason with the meaning of its code where it is one."""
+    """Return a reason; a status code is followed by its meaning."""
     return f"{reason}: {STATUS_MEANING[reason]}" if reason in STATUS_MEANING else reason
 
 
@@ -148,9 +148,7 @@ def _worst_wells(ledger: pl.DataFrame) -> Html:
 def _flagged(page: Page) -> Html:
     flags = page.flags
     if flags.is_empty():
-        return notice(
-            "No well is flagged: image quality, exclusions and sites name none, or those tables are not written yet."
-        )
+        return notice("No well is flagged in image quality, exclusions and sites, or these tables are not written yet.")
     rows = flags.select("Metadata_Plate", "Metadata_Well", "kind", "reasons").head(400).rows()
     find = tag(
         "label",

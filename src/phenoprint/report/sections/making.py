@@ -1,4 +1,4 @@
-"""Parameters, versions and tables: what is needed to do it again."""
+"""Parameters, versions, receipts and tables of the screen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIBRARIES = (
 
 
 def version(name: str) -> str | None:
-    """Version of an installed distribution, or None."""
+    """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -65,8 +65,8 @@ def making(page: Page) -> Section:
         _configuration(path),
         sql_hint("SELECT table_name, column_name, data_type FROM information_schema.columns"),
     ]
-    lead = f"The screen lies in {path}. 'phenoprint verify' re-hashes its inputs and replays a sample."
-    return Section("making", "How it was made", lead, join(body), nav="Made how")
+    lead = f"The screen is in {path}. 'phenoprint verify' hashes its inputs again and repeats a sample of the work."
+    return Section(lead, join(body))
 
 
 def _configuration(path: Path) -> Html:
@@ -74,7 +74,9 @@ def _configuration(path: Path) -> Html:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError:
-        return notice("No screen.toml in the screen folder: the screen was not made by a run, or was moved without it.")
+        return notice(
+            "No screen.toml in the screen folder: no run made this screen, or the file was not moved with it."
+        )
     return details("screen.toml", tag("pre", tag("code", text)), open_=len(text.splitlines()) <= 60)
 
 
@@ -86,5 +88,5 @@ def _receipts(path: Path) -> Html:
             inside = file.relative_to(folder).parts
             counts[inside[0] if len(inside) > 1 else "run"] = counts.get(inside[0] if len(inside) > 1 else "run", 0) + 1
     if not counts:
-        return notice("No receipts in the screen folder: nothing is recorded of how the tables were made.")
+        return notice("No receipts in the screen folder: how the tables were made is not recorded.")
     return table(("Step", "Receipts"), sorted(counts.items()), numeric=(1,))

@@ -1,4 +1,4 @@
-"""Mechanisms called from nearest neighbours, beside what needs no morphology."""
+"""Mechanism calls by nearest neighbours, beside baselines without morphology."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHY = (
     "which needs two compounds or more of a mechanism."
 )
 ACCURACY = "moa_accuracy"
-# what follows the name of the accuracy in the table 'score'
+# Suffix of the score's name in the table 'score', and its label.
 BASELINES = {
     "": "profiles",
     "shuffled_labels": "shuffled labels",
@@ -32,7 +32,7 @@ BASELINES = {
 
 
 def mechanisms(page: Page) -> Section:
-    """Draw the accuracy beside its baselines, the confusion, and the calls."""
+    """Draw the accuracy beside its baselines and the confusion matrix, and list the calls."""
     frame = page.tables.need("moa_prediction", ["Metadata_moa", "predicted"], why=WHY)
     known = frame.filter(pl.col("Metadata_moa").is_not_null())
     if known.is_empty():
@@ -48,12 +48,12 @@ def mechanisms(page: Page) -> Section:
     if not is_headline(n):
         lead = join(
             [
-                f"No accuracy: only {n}{of} treatments could be compared, and a share needs {LEAST_TREATMENTS} (",
+                f"No accuracy: only {n}{of} treatments could be compared, and {LEAST_TREATMENTS} are needed (",
                 term("not same compound", NSC),
-                "). What the nearest other compound would say of each stands below.",
+                "). The call from the nearest other compound is listed below for each.",
             ]
         )
-        return Section("mechanisms", "Are mechanisms found again?", lead, join(calls), nav="Mechanisms")
+        return Section(lead, join(calls))
     scores, caution = _scores(page, scored, accuracy)
     bars = page.figure(
         baseline_bars(
@@ -64,17 +64,17 @@ def mechanisms(page: Page) -> Section:
             lead=scores[0][0],
         ),
         "Accuracy of mechanism calls beside baselines",
-        caption="Share of treatments called right. Whiskers, where shown, are confidence intervals.",
+        caption="Share of correct calls. Whiskers, where shown, are confidence intervals.",
     )
     matrix = page.figure(
         confusion(scored),
-        "Which mechanism is taken for which",
+        "Confusion matrix of mechanisms",
         caption="Counts; colour is the share of each annotated mechanism.",
     )
     best_baseline = max((s for s in scores[1:]), key=lambda s: s[1], default=None)
     lead = join(
         [
-            f"{number(100 * scores[0][1])} % of the {n}{of} treatments that could be compared are called right (",
+            f"{number(100 * scores[0][1])} % of the {n}{of} treatments that could be compared are called correctly (",
             term("not same compound", NSC),
             f"); the best baseline, {best_baseline[0]}, gets {number(100 * best_baseline[1])} %."
             if best_baseline
@@ -82,11 +82,11 @@ def mechanisms(page: Page) -> Section:
         ]
     )
     body = join([caution, bars, matrix, *calls])
-    return Section("mechanisms", "Are mechanisms found again?", lead, body, nav="Mechanisms")
+    return Section(lead, body)
 
 
 def _stands_on(page: Page, n: int) -> tuple[int, int | None]:
-    """Treatments that the stored accuracy stands on, of how many; without a stored one, the calls with a mechanism."""
+    """Return the number of treatments behind the stored accuracy, and of how many; without one, the calls."""
     stored = page.tables.find("score")
     if stored is None or not {"score", "n", "n_total"} <= set(stored.columns):
         return n, None
@@ -98,7 +98,7 @@ Score = tuple[str, float, float | None, float | None]
 
 
 def _scores(page: Page, scored: pl.DataFrame, accuracy: float) -> tuple[list[Score], Html | None]:
-    """Accuracy first, then the baselines stored with it, or chance where none are stored."""
+    """Return the accuracy and the stored baselines, or chance where none are stored."""
     found: list[Score] = [("profiles", accuracy, None, None)]
     summary = page.tables.find("score")
     if summary is not None and {"score", "value"} <= set(summary.columns):
@@ -112,11 +112,11 @@ def _scores(page: Page, scored: pl.DataFrame, accuracy: float) -> tuple[list[Sco
         rest = sorted(found[1:], key=lambda s: -s[1])
         if rest[0][1] >= found[0][1]:
             return [found[0], *rest], notice(
-                f"{rest[0][0].capitalize()} does as well as the profiles: on this layout the calls need no morphology, "
-                "so do not read them as mechanism."
+                f"{rest[0][0].capitalize()} does as well as the profiles: on this layout, calls need "
+                "no morphology and are no evidence of mechanism."
             )
         return [found[0], *rest], None
-    # accuracy expected if the calls were dealt out at random: the labels' frequencies say it exactly
+    # Expected accuracy of shuffled calls, computed from the label frequencies.
     truth = scored["Metadata_moa"].value_counts(normalize=True, name="p")
     called = scored["predicted"].drop_nulls().value_counts(name="q").with_columns(pl.col("q") / scored.height)
     both = truth.join(called, left_on="Metadata_moa", right_on="predicted")
@@ -132,7 +132,7 @@ def _float(row: dict[str, Any], column: str) -> float | None:
 
 
 def _named(page: Page, scored: pl.DataFrame) -> pl.DataFrame:
-    """Call treatments by compound and dose, as the other sections do, where the table of treatments holds them."""
+    """Name treatments by compound and dose where the table of treatments has them."""
     key, about = "Metadata_perturbation", page.tables.find("perturbation")
     if about is None or not {key, "Metadata_compound"} <= set(about.columns) or key not in scored.columns:
         return scored

@@ -1,4 +1,4 @@
-"""The plate browser: any measure over any plate, every well a click away."""
+"""The plate browser: any measure on any plate, with details of each well on click."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from phenoprint.report.summaries.ledger import ledger_wells
 
 __all__ = ["plates"]
 
-WHY = "Wells are known once the images are indexed or a plate map is read."
+WHY = "Wells are listed once images are indexed or a plate map is read."
 MOST_PICTURES = 1600
 
 
 def plates(page: Page) -> Section:
-    """Draw the selector, the first plate, and hand all values to the page."""
+    """Draw the selector and add the values of all wells to the page."""
     if page.wells.is_empty():
-        raise AbsentError(f"No table of this screen names a well. {WHY}")
+        raise AbsentError(f"No table of this screen lists a well. {WHY}")
     measures, raw, normalized, _ = page.measured
     if not measures:
         raise AbsentError(
@@ -96,9 +96,9 @@ def plates(page: Page) -> Section:
     lead = (
         f"{number(page.wells.height)} wells on {n} plate{'s' if n != 1 else ''}, "
         f"coloured by any of {len(measures)} measures. "
-        "Stripes, gradients and bright edges here are artefacts, not biology."
+        "Stripes, gradients and bright edges are artefacts, not biology."
     )
-    return Section("plates", "The plates", lead, body, nav="Plates")
+    return Section(lead, body)
 
 
 def _values(frame: pl.DataFrame, key: str) -> list[float | None]:
@@ -117,14 +117,14 @@ def _layouts(page: Page) -> list[dict[str, Any]]:
         wells = [Well.parse(text) for text in names]
         shape = PlateFormat.infer(wells)
         if name in formats:
-            said = PlateFormat.of(formats[name])
-            shape = said if all(well in said for well in wells) else shape
+            declared = PlateFormat.of(formats[name])
+            shape = declared if all(well in declared for well in wells) else shape
         layouts.append({"name": name, "rows": shape.rows, "columns": shape.columns, "n": shape.n_wells})
     return layouts
 
 
 def _skeleton(n: int) -> Any:
-    """Return the plate heat map without values; the page's script fills it in."""
+    """Return the plate heat map without values, which the page's script adds."""
     empty = pl.DataFrame({"Metadata_Well": ["A01"], "value": [None]}, schema_overrides={"value": pl.Float64})
     figure = json.loads(plate_heatmap(empty, "value", plate_format=n).to_json())
     trace = figure["data"][0]
@@ -165,7 +165,7 @@ def _wells(page: Page, layouts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _thumbnails(page: Page) -> tuple[dict[str, str], str]:
-    """Pictures of wells by row number, flagged wells and controls first when not all fit."""
+    """Return pictures of wells by row number and a note; flagged wells and controls first if not all fit."""
     from phenoprint.store import encode_name
 
     folder = page.source.path / "thumbnails"
@@ -206,7 +206,7 @@ def _thumbnails(page: Page) -> tuple[dict[str, str], str]:
     notes = []
     if len(pictures) + broken < len(files):
         notes.append(
-            f"To keep the page small it holds pictures of {len(pictures)} of {len(files)} wells, "
+            f"To keep the page small, it shows pictures of {len(pictures)} of {len(files)} wells, "
             "flagged wells and controls first."
         )
     if broken:

@@ -1,4 +1,4 @@
-"""Wells in two dimensions, coloured by what may explain their place."""
+"""Projection of the wells to two dimensions, coloured by annotation, plate, batch, cluster or flags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHY = "It is written when the selected profiles are projected, which needs 30 we
 
 
 def projection(page: Page) -> Section:
-    """Draw the projection once a colouring; positions and hover text are stored once for all of them."""
+    """Draw the projection once per colouring; all share one copy of the positions and the hover text."""
     frame = page.tables.need("projection", ["Metadata_Plate", "Metadata_Well", "x", "y"], why=WHY)
     methods = frame["method"].unique().sort().to_list() if "method" in frame.columns else ["umap"]
     method = "umap" if "umap" in methods else str(methods[0])
@@ -45,7 +45,7 @@ def projection(page: Page) -> Section:
     points, dose = _described(points)
     negative = ROLE_NAMES["negcon"]
     compounds = points.filter(pl.col("Metadata_pert_type") == "negcon")["compound"].unique().to_list()
-    # negative controls are the background of every colouring
+    # Negative controls are the background of every colouring.
     colourings: list[tuple[str, str, dict[str, Any]]] = [
         ("Mechanism", "mechanism", {"quiet": [negative, ROLE_NAMES["empty"]]}),
         ("Treatment", "compound", {"quiet": compounds, "most": 32}),
@@ -80,7 +80,7 @@ def projection(page: Page) -> Section:
         [
             f"{points.height:,} wells by ",
             term(method.upper(), UMAP) if method.lower() == "umap" else method,
-            ". Mechanisms should make the groups; if plates, batches or flags do, correct for them first.",
+            ". Groups should follow mechanisms; if they follow plates, batches or flags, correct for these first.",
         ]
     )
     body = join(
@@ -89,17 +89,17 @@ def projection(page: Page) -> Section:
             sql_hint("SELECT * FROM projection JOIN well USING (Metadata_Plate, Metadata_Well)"),
         ]
     )
-    return Section("projection", "Where treatments lie", lead, body, nav="Map")
+    return Section(lead, body)
 
 
 def _described(points: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """Add kind, mechanism and compound with controls named as such, and the dose in one unit; give its column, too."""
+    """Add kind of well, mechanism, compound and dose in one unit; return the name of the dose column, too."""
     kind = pl.col("Metadata_pert_type").replace(ROLE_NAMES)
     named = pl.when(pl.col("Metadata_pert_type").is_in(["negcon", "poscon", "empty"])).then(kind)
     is_background = pl.col("Metadata_pert_type").is_in(["negcon", "empty"])
     points = points.with_columns(
         kind.alias("kind"),
-        # "none", "DMSO" and the like are no mechanism
+        # Labels of controls such as "none" or "DMSO" are not mechanisms.
         pl.when(is_background).then(kind).otherwise(pl.coalesce("Metadata_moa", named)).alias("mechanism"),
         pl.coalesce("Metadata_compound", named).alias("compound"),
     )
@@ -108,12 +108,12 @@ def _described(points: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     given = points.filter(pl.col(AXIS_DOSE) > 0)[AXIS_UNIT]
     unit = str(given.mode().sort()[0]) if given.len() else ""
     column = f"dose, {unit}" if unit else "dose"
-    # one scale of colours holds one unit; doses in others stay without colour
+    # A colour scale has one unit; doses in other units have no colour.
     return points.with_columns(pl.when(pl.col(AXIS_UNIT) == unit).then(AXIS_DOSE).alias(column)), column
 
 
 def _pool(drawn: Any, n: int) -> dict[str, Any]:
-    """Gather positions and hover text of all points by row from the traces of one figure."""
+    """Collect positions and hover text of all points by row from the traces of one figure."""
     pool: dict[str, list[Any]] = {"x": [None] * n, "y": [None] * n, "text": [""] * n}
     for trace in drawn["data"]:
         for at, row in enumerate(trace["customdata"]):

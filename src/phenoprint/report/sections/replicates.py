@@ -1,4 +1,4 @@
-"""Whether wells of one treatment resemble each other more than wells of different treatments."""
+"""Agreement of replicates, compared with random groups of wells of different treatments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHY = "It is written when features are selected from the normalized profiles."
 
 
 def replicates(page: Page) -> Section:
-    """Draw the replicate correlations over their null, and list the treatments."""
+    """Draw the correlation of replicates over its null distribution, and list the treatments."""
     name = "profile_selected" if page.tables.find("profile_selected") is not None else "profile_normalized"
     frame = page.tables.need(name, ["Metadata_Plate", "Metadata_Well"], why=WHY)
     if "Metadata_pert_type" in frame.columns:
@@ -42,10 +42,10 @@ def replicates(page: Page) -> Section:
     figure = page.figure(
         replicate_agreement(groups["median_similarity"].to_list(), agreement.null, threshold=bar),
         "Correlation of replicates over that of random groups",
-        caption="Dotted: 95 % of random groups of the typical size lie below. Each treatment has the bar of its size.",
+        caption="Dotted: 95 % of random groups of the typical size lie below. The threshold depends on group size.",
     )
     listed = table(
-        ("Treatment", "n", "Correlation", "Bar", "Replicates"),
+        ("Treatment", "n", "Correlation", "Threshold", "Replicates"),
         [
             (name, n, f"{score:.3f}", f"{threshold:.3f}", "yes" if ok else "no")
             for name, n, score, threshold, ok in (
@@ -64,7 +64,7 @@ def replicates(page: Page) -> Section:
         [
             f"{number(100 * fraction)} % of treatments replicate ("
             if is_headline(n)
-            else f"Too few for a share: {judged}, and it needs {LEAST_TREATMENTS} (",
+            else f"Too few for a share: {judged}, and {LEAST_TREATMENTS} are needed (",
             term("percent replicating", PERCENT_REPLICATING),
             f": {round(fraction * n)} of {n}, over {number(record.n_features)} features of '{name}'). ",
             f"{judged}." if is_headline(n) else None,
@@ -73,8 +73,8 @@ def replicates(page: Page) -> Section:
     same = _same_position(frame)
     caution = (
         notice(
-            "Every treatment sits in the same well on all plates here, so position effects count as agreement; "
-            "a layout that moves replicates would tell the two apart."
+            "Every treatment is in the same well on all plates, so position effects count as agreement; "
+            "a layout with replicates in different positions would separate the two."
         )
         if same
         else None
@@ -87,7 +87,7 @@ def replicates(page: Page) -> Section:
             sql_hint("SELECT * FROM score WHERE score = 'replicates_reproducible'"),
         ]
     )
-    return Section("replicates", "Do replicates agree?", lead, body, nav="Replicates")
+    return Section(lead, body)
 
 
 def _scored(page: Page, fraction: float, n: int) -> tuple[float, int, str]:
@@ -113,7 +113,7 @@ def _scored(page: Page, fraction: float, n: int) -> tuple[float, int, str]:
 
 
 def _same_position(frame: pl.DataFrame) -> bool:
-    """Whether replicates stand on different plates but always in one well."""
+    """Whether all replicates of each treatment are in the same well of different plates."""
     counts = frame.group_by(TREATMENT).agg(
         pl.len().alias("n"),
         pl.col("Metadata_Well").n_unique().alias("wells"),

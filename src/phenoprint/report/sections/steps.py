@@ -1,4 +1,4 @@
-"""What each step from well profiles to selected ones did to replicates, batches, positions and mechanisms."""
+"""Scores after each step of the recipe: replicates, batches, positions and mechanisms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BETTER_LOW = ("plate_variance", "batch_variance", "position_leakage", "position_
 
 
 def steps(page: Page) -> Section:
-    """Draw the scores after each step, those that should rise beside those that should fall."""
+    """Draw the scores after each step, in two groups: larger is better, and smaller is better."""
     scores = page.tables.need("step_score", COLUMNS, why=WHY)
     names = scores.select("number", "step").unique().sort("number")["step"].to_list()
     too_few = pl.col("score").is_in(TREATMENT_SCORES) & (pl.col("n") < LEAST_TREATMENTS)
@@ -37,10 +37,10 @@ def steps(page: Page) -> Section:
         ]
     )
     lead = (
-        f"{' → '.join(names)}. Scored on the same wells that the steps were fitted on: they show what a step does, and "
-        "are no estimate for other plates."
+        f"{' → '.join(names)}. The wells scored are those that the steps were fitted on: the scores show the effect of "
+        "a step and do not estimate performance on other plates."
     )
-    return Section("steps", "What did each step do?", lead, body, nav="Steps")
+    return Section(lead, body)
 
 
 def _values(scores: pl.DataFrame, names: list[str]) -> Html:
@@ -55,7 +55,7 @@ def _values(scores: pl.DataFrame, names: list[str]) -> Html:
         shown = [number(values.get(name)) for name in names]
         rows.append((label, *shown, number(chance[-1]) if len(chance) else "–", _stands_on(score, part)))
     return table(
-        ("Score", *names, "by chance", "stands on"),
+        ("Score", *names, "by chance", "based on"),
         rows,
         numeric=tuple(range(1, len(names) + 2)),
         caption="Scores of the profiles after each step",
@@ -63,7 +63,7 @@ def _values(scores: pl.DataFrame, names: list[str]) -> Html:
 
 
 def _stands_on(score: str, part: pl.DataFrame) -> Html | str:
-    """Say on how many of how many treatments or wells a score stands after the last step, and if they are too few."""
+    """Return the number of treatments or wells behind a score after the last step, marked if too few."""
     n, n_total = part.sort("number").select("n", "n_total").row(-1)
     if score not in TREATMENT_SCORES:
         return f"{number(n)} of {number(n_total)} wells"
@@ -72,10 +72,10 @@ def _stands_on(score: str, part: pl.DataFrame) -> Html | str:
 
 
 def _absent(scores: pl.DataFrame) -> Html | None:
-    """Say which scores cannot be had on this screen, and why."""
+    """List the scores that cannot be computed on this screen, with the reason."""
     missing = scores.filter(pl.col("value").is_null()).unique("score", keep="last", maintain_order=True)
     if missing.is_empty():
         return None
     rows = [(STEP_SCORE_NAMES.get(score, score), reason) for score, reason in missing.select("score", "reason").rows()]
     what = "1 score" if len(rows) == 1 else f"{len(rows)} scores"
-    return details(f"{what} cannot be had here", table(("Score", "Why"), rows))
+    return details(f"{what} cannot be computed here", table(("Score", "Why"), rows))

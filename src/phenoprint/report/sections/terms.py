@@ -1,4 +1,4 @@
-"""What technical words mean, for the notes that appear on hover."""
+"""Explanations of technical terms, shown on hover."""
 
 from __future__ import annotations
 
@@ -20,23 +20,19 @@ Z_PRIME = (
     "Z': 1 - 3 (sd of positives + sd of negatives) / distance of their means. "
     "0.5 or more is an excellent assay; below 0 the controls overlap."
 )
-ROBUST_Z_PRIME = (
-    "Z' from medians and median absolute deviations (times 1.4826), so that one bad well does not decide it."
-)
+ROBUST_Z_PRIME = "Z' from medians and median absolute deviations (times 1.4826), robust against single bad wells."
 MAP = (
     "Mean average precision: from each replicate, rank the other replicates and the negative controls by similarity. "
     "1 means that replicates always come first."
 )
-NORMALIZED_MAP = (
-    "Mean average precision on a scale where 0 is chance and 1 the best, whatever the number of replicates."
-)
+NORMALIZED_MAP = "Mean average precision rescaled so that 0 is chance and 1 is perfect, for any number of replicates."
 SMALLEST_P = (
     "The smallest p-value that a treatment with so many replicates and negative controls can reach, before correction. "
-    "Above 0.05 it is no hit, whatever its effect."
+    "Above 0.05, the treatment cannot be a hit, whatever its effect."
 )
 UMAP = (
-    "UMAP places wells with similar profiles near each other. Neighbourhoods mean something; "
-    "distances between far groups, sizes of groups and the axes do not."
+    "UMAP places wells with similar profiles near each other. Neighbourhoods are meaningful; "
+    "distances between distant groups, sizes of groups and the axes are not."
 )
 NSC = "Not same compound: a treatment is called by its nearest neighbour among the treatments of other compounds."
 PERCENT_REPLICATING = (
@@ -44,8 +40,8 @@ PERCENT_REPLICATING = (
     "with as many wells, all of different treatments."
 )
 LEDGER = (
-    "The ledger: every step writes how many images, cells, wells and features came in, went out, "
-    "and why the rest did not."
+    "The ledger: every step records the number of images, cells, wells and features in its input and output, "
+    "and why the others were lost."
 )
 
 _CHECKS = {
@@ -56,8 +52,8 @@ _CHECKS = {
     "row_": "Drift of the cell count from row to row.",
     "column_": "Drift of the cell count from column to column.",
     "gradient": "Drift along the rows or columns of the plate.",
-    "negative_controls": "How many wells of the negative control the plate has: everything is measured against them.",
-    "reference": "Which wells the plate was normalized to: its negative controls, or all wells where they are too few.",
+    "negative_controls": "How many wells of the negative control the plate has: all effects are relative to them.",
+    "reference": "Wells used for normalization: negative controls, or all wells of the plate if controls are too few.",
     "excluded": "The plate was left out by hand: 'phenoprint exclude SCREEN --list' shows when, by whom and why.",
     "cell_count": "Cells in a typical well.",
     "retrieval": "How well positive controls find each other among the negative ones. " + MAP,
@@ -66,7 +62,7 @@ _CHECKS = {
 
 
 def meaning_of_check(name: str) -> str | None:
-    """Explain a check of plate acceptance, or None where its name says it all.
+    """Explain a check of plate acceptance; None where its name is clear.
 
     Examples
     --------
@@ -77,7 +73,7 @@ def meaning_of_check(name: str) -> str | None:
 
 
 def short_name(name: str, *, most: int = 34) -> str:
-    """Name of a readout for a tab or an axis, cut in the middle where it is long.
+    """Return the name of a readout for a tab or an axis, shortened in the middle if long.
 
     Examples
     --------

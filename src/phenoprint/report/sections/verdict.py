@@ -1,4 +1,4 @@
-"""One card a plate: pass, warn or fail, and why."""
+"""One card per plate: pass, look closer or fail, with the checks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["verdict"]
 
 ORDER = {"fail": 0, "warn": 1, "pass": 2}
 WORDS = {"pass": "Pass", "warn": "Look closer", "fail": "Fail", "none": "Not judged"}
-MOST_CARDS = 6  # more plates than this fill screens before the hits
+MOST_CARDS = 6  # with more plates, those that pass are folded
 SYMBOL = {"pass": "✓", "warn": "!", "fail": "✕", "none": "–"}
 
 
 def verdict(page: Page) -> Section:
-    """Judge each plate by the rows of ``plate_acceptance``; without them, show the plate's numbers unjudged."""
+    """Show the checks of ``plate_acceptance`` for each plate; without them, only the numbers of the plate."""
     frame = page.tables.find("plate_acceptance")
     judged = frame is not None and {"Metadata_Plate", "criterion", "verdict"} <= set(frame.columns)
     rows: dict[str, list[dict[str, object]]] = {}
@@ -37,29 +37,29 @@ def verdict(page: Page) -> Section:
             notice(
                 "No verdict: the table 'plate_acceptance' is not in this screen or has no rows. It is written once "
                 "profiles are normalized and the plate map names negative and positive controls. "
-                "The numbers of each plate stand below."
+                "The numbers of each plate are below."
             )
         )
     body += [notice(text) for text in _notes(page)]
     body += _shown(cards, verdicts)
     if judged:
         body.append(sql_hint("SELECT * FROM plate_acceptance WHERE verdict <> 'pass' ORDER BY Metadata_Plate"))
-    return Section("verdict", "Is the plate good?", _sentence(verdicts, rows), join(body), nav="Verdict")
+    return Section(_sentence(verdicts, rows), join(body))
 
 
 def _notes(page: Page) -> list[str]:
-    """Say which steps were skipped, and where all wells served as the reference."""
+    """Return notes on skipped steps and on plates whose reference was all wells."""
     from phenoprint.pipeline import recipe_notes
 
     status = page.tables.find("feature_status")
     if status is None or not {"Metadata_Plate", "feature", "step", "status", "reason"} <= set(status.columns):
         return []
-    # That there is no projection says nothing of a plate, and the section of the projection says it.
+    # A missing projection is no property of a plate; its own section reports it.
     return recipe_notes(status.filter(status["step"] != "project"))
 
 
 def _shown(cards: list[Html], verdicts: list[str]) -> list[Html]:
-    """Put the plates that need a look first; of many plates, those that pass or are not judged are folded."""
+    """Sort plates with problems first; with many plates, fold those that pass or are not judged."""
     order = sorted(range(len(cards)), key=lambda i: ORDER.get(verdicts[i], 3))
     if len(cards) <= MOST_CARDS:
         return [tag("div", *(cards[i] for i in order), class_="cards")]
@@ -85,7 +85,7 @@ def _sentence(verdicts: list[str], rows: dict[str, list[dict[str, object]]]) -> 
     if set(verdicts) == {"pass"}:
         checks = [row for plate in rows.values() for row in plate]
         made = sum(str(row["verdict"]) in ORDER for row in checks)
-        # a plate may pass since hardly anything could be judged
+        # A plate may pass because few checks were possible.
         which = "every check" + (f" that could be made: {made} of {len(checks)}" if made < len(checks) else "")
         return f"The plate passes {which}." if n == 1 else f"All {n} plates pass {which}."
     parts = [
@@ -120,7 +120,7 @@ def _check(row: dict[str, object]) -> Html:
     meaning = meaning_of_check(name)
     value, threshold = row.get("value"), row.get("threshold")
     shown = number(float(value)) if isinstance(value, int | float) else None
-    against = f"bar {number(float(threshold))}" if isinstance(threshold, int | float) else None
+    against = f"threshold {number(float(threshold))}" if isinstance(threshold, int | float) else None
     reason = str(row["reason"]) if row.get("reason") and kind != "pass" else _excuse(row)
     return tag(
         "li",
@@ -137,7 +137,7 @@ def _check(row: dict[str, object]) -> Html:
 
 
 def _excuse(row: dict[str, object]) -> str | None:
-    """Say why a value beyond its bar passes: the checks of position need size and significance both."""
+    """Explain a value beyond its threshold that passes: position checks need effect size and significance."""
     value, threshold, reason = row.get("value"), row.get("threshold"), str(row.get("reason") or "")
     if not isinstance(value, int | float) or not isinstance(threshold, int | float) or "p = " not in reason:
         return None

@@ -1,4 +1,4 @@
-"""The numbers behind the report: pure functions from the screen's tables to small frames."""
+"""Numbers of the report: functions from the tables of a screen to small frames."""
 
 from __future__ import annotations
 

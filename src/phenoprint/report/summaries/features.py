@@ -1,4 +1,4 @@
-"""What became of the features, in numbers and words."""
+"""Counts of features by status, and the meaning of each status."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ STATUS_MEANING = {
     "zero_mad": "no spread around the median among the reference wells",
     "zero_sd": "no spread among the reference wells",
     "constant": "the same value everywhere",
-    "correlated": "says the same as a feature that was kept",
-    "low_variance": "hardly varies between wells",
+    "correlated": "correlated with a feature that was kept",
+    "low_variance": "varies little between wells",
     "missing_values": "missing in too many wells",
-    "outlier": "reaches absurd values",
-    "reference_all": "all wells served as the reference, as controls were too few",
+    "outlier": "has implausibly large values",
+    "reference_all": "all wells were the reference because controls were too few",
     "blocklisted": "on the list of features known to be unreliable",
-    "nuisance": "no phenotype: measured on whole images, a position or the number of an object",
+    "nuisance": "not a phenotype: an image measurement, a position or an object number",
     "skipped": "the whole step was skipped",
-    "limited": "some values were brought back to the limit; the feature is kept",
-    "pooled": "no spread among the reference wells; the pooled one stands in",
+    "limited": "some values were clipped at the limit; the feature is kept",
+    "pooled": "no spread among the reference wells; the pooled spread was used",
     "too_few_reference": "too few reference wells have a value",
 }
 
@@ -34,7 +34,7 @@ def features_by_family(names: list[str], kept: set[str], dictionary: pl.DataFram
     names
         Measured features.
     kept
-        Those that make the final profiles.
+        Features of the final profiles.
     dictionary
         The table ``feature``; without it family is the second part of the name.
 

@@ -1,4 +1,4 @@
-"""Wells with something amiss, in words."""
+"""Flagged wells with their reasons."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SCHEMA = dict.fromkeys([*KEY, "kind", "reason"], pl.String)
 
 
 def flagged_wells(tables: Tables) -> pl.DataFrame:
-    """Every well with a flag of image quality, an exclusion, a failed site or missing images.
+    """Return every well with a flag of image quality, an exclusion, a failed site or missing images.
 
     Returns
     -------
     pl.DataFrame
-        ``Metadata_Plate``, ``Metadata_Well``, ``kind`` ("excluded", "images", "failed", "no images", the gravest
+        ``Metadata_Plate``, ``Metadata_Well``, ``kind`` ("excluded", "images", "failed", "no images", most severe
         first), ``reasons`` (one per line); sorted by plate and well.
     """
     parts = [

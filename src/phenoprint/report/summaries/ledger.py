@@ -1,4 +1,4 @@
-"""The ledger, added up: per step and reason, and per well."""
+"""Sums of the ledger: per step and reason, and per well."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _UNIT = ["Metadata_Plate", "Metadata_Well", "step", "unit_of_count"]
 
 
 def ledger_steps(ledger: pl.DataFrame, *, by: tuple[str, ...] = (), order: Sequence[str] = ()) -> pl.DataFrame:
-    """Add the ledger up over wells, a row per step and reason.
+    """Sum the ledger over wells: one row per step and reason.
 
-    The ledger repeats ``n_in`` and ``n_out`` on every reason's row of a well; here each well counts once.
+    The ledger repeats ``n_in`` and ``n_out`` on each row of a well; here each well counts once.
 
     Parameters
     ----------
     ledger
         The table ``ledger``.
     by
-        Further columns to keep apart, such as ``("Metadata_Plate",)``.
+        Further grouping columns, such as ``("Metadata_Plate",)``.
     order
         Steps in the order in which they run; others follow in the order of the ledger's rows.
 
@@ -67,7 +67,7 @@ def ledger_steps(ledger: pl.DataFrame, *, by: tuple[str, ...] = (), order: Seque
 
 
 def _position(order: Sequence[str]) -> pl.Expr:
-    """Place of a row: that of its step, then that in the table."""
+    """Return the sort position of a row: by step, then by row of the table."""
     place = {name: i for i, name in enumerate(order)}
     step = (
         pl.col("step").replace_strict(place, default=len(place), return_dtype=pl.Int64)
@@ -78,20 +78,20 @@ def _position(order: Sequence[str]) -> pl.Expr:
 
 
 def ledger_wells(ledger: pl.DataFrame, *, unit: str = "cells") -> pl.DataFrame:
-    """Lost share of one unit of count in each well, over all steps.
+    """Return the share of one unit of count that each well lost over all steps.
 
     Parameters
     ----------
     ledger
         The table ``ledger``.
     unit
-        What is counted: ``"cells"``, ``"sites"``, ``"images"``.
+        Unit of count: ``"cells"``, ``"sites"``, ``"images"``.
 
     Returns
     -------
     pl.DataFrame
-        ``Metadata_Plate``, ``Metadata_Well``, ``n_in`` (the most that any step of the well took in), ``n_lost``,
-        ``lost_percent`` and ``reasons`` (the largest first, with counts), most loss first.
+        ``Metadata_Plate``, ``Metadata_Well``, ``n_in`` (the largest input of any step), ``n_lost``,
+        ``lost_percent`` and ``reasons`` (with counts, largest first), largest loss first.
     """
     rows = ledger.filter((pl.col("unit_of_count") == unit) & pl.col("Metadata_Well").is_not_null())
     key = ["Metadata_Plate", "Metadata_Well"]

@@ -1,4 +1,4 @@
-"""Every well of the screen: what is in it, and the measures worth a heat map."""
+"""Annotation of all wells, and the measures for the plate maps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANNOTATIONS = (
     "Metadata_Batch",
 )
 
-# label and explanation of each image-quality metric, in the order of the selector
+# Label and explanation of each image-quality metric, in the order of the selector.
 QUALITY = {
     "focus_slope": (
         "Focus (power log-log slope)",
@@ -37,7 +37,7 @@ QUALITY = {
     ),
     "minimum_percent": (
         "Pixels at the minimum, %",
-        "Pixels at the lowest value; much of it means clipped background.",
+        "Pixels at the lowest value; a large share means clipped background.",
     ),
     "background": ("Background", "Estimated intensity without cells, from 0 to 1."),
     "noise": ("Noise", "Estimated noise of the background, from 0 to 1."),
@@ -56,16 +56,16 @@ AREA = ("area_covered", "Area covered by cells", "Share of the image inside cell
 
 @dataclass(frozen=True)
 class Measure:
-    """One thing a plate can be coloured by.
+    """A measure that a plate can be coloured by.
 
     Attributes
     ----------
     key
-        Its column in the frames of `well_measures`.
+        Column in the frames of `well_measures`.
     label, group, about
-        Name, heading in the selector, and one line of explanation.
+        Name, group in the selector, and explanation in one line.
     raw, normalized
-        In which of the two frames it is.
+        Whether the measure is in the raw and in the normalized frame.
     """
 
     key: str
@@ -77,14 +77,14 @@ class Measure:
 
 
 def well_annotations(tables: Tables) -> pl.DataFrame:
-    """Every well any table knows, with what is in it.
+    """Return all wells of the screen with their annotation.
 
     Returns
     -------
     pl.DataFrame
         ``Metadata_Plate``, ``Metadata_Well``, the annotations of `ANNOTATIONS` (null where unknown),
         ``has_images``, ``is_annotated``, ``treatment`` (label for reading), sorted by plate and well. Empty when no
-        table knows a well.
+        table lists a well.
     """
     known = []
     for name in ("well", "profile_well", "profile_normalized", "image_quality", "image"):
@@ -105,7 +105,7 @@ def well_annotations(tables: Tables) -> pl.DataFrame:
 
 
 def treatment_label() -> pl.Expr:
-    """Compound with its dose, or the kind of well, or a dash: what a reader calls the well."""
+    """Return the label of a well: compound with dose, else the kind of well, else a dash."""
     dose = pl.col("Metadata_Concentration")
     written = dose.round_sig_figs(4).cast(pl.String).str.replace(r"\.0$", "")
     unit = pl.col("Metadata_Concentration_Unit").cast(pl.String).fill_null("")
@@ -121,28 +121,28 @@ def treatment_label() -> pl.Expr:
 def well_measures(
     tables: Tables, *, most_features: int = 40, quality: bool = True
 ) -> tuple[list[Measure], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Choose what the plates can be coloured by, and give its values.
+    """Choose the measures of the plate maps and return their values.
 
-    A profile has more features than anyone scrolls through. Shown are the count, what was lost, the image quality, the
-    features that separate the controls best, and of each family the one that varies most between wells.
+    The measures are the cell count, losses, image quality, the features that separate the controls best, and the
+    feature of each family that varies most between wells.
 
     Parameters
     ----------
     tables
         The screen's tables.
     most_features
-        Features at most.
+        Maximum number of features.
     quality
-        With every percentile of the image quality, or only its main metrics.
+        Whether to include every percentile of the image quality, or only the main metrics.
 
     Returns
     -------
     measures
         In the order of the selector.
     raw, normalized
-        A row per well with the keys and a column per measure; ``raw`` holds all but the normalized profiles.
+        One row per well with the keys and one column per measure; ``raw`` has all but the normalized profiles.
     statistics
-        Of the controls, as `control_statistics`; of all features.
+        Statistics of the controls for all features, see `control_statistics`.
     """
     measures: list[Measure] = []
     raw = well_annotations(tables).select(KEY)
@@ -161,10 +161,10 @@ def well_measures(
     if profile is None or not set(KEY) <= set(profile.columns):
         return measures, raw, raw.select(KEY), control_statistics(raw, [])
     names = feature_names(profile)
-    # normalization may clip, which would shrink the spread of strong controls: Z' takes what was measured
+    # Z' is computed on measured values: normalization may clip and so shrink the spread of strong controls.
     known = [frame for frame in (level3, level4) if frame is not None and _has_controls(frame)]
     source = known[0] if known else profile
-    # features that normalization gave up, for want of a spread, are no readouts
+    # Features that normalization dropped for lack of spread are not readouts.
     empty = profile.select(pl.col(names).is_null().all()).row(0) if names else ()
     usable = [name for name, gone in zip(names, empty, strict=True) if not gone and name in source.columns]
     statistics = control_statistics(source, usable if known else [])
@@ -172,7 +172,7 @@ def well_measures(
     varied = [name for name in _one_a_family(profile, names) if name not in best][: max(0, most_features - len(best))]
     in_raw = set(level3.columns) if level3 is not None else set()
     in_normalized = set(level4.columns) if level4 is not None else set()
-    for group, chosen in (("Features that separate the controls", best), ("One feature a family", varied)):
+    for group, chosen in (("Features that separate the controls", best), ("One feature per family", varied)):
         measures += [
             Measure(
                 name,
@@ -194,11 +194,11 @@ def well_measures(
 
 
 def well_readouts(tables: Tables) -> pl.DataFrame | None:
-    """Readouts that the configuration names, a column each and a row per well; None where it names none."""
+    """Return the readouts of the configuration, one column each and one row per well; None where there are none."""
     frame = tables.find("readout")
     if frame is None or not {*KEY, "readout", "value"} <= set(frame.columns):
         return None
-    frame = frame.filter(~pl.col("readout").is_in(list(DEFAULT_READOUTS)))  # the report shows counts in its own way
+    frame = frame.filter(~pl.col("readout").is_in(list(DEFAULT_READOUTS)))  # the report shows counts separately
     names = frame["readout"].drop_nulls().unique().sort()
     if names.is_empty():
         return None
@@ -228,7 +228,7 @@ def _counts(tables: Tables, raw: pl.DataFrame, measures: list[Measure]) -> tuple
         lost = ledger_wells(ledger, unit="cells")
         if lost.height:
             raw = _join(raw, lost.rename({"lost_percent": "cells lost"}), ["cells lost"])
-            about = "Of the cells found, those that did not reach the profile, for any reason in the ledger."
+            about = "Share of the cells found that are not in the profile, for any reason in the ledger."
             measures = [*measures, Measure("cells lost", "Cells lost, %", "Cells", about)]
     outliers = tables.columns("cell_quality", [*KEY, "is_outlier"])
     if outliers is not None and outliers.width == 3 and outliers.height:
@@ -264,11 +264,11 @@ def _quality(
 
 
 def _one_a_family(profile: pl.DataFrame, names: Sequence[str]) -> list[str]:
-    """Of each compartment and family, the feature that varies most between wells."""
+    """Return the feature of each compartment and family that varies most between wells."""
     if not names:
         return []
     wide = pl.col(list(names)).cast(pl.Float64)
-    # a robust spread: one absurd well must not make a feature look informative
+    # A robust spread: one extreme well must not make a feature look informative.
     spread = profile.select(wide.quantile(0.95) - wide.quantile(0.05)).row(0)
     ranked = sorted(
         (
