@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from phenoprint.profiles import aggregate, consensus, correct_batch, normalize, select_features
     from phenoprint.segmentation import segment
     from phenoprint.store import Screen, exclude
+    from phenoprint.version import __version__ as __version__
 
 __all__ = [
     "Screen",
@@ -49,6 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "version",
     "Screen": "store",
     "aggregate": "profiles",
     "average_precision": "evaluation",
@@ -81,4 +83,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Return the public names."""
-    return list(__all__)
+    return [*__all__, "__version__"]

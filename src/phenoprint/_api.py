@@ -18,6 +18,8 @@ __all__ = ["open", "run", "simulate"]
 def open(path: str | os.PathLike[str]) -> Screen:  # noqa: A001 - the public name is phenoprint.open
     """Open a finished or running screen, read-only.
 
+    The catalog of a screen whose folder was moved or copied is rebuilt, so that other DuckDB clients read it, too.
+
     Parameters
     ----------
     path
@@ -34,7 +36,9 @@ def open(path: str | os.PathLike[str]) -> Screen:  # noqa: A001 - the public nam
     """
     from phenoprint.store import open as open_screen
 
-    return open_screen(Path(path))
+    screen = open_screen(Path(path))
+    screen.repair_moved()
+    return screen
 
 
 def run(

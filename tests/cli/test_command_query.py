@@ -182,7 +182,7 @@ def test_a_damaged_table_is_a_note_and_the_error_of_who_uses_it(call: Call, scre
     code, out, err = call("query", hurt.path, "SELECT count(*) AS n FROM well", "--json")
     assert code == 0
     assert json.loads(out) == [{"n": 1}]
-    assert err.startswith("note  left out because a file is damaged: cell, cells_annotated")
+    assert err.startswith("note  left out because a file is damaged or missing: cell, cells_annotated")
     assert "Warning" not in err
     code, _, err = call("query", hurt.path, "SELECT count(*) FROM cells_annotated")
     assert code == 1

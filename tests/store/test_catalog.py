@@ -16,7 +16,7 @@ import pytest
 
 from phenoprint import store
 from phenoprint.errors import SchemaError, ScreenError
-from phenoprint.store import Screen, catalog, create
+from phenoprint.store import Screen, _catalog_file, catalog, create
 from phenoprint.tables import nan_to_null, table_names
 
 from .conftest import make_cells, make_wells
@@ -203,15 +203,6 @@ def test_readers_with_the_old_catalog_open_are_not_disturbed(filled):
         assert reader.execute("SELECT count(*) FROM well").fetchone() == (4,)
 
 
-def test_a_folder_that_cannot_be_written_can_be_asked(filled, monkeypatch):
-    def refuse(folder, *, only_if_stale):
-        raise ScreenError("read-only")
-
-    monkeypatch.setattr(catalog, "rebuild", refuse)
-    assert filled.sql("SELECT count(*) AS n FROM cell")["n"][0] == 10
-    assert not (filled.path / "screen.duckdb").exists()
-
-
 def test_a_catalog_that_is_no_catalog_is_replaced(filled):
     (filled.path / "screen.duckdb").write_bytes(b"garbage" * 1000)
     assert filled.sql("SELECT count(*) AS n FROM cell")["n"][0] == 10
@@ -219,13 +210,13 @@ def test_a_catalog_that_is_no_catalog_is_replaced(filled):
 
 def test_readers_that_wait_for_a_rebuild_do_not_repeat_it(filled, monkeypatch):
     built = []
-    real = catalog.build
+    real = _catalog_file.build
 
     def build(folder: Path, target: Path) -> None:
         built.append(target.name)
         real(folder, target)
 
-    monkeypatch.setattr(catalog, "build", build)
+    monkeypatch.setattr(_catalog_file, "build", build)
     answers = []
     readers = [
         threading.Thread(target=lambda: answers.append(filled.sql("SELECT count(*) AS n FROM cell")["n"][0]))
@@ -365,7 +356,7 @@ def swap(target: Path, statement: str) -> None:
 def test_a_catalog_that_is_not_what_was_meant_is_not_installed(filled, monkeypatch, statement, what):
     filled.rebuild_catalog()
     before = (filled.path / "screen.duckdb").read_bytes()
-    real = catalog.fill
+    real = _catalog_file.fill
 
     def fill(folder: Path, target: Path, **options: object) -> object:
         content = real(folder, target, **options)
@@ -375,7 +366,7 @@ def test_a_catalog_that_is_not_what_was_meant_is_not_installed(filled, monkeypat
             swap(target, statement)
         return content
 
-    monkeypatch.setattr(catalog, "fill", fill)
+    monkeypatch.setattr(_catalog_file, "fill", fill)
     with pytest.raises(ScreenError, match=rf"cannot be made: what was written .*{what}.*MiB are free"):
         filled.rebuild_catalog()
     assert (filled.path / "screen.duckdb").read_bytes() == before

@@ -101,7 +101,7 @@ def test_a_damaged_table_is_left_out_and_the_others_are_asked(hurt):
 
 def test_a_query_beside_a_damaged_table_warns(hurt):
     with pytest.warns(
-        DamagedTableWarning, match=r"left out because a file is damaged: cell, cells_annotated, .*cell.parq"
+        DamagedTableWarning, match=r"left out because a file is damaged or missing: cell, cells_annotated, .*cell.parq"
     ):
         hurt.sql("SELECT count(*) FROM well")
 

@@ -1,4 +1,4 @@
-"""The commands of the command line: ``init run status query report exclude import export data verify demo``."""
+"""The commands of the command line: ``init run status query report exclude import export data verify repair demo``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from phenoprint.cli import (
     command_exclude,
     command_init,
     command_query,
+    command_repair,
     command_run,
     command_verify,
 )
@@ -32,9 +33,9 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        from importlib.metadata import version
+        from phenoprint import __version__
 
-        console.print(f"phenoprint {version('phenoprint')}")
+        console.print(f"phenoprint {__version__}")
         raise typer.Exit
 
 
@@ -57,4 +58,5 @@ app.command("import")(command_exchange.import_)
 app.command("export")(command_exchange.export)
 app.command("demo")(command_demo.demo)
 app.command("verify")(command_verify.verify)
+app.command("repair")(command_repair.repair)
 app.add_typer(command_data.app, name="data")

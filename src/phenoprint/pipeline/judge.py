@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 
 from phenoprint.errors import SchemaError
@@ -29,6 +28,7 @@ from phenoprint.store import (
     stored_wells,
     unreadable_parts,
 )
+from phenoprint.version import __version__
 
 __all__ = ["Judged", "Standing", "State", "TableFile", "judge", "judge_table"]
 
@@ -200,7 +200,7 @@ def _by_receipt(step: Step, tree: KeyTree, unit: Unit, key: Key, receipt: Receip
 
 def _difference(receipt: Receipt, key: Key) -> str:
     """Say what differs from what a receipt was made with."""
-    if receipt.software != version("phenoprint"):
+    if receipt.software != __version__:
         return f"made with phenoprint {receipt.software or 'of unknown version'}"
     then, now = receipt.parameters, key.parameters
     names = sorted(n for n in {*then, *now} if hash_key(then.get(n)) != hash_key(now.get(n)))

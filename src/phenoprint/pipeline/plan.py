@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
 import polars as pl
 
@@ -24,6 +23,7 @@ from phenoprint.pipeline.steps import STEPS
 from phenoprint.pipeline.steps.base import Step
 from phenoprint.pipeline.work import unit_name
 from phenoprint.store import TABLE, RunRecord, Screen, Scrutiny, check_outputs, hash_key, load_receipts, receipt_steps
+from phenoprint.version import __version__
 
 __all__ = ["Outlook", "Plan", "look_ahead", "make_plan", "parsed_run", "sources_of", "steps_of"]
 
@@ -124,7 +124,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
     if record is not None:
         sources = sources_of(screen)
         other = sorted(n for n in {*sources, *record.sources} if sources.get(n) != record.sources.get(n))
-        other += [f"phenoprint (was {record.software})"] if record.software != version("phenoprint") else []
+        other += [f"phenoprint (was {record.software})"] if record.software != __version__ else []
         is_explained = bool(other)
         changed += other
     wrong = then.to_run.filter(pl.col("state") == State.DAMAGED.value) if is_explained else then.to_run

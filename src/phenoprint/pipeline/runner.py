@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
@@ -52,6 +51,7 @@ from phenoprint.store import (
     undo_killed_imports,
     write_run,
 )
+from phenoprint.version import __version__
 
 __all__ = ["RunResult", "run_screen"]
 
@@ -247,7 +247,7 @@ def run_screen(
             configuration=text,
             channels=ingested.channels,
             sources=sources_of(screen),
-            software=version("phenoprint"),
+            software=__version__,
         )
         write_run(screen.path, record)
         if has_images:

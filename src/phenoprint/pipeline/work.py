@@ -6,7 +6,6 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from phenoprint.errors import DamagedTableError, DataError, PhenoprintError
@@ -15,6 +14,7 @@ from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.keys import Key
 from phenoprint.pipeline.steps.base import Outcome, Step, Unit
 from phenoprint.store import Output, Receipt, record_outputs, remove_receipt, write_receipt
+from phenoprint.version import __version__
 
 __all__ = ["Job", "failed_on_data", "peak_memory_mb", "record_death", "run_job", "unit_name"]
 
@@ -98,7 +98,7 @@ def _receipt(job: Job, begun: datetime, seconds: float, **fields: Any) -> Receip
         peak_rss_mb=round(peak_memory_mb(), 1),
         parameters=job.key.parameters,
         inputs=job.key.inputs,
-        software=version("phenoprint"),
+        software=__version__,
         **fields,
     )
 

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import duckdb
 import polars as pl
@@ -14,16 +15,40 @@ import polars as pl
 from phenoprint.errors import DamagedTableError, SchemaError, ScreenError
 from phenoprint.store._small import copy
 from phenoprint.store._views import quote, saved_views, tables_used
+from phenoprint.store.damage import missing_files
 from phenoprint.store.layout import table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import file_schema, ordered_names, union_schema
 from phenoprint.tables import column_comment, get_table, table_names
 
-__all__ = ["HIDDEN", "LEFT_OUT", "STATE", "Content", "check", "fill", "glob_prefix", "literal"]
+__all__ = ["HIDDEN", "LEFT_OUT", "STATE", "Content", "State", "check", "fill", "glob_prefix", "literal"]
 
 STATE = "catalog_state"
 LEFT_OUT = "left_out"
+# The time to comment on the columns of a view grows with the square of their number: 0.2 s at 700, 6 s at 3,000.
+MOST_COMMENTED = 700
+# Read by DuckDB 1.1 and all later versions.
+_STORAGE = "v1.0.0"
+_OWN_TABLES = {
+    STATE: (
+        "What this catalog was built from",
+        {
+            "fingerprint": "Hash of the Parquet files: names, sizes and times",
+            "software": "Name and version of the software that built it",
+            "location": "Folder of the screen when it was built",
+        },
+    ),
+    LEFT_OUT: (
+        "Tables and views that are left out because a file is damaged or missing",
+        {
+            "name": "The table or view",
+            "table": "The table whose file is damaged or missing",
+            "path": "The file",
+            "reason": "What is wrong with it",
+        },
+    ),
+}
 # Tables of the catalog itself, which no listing shows.
-HIDDEN = (STATE, LEFT_OUT)
+HIDDEN = tuple(_OWN_TABLES)
 
 _SQL_TYPES: dict[type[pl.DataType], str] = {
     pl.String: "VARCHAR",
@@ -46,14 +71,32 @@ _SQL_TYPES: dict[type[pl.DataType], str] = {
 _FIRST = ("plate", "well", "site", "perturbation", "feature")
 
 
+class State(NamedTuple):
+    """What a catalog was built from.
+
+    Parameters
+    ----------
+    fingerprint
+        Hash of the Parquet.
+    software
+        Name and version of the software.
+    location
+        The screen folder, as the views write it (`glob_prefix`).
+    """
+
+    fingerprint: str
+    software: str
+    location: str
+
+
 @dataclass(slots=True)
 class Content:
-    """What a catalog holds, as it is meant.
+    """What a finished catalog must hold.
 
     Parameters
     ----------
     state
-        Hash of the Parquet it is made from, and the software.
+        What it is built from.
     rows
         Rows of each small table, counted from the footers of its Parquet.
     views
@@ -62,13 +105,13 @@ class Content:
         Why a table or view is not there: name to name of the damaged table, file and reason.
     """
 
-    state: tuple[str, str]
+    state: State
     rows: dict[str, int] = field(default_factory=dict)
     views: set[str] = field(default_factory=set)
     left_out: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
-def fill(folder: Path, target: Path, *, state: tuple[str, str], settings: Mapping[str, str]) -> Content:
+def fill(folder: Path, target: Path, *, state: State, settings: Mapping[str, str]) -> Content:
     """Write the catalog of a screen folder into a new file; a table that cannot be read is left out by name.
 
     Parameters
@@ -78,9 +121,9 @@ def fill(folder: Path, target: Path, *, state: tuple[str, str], settings: Mappin
     target
         The file, which does not exist yet.
     state
-        Hash of the Parquet, and the software.
+        What it is built from.
     settings
-        Settings of DuckDB while it is made.
+        Settings of DuckDB during the build.
 
     Returns
     -------
@@ -92,13 +135,17 @@ def fill(folder: Path, target: Path, *, state: tuple[str, str], settings: Mappin
     ScreenError
         If DuckDB cannot write it.
     """
-    left_out: dict[str, tuple[str, str, str]] = {}
+    left_out = {
+        name: (name, paths[0], f"is missing{f', and {len(paths) - 1} more' if len(paths) > 1 else ''}")
+        for name, paths in missing_files(folder).items()
+    }
+    config: dict[str, Any] = {**settings, "storage_compatibility_version": _STORAGE}
     while True:
         content = Content(state, left_out=dict(left_out))
         try:
-            with closing(duckdb.connect(target, config=dict(settings))) as connection:
+            with closing(duckdb.connect(target, config=config)) as connection:
                 _fill(connection, folder, content)
-                connection.execute("CHECKPOINT")  # closing does it too, but says nothing of a full disk
+                connection.execute("CHECKPOINT")  # closing does so too, but does not report a full disk
         except DamagedTableError as error:  # found while its rows were copied: begin again without it
             left_out[str(error.table)] = (str(error.table), error.path, error.reason)
             target.unlink()
@@ -109,7 +156,7 @@ def fill(folder: Path, target: Path, *, state: tuple[str, str], settings: Mappin
 
 
 def check(target: Path, content: Content) -> None:
-    """Open a finished catalog again and compare it with what it was meant to hold.
+    """Open a finished catalog again and compare it with what it must hold.
 
     Raises
     ------
@@ -136,13 +183,14 @@ def check(target: Path, content: Content) -> None:
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, folder: Path, content: Content) -> None:
-    names = [*table_names(), *(name for name in tables_on_disk(folder) if name not in table_names())]
+    declared = table_names()
+    names = [*declared, *sorted({*tables_on_disk(folder), *content.left_out} - set(declared))]
     columns: dict[str, list[str]] = {}
     filled: set[str] = set()
     connection.execute("BEGIN")  # one commit instead of hundreds
     for name in sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name)):
         files = table_files(folder, name)
-        filled.update([name] if files else [])
+        filled.update([name] if files or name in content.left_out else [])
         if name in content.left_out:
             continue
         try:
@@ -153,21 +201,33 @@ def _fill(connection: duckdb.DuckDBPyConnection, folder: Path, content: Content)
             content.left_out[name] = (name, where, reason)
             continue
         columns[name] = held
-        if name in table_names() and get_table(name).in_catalog == "table":
+        if _kind(name) == "TABLE":
             content.rows[name] = copy(connection, get_table(name), source, files, columns)
         else:
             connection.execute(f"CREATE VIEW {quote(name)} AS {source}")
             content.views.add(name)
-        _comment(connection, name, columns[name])
-    _save_views(connection, columns, frozenset(filled), content)
-    connection.execute(f"CREATE TABLE {STATE} (fingerprint VARCHAR, software VARCHAR)")
-    connection.execute(f"COMMENT ON TABLE {STATE} IS 'State of the Parquet this catalog was made from'")
-    connection.execute(f"INSERT INTO {STATE} VALUES (?, ?)", list(content.state))
+        if name in declared:
+            _describe(connection, _kind(name), name, get_table(name).description, {})
+    sources = _save_views(connection, columns, frozenset(filled), content)
+    _write_state(connection, content)
+    _comment_columns(connection, sources)
+    connection.execute("COMMIT")
+
+
+def _write_state(connection: duckdb.DuckDBPyConnection, content: Content) -> None:
+    """Write what the catalog was built from and what it leaves out."""
+    connection.execute(f"CREATE TABLE {STATE} (fingerprint VARCHAR, software VARCHAR, location VARCHAR)")
+    connection.execute(f"INSERT INTO {STATE} VALUES (?, ?, ?)", list(content.state))
     connection.execute(f'CREATE TABLE {LEFT_OUT} (name VARCHAR, "table" VARCHAR, path VARCHAR, reason VARCHAR)')
-    connection.execute(f"COMMENT ON TABLE {LEFT_OUT} IS 'Tables and views that are left out: their table is damaged'")
     for name, why in content.left_out.items():
         connection.execute(f"INSERT INTO {LEFT_OUT} VALUES (?, ?, ?, ?)", [name, *why])
-    connection.execute("COMMIT")
+    for name, (description, columns) in _OWN_TABLES.items():
+        _describe(connection, "TABLE", name, description, columns)
+
+
+def _kind(name: str) -> str:
+    """Whether a table is copied into the catalog, or is a view over its Parquet."""
+    return "TABLE" if name in table_names() and get_table(name).in_catalog == "table" else "VIEW"
 
 
 def _save_views(
@@ -175,21 +235,22 @@ def _save_views(
     columns: Mapping[str, Sequence[str]],
     filled: frozenset[str],
     content: Content,
-) -> None:
-    """Make the saved views; one that uses what is left out is left out for the same reason."""
+) -> dict[str, set[str]]:
+    """Make the saved views and return what each uses; one that uses what is left out is left out, too."""
     declared = {name: list(get_table(name).schema) for name in content.left_out if name in table_names()}
+    sources: dict[str, set[str]] = {}
     for view in saved_views({**declared, **columns}, filled):
         if view.name in columns or view.name in content.left_out:
             continue
-        lost = sorted(tables_used(connection, view.sql) & set(content.left_out))
-        if lost:
+        used = tables_used(connection, view.sql)
+        if lost := sorted(used & set(content.left_out)):
             content.left_out[view.name] = content.left_out[lost[0]]
             continue
         connection.execute(f"CREATE VIEW {quote(view.name)} AS {view.sql}")
-        connection.execute(f"COMMENT ON VIEW {quote(view.name)} IS {literal(view.description)}")
-        for column, meaning in view.columns.items():
-            connection.execute(f"COMMENT ON COLUMN {quote(view.name)}.{quote(column)} IS {literal(meaning)}")
+        _describe(connection, "VIEW", view.name, view.description, view.columns)
         content.views.add(view.name)
+        sources[view.name] = used
+    return sources
 
 
 def _source(folder: Path, name: str, files: Sequence[Path]) -> tuple[str, list[str]]:
@@ -218,16 +279,48 @@ def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str]) -> None:
-    """Describe a table and its columns; features are described in table ``feature``."""
-    if name not in table_names():
-        return
-    table = get_table(name)
-    kind = "TABLE" if table.in_catalog == "table" else "VIEW"
-    connection.execute(f"COMMENT ON {kind} {quote(name)} IS {literal(table.description)}")
-    for column in columns:
-        if (comment := column_comment(name, column)) is not None:
-            connection.execute(f"COMMENT ON COLUMN {quote(name)}.{quote(column)} IS {literal(comment)}")
+def _describe(
+    connection: duckdb.DuckDBPyConnection, kind: str, name: str, description: str | None, columns: Mapping[str, str]
+) -> None:
+    """Comment on a table or view and on columns of it."""
+    if description is not None:
+        connection.execute(f"COMMENT ON {kind} {quote(name)} IS {literal(description)}")
+    for column, text in columns.items():
+        connection.execute(f"COMMENT ON COLUMN {quote(name)}.{quote(column)} IS {literal(text)}")
+
+
+def _comment_columns(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Collection[str]]) -> None:
+    """Comment on every column without a comment, as a table declares it or as table ``feature`` describes it.
+
+    Parameters
+    ----------
+    connection
+        The catalog.
+    sources
+        Tables that a view takes its columns from, by view.
+    """
+    declared = set(table_names())
+    features = _feature_comments(connection)
+    bare = connection.execute(
+        "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
+        "WHERE NOT internal AND comment IS NULL GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    for name, columns in bare:
+        tables = sorted({name, *sources.get(name, ())} & declared)
+        texts = {column: next(filter(None, (column_comment(t, column) for t in tables)), None) for column in columns}
+        has_few = len(columns) <= MOST_COMMENTED
+        described = {column: features[column] for column in columns if has_few and column in features}
+        _describe(connection, "", name, None, described | {c: text for c, text in texts.items() if text is not None})
+
+
+def _feature_comments(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return description and unit of each feature in table ``feature``; none where that table is left out."""
+    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'feature'").fetchall():
+        return {}
+    rows = connection.execute(
+        "SELECT feature, concat_ws(', ', description, nullif(unit, '1')) FROM feature WHERE description IS NOT NULL"
+    ).fetchall()
+    return dict(rows)
 
 
 def glob_prefix(folder: Path) -> str:

@@ -78,7 +78,8 @@ SELECT Metadata_Plate, Metadata_Well, 'images' AS kind, 'annotated, but without 
 FROM well WHERE NOT has_images
 UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'annotation',
-    if(has_images IS NULL, 'imported without annotation', 'has images, but no annotation in the plate map')
+    CASE WHEN has_images IS NULL THEN 'imported without annotation'
+        ELSE 'has images, but no annotation in the plate map' END
 FROM well WHERE NOT is_annotated
 UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'site',
@@ -90,7 +91,8 @@ SELECT DISTINCT Metadata_Plate, Metadata_Well, 'image',
 FROM image WHERE status <> 'ok'
 UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'quality',
-    rule || ' (' || count(DISTINCT Metadata_Site) || if(count(DISTINCT Metadata_Site) = 1, ' site)', ' sites)')
+    rule || ' (' || count(DISTINCT Metadata_Site)
+    || CASE WHEN count(DISTINCT Metadata_Site) = 1 THEN ' site)' ELSE ' sites)' END
 FROM (
     SELECT Metadata_Plate, Metadata_Well, Metadata_Site,
         unnest(string_split(coalesce(nullif(reasons, ''), 'flagged'), chr(10))) AS rule
@@ -103,7 +105,7 @@ UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'excluded', 'excluded: ' || reason FROM ({_EXCLUDED})
 UNION ALL
 SELECT Metadata_Plate, Metadata_Well, 'excluded',
-    if(scope = 'site', '', 'cell ' || Metadata_ObjectNumber || ' of ')
+    CASE WHEN scope = 'site' THEN '' ELSE 'cell ' || Metadata_ObjectNumber || ' of ' END
     || 'site ' || Metadata_Site || ' excluded: ' || reason
 FROM exclusion WHERE scope IN ('site', 'object')
 ORDER BY ALL
@@ -131,9 +133,9 @@ def saved_views(columns: Mapping[str, Sequence[str]], filled: frozenset[str]) ->
             "Wells with how many sites and cells they have and how many of them are flagged",
             f"""
 SELECT {_columns(well, "w")},
-    coalesce(s.n_sites, if(w.has_images IS NULL, p.Metadata_Site_Count, 0), 0) AS n_sites,
+    coalesce(s.n_sites, CASE WHEN w.has_images IS NULL THEN p.Metadata_Site_Count END, 0) AS n_sites,
     coalesce(s.n_sites_failed, 0) AS n_sites_failed, coalesce(q.n_sites_flagged, 0) AS n_sites_flagged,
-    coalesce(c.n_cells, if(w.has_images IS NULL, p.Metadata_Object_Count, 0)) AS n_cells,
+    coalesce(c.n_cells, CASE WHEN w.has_images IS NULL THEN p.Metadata_Object_Count ELSE 0 END) AS n_cells,
     coalesce(o.n_cells_flagged, 0) AS n_cells_flagged, x.reason IS NOT NULL AS is_excluded
 FROM well w
 LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, count(*) AS n_sites, count(*) FILTER (status <> 'ok') AS n_sites_failed

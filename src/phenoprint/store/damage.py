@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pyarrow.parquet as pq
 
 from phenoprint.errors import first_few
 from phenoprint.store.layout import table_files, tables_on_disk
+from phenoprint.store.receipts import read_receipt
 
-__all__ = ["count_rows", "damaged_tables", "file_damage"]
+__all__ = ["count_rows", "damaged_tables", "file_damage", "missing_files"]
 
 _BATCH_ROWS = 4096
+_WELL = re.compile(r"[A-Z]{1,2}\d\d")
 # A damaged header may ask for any amount of memory, a damaged footer name any type.
 _UNREADABLE = (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, OverflowError)
 
@@ -46,14 +49,39 @@ def damaged_tables(folder: Path, tables: Iterable[str] | None = None, *, pages: 
     ...     damaged_tables(Path(folder)).height
     0
     """
-    names = tables_on_disk(folder) if tables is None else sorted(set(tables))
+    missing = missing_files(folder)
+    names = {*tables_on_disk(folder), *missing} if tables is None else set(tables)
     rows = [
         (table, file.relative_to(folder).as_posix(), reason)
         for table in names
         for file in table_files(folder, table)
         if (reason := file_damage(file, pages=pages)) is not None
     ]
-    return pl.DataFrame(rows, schema=dict.fromkeys(("table", "path", "reason"), pl.String), orient="row")
+    rows += [(table, path, "is missing") for table in names for path in missing.get(table, ())]
+    return pl.DataFrame(sorted(rows), schema=dict.fromkeys(("table", "path", "reason"), pl.String), orient="row")
+
+
+def missing_files(folder: Path) -> dict[str, list[str]]:
+    """Find the Parquet files that receipts name and that are not there.
+
+    Parameters
+    ----------
+    folder
+        The screen folder.
+
+    Returns
+    -------
+    dict
+        Paths relative to the folder, sorted, by table.
+    """
+    missing: dict[str, set[str]] = {}
+    for path in (folder / "receipts").glob("*/*/*.json"):
+        # The rows of a well are merged into the file of its plate, which has a receipt of its own.
+        if _WELL.fullmatch(path.stem) is None and (receipt := read_receipt(path)) is not None:
+            for name in receipt.outputs:
+                if name.startswith("tables/") and not (folder / name).exists():
+                    missing.setdefault(name.split("/")[1], set()).add(name)
+    return {table: sorted(names) for table, names in missing.items()}
 
 
 def file_damage(file: Path, *, pages: bool = True) -> str | None:

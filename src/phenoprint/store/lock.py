@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from phenoprint.errors import ScreenLockedError
 from phenoprint.store._atomic import explain, remove_file, sweep_temporaries, write_bytes
-from phenoprint.store.catalog import sweep_catalog, temporary_catalog
+from phenoprint.store._catalog_file import sweep_catalog, temporary_catalog
+from phenoprint.store.layout import CATALOG
 
 __all__ = ["LockHolder", "hold", "holder"]
 
@@ -67,7 +68,7 @@ def hold(folder: Path, *, timeout_s: float = 1.0) -> Iterator[None]:
     try:
         me = LockHolder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
         write_bytes(_note(folder), json.dumps(asdict(me)).encode())
-        sweep_temporaries(folder, spare=(temporary_catalog(folder).name,))
+        sweep_temporaries(folder, spare=(temporary_catalog(folder / CATALOG).name,))
         sweep_catalog(folder)
         yield
     finally:

@@ -269,8 +269,23 @@ class Screen:
         return lock.hold(self.path, timeout_s=timeout_s)
 
     def rebuild_catalog(self) -> Path:
-        """Make ``screen.duckdb`` anew from Parquet; `sql` does so by itself when it has to."""
+        """Rebuild ``screen.duckdb`` from Parquet; `sql` does so by itself when it has to.
+
+        Returns
+        -------
+        pathlib.Path
+            The catalog: in the screen folder, or in the user's cache folder where that folder cannot be written.
+
+        Raises
+        ------
+        ScreenError
+            If it cannot be written; the earlier one is kept.
+        """
         return catalog.rebuild(self.path)
+
+    def repair_moved(self) -> None:
+        """Rebuild the catalog if it was built where the screen no longer is."""
+        catalog.repair_moved(self.path)
 
     def status(self) -> ScreenStatus:
         """Say what the screen holds, how far its steps are, what failed, and who holds it now."""

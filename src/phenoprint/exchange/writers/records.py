@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import polars as pl
@@ -30,6 +29,7 @@ from phenoprint.store import (
     write_receipt,
 )
 from phenoprint.tables import PLATE
+from phenoprint.version import __version__
 
 __all__ = ["hash_of", "write_records"]
 
@@ -85,7 +85,7 @@ def write_records(
                 inputs=used,
                 outputs=record_outputs(job.screen.path, [] if file is None else [file]),
                 ledger=tuple(rows.to_dicts()),
-                software=_software(),
+                software=__version__,
             )
             write_receipt(job.screen.path, receipt)
     _write_problems(job)
@@ -156,10 +156,3 @@ def hash_of(given: pl.DataFrame | Treatments | None) -> str | None:
         return None
     frame = given if isinstance(given, pl.DataFrame) else given.frame
     return hashlib.blake2b(frame.write_csv().encode(), digest_size=16).hexdigest()
-
-
-def _software() -> str:
-    try:
-        return version("phenoprint")
-    except PackageNotFoundError:
-        return ""
