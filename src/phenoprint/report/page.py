@@ -17,7 +17,7 @@ from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, join, number, tag, term
 from phenoprint.report.sections import SECTIONS, Entry
 from phenoprint.report.sections.making import version
-from phenoprint.report.source import ReportSource, feature_names
+from phenoprint.report.source import ReportSource
 from phenoprint.store import incomplete, write_bytes
 
 __all__ = ["render_report", "write_report"]
@@ -193,5 +193,4 @@ def _features(page: Page) -> int | None:
     if described is not None and described.height:
         # measurements of whole images are in the dictionary, too
         return described.filter(pl.col("compartment").is_null() | (pl.col("compartment") != "Image")).height
-    profile = page.tables.find("profile_well")
-    return len(feature_names(profile)) if profile is not None else None
+    return len(page.tables.features("profile_well")) or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,9 @@ import polars.selectors as cs
 from phenoprint.errors import DamagedTableError, DataError
 
 __all__ = ["AbsentError", "ReportSource", "Tables", "feature_names"]
+
+# values of features in memory at a time, 4 bytes each
+BLOCK_VALUES = 20_000_000
 
 
 @runtime_checkable
@@ -65,7 +68,7 @@ class Tables:
         return sorted(self._names)
 
     def find(self, name: str) -> pl.DataFrame | None:
-        """Return a table, or None where it does not exist or has no rows."""
+        """Return a table, or None where it does not exist or has no rows; wide tables are read by `columns`."""
         if name not in self._names:
             return None
         if name not in self._read:
@@ -73,7 +76,9 @@ class Tables:
         frame = self._read[name]
         return None if frame.is_empty() else frame
 
-    def need(self, name: str, columns: Sequence[str] = (), *, why: str) -> pl.DataFrame:
+    def need(
+        self, name: str, columns: Sequence[str] = (), *, why: str, beside: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         """Return a table with at least some columns.
 
         Parameters
@@ -84,6 +89,8 @@ class Tables:
             Columns that must be there.
         why
             Sentence on when the table is written, shown where it is absent.
+        beside
+            Columns that are read, too, where they exist; None reads the whole table.
 
         Raises
         ------
@@ -94,15 +101,16 @@ class Tables:
             raise AbsentError(f"{self.damaged[name][0].upper()}{self.damaged[name][1:]}.")
         if name not in self._names:
             raise AbsentError(f"The table '{name}' is not in this screen. {why}")
-        frame = self.find(name)
-        if frame is None:
-            raise AbsentError(f"The table '{name}' is there but has no rows. {why}")
-        missing = [column for column in columns if column not in frame.columns]
+        if not self.height(name):
+            raise AbsentError(f"The table '{name}' exists but has no rows. {why}")
+        found = self._source.table(name).collect_schema().names()
+        missing = [column for column in columns if column not in found]
         if missing:
             raise AbsentError(
-                f"The table '{name}' lacks the columns {', '.join(missing)}; found {', '.join(frame.columns[:12])}."
+                f"The table '{name}' lacks the columns {', '.join(missing)}; found {', '.join(found[:12])}."
             )
-        return frame
+        frame = self.find(name) if beside is None else self.columns(name, [*columns, *beside])
+        return pl.DataFrame() if frame is None else frame
 
     def height(self, name: str) -> int | None:
         """Count the rows of a table without reading its columns; None where it does not exist."""
@@ -111,6 +119,28 @@ class Tables:
         if name in self._read:
             return self._read[name].height
         return int(self._source.table(name).select(pl.len()).collect().item())
+
+    def features(self, name: str) -> list[str]:
+        """List the features of a table without reading it; none where it does not exist or has no rows."""
+        return feature_names(self._source.table(name).collect_schema().to_frame()) if self.height(name) else []
+
+    def blocks(self, name: str, features: Sequence[str], *, beside: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+        """Read some features of a table, with a bounded number of values in memory at a time.
+
+        Parameters
+        ----------
+        name
+            A table that exists.
+        features
+            Columns to read, in blocks.
+        beside
+            Columns that each block has, too, where they exist.
+        """
+        size = max(64, BLOCK_VALUES // max(1, self.height(name) or 0))
+        for start in range(0, len(features), size):
+            block = self.columns(name, [*beside, *features[start : start + size]])
+            if block is not None:
+                yield block
 
     def width(self, name: str) -> int:
         """Count the columns of a table that exists."""

@@ -11,6 +11,7 @@ from phenoprint.report.html import Html, join, number, sql_hint, table, term
 from phenoprint.report.sections.terms import ROBUST_Z_PRIME, Z_PRIME, short_name
 from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.controls import best_readouts, control_statistics, ranked_readouts
+from phenoprint.report.summaries.wells import source_of_controls
 
 __all__ = ["controls"]
 
@@ -37,10 +38,9 @@ def controls(page: Page) -> Section:
         )
     n_features = statistics["feature"].n_unique()
     best = best_readouts(statistics, n=12)
-    profile = page.tables.find("profile_well")
-    if profile is None or not {*best, "Metadata_pert_type"} <= set(profile.columns):
-        profile = page.tables.need("profile_normalized", why="It contains the wells after normalization.")
-    sources = dict.fromkeys(best, profile)
+    about = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_type", "Metadata_compound"]
+    profile = page.tables.columns(source_of_controls(page.tables) or "", [*about, *best])
+    sources = {} if profile is None else dict.fromkeys(best, profile)
     readouts = page.readouts
     if readouts is not None:
         named = sorted(set(readouts.columns) - set(page.wells.columns))

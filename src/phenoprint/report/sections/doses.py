@@ -12,6 +12,7 @@ from phenoprint.report.sections.terms import short_name
 from phenoprint.report.source import AbsentError, feature_names
 from phenoprint.report.summaries.controls import best_readouts
 from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
+from phenoprint.report.summaries.wells import feature_spreads
 
 __all__ = ["doses", "hill_points"]
 
@@ -24,8 +25,10 @@ FIT = ["readout", COMPOUND, "ec50", "slope", "bottom", "top"]
 
 def doses(page: Page) -> Section:
     """Draw each compound with at least four doses, and list the fitted curves."""
-    name = "profile_normalized" if page.tables.find("profile_normalized") is not None else "profile_well"
-    frame = page.tables.need(name, [COMPOUND, DOSE], why="It contains the profiles of wells with their doses.")
+    name = "profile_normalized" if page.tables.height("profile_normalized") else "profile_well"
+    about = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_type", "Metadata_perturbation", UNIT, COUNT]
+    why = "It contains the profiles of wells with their doses."
+    frame = page.tables.need(name, [COMPOUND, DOSE], why=why, beside=[*about, *_best_features(page, name)])
     fits = page.tables.find("dose_response")
     if fits is not None and not set(FIT) <= set(fits.columns):
         fits = None
@@ -161,6 +164,17 @@ def _series(treated: pl.DataFrame) -> pl.DataFrame:
     return counts.filter(pl.col("n") >= LEAST_DOSES)
 
 
+def _best_features(page: Page, name: str) -> list[str]:
+    """Return the three features that separate the controls best, or that vary most if there are no readouts."""
+    there = page.tables.features(name)
+    _, _, _, statistics = page.measured
+    best = [column for column in best_readouts(statistics, n=3, each=1) if column in set(there)]
+    if best or page.readouts is not None:
+        return best
+    spread = feature_spreads(page.tables, name, there)
+    return sorted(spread, key=lambda column: (-(spread[column] or 0), column))[:3]
+
+
 def _readouts(page: Page, frame: pl.DataFrame, name: str) -> list[tuple[str, str, pl.DataFrame, str]]:
     """Return tab, column, frame and table of each panel: readouts, up to three features, the cell count."""
     found: list[tuple[str, str, pl.DataFrame, str]] = []
@@ -168,16 +182,9 @@ def _readouts(page: Page, frame: pl.DataFrame, name: str) -> list[tuple[str, str
     if wide is not None:
         named = sorted(set(wide.columns) - set(page.wells.columns))
         found += [(short_name(column), column, wide, "readout") for column in named[:6]]
-    _, _, _, statistics = page.measured
-    best = [column for column in best_readouts(statistics, n=3, each=1) if column in frame.columns]
+    best = feature_names(frame)
     if not best and not found:
-        names = feature_names(frame)
-        if not names:
-            raise AbsentError("The profiles have no features to draw against dose.")
-        values = pl.col(names).cast(pl.Float64)
-        spread = frame.select(values.quantile(0.95) - values.quantile(0.05)).row(0)
-        ranked = sorted(((v, column) for column, v in zip(names, spread, strict=True) if v is not None), reverse=True)
-        best = [column for _, column in ranked[:3]]
+        raise AbsentError("The profiles have no features to draw against dose.")
     found += [(short_name(column), column, frame, name) for column in best]
     if COUNT in frame.columns and frame[COUNT].count():
         found.append(("Cell count", COUNT, frame, name))

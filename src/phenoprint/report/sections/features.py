@@ -7,7 +7,7 @@ import polars as pl
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import feature_survival
 from phenoprint.report.html import Html, details, join, notice, number, sql_hint, table, tag
-from phenoprint.report.source import AbsentError, feature_names
+from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.features import STATUS_MEANING, features_by_family
 
 __all__ = ["features"]
@@ -15,23 +15,14 @@ __all__ = ["features"]
 
 def features(page: Page) -> Section:
     """Draw the features kept by family and channel, and count the reasons for the others."""
-    measured = next(
-        (f for f in (page.tables.find(n) for n in ("profile_well", "profile_normalized")) if f is not None),
-        None,
-    )
-    dictionary = page.tables.find("feature")
-    status = page.tables.find("feature_status")
-    if measured is None and dictionary is None:
+    tables = page.tables
+    measured = tables.features("profile_well") or tables.features("profile_normalized")
+    dictionary = tables.find("feature")
+    status = tables.find("feature_status")
+    if not measured and dictionary is None:
         raise AbsentError("Neither profiles nor the feature dictionary (the table 'feature') are in this screen yet.")
-    names = (
-        feature_names(measured)
-        if measured is not None
-        else dictionary["feature"].to_list()
-        if dictionary is not None
-        else []
-    )
-    selected = page.tables.find("profile_selected")
-    kept = set(feature_names(selected)) if selected is not None else None
+    names = measured or (dictionary["feature"].to_list() if dictionary is not None else [])
+    kept = set(tables.features("profile_selected")) if tables.height("profile_selected") else None
     body: list[Html | None] = []
     if kept is not None and names:
         body.append(

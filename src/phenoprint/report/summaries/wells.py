@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,9 +13,18 @@ from phenoprint.report.source import Tables, feature_names
 from phenoprint.report.summaries.controls import best_readouts, control_statistics
 from phenoprint.report.summaries.ledger import ledger_wells
 
-__all__ = ["KEY", "Measure", "well_annotations", "well_measures", "well_readouts"]
+__all__ = [
+    "KEY",
+    "Measure",
+    "feature_spreads",
+    "source_of_controls",
+    "well_annotations",
+    "well_measures",
+    "well_readouts",
+]
 
 KEY = ["Metadata_Plate", "Metadata_Well"]
+LEVEL3, LEVEL4 = "profile_well", "profile_normalized"
 ANNOTATIONS = (
     "Metadata_pert_type",
     "Metadata_compound",
@@ -156,41 +165,60 @@ def well_measures(
             for name in named
         ]
     raw, measures = _quality(tables, raw, measures, everything=quality)
-    level3, level4 = tables.find("profile_well"), tables.find("profile_normalized")
-    profile = level4 if level4 is not None else level3
-    if profile is None or not set(KEY) <= set(profile.columns):
-        return measures, raw, raw.select(KEY), control_statistics(raw, [])
-    names = feature_names(profile)
-    # Z' is computed on measured values: normalization may clip and so shrink the spread of strong controls.
-    known = [frame for frame in (level3, level4) if frame is not None and _has_controls(frame)]
-    source = known[0] if known else profile
+    names = {name: tables.features(name) for name in (LEVEL3, LEVEL4)}
+    profile = LEVEL4 if names[LEVEL4] else LEVEL3
     # Features that normalization dropped for lack of spread are not readouts.
-    empty = profile.select(pl.col(names).is_null().all()).row(0) if names else ()
-    usable = [name for name, gone in zip(names, empty, strict=True) if not gone and name in source.columns]
-    statistics = control_statistics(source, usable if known else [])
+    spread = feature_spreads(tables, profile, names[profile])
+    source = source_of_controls(tables)
+    usable = [name for name in spread if source is not None and name in set(names[source])]
+    statistics = _statistics(tables, source, usable)
     best = best_readouts(statistics, n=min(14, most_features))
-    varied = [name for name in _one_a_family(profile, names) if name not in best][: max(0, most_features - len(best))]
-    in_raw = set(level3.columns) if level3 is not None else set()
-    in_normalized = set(level4.columns) if level4 is not None else set()
+    varied = [name for name in _one_per_family(spread) if name not in best][: max(0, most_features - len(best))]
+    in_raw, in_normalized = set(names[LEVEL3]), set(names[LEVEL4])
     for group, chosen in (("Features that separate the controls", best), ("One feature per family", varied)):
         measures += [
             Measure(
-                name,
-                name,
-                group,
-                "Median of the well's cells.",
-                raw=name in in_raw,
-                normalized=name in in_normalized,
+                name, name, group, "Median of the well's cells.", raw=name in in_raw, normalized=name in in_normalized
             )
             for name in chosen
         ]
     chosen = [*best, *varied]
-    if level3 is not None:
-        raw = _join(raw, level3, [name for name in chosen if name in in_raw])
-    normalized = raw.select(KEY)
-    if level4 is not None:
-        normalized = _join(normalized, level4, [name for name in chosen if name in in_normalized])
-    return measures, raw, normalized, statistics
+    normalized = _with_features(raw.select(KEY), tables, LEVEL4, [name for name in chosen if name in in_normalized])
+    return (
+        measures,
+        _with_features(raw, tables, LEVEL3, [name for name in chosen if name in in_raw]),
+        normalized,
+        statistics,
+    )
+
+
+def source_of_controls(tables: Tables) -> str | None:
+    """Return the table whose values Z' is computed on, or None where no profile has both kinds of control.
+
+    Measured values come first: normalization may clip and so shrink the spread of strong controls.
+    """
+    for name in (LEVEL3, LEVEL4):
+        roles = tables.columns(name, [*KEY, "Metadata_pert_type"])
+        if (
+            roles is not None
+            and roles.width == 3
+            and {"negcon", "poscon"} <= set(roles["Metadata_pert_type"].to_list())
+        ):
+            return name
+    return None
+
+
+def _statistics(tables: Tables, source: str | None, features: Sequence[str]) -> pl.DataFrame:
+    """Compute the statistics of the controls in blocks of features."""
+    if source is None or not features:
+        return control_statistics(pl.DataFrame(), [])
+    blocks = tables.blocks(source, features, beside=["Metadata_Plate", "Metadata_pert_type", "Metadata_compound"])
+    return pl.concat([control_statistics(block, feature_names(block)) for block in blocks])
+
+
+def _with_features(wells: pl.DataFrame, tables: Tables, name: str, features: Sequence[str]) -> pl.DataFrame:
+    profile = tables.columns(name, [*KEY, *features]) if features else None
+    return wells if profile is None else _join(wells, profile, features)
 
 
 def well_readouts(tables: Tables) -> pl.DataFrame | None:
@@ -203,11 +231,6 @@ def well_readouts(tables: Tables) -> pl.DataFrame | None:
     if names.is_empty():
         return None
     return frame.pivot("readout", on_columns=names, index=KEY, values="value", aggregate_function="first")
-
-
-def _has_controls(frame: pl.DataFrame) -> bool:
-    needed = {*KEY, "Metadata_pert_type"}
-    return needed <= set(frame.columns) and {"negcon", "poscon"} <= set(frame["Metadata_pert_type"].to_list())
 
 
 def _join(left: pl.DataFrame, right: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -263,22 +286,22 @@ def _quality(
     return raw, measures
 
 
-def _one_a_family(profile: pl.DataFrame, names: Sequence[str]) -> list[str]:
+def feature_spreads(tables: Tables, name: str, features: Sequence[str]) -> dict[str, float | None]:
+    """Return the spread between wells of each feature that has a value."""
+    found: dict[str, float | None] = {}
+    for block in tables.blocks(name, features):
+        wide = pl.all().cast(pl.Float64)
+        # A robust spread: one extreme well must not make a feature look informative.
+        row = block.select(wide.quantile(0.95) - wide.quantile(0.05)).row(0)
+        counts = block.select(pl.all().count()).row(0)
+        found |= {name: value for name, value, n in zip(block.columns, row, counts, strict=True) if n}
+    return found
+
+
+def _one_per_family(spread: Mapping[str, float | None]) -> list[str]:
     """Return the feature of each compartment and family that varies most between wells."""
-    if not names:
-        return []
-    wide = pl.col(list(names)).cast(pl.Float64)
-    # A robust spread: one extreme well must not make a feature look informative.
-    spread = profile.select(wide.quantile(0.95) - wide.quantile(0.05)).row(0)
-    ranked = sorted(
-        (
-            (name, value)
-            for name, value in zip(names, spread, strict=True)
-            if value is not None and math.isfinite(value)
-        ),
-        key=lambda pair: (-pair[1], pair[0]),
-    )
-    seen: dict[tuple[str, ...], str] = {}
-    for name, _ in ranked:
-        seen.setdefault(tuple(name.split("_")[:2]), name)
-    return sorted(seen.values())
+    known = [(name, value) for name, value in spread.items() if value is not None and math.isfinite(value)]
+    chosen: dict[tuple[str, ...], str] = {}
+    for name, _ in sorted(known, key=lambda pair: (-pair[1], pair[0])):
+        chosen.setdefault(tuple(name.split("_")[:2]), name)
+    return sorted(chosen.values())
