@@ -36,7 +36,7 @@ def test_families_are_frozen_dataclasses_with_a_source() -> None:
         family = FAMILIES.get(name)
         assert is_dataclass(family)
         assert family.name == name
-        assert "CellProfiler" in family.source
+        assert family.source
         with pytest.raises(FrozenInstanceError):
             family().anything = 1  # type: ignore[attr-defined]
 
@@ -53,7 +53,9 @@ def test_a_new_family_is_measured_and_described(labels: dict[str, np.ndarray]) -
 def test_presets_are_lists_of_families() -> None:
     for preset, text in presets().items():
         assert text
-        assert all(isinstance(family, FeatureFamily) for family in chosen_families(preset))
+        for family in chosen_families(preset):
+            assert isinstance(family, FeatureFamily)
+            assert "CellProfiler" in family.source
     with pytest.raises(UnknownNameError, match="preset"):
         chosen_families("fastest")
 

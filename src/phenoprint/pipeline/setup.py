@@ -231,6 +231,7 @@ def _write(
         "",
         "[features]",
         '# preset = "cell-painting-full"',
+        '# families = [{ family = "neighbors", distance = 5 }]   # beyond the preset, or in place of one of its own',
         "",
         "[profiles]",
         '# recipe = "phenoprint"    # or another recipe by name, or steps of your own: [[profiles.recipe]]',

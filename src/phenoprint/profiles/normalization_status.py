@@ -92,7 +92,7 @@ def status_table(
         ),
     ]
     status, value = pl.lit("ok"), scale
-    reason = pl.format(how.done.replace("{spread}", own).replace("{{}}", "{}"), n)
+    reason = pl.format(how.done.replace("{spread}", own).replace("{n}", "{}"), n)
     for condition, word, sentence, number in reversed(cases):
         status = pl.when(condition).then(pl.lit(word)).otherwise(status)
         reason = pl.when(condition).then(sentence).otherwise(reason)

@@ -53,14 +53,18 @@ class Fit:
 
 @dataclass(frozen=True)
 class Normalizer(ABC):
-    """Base of normalizers: a subclass says how to `fit`, and may `pool` fits or `apply` in its own way."""
+    """Base of normalizers: a subclass defines `fit`, and may `pool` fits or `apply` in its own way.
+
+    Its parameters must not be called ``operation``, ``name``, ``method``, ``by``, ``reference``, ``min_cells`` or
+    ``min_reference``: these belong to the step of a recipe.
+    """
 
     name: ClassVar[str]
-    """What `normalize` calls it."""
+    """The name in `NORMALIZERS`."""
     spread_name: ClassVar[str] = "spread"
     """What its spread is called in `feature_status`: ``zero_<spread_name>``."""
-    done: ClassVar[str] = "scaled by the {spread} of {{}} reference values"
-    """What the status says of a feature that went well."""
+    done: ClassVar[str] = "scaled by the {spread} of {n} reference values"
+    """Reason in `feature_status` for a feature that was normalized; ``{n}`` is the number of reference values."""
     is_joint: ClassVar[bool] = False
     """Whether features are transformed together, so that a profile must have all of them."""
 

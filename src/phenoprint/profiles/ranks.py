@@ -38,7 +38,7 @@ class _Ranked(Normalizer):
     """Base of the two: the place of a value among the reference values."""
 
     spread_name: ClassVar[str] = "range"
-    done: ClassVar[str] = "ranked among {{}} reference values"
+    done: ClassVar[str] = "ranked among {n} reference values"
 
     def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> RankFit:
         """Learn the order of the reference values."""

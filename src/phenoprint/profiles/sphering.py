@@ -74,7 +74,7 @@ class Sphering(Normalizer):
 
     name: ClassVar[str] = "sphering"
     spread_name: ClassVar[str] = "sd"
-    done: ClassVar[str] = "sphered on {{}} reference values"
+    done: ClassVar[str] = "sphered on {n} reference values"
     is_joint: ClassVar[bool] = True
     kind: str = "ZCA-cor"
     regularization: float | str = "ledoit_wolf"
@@ -129,7 +129,7 @@ class Tvn(Normalizer):
 
     name: ClassVar[str] = "tvn"
     spread_name: ClassVar[str] = "sd"
-    done: ClassVar[str] = "sphered with all groups, then aligned by {{}} reference values"
+    done: ClassVar[str] = "sphered with all groups, then aligned by {n} reference values"
     is_joint: ClassVar[bool] = True
     regularization: float | str = "ledoit_wolf"
     alignment: float | str = "ledoit_wolf"
