@@ -18,6 +18,7 @@ import phenoprint
 from phenoprint.errors import DamagedTableError, ScreenError
 from phenoprint.store import Receipt, Screen, _catalog_file, catalog, damage, record_table, write_receipt
 from phenoprint.store.catalog import DamagedTableWarning
+from phenoprint.tables import table_names
 
 from .conftest import make_cells, make_wells
 
@@ -111,6 +112,16 @@ def test_a_view_of_very_many_features_is_not_commented_one_by_one(filled, monkey
     assert dict(frame.iter_rows())["Cells_F0"] is None
     assert dict(frame.iter_rows())["Metadata_Plate"] is not None
     assert dict(filled.describe("cell").select("column", "comment").iter_rows())["Cells_F0"] == "brightness"
+
+
+def test_only_cells_and_features_stay_outside_the_catalog(filled):
+    """A declared table is a view only if it has a row per cell or columns of features."""
+    filled.rebuild_catalog()
+    path = filled.path / "screen.duckdb"
+    views = {name for (name,) in direct(path, "SELECT view_name FROM duckdb_views() WHERE NOT internal")}
+    profiles = {"well", "normalized", "selected", "step", "consensus", "heterogeneity"}
+    wide = {"cell", "object", "cell_quality", "site_feature", *(f"profile_{level}" for level in profiles)}
+    assert views & set(table_names()) == wide
 
 
 def test_small_tables_answer_other_clients_before_a_moved_screen_is_opened(filled, tmp_path):

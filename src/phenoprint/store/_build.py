@@ -227,7 +227,7 @@ def _write_state(connection: duckdb.DuckDBPyConnection, content: Content) -> Non
 
 def _kind(name: str) -> str:
     """Whether a table is copied into the catalog, or is a view over its Parquet."""
-    return "TABLE" if name in table_names() and get_table(name).in_catalog == "table" else "VIEW"
+    return "TABLE" if name in table_names() and get_table(name).is_small else "VIEW"
 
 
 def _save_views(

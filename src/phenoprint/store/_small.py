@@ -17,7 +17,7 @@ from phenoprint.tables import Table, get_table
 __all__ = ["copy"]
 
 # Beyond this many rows the index of a primary key costs more than it helps.
-_KEYED_ROWS = 5_000_000
+_KEYED_ROWS = 1_000_000
 
 
 def copy(

@@ -64,7 +64,6 @@ def _profile(name: str, description: str) -> Table:
         (_PLATE, _WELL, _CELLS, _SITES),
         key=_IN_WELL,
         holds_features=True,
-        in_catalog="view",
     )
 
 
@@ -183,7 +182,6 @@ _ALL: tuple[Table, ...] = (
             Column("cell_area_px", INT, "Area of the cell, px"),
         ),
         key=_OBJECT_KEY,
-        in_catalog="view",
     ),
     Table(
         "cell",
@@ -191,7 +189,6 @@ _ALL: tuple[Table, ...] = (
         (_PLATE, _WELL, _SITE, _OBJECT),
         key=_OBJECT_KEY,
         holds_features=True,
-        in_catalog="view",
     ),
     Table(
         "site_feature",
@@ -199,7 +196,6 @@ _ALL: tuple[Table, ...] = (
         (_PLATE, _WELL, _SITE),
         key=_IN_SITE,
         holds_features=True,
-        in_catalog="view",
     ),
     Table(
         "feature",
@@ -261,7 +257,6 @@ _ALL: tuple[Table, ...] = (
             Column("notes", TEXT, "What is unusual but no reason to discard, one note per line"),
         ),
         key=(*_IN_SITE, "Metadata_Channel"),
-        in_catalog="view",
     ),
     Table(
         "cell_quality",
@@ -275,7 +270,6 @@ _ALL: tuple[Table, ...] = (
             Column("reasons", TEXT, "The rules that flag it, joined by ;"),
         ),
         key=_OBJECT_KEY,
-        in_catalog="view",
     ),
     Table(
         "exclusion",
@@ -310,7 +304,6 @@ _ALL: tuple[Table, ...] = (
         ),
         key=(*_IN_WELL, "Metadata_Step"),
         holds_features=True,
-        in_catalog="view",
     ),
     Table(
         "profile_heterogeneity",
@@ -318,7 +311,6 @@ _ALL: tuple[Table, ...] = (
         (_PLATE, _WELL, _CELLS, Column("Metadata_State_Cells", LONG, "Cells that could be given a state")),
         key=_IN_WELL,
         holds_features=True,
-        in_catalog="view",
     ),
     Table(
         "profile_consensus",
@@ -327,7 +319,6 @@ _ALL: tuple[Table, ...] = (
         order=("Metadata_perturbation",),
         per_plate=False,
         holds_features=True,
-        in_catalog="view",
     ),
     Table(
         "activity",
@@ -408,7 +399,6 @@ _ALL: tuple[Table, ...] = (
             Column("reason", TEXT, "Why they were lost; NULL where none was"),
         ),
         order=("Metadata_Plate", "Metadata_Well", "step", "unit_of_count", "reason"),
-        in_catalog="view",
     ),
 )
 

@@ -73,7 +73,6 @@ ANSWER_TABLES: Final[tuple[Table, ...]] = (
         ),
         order=("Metadata_perturbation", "rank"),
         per_plate=False,
-        in_catalog="view",
     ),
     Table(
         "feature_effect",
@@ -116,7 +115,6 @@ ANSWER_TABLES: Final[tuple[Table, ...]] = (
         ),
         key=("Metadata_perturbation", "rank"),
         per_plate=False,
-        in_catalog="view",
     ),
     Table(
         "cluster_signature",

@@ -53,7 +53,6 @@ RESULT_TABLES: Final[tuple[Table, ...]] = (
         "One row per site and channel: what was measured on the raw image, before flags; see image_quality",
         (_PLATE, _WELL, _SITE, _CHANNEL, Column("error", TEXT, "Why the image could not be read; NULL if it was")),
         key=(*_IN_WELL, "Metadata_Site", "Metadata_Channel"),
-        in_catalog="view",
     ),
     Table(
         "quality_threshold",

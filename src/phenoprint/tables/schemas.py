@@ -9,7 +9,6 @@ kept as they are: ``Metadata_`` columns describe, all others are features, which
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -30,6 +29,7 @@ __all__ = [
 
 PLATE = "Metadata_Plate"
 WELL = "Metadata_Well"
+OBJECT = "Metadata_ObjectNumber"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,6 @@ class Table:
         Whether Parquet is partitioned by plate (one folder per plate) or there is one file per screen.
     holds_features
         Whether columns beyond the declared ones and ``Metadata_`` are features.
-    in_catalog
-        ``"table"`` for small ones copied into the catalog with their keys, ``"view"`` for those read from Parquet.
     references
         Foreign keys to other catalog tables.
     order
@@ -92,7 +90,6 @@ class Table:
     key: tuple[str, ...] = ()
     per_plate: bool = True
     holds_features: bool = False
-    in_catalog: Literal["table", "view"] = "table"
     references: tuple[Reference, ...] = ()
     order: tuple[str, ...] = ()
 
@@ -100,6 +97,11 @@ class Table:
     def sort_by(self) -> tuple[str, ...]:
         """The columns that rows are sorted by on disk."""
         return self.key or self.order
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the table has neither a row per cell nor columns of features, so that a catalog can hold a copy."""
+        return not self.holds_features and OBJECT not in self.key
 
     @property
     def schema(self) -> pl.Schema:
