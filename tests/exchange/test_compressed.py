@@ -14,7 +14,7 @@ import pytest
 from phenoprint.errors import PlateMapError, SchemaError
 from phenoprint.exchange import load_profiles
 from phenoprint.exchange.annotation.plate_maps import read_plate_map
-from phenoprint.exchange.sources.compressed import open_plain
+from phenoprint.exchange.compressed import open_plain
 
 TEXT = b"Metadata_Plate,Metadata_Well,Cells_A\nP,A01,1\nP,A02,2\n"
 

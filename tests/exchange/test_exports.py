@@ -12,7 +12,7 @@ from phenoprint.errors import DataError, ScreenError, UnknownNameError, UsageErr
 from phenoprint.exchange import gallery_name, read_profiles, write_profiles
 from phenoprint.exchange.exports.files import written_numbers
 from phenoprint.exchange.exports.frames import to_pandas_profiles
-from phenoprint.exchange.exports.screen import export_profiles, stored_level
+from phenoprint.exchange.exports.screen import _stored_level, export_profiles
 from phenoprint.exchange.importing import import_profiles
 from phenoprint.exchange.reading import load_profiles
 from phenoprint.store import Receipt, create, write_receipt
@@ -50,7 +50,7 @@ def test_exports_are_atomic_repeatable_and_free_of_nan(tmp_path):
     first = path.read_bytes()
     assert gzip.decompress(first).decode() == 'Metadata_Well,Cells_A\nA01,1.0\n"é,",\n'
     assert write_profiles(frame, path).read_bytes() == first
-    with pytest.raises(UsageError, match=r"end it in \.csv"):
+    with pytest.raises(UsageError, match=r"end its name in \.csv"):
         write_profiles(frame, tmp_path / "p.xlsx")
     (tmp_path / "file").touch()
     with pytest.raises(ScreenError, match=r"cannot write"):
@@ -183,5 +183,5 @@ def test_the_levels_of_a_screens_own_profiles(tmp_path):
     screen = create(tmp_path / "screen")
     for reference, level in (("negcon", "4b_negcon"), ("all", "4b")):
         write_receipt(screen.path, Receipt("recipe", "screen", None, "key", parameters={"reference": reference}))
-        assert stored_level(screen, "4b") == level
-    assert stored_level(screen, "5") == "5"
+        assert _stored_level(screen, "4b") == level
+    assert _stored_level(screen, "5") == "5"

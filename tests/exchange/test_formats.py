@@ -13,10 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from phenoprint.errors import DataError, MissingExtraError, SchemaError, UnknownNameError, UsageError
-from phenoprint.exchange import read_cellprofiler, read_profiles, write_profiles
-from phenoprint.exchange.reading import load_profiles
-from phenoprint.exchange.sources.levels import level_of_columns, parse_gallery_name, table_of
+from phenoprint.exchange import load_profiles, read_profiles, write_profiles
+from phenoprint.exchange.levels import level_of_columns, parse_gallery_name, table_of
 from phenoprint.exchange.sources.parquet import read_parquet_pieces
+
+
+def read_cells(path: Path, *, partial: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Load cells with their ledger."""
+    loaded = load_profiles(path, partial=partial)
+    return loaded.frame, loaded.ledger
 
 
 def profiles(plate: str, n: int = 4, **columns) -> pl.DataFrame:
@@ -112,7 +117,7 @@ def test_a_folder_of_the_gallery(tmp_path):
             write_profiles(frame, folder / f"{plate}{suffix}.csv.gz")
     (tmp_path / "barcode_platemap.csv").write_text("Assay_Plate_Barcode,Plate_Map_Name\nBR1,m\n")
     (tmp_path / "zero.csv").touch()
-    with pytest.raises(SchemaError, match=r"holds levels 3, 4a, 4b; say which with level"):
+    with pytest.raises(SchemaError, match=r"holds levels 3, 4a, 4b; choose one with level"):
         read_profiles(tmp_path)
     loaded = load_profiles(tmp_path, level="4a")
     assert loaded.level == "4a_negcon"
@@ -316,7 +321,7 @@ def database(path: Path, *, n_images: int = 30, shuffled: bool = False) -> Path:
 
 def test_a_database_is_read_a_part_at_a_time(tmp_path, monkeypatch):
     path = database(tmp_path / "p.sqlite")
-    whole, ledger = read_cellprofiler(path)
+    whole, ledger = read_cells(path)
     parents = whole["Metadata_Cells_Parent_Nuclei"].cast(pl.Float32)
     assert (whole["Nuclei_A"] == 10 * parents).all()
     assert whole["Cells_B"].null_count() == whole.height  # the text 'nan'
@@ -324,19 +329,19 @@ def test_a_database_is_read_a_part_at_a_time(tmp_path, monkeypatch):
     assert ledger.filter(unit_of_count="cells").select(pl.col("n_in", "n_out").sum()).row(0) == (whole.height,) * 2
     for values in (20, 60, 200):
         monkeypatch.setattr("phenoprint.exchange.sources.sqlite._VALUES", values)
-        monkeypatch.setattr("phenoprint.exchange.sources.cellprofiler_tables._PIECE_BYTES", 1)
-        part, same = read_cellprofiler(path)
+        monkeypatch.setattr("phenoprint.exchange.sources.cellprofiler._PIECE_BYTES", 1)
+        part, same = read_cells(path)
         assert part.equals(whole), values
         assert same.equals(ledger), values
 
 
 def test_a_table_that_is_not_in_order_is_read_whole_or_refused(tmp_path, monkeypatch):
-    whole, _ = read_cellprofiler(database(tmp_path / "p.sqlite"))
+    whole, _ = read_cells(database(tmp_path / "p.sqlite"))
     path = database(tmp_path / "q.sqlite", shuffled=True)
-    assert read_cellprofiler(path)[0].equals(whole.select(read_cellprofiler(path)[0].columns))
+    assert read_cells(path)[0].equals(whole.select(read_cells(path)[0].columns))
     monkeypatch.setattr("phenoprint.exchange.sources.sqlite._VALUES", 20)
     with pytest.raises(SchemaError, match=r"stand in several places; sort the table by ImageNumber"):
-        read_cellprofiler(path)
+        read_cells(path)
 
 
 def test_missing_words_and_text_among_numbers_of_a_database(tmp_path, monkeypatch):
@@ -344,14 +349,14 @@ def test_missing_words_and_text_among_numbers_of_a_database(tmp_path, monkeypatc
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE Cells SET Cells_A = 'NA' WHERE ImageNumber = 1")
         connection.execute("UPDATE Cells SET Cells_B = '' WHERE ImageNumber = 2")
-    frame, _ = read_cellprofiler(path)
+    frame, _ = read_cells(path)
     assert frame.filter(Metadata_ImageNumber="1")["Cells_A"].null_count() == frame["Cells_A"].null_count() > 0
     assert frame["Metadata_Site"].unique().to_list() == ["1"]
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE Cells SET Cells_A = 'oops' WHERE ImageNumber = 2")
     monkeypatch.setattr("phenoprint.exchange.sources.sqlite._SAMPLE", 1)
     with pytest.raises(SchemaError, match=r"'Cells_A' holds numbers and also 'oops'"):
-        read_cellprofiler(path)
+        read_cells(path)
 
 
 def test_images_without_a_site(tmp_path):

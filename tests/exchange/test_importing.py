@@ -9,9 +9,9 @@ import pytest
 from phenoprint.errors import LostRowsError, PlateMapError, SchemaError, ScreenLockedError
 from phenoprint.exchange import export_profiles, read_profiles, write_profiles
 from phenoprint.exchange.annotation.wells import annotate_treatments, merge_wells, well_rows
-from phenoprint.exchange.cleaning.counts import add_up, counted
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.importing import import_profiles
+from phenoprint.exchange.ledgers import add_up, counted
 from phenoprint.store import Scrutiny, check_balance, check_outputs, create, load_receipts
 from phenoprint.tables import validate
 
@@ -92,13 +92,13 @@ def test_levels_of_a_folder_become_a_screen(tmp_path):
 
 
 def test_cells_keep_their_keys_whatever_their_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("phenoprint.exchange.sources.source.BLOCK_BYTES", 80)
+    monkeypatch.setattr("phenoprint.exchange.sources.files.BLOCK_BYTES", 80)
     frame = pl.concat([cells("P1"), cells("P2"), cells("P1", sites=("3",))])
     path = tmp_path / "cells.csv"
     frame.write_csv(path)
     for buffer in (1, 10**9):
         target = tmp_path / f"s{buffer}"
-        monkeypatch.setattr("phenoprint.exchange.importing.BUFFER_BYTES", buffer)
+        monkeypatch.setattr("phenoprint.exchange.writers.plates.BUFFER_BYTES", buffer)
         screen = import_profiles(path, target).screen
         stored = screen.table("cell").collect()
         validate(stored.select(pl.exclude("Metadata_line")), "cell")
@@ -117,7 +117,7 @@ def test_plates_that_come_in_parts_are_put_together(tmp_path, monkeypatch):
     whole = pl.concat([profiles("P1"), profiles("P2")])
     order = np.random.default_rng(0).permutation(6)
     whole[order].write_parquet(tmp_path / "all.parquet", row_group_size=1)
-    monkeypatch.setattr("phenoprint.exchange.importing.BUFFER_BYTES", 1)
+    monkeypatch.setattr("phenoprint.exchange.writers.plates.BUFFER_BYTES", 1)
     screen = import_profiles(tmp_path / "all.parquet", tmp_path / "screen").screen
     other = import_profiles(write_profiles(whole, tmp_path / "sorted.csv"), tmp_path / "other").screen
     keys = ["Metadata_Plate", "Metadata_Well"]
@@ -290,11 +290,11 @@ def test_into_a_screen_that_is_there(tmp_path):
     assert derived.str.contains(r"^[23] \(Metadata_\w+\): ").all()
 
 
-def test_rows_that_share_a_key_are_told_apart(tmp_path):
+def test_an_error_names_a_column_that_distinguishes_rows_of_one_key(tmp_path):
     frame = pl.concat([profiles("P1", replicate=[k] * 3, id=[str(3 * k + j) for j in range(3)]) for k in (1, 2)])
     path = tmp_path / "wells.csv"
     frame.rename({"Metadata_Plate": "barcode"}).write_csv(path)
-    with pytest.raises(SchemaError, match=r"6 of 6 rows share a key .*replicate tells .*Plate=barcode\+replicate"):
+    with pytest.raises(SchemaError, match=r"6 of 6 rows share a key .*replicate disting.*Plate=barcode\+replicate"):
         import_profiles(path, tmp_path / "screen")
     joined = {"Plate": ["barcode", "replicate"]}
     assert import_profiles(path, tmp_path / "screen", columns=joined).plates == ("P1_1", "P1_2")

@@ -11,11 +11,16 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import DataError, LostRowsError, SchemaError
-from phenoprint.exchange import read_cellprofiler, read_profiles, write_profiles
-from phenoprint.exchange.reading import load_profiles
+from phenoprint.exchange import load_profiles, read_profiles, write_profiles
 from phenoprint.tables import validate
 
 HEADER = "Metadata_Plate,Metadata_Well,Metadata_Object_Count,Metadata_Row,Cells_A,Nuclei_B\n"
+
+
+def read_cells(path: Path, *, partial: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Load cells with their ledger."""
+    loaded = load_profiles(path, partial=partial)
+    return loaded.frame, loaded.ledger
 
 
 def write(path: Path, text: str) -> Path:
@@ -139,7 +144,7 @@ def test_truncated_gzip_and_absent_files(tmp_path):
 
 
 def test_compartments_are_joined_by_their_parents(run):
-    frame, ledger = read_cellprofiler(run)
+    frame, ledger = read_cells(run)
     assert frame["Metadata_ObjectNumber"].to_list() == [1, 2]
     assert frame["Nuclei_AreaShape_Area"].to_list() == [20.0, 0.0]
     assert frame["Cytoplasm_AreaShape_Area"].to_list() == [10.0, 0.0]
@@ -162,7 +167,7 @@ def test_metadata_that_object_tables_repeat_are_kept_once(run):
     repeated = {"Metadata_Plate": ["007"] * 3, "Metadata_Well": ["A01"] * 3, "Metadata_Dose": [2.5] * 3}
     objects(3, **repeated).write_csv(run / "Nuclei.csv")
     objects(2, Parent_Nuclei=[3, 1], **{k: v[:2] for k, v in repeated.items()}).write_csv(run / "Cells.csv")
-    frame, _ = read_cellprofiler(run)
+    frame, _ = read_cells(run)
     assert frame["Metadata_Plate"].to_list() == ["007", "007"]
     assert frame["Metadata_Dose"].to_list() == ["2.5", "2.5"]
     assert not [name for name in frame.columns if "_Metadata_" in name]
@@ -171,9 +176,9 @@ def test_metadata_that_object_tables_repeat_are_kept_once(run):
 def test_a_truncated_table_is_an_error_or_an_excerpt(run):
     objects(1, Parent_Nuclei=[3]).write_csv(run / "Cells.csv")
     with pytest.raises(LostRowsError, match=r"image 1 counts 2 Cells, their table holds 1"):
-        read_cellprofiler(run)
+        read_cells(run)
     objects(2, Parent_Cells=[1, 9], Parent_Nuclei=[3, 1]).write_csv(run / "Cytoplasm.csv")
-    frame, ledger = read_cellprofiler(run, partial=True)
+    frame, ledger = read_cells(run, partial=True)
     assert frame.height == 1
     assert ledger.filter(pl.col("unit_of_count") == "cells")["n_lost"].to_list() == [1]
 
@@ -181,10 +186,10 @@ def test_a_truncated_table_is_an_error_or_an_excerpt(run):
 def test_cells_without_partner_or_with_two_are_errors(run):
     objects(2, Parent_Nuclei=[3, 7]).write_csv(run / "Cells.csv")
     with pytest.raises(LostRowsError, match=r"cells and Nuclei: .*would lose 1 of the 2 left rows"):
-        read_cellprofiler(run)
+        read_cells(run)
     objects(2, Parent_Nuclei=[3, 3]).write_csv(run / "Cells.csv")
     with pytest.raises(LostRowsError, match=r"would multiply rows"):
-        read_cellprofiler(run)
+        read_cells(run)
 
 
 def test_images_without_object_tables_are_counted_as_lost(run, tmp_path):
@@ -195,7 +200,7 @@ def test_images_without_object_tables_are_counted_as_lost(run, tmp_path):
     image.write_csv(tree / "run2" / "Image.csv")
     for name in ("Cells", "Nuclei", "Cytoplasm"):
         (tree / "run2" / f"{name}.csv").unlink()
-    frame, ledger = read_cellprofiler(tree)
+    frame, ledger = read_cells(tree)
     assert frame.height == 2
     cells = ledger.filter(pl.col("unit_of_count") == "cells")
     assert cells.select("n_in", "n_out", "n_lost", "reason").rows() == [(4, 2, 2, "the image has no object tables")]
@@ -208,10 +213,10 @@ def test_cells_of_two_images_must_be_told_apart(run, tmp_path):
         shutil.copytree(run, tree / name)
         bare.write_csv(tree / name / "Image.csv")
     with pytest.raises(SchemaError, match=r"cells of several folders share Metadata_Site, Metadata_ImageNumber"):
-        read_cellprofiler(tree)
+        read_cells(tree)
     (tree / "a").rename(tree / "BR01-A01-1")
     (tree / "b").rename(tree / "BR01-A01-2")
-    frame, _ = read_cellprofiler(tree)
+    frame, _ = read_cells(tree)
     assert frame.select("Metadata_Plate", "Metadata_Well", "Metadata_Site").unique().sort("Metadata_Site").rows() == [
         ("BR01", "A01", "1"),
         ("BR01", "A01", "2"),
@@ -259,7 +264,7 @@ def test_cellprofilers_own_example(real_data):
 @pytest.mark.real
 def test_a_tree_with_absent_tables(real_data):
     root = real_data / "cellprofiler_csv_tree" / "analysis"
-    frame, ledger = read_cellprofiler(root)
+    frame, ledger = read_cells(root)
     assert dict(frame.group_by("Metadata_Well").len().rows()) == {"A01": 89, "A02": 36}
     cells = ledger.filter(pl.col("unit_of_count") == "cells").sort("Metadata_Well")
     assert cells.select("Metadata_Well", "n_in", "n_out", "n_lost").rows() == [
@@ -288,7 +293,7 @@ def test_sqlite_databases_of_the_field(real_data):
     assert frame["Metadata_Plate"].unique().to_list() == ["001"]
     with pytest.raises(LostRowsError, match=r"partial=True"):
         read_profiles(folder / "test_SQ00014613.sqlite")
-    excerpt, ledger = read_cellprofiler(folder / "test_SQ00014613.sqlite", partial=True)
+    excerpt, ledger = read_cells(folder / "test_SQ00014613.sqlite", partial=True)
     assert excerpt.height == 2
     assert ledger["n_lost"].sum() == 445
     kin = read_profiles(folder / "test_SQ00014613.parquet")

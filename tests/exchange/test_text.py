@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from phenoprint.errors import SchemaError
 from phenoprint.exchange import read_profiles
-from phenoprint.exchange.cleaning.columns import clean_profiles
-from phenoprint.exchange.cleaning.names import is_descriptive, renames
+from phenoprint.exchange.cleaning.columns import clean
+from phenoprint.exchange.findings import Findings
+from phenoprint.exchange.names import is_descriptive, renames
 from phenoprint.exchange.sources.text import read_blocks, read_csv, read_header
 
 
@@ -169,7 +170,7 @@ def test_every_spelling_of_a_number_is_that_number(tmp_path_factory, cells, size
     for frame in (read_csv(path), pl.concat(read_blocks(path, block_bytes=size)), read_profiles(path)):
         assert frame.schema["Cells_A"] == pl.Float32
         assert frame["Metadata_id"].to_list() == [f"x{k}" for k in range(len(cells))]
-        assert clean_profiles(frame)["Cells_A"].to_list() == expected
+        assert clean(frame, source="p", findings=Findings())["Cells_A"].to_list() == expected
 
 
 @settings(max_examples=60, deadline=None)

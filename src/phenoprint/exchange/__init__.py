@@ -1,13 +1,31 @@
-"""Other software's tables in and out: CellProfiler, CytoTable, pycytominer, Cell Painting Gallery, AnnData, GCT."""
+"""Other software's tables in and out: CellProfiler, CytoTable, pycytominer, Cell Painting Gallery, AnnData, GCT.
+
+Each part imports only from those before it:
+
+``compressed``, ``names``, ``levels``, ``findings``, ``ledgers``
+    names of columns and files, notes and counts
+``sources``
+    what can be imported at a path, and its rows as they are on disk
+``cleaning``
+    rows with the names, types and keys of a screen
+``annotation``
+    plate maps, tables of treatments and lists of exclusions
+``writers``
+    rows and the tables that accompany them, written into a screen
+``exports``
+    profiles written as the files that other tools read
+``reading``, ``importing``
+    the two ways in: into a frame, into a screen
+"""
 
 from phenoprint.exchange.annotation.exclusion_lists import read_exclusion_list
 from phenoprint.exchange.annotation.plate_maps import read_map_file
-from phenoprint.exchange.exports.files import gallery_name, write_profiles
+from phenoprint.exchange.exports.files import write_profiles
 from phenoprint.exchange.exports.frames import to_anndata, to_pandas_profiles
 from phenoprint.exchange.exports.screen import export_profiles
 from phenoprint.exchange.importing import ImportSummary, import_profiles
+from phenoprint.exchange.levels import gallery_name
 from phenoprint.exchange.reading import Imported, load_profiles, read_profiles
-from phenoprint.exchange.sources.cellprofiler import read_cellprofiler
 
 __all__ = [
     "ImportSummary",
@@ -16,7 +34,6 @@ __all__ = [
     "gallery_name",
     "import_profiles",
     "load_profiles",
-    "read_cellprofiler",
     "read_exclusion_list",
     "read_map_file",
     "read_profiles",

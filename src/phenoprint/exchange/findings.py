@@ -1,4 +1,4 @@
-"""What an import has to say beside its rows: what was changed, what is odd, where sources differ."""
+"""Notes of an import: what was changed, what is unusual, and which columns differ between sources."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import polars as pl
 
 from phenoprint.errors import first_few
 
-__all__ = ["DIFFERENCES", "NOTES", "Findings"]
+__all__ = ["Findings"]
 
-NOTES: Final = pl.Schema(
+_NOTES: Final = pl.Schema(
     {"kind": pl.String(), "column": pl.String(), "n": pl.Int64(), "n_sources": pl.Int64(), "detail": pl.String()}
 )
-DIFFERENCES: Final = pl.Schema(
+_DIFFERENCES: Final = pl.Schema(
     {
         "column": pl.String(),
         "kind": pl.String(),
@@ -36,16 +36,16 @@ class _Note:
 
 @dataclass(slots=True)
 class Findings:
-    """Collects notes and the columns of every source while pieces of an import pass by.
+    """Collects notes and the columns of every source while an import is read piece by piece.
 
-    Sources with the same columns cost nothing more, so that thousands of plates are no burden.
+    Sources with the same columns share one record, so that thousands of plates take little memory.
 
     Parameters
     ----------
     aliases
-        What features were called in their source, where they had another name.
+        Names of features in their source, where they were renamed.
     originals
-        What metadata were called in their source, where they had another name.
+        Names of metadata in their source, where they were renamed.
     """
 
     aliases: dict[str, str] = field(default_factory=dict)
@@ -55,30 +55,34 @@ class Findings:
     _shared: dict[tuple[str, ...], dict[str, None]] = field(default_factory=dict)
 
     def note(self, kind: str, column: str | None, n: int, *, source: str, detail: str) -> None:
-        """Add a note; notes of one kind and column are counted together and the first one's detail stays."""
+        """Add a note; notes of one kind and column are counted together, with the detail of the first."""
         held = self._notes.setdefault((kind, column), _Note(0, detail, set()))
         held.n += n
         held.sources.add(source)
 
+    def not_used(self, path: object, name: str, detail: str) -> None:
+        """Note a file that is not imported."""
+        self.note("file_not_used", name, 1, source=str(path), detail=detail)
+
     def has(self, kind: str) -> bool:
-        """Whether anything of a kind was noted."""
+        """Whether there is a note of a kind."""
         return any(noted == kind for noted, _ in self._notes)
 
     def detail(self, kind: str) -> str | None:
         """Return the detail of the first note of a kind; None if there is none."""
         return next((held.detail for (noted, _), held in self._notes.items() if noted == kind), None)
 
-    def saw(self, source: str, columns: Iterable[str], *, among: str = "") -> None:
-        """Remember which columns a source has; it is compared with the others of its kind, pieces of it as one."""
+    def add_columns(self, source: str, columns: Iterable[str], *, among: str = "") -> None:
+        """Add the columns of a source or a piece of it; sources of the same `among` are compared with each other."""
         names = tuple(columns)
         shared = self._shared.setdefault(names, dict.fromkeys(names))
         held = self._columns.get((among, source))
         self._columns[among, source] = shared if held is None or held is shared else held | shared
 
     def notes(self) -> pl.DataFrame:
-        """Give the notes, one row per kind and column: ``kind``, ``column``, ``n``, ``n_sources``, ``detail``."""
+        """Return the notes, one row per kind and column: ``kind``, ``column``, ``n``, ``n_sources``, ``detail``."""
         rows = [(kind, name, held.n, len(held.sources), held.detail) for (kind, name), held in self._notes.items()]
-        return pl.DataFrame(rows, schema=NOTES, orient="row")
+        return pl.DataFrame(rows, schema=_NOTES, orient="row")
 
     def differences(self) -> pl.DataFrame:
         """Compare the columns of the sources.
@@ -86,13 +90,13 @@ class Findings:
         Returns
         -------
         polars.DataFrame
-            One row per column that not every source has: ``column``; ``kind`` ``"absent"``, or ``"text_or_number"``
-            where the same name holds text in some sources and numbers in the others; ``n_sources``; ``n_without``
-            sources that lack it; ``without``, the first of them; ``detail``. Empty if all agree.
+            One row per column that some sources lack: ``column``; ``kind`` ``"absent"``, or ``"text_or_number"``
+            where it holds text in some sources and numbers in the others; ``n_sources``; ``n_without``, how many lack
+            it; ``without``, the first of those; ``detail``. Empty if all agree.
         """
         kinds = dict.fromkeys(among for among, _ in self._columns)
         rows = [row for kind in kinds for row in self._compared(kind)]
-        return pl.DataFrame(rows, schema=DIFFERENCES, orient="row")
+        return pl.DataFrame(rows, schema=_DIFFERENCES, orient="row")
 
     def _compared(self, kind: str) -> Iterator[tuple[str, str, int, int, str, str]]:
         """Compare the columns of the sources of one kind."""
@@ -107,6 +111,6 @@ class Findings:
             if not lacking:
                 continue
             twin = f"Metadata_{name}" if f"Metadata_{name}" in union else name.removeprefix("Metadata_")
-            is_torn = twin != name and twin in union
-            detail = f"{name} in some sources, {twin} in others" if is_torn else "NULL in the rows of those sources"
-            yield name, "text_or_number" if is_torn else "absent", total, len(lacking), first_few(lacking, 3), detail
+            is_both = twin != name and twin in union
+            detail = f"{name} in some sources, {twin} in others" if is_both else "NULL in the rows of those sources"
+            yield name, "text_or_number" if is_both else "absent", total, len(lacking), first_few(lacking, 3), detail

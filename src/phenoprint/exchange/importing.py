@@ -1,4 +1,4 @@
-"""Importing cells and profiles of other tools into a screen, so that SQL, report and statistics work without images."""
+"""Import of cells and profiles of other tools into a screen, so that SQL, report and statistics need no images."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ import polars as pl
 from phenoprint.errors import SchemaError, ScreenError, UsageError
 from phenoprint.exchange.annotation.plate_maps import read_plate_map
 from phenoprint.exchange.annotation.treatments import read_treatments
-from phenoprint.exchange.cleaning.rows import derived, placed, refuse_empty, require_treatment
+from phenoprint.exchange.cleaning.columns import ColumnOptions
+from phenoprint.exchange.cleaning.pieces import source_pieces
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.reading import make_reading
-from phenoprint.exchange.sources.levels import table_of
-from phenoprint.exchange.sources.source import Normalization, Source, find_sources, source_pieces
-from phenoprint.exchange.writers.plates import BUFFER_BYTES, CellWriter, PlateWriter, StableTypes
+from phenoprint.exchange.levels import table_of
+from phenoprint.exchange.sources.files import Source
+from phenoprint.exchange.sources.find import Normalization, find_sources
+from phenoprint.exchange.writers.job import ImportJob
+from phenoprint.exchange.writers.plates import CellWriter, PlateWriter
 from phenoprint.exchange.writers.records import hash_of, write_records
-from phenoprint.exchange.writers.tables import Import, check_annotation, write_images, write_treatments, write_wells
+from phenoprint.exchange.writers.rows import StableTypes, derived, placed, refuse_empty, require_treatment
+from phenoprint.exchange.writers.tables import check_annotation, write_images, write_treatments, write_wells
 from phenoprint.store import Screen, create, placing, staging_folder, table_files
 from phenoprint.tables import PLATE
 
@@ -31,14 +34,14 @@ __all__ = ["ImportSummary", "import_profiles"]
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What an import wrote and what there is to say of it.
+    """Result of an import.
 
     Parameters
     ----------
     screen
         The screen.
     levels
-        Levels found, such as ``("3_augmented", "4a_negcon")``.
+        Levels that were found, such as ``("3_augmented", "4a_negcon")``.
     rows
         Rows written, by table.
     plates
@@ -78,59 +81,59 @@ def import_profiles(
     r"""Write cells or profiles of another tool into a screen.
 
     Files are read piece by piece, so that memory is bounded by a few pieces and one plate of profiles or one well of
-    cells, whatever is imported. What the screen held of the same plates in the same tables is replaced; nothing is
-    written unless all of it could be read. Treatments (level 5) are held in memory.
+    cells. Earlier rows of the same plates in the same tables are replaced; nothing is written unless everything could
+    be read. Treatments (level 5) are held in memory.
 
     Parameters
     ----------
     path
         As for `load_profiles`; all levels of a folder are imported.
     screen
-        Folder of the screen, made if need be, or a screen.
+        A screen, or its folder, which is made if necessary.
     level
-        Level to import, or what a file is though its name does not say so. Needed where name, columns and values of a
-        table of wells do not agree on whether it was normalized.
+        Level to import, or the level of a file whose name does not state it. Required where name, columns and values
+        of a table of wells disagree on whether it was normalized.
     plate_map
-        What is in the wells: a list with columns for plate, well, compound, concentration, mechanism and whatever
-        else; a map of every plate; a ``barcode_platemap.csv`` beside its ``platemap`` folder; a list of images that
-        says it; or a frame as `phenoprint.plates.parse_plate_map` returns it. By default the annotation is taken that
-        the tables carry.
+        The contents of the wells: a list with columns for plate, well, compound, concentration, mechanism and
+        others; a map of every plate; a ``barcode_platemap.csv`` beside its ``platemap`` folder; a list of images with
+        such columns; or a frame as `phenoprint.plates.parse_plate_map` returns it. By default the annotation is taken
+        from the tables.
     map_columns
-        What the plate map calls its columns, where that cannot be recognised: ``{"Plate": "Plate_DAPI"}``.
+        Columns of the plate map that are not recognised by name: ``{"Plate": "Plate_DAPI"}``.
     sheet
-        The sheet of a plate map in a spreadsheet; by default those that are plate maps.
+        The sheet of a plate map in a spreadsheet; by default all that are plate maps.
     pert_types
-        What a word or compound of the plate map means: ``{"Medium": "empty"}``; trt, negcon, poscon or empty.
+        Meaning of words or compounds of the plate map: ``{"Medium": "empty"}``; trt, negcon, poscon or empty.
     treatments
-        What is known of treatments, a row per compound or a compound and concentration: mechanism, target, ... It is
+        A table of treatments, one row per compound or per compound and concentration: mechanism, target, ... It is
         joined to the annotation by the name of the compound (or ``broad_sample``, ``JCP2022``, ...).
     columns, fixed, extract, normalization
         As for `load_profiles`.
     partial
-        Whether to take what is there of incomplete data: object tables that hold fewer objects than their image
-        table counts, rows without plate, well, site or object. The ledger then says what was left out.
+        Whether to import incomplete data: object tables that hold fewer objects than their image table counts, rows
+        without plate, well, site or object. The ledger then lists what was left out.
 
     Returns
     -------
     ImportSummary
-        Written are: ``cell``, ``profile_well``, ``profile_normalized``, ``profile_selected`` or
+        These tables are written: ``cell``, ``profile_well``, ``profile_normalized``, ``profile_selected`` or
         ``profile_consensus`` by level; ``well``, ``plate``, ``perturbation``, ``feature``; for CellProfiler's cells
-        ``site`` and what was measured on images, ``site_feature``; ``plate_map_reading`` for how a plate map was read;
-        ``feature_status`` for features without a value or with infinite ones; ``ledger``; ``problem`` for notes and
-        differences; a receipt a plate and table.
+        ``site``, and ``site_feature`` with the measurements of images; ``plate_map_reading`` for how a plate map was
+        read; ``feature_status`` for features without a value or with infinite ones; ``ledger``; ``problem`` for notes
+        and differences; one receipt per plate and table.
 
     Raises
     ------
     SchemaError
-        If something cannot be read, has no plate or well or treatment, its level is in doubt, or two rows share a key.
+        If a table cannot be read, lacks plates, wells or treatments, is of doubtful level, or has two rows of one key.
     LostRowsError
         If CellProfiler's tables do not fit each other.
     ScreenLockedError
-        If another run holds the screen.
+        If another run uses the screen.
     ScreenError
-        If the screen cannot be written, or is one of images: nothing of it is touched.
+        If the screen cannot be written, or is a screen of images, which is left unchanged.
     UsageError
-        If there are `pert_types` without a plate map.
+        If `pert_types` are given without a plate map.
 
     Examples
     --------
@@ -142,7 +145,7 @@ def import_profiles(
     ...     summary.screen.sql("SELECT Metadata_Well, Cells_A FROM profile_normalized").rows()
     [('A01', 0.5)]
 
-    Profiles with their annotation in files of their own, as BBBC021 comes:
+    Profiles whose annotation is in other files, such as BBBC021:
 
     >>> import_profiles(
     ...     "ljosa_jbiomolscreen_2013_per_well_mean.csv.gz",
@@ -156,7 +159,7 @@ def import_profiles(
     clock, begun = time.perf_counter(), datetime.now(UTC)
     paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str | Path) else path)]
     if pert_types and plate_map is None:
-        raise UsageError("pert_types (--pert-type) say what words of a plate map mean: give a plate map, too")
+        raise UsageError("pert_types (--pert-type) explain words of a plate map: give a plate map, too")
     mapped = None
     if plate_map is not None:
         mapped = read_plate_map(plate_map, columns=map_columns, sheet=sheet, pert_types=pert_types)
@@ -164,25 +167,25 @@ def import_profiles(
     known = None if treatments is None else read_treatments(treatments)
     findings = Findings()
     given = [Path(p).expanduser() for p in (plate_map, treatments) if isinstance(p, str | Path)]
-    reading = make_reading(columns, fixed, extract)
+    options = ColumnOptions.of(columns, fixed, extract)
     sources = find_sources(
-        paths, findings, level=level, normalization=normalization, apart=given, known=reading.known, ask=True
+        paths, findings, level=level, normalization=normalization, apart=given, known=options.known, refuse_doubt=True
     )
     is_new = not isinstance(screen, Screen) and not Path(screen).expanduser().exists()
     target = screen if isinstance(screen, Screen) else create(screen)
     _refuse_images(target)
     try:
         with target.lock(), staging_folder(target.path) as staging:
-            job = Import(target, staging, reading, wells, known, partial, findings)
+            job = ImportJob(target, staging, options, wells, known, partial, findings)
             writers, consensus = _read(job, sources)
-            said = {"level": level, "partial": partial, "columns": job.reading.columns, "fixed": job.reading.fixed}
-            said |= {"extract": job.reading.extract, "plate_map": hash_of(wells), "treatments": hash_of(known)}
+            parameters = {"level": level, "partial": partial, "columns": options.columns, "fixed": options.fixed}
+            parameters |= {"extract": options.extract, "plate_map": hash_of(wells), "treatments": hash_of(known)}
             with placing(target.path, staging):
                 rows, plates = _place(job, writers, consensus)
                 if mapped is not None:
-                    _write_reading(target, mapped.reading)
+                    _write_map_reading(target, mapped.reading)
                 ledger = write_records(
-                    job, sources, plates, parameters=said, begun=begun, seconds=time.perf_counter() - clock
+                    job, sources, plates, parameters=parameters, begun=begun, seconds=time.perf_counter() - clock
                 )
             target.rebuild_catalog()
     except BaseException:
@@ -201,8 +204,8 @@ def import_profiles(
     )
 
 
-def _write_reading(screen: Screen, reading: pl.DataFrame) -> None:
-    """Say how the plate map was read, beside the maps of earlier imports."""
+def _write_map_reading(screen: Screen, reading: pl.DataFrame) -> None:
+    """Add how the plate map was read, beside the maps of earlier imports."""
     again = reading["source"].unique().to_list()
     held = screen.table("plate_map_reading").filter(~pl.col("source").is_in(again)).collect()
     if held.height + reading.height:
@@ -210,13 +213,7 @@ def _write_reading(screen: Screen, reading: pl.DataFrame) -> None:
 
 
 def _refuse_images(screen: Screen) -> None:
-    """Refuse to import into a screen of images, whose next run would take its plates for vanished ones.
-
-    Raises
-    ------
-    ScreenError
-        Says what to do instead.
-    """
+    """Refuse to import into a screen of images, whose next run would remove plates that have no images."""
     try:
         has_section = "images" in tomllib.loads(screen.config_text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
@@ -224,19 +221,19 @@ def _refuse_images(screen: Screen) -> None:
     if has_section or table_files(screen.path, "image"):
         found = "its screen.toml has [images]" if has_section else "it holds a table of images"
         raise ScreenError(
-            f"{screen.path} is a screen of images ({found}), which imported tables would not survive: import them into "
-            "a folder of their own ('phenoprint import SOURCE -o ANOTHER_FOLDER')"
+            f"{screen.path} is a screen of images ({found}), whose next run would remove imported tables: import them "
+            "into a folder of their own ('phenoprint import SOURCE -o ANOTHER_FOLDER')"
         )
 
 
-def _read(job: Import, sources: Sequence[Source]) -> tuple[dict[str, PlateWriter | CellWriter], list[pl.DataFrame]]:
-    """Read everything; gives what writes each table, and the treatments of level 5."""
+def _read(job: ImportJob, sources: Sequence[Source]) -> tuple[dict[str, PlateWriter | CellWriter], list[pl.DataFrame]]:
+    """Read all sources; return the writer of each table, and the treatments of level 5."""
     writers: dict[str, PlateWriter | CellWriter] = {}
     types: dict[str, StableTypes] = {}
     treatments: list[pl.DataFrame] = []
     for source in sources:
         table, name, n_rows = table_of(source.level), str(source.path), 0
-        settled = types.setdefault(table, StableTypes.of_table(job.screen.path, table))
+        settled = types.setdefault(table, StableTypes.of_table(job.screen, table))
         for frame in _frames(job, source):
             n_rows += frame.height
             full = frame if table == "cell" else derived(frame, job.findings, source)
@@ -247,7 +244,7 @@ def _read(job: Import, sources: Sequence[Source]) -> tuple[dict[str, PlateWriter
                 continue
             kept = placed(rows, table, job, source)
             if table not in writers:
-                writers[table] = _writer(job, table)
+                writers[table] = CellWriter(job) if table == "cell" else PlateWriter(job, table)
             writers[table].add(kept, source=name)
             for plate in kept[PLATE].unique():
                 job.inputs.setdefault((table, str(plate)), {}).setdefault(name)
@@ -262,9 +259,9 @@ def _read(job: Import, sources: Sequence[Source]) -> tuple[dict[str, PlateWriter
 
 
 def _place(
-    job: Import, writers: Mapping[str, PlateWriter | CellWriter], treatments: Sequence[pl.DataFrame]
+    job: ImportJob, writers: Mapping[str, PlateWriter | CellWriter], treatments: Sequence[pl.DataFrame]
 ) -> tuple[dict[str, int], dict[str, dict[str, Path]]]:
-    """Put what was read into place; gives rows per table, and the file of each plate and table."""
+    """Put the files into place; return rows per table, and the file of each plate and table."""
     plates = {table: writer.place() for table, writer in writers.items()}
     for table, writer in writers.items():
         write_wells(job, table, writer)
@@ -275,18 +272,12 @@ def _place(
     return rows_of, plates
 
 
-def _frames(job: Import, source: Source) -> Iterator[pl.DataFrame]:
-    """Give the rows of a source piece by piece; what else its pieces say is kept in the job."""
-    for piece in source_pieces(source, job.findings, reading=job.reading, partial=job.partial, scratch=job.staging):
+def _frames(job: ImportJob, source: Source) -> Iterator[pl.DataFrame]:
+    """Read the rows of a source piece by piece; losses and images are collected in the job."""
+    for piece in source_pieces(source, job.findings, options=job.options, partial=job.partial, scratch=job.staging):
         if piece.losses is not None:
             job.losses.append(piece.losses)
         if piece.images is not None and piece.images.height:
             job.images.append(piece.images)
         if piece.frame is not None:
             yield piece.frame
-
-
-def _writer(job: Import, table: str) -> PlateWriter | CellWriter:
-    if table == "cell":
-        return CellWriter(job.screen.path, job.staging, job.findings, BUFFER_BYTES)
-    return PlateWriter(job.screen.path, job.staging, table, job.plate_map, job.treatments, job.findings, BUFFER_BYTES)

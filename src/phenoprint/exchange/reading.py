@@ -1,32 +1,33 @@
-"""Tables that other software wrote, read into the names and types of a screen.
+"""Tables of other tools read into a frame with the names and types of a screen.
 
-Metadata stays text, so that no barcode loses its zeros; what cannot be a number is metadata; everything else is
-a feature and a 32-bit float. A missing value is NULL, whether it was written as nothing, ``nan`` or ``NA``.
+Metadata stay text, so that no barcode loses its zeros. A column that cannot be a number is metadata; every other column
+is a feature, a 32-bit float. A missing value is NULL, whether it was written as nothing, ``nan`` or ``NA``.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import SchemaError, UsageError
-from phenoprint.exchange.cleaning.columns import Reading, clean_profiles
-from phenoprint.exchange.cleaning.counts import add_up, counted
+from phenoprint.errors import SchemaError
+from phenoprint.exchange.cleaning.columns import ColumnOptions
+from phenoprint.exchange.cleaning.pieces import source_pieces
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.sources.cellprofiler import warn_of_losses
-from phenoprint.exchange.sources.cellprofiler_images import balanced_ledger
-from phenoprint.exchange.sources.levels import family
-from phenoprint.exchange.sources.source import Normalization, find_sources, source_pieces
+from phenoprint.exchange.ledgers import add_up, balanced_ledger, counted
+from phenoprint.exchange.levels import family
+from phenoprint.exchange.names import metadata_first
+from phenoprint.exchange.sources.find import Normalization, find_sources
 
-__all__ = ["Imported", "clean_profiles", "load_profiles", "make_reading", "read_profiles"]
+__all__ = ["Imported", "load_profiles", "read_profiles"]
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A table of another tool and what there is to say of it.
+    """A table of another tool, with its level, ledger and notes.
 
     Parameters
     ----------
@@ -34,15 +35,15 @@ class Imported:
         Cells or profiles: ``Metadata_*``, then features as Float32, NULL where missing.
     level
         ``"2"`` cells, ``"3"`` wells, ``"4a"`` normalized, ``"4b"`` selected, ``"5"`` treatments; with ``_augmented``
-        or ``_negcon`` where the file's name says so.
+        or ``_negcon`` where the file's name has it.
     ledger
-        Rows of table ``ledger``: how many cells or wells came in, went out, and why the others did not.
+        Rows of table ``ledger``: how many cells or wells were read and taken, and why the others were not.
     differences
-        Columns that not every file of a mixed import has: ``column``, ``kind``, ``n_sources``, ``n_without``,
+        Columns that some files lack: ``column``, ``kind``, ``n_sources``, ``n_without``,
         ``without``, ``detail``. They are NULL in the rows of the files that lack them.
     notes
-        What was changed or is odd: ``kind`` (``well_renamed``, ``renamed_column``, ``unknown_column``, ``infinite``,
-        ``derived_column``, ``not_a_well``, ``file_not_used``, ``table_not_used``, ``image_columns``,
+        What was changed or is unusual: ``kind`` (``well_renamed``, ``renamed_column``, ``unknown_column``,
+        ``infinite``, ``derived_column``, ``not_a_well``, ``file_not_used``, ``table_not_used``, ``image_columns``,
         ``nested_column``, ...), ``column``, ``n`` values or rows, ``n_sources`` files, ``detail`` of the first.
     """
 
@@ -54,7 +55,7 @@ class Imported:
 
 
 def read_profiles(path: str | Path) -> pl.DataFrame:
-    """Read profiles or single cells that any tool of the field wrote.
+    """Read profiles or single cells of any common tool.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def read_profiles(path: str | Path) -> pl.DataFrame:
     Raises
     ------
     SchemaError
-        If the file has no feature or no row, cannot be understood, or a folder holds several levels.
+        If the file has no feature or no row, cannot be read, or a folder holds several levels.
     LostRowsError
         If CellProfiler's tables do not fit each other, so that cells would be lost or doubled.
     DataError
@@ -87,11 +88,17 @@ def read_profiles(path: str | Path) -> pl.DataFrame:
     Warns
     -----
     UserWarning
-        If objects of CellProfiler's tables have no place in the result; `load_profiles` gives their ledger.
+        If objects of CellProfiler's tables are left out; `load_profiles` returns their ledger.
     """
     source = Path(path).expanduser()
     imported = load_profiles(source)
-    warn_of_losses(source, imported.ledger)
+    lost = imported.ledger.filter(pl.col("n_lost") > 0).group_by("reason", "unit_of_count").agg(pl.col("n_lost").sum())
+    if lost.height:
+        listed = "; ".join(f"{n} {unit}: {reason}" for reason, unit, n in lost.sort("reason").iter_rows())
+        warnings.warn(
+            f"{source}: not in the table: {listed}. phenoprint.exchange.load_profiles returns their ledger",
+            stacklevel=2,
+        )
     return imported.frame
 
 
@@ -105,15 +112,15 @@ def load_profiles(
     normalization: Normalization | None = None,
     partial: bool = False,
 ) -> Imported:
-    r"""Read profiles or single cells with everything there is to say of them; see `read_profiles`.
+    r"""Read profiles or single cells with their level, ledger and notes; see `read_profiles`.
 
     Parameters
     ----------
     path
         As for `read_profiles`, or several of them.
     level
-        Level to read where a folder has several, or what a file is though its name does not say so: ``"2"``, ``"3"``,
-        ``"4a"``, ``"4b"``, ``"5"``.
+        Level to read where a folder has several, or the level of a file whose name does not state it: ``"2"``,
+        ``"3"``, ``"4a"``, ``"4b"``, ``"5"``.
     columns
         For a metadata column, the source's column that holds it, or several to be joined by ``_``:
         ``{"Metadata_Plate": ["plate", "replicate"]}``.
@@ -131,7 +138,7 @@ def load_profiles(
     Returns
     -------
     Imported
-        The whole table, in memory; `import_profiles` writes into a screen without that.
+        The whole table, in memory; `import_profiles` writes into a screen with bounded memory.
 
     Raises
     ------
@@ -152,18 +159,18 @@ def load_profiles(
     """
     paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str | Path) else path)]
     findings = Findings()
-    reading = make_reading(columns, fixed, extract)
-    sources = find_sources(paths, findings, level=level, normalization=normalization, known=reading.known)
+    options = ColumnOptions.of(columns, fixed, extract)
+    sources = find_sources(paths, findings, level=level, normalization=normalization, known=options.known)
     families = sorted({family(source.level) for source in sources})
     if len(families) > 1:
         raise SchemaError(
-            f"{', '.join(map(str, paths))} holds levels {', '.join(families)}; say which with level=..., or import all "
-            "of them into a screen"
+            f"{', '.join(map(str, paths))} holds levels {', '.join(families)}; choose one with level=..., or import "
+            "all of them into a screen"
         )
     frames, ledgers, losses = [], [], []
     for source in sources:
         n_rows = 0
-        for piece in source_pieces(source, findings, reading=reading, partial=partial, whole=True):
+        for piece in source_pieces(source, findings, options=options, partial=partial, whole=True):
             if piece.losses is not None:
                 losses.append(piece.losses)
             if piece.frame is not None:
@@ -174,39 +181,10 @@ def load_profiles(
         if not n_rows:
             raise SchemaError(f"{source.path} has column names but no rows; export it again, or leave it out")
     frame = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
-    described = [name for name in frame.columns if name.startswith("Metadata_")]
-    frame = frame.select(*described, pl.exclude(described))
+    frame = metadata_first(frame)
     if losses:
         keys = ("Plate", "Well", "Site", "TableNumber", "ImageNumber", "ObjectNumber")
-        frame = frame.sort([f"Metadata_{key}" for key in keys if f"Metadata_{key}" in described])
+        frame = frame.sort([f"Metadata_{key}" for key in keys if f"Metadata_{key}" in frame.columns])
         ledgers.append(balanced_ledger(pl.concat(losses)))
     ledger = add_up(ledgers)
     return Imported(frame, sources[0].level, ledger, findings.differences(), findings.notes())
-
-
-def make_reading(
-    columns: Mapping[str, str | Sequence[str]] | None,
-    fixed: Mapping[str, str] | None,
-    extract: Mapping[str, str] | None = None,
-) -> Reading:
-    """Put what the user says of columns into one record; names get their ``Metadata_`` if they lack it.
-
-    Raises
-    ------
-    UsageError
-        If an expression is none, or has no named group.
-    """
-    joined = {_key(k): (v,) if isinstance(v, str) else tuple(v) for k, v in (columns or {}).items()}
-    for name, pattern in (extract or {}).items():
-        try:
-            groups = pl.DataFrame({"x": [""]}).select(pl.col("x").str.extract_groups(pattern)).to_series().struct.fields
-        except pl.exceptions.PolarsError as error:
-            raise UsageError(f"extract {name}: {pattern!r} is no regular expression: {error}") from error
-        if not groups or any(group.isdigit() for group in groups):
-            raise UsageError(f"extract {name}: {pattern!r} names no group; write such as '(?P<Batch>[^_]+)_'")
-    patterns = {_key(k): v for k, v in (extract or {}).items()}
-    return Reading(joined, {_key(k): str(v) for k, v in (fixed or {}).items()}, patterns)
-
-
-def _key(name: str) -> str:
-    return name if name.startswith("Metadata_") else f"Metadata_{name}"

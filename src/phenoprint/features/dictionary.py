@@ -11,6 +11,7 @@ from phenoprint.errors import UsageError, first_few
 from phenoprint.features._prepare import prepare_field
 from phenoprint.features.family import Definition, FeatureFamily
 from phenoprint.features.presets import chosen_families
+from phenoprint.tables import split_channels
 
 __all__ = ["feature_dictionary"]
 
@@ -103,14 +104,14 @@ def _row(compartment: str, name: str, family: FeatureFamily, channels: Sequence[
     definition = definitions.get(key, Definition(""))
     alias = family.alias(name)
     group, _, measure = key.partition("_")
-    found, parameters = _split(name[len(key) :].lstrip("_"), channels)
+    tail = split_channels(name[len(key) :].lstrip("_"), channels)
     return (
         f"{compartment}_{name}",
         compartment,
         group,
         measure or group,
-        ",".join(found) or None,
-        "_".join(parameters) or None,
+        ",".join(word for word, is_channel in tail if is_channel) or None,
+        "_".join(word for word, is_channel in tail if not is_channel) or None,
         definition.unit,
         family.version,
         f"{compartment}_{alias}" if alias else None,
@@ -118,16 +119,3 @@ def _row(compartment: str, name: str, family: FeatureFamily, channels: Sequence[
         family.source or None,
         definition.difference,
     )
-
-
-def _split(rest: str, channels: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tell channels (whose names may hold underscores) from parameters in the tail of a name."""
-    by_length = sorted(channels, key=len, reverse=True)
-    found: list[str] = []
-    parameters: list[str] = []
-    while rest:
-        channel = next((c for c in by_length if rest == c or rest.startswith(f"{c}_")), None)
-        taken = channel if channel is not None else rest.partition("_")[0]
-        (found if channel is not None else parameters).append(taken)
-        rest = rest[len(taken) + 1 :]
-    return found, parameters

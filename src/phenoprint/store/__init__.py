@@ -2,16 +2,15 @@
 
 from phenoprint.store._atomic import (
     atomic_file,
-    explain,
+    atomic_path,
+    move_file,
     remove_file,
     remove_folder,
-    replace,
     temporary_path,
     write_bytes,
 )
-from phenoprint.store._merge import PART_SUFFIX, StoredWell
+from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
-from phenoprint.store._views import quote
 from phenoprint.store.catalog import DamagedTableWarning
 from phenoprint.store.damage import damaged_tables
 from phenoprint.store.exclusions import PLACE, ExclusionChange, change_exclusions, describe_place, exclude
@@ -29,8 +28,17 @@ from phenoprint.store.layout import (
 from phenoprint.store.ledger import check_balance, concat_ledgers, ledger_rows, strict_join
 from phenoprint.store.lock import LockHolder
 from phenoprint.store.outputs import Checked, Output, Scrutiny, check_outputs, record_outputs
-from phenoprint.store.parquet import read_table, union_schema, write_parquet
-from phenoprint.store.parts import compact, drop_wells, pending_wells, stored_wells, unreadable_parts, write_part
+from phenoprint.store.parquet import read_table, write_parquet
+from phenoprint.store.parts import (
+    compact,
+    drop_wells,
+    pending_wells,
+    read_part,
+    stored_wells,
+    unreadable_parts,
+    wells_footer,
+    write_part,
+)
 from phenoprint.store.receipts import (
     TABLE,
     Receipt,
@@ -47,7 +55,6 @@ from phenoprint.store.run_record import RunRecord, incomplete, read_run, write_r
 from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, open  # noqa: A004
 
 __all__ = [
-    "PART_SUFFIX",
     "PLACE",
     "TABLE",
     "Checked",
@@ -63,6 +70,7 @@ __all__ = [
     "Scrutiny",
     "StoredWell",
     "atomic_file",
+    "atomic_path",
     "change_exclusions",
     "check_balance",
     "check_outputs",
@@ -75,19 +83,19 @@ __all__ = [
     "drop_wells",
     "encode_name",
     "exclude",
-    "explain",
     "hash_key",
     "incomplete",
     "is_screen",
     "ledger_rows",
     "load_receipts",
+    "move_file",
     "open",
     "partition",
     "pending_wells",
     "placing",
     "plate_folders",
     "plate_of",
-    "quote",
+    "read_part",
     "read_receipt",
     "read_run",
     "read_table",
@@ -98,7 +106,6 @@ __all__ = [
     "remove_file",
     "remove_folder",
     "remove_receipt",
-    "replace",
     "staging_folder",
     "stored_wells",
     "strict_join",
@@ -107,8 +114,8 @@ __all__ = [
     "tables_on_disk",
     "temporary_path",
     "undo_killed_imports",
-    "union_schema",
     "unreadable_parts",
+    "wells_footer",
     "write_bytes",
     "write_parquet",
     "write_part",

@@ -21,8 +21,10 @@ from phenoprint.errors import ScreenError
 __all__ = [
     "TEMPORARY_SUFFIX",
     "atomic_file",
+    "atomic_path",
     "explain",
     "free_room",
+    "move_file",
     "remove_file",
     "remove_folder",
     "replace",
@@ -68,20 +70,51 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     ScreenError
         If the disk is full, the folder cannot be written, or the file is held open by another program.
     """
+    with atomic_path(path) as temporary, temporary.open("xb") as handle:
+        yield handle
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to, which is renamed to `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path
+        The file to be written; folders are made.
+
+    Yields
+    ------
+    pathlib.Path
+        A path in the same folder; what is left of it is removed.
+
+    Raises
+    ------
+    ScreenError
+        As `atomic_file`.
+    """
     temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
+        yield temporary
         replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        with suppress(OSError):  # gone already, or its folder never was
+        with suppress(OSError):  # renamed, or its folder was never made
             temporary.unlink()
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Rename a file over `target` on the same disk; folders are made; raises as `atomic_file`."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace(source, target)
+    except OSError as error:
+        raise explain(error, target) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -31,7 +31,7 @@ from phenoprint.store.outputs import Scrutiny, check_outputs, observe
 from phenoprint.store.receipts import TABLE, Receipt, read_receipt, receipt_path, write_receipt
 from phenoprint.tables import PLATE, WELL, Table, conform, get_table
 
-__all__ = ["compact", "drop_wells", "pending_wells", "stored_wells", "wells_footer", "write_part"]
+__all__ = ["compact", "drop_wells", "pending_wells", "read_part", "stored_wells", "wells_footer", "write_part"]
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame, *, plate: str, well: str, key: str | None = None) -> Path:
@@ -79,6 +79,11 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame, *, plate: str, wel
     path = _part(folder, table, plate, well)
     write_source(rows.sort(declared.sort_by), path, {well: StoredWell(rows.height, key)})
     return path
+
+
+def read_part(folder: Path, table: str, *, plate: str, well: str) -> pl.DataFrame:
+    """Read the rows of a well that `write_part` wrote and `compact` has not merged yet."""
+    return pl.read_ipc(_part(folder, table, plate, well))
 
 
 def pending_wells(folder: Path, table: str, plate: str) -> dict[str, StoredWell]:

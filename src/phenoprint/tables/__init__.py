@@ -1,6 +1,7 @@
 """What a table is: declarations, feature and metadata columns, frames, statistics, status of features."""
 
 from phenoprint.tables.comments import column_comment
+from phenoprint.tables.feature_names import FeatureName, channels_of, split_channels, split_feature
 from phenoprint.tables.feature_status import (
     FEATURE_STATUS_SCHEMA,
     StatusRow,
@@ -49,6 +50,7 @@ __all__ = [
     "STATISTICS",
     "WELL",
     "Column",
+    "FeatureName",
     "FloatArray",
     "FrameLike",
     "Groups",
@@ -57,6 +59,7 @@ __all__ = [
     "StatusRow",
     "Table",
     "WithStatus",
+    "channels_of",
     "column_comment",
     "concat_status",
     "conform",
@@ -78,6 +81,8 @@ __all__ = [
     "require_columns",
     "rows_with_values",
     "sd",
+    "split_channels",
+    "split_feature",
     "statistic_named",
     "status_frame",
     "table_names",

@@ -1,1 +1,1 @@
-"""Wells, treatments and exclusions from files that people keep beside the tables."""
+"""Plate maps, tables of treatments and lists of exclusions."""

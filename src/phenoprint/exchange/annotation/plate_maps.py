@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import PlateMapError, SchemaError
-from phenoprint.exchange.sources.compressed import READ_ERRORS, open_plain
+from phenoprint.exchange.compressed import READ_ERRORS, open_plain
 from phenoprint.plates import (
     LINE,
     MAP_ENDINGS,

@@ -13,9 +13,10 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import PlateMapError
+from phenoprint.exchange.compressed import compression
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.sources.compressed import compression
-from phenoprint.exchange.sources.text import MISSING, read_columns_of_text
+from phenoprint.exchange.names import MISSING
+from phenoprint.exchange.sources.text import read_columns_of_text
 from phenoprint.plates import (
     COLUMNS,
     LINE,

@@ -1,1 +1,1 @@
-"""Other software's tables brought to the names, types and keys of a screen."""
+"""Rows of a source with the names, types and keys of a screen."""

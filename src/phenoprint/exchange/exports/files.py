@@ -6,57 +6,19 @@ import gzip
 import io
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import polars as pl
 
-from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.exchange.sources.levels import LEVELS
+from phenoprint.errors import UsageError
+from phenoprint.exchange.names import metadata_first
 from phenoprint.store import write_bytes, write_parquet
 from phenoprint.tables import nan_to_null
 
-__all__ = ["check_float_format", "gallery_name", "write_profiles", "written_numbers"]
+__all__ = ["FORMS", "Form", "check_float_format", "write_profiles", "written_numbers"]
 
-_SCOPES = ("plate", "batch", "all")
-_SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
-_OTHERS = (".parquet", ".gct", ".gct.gz", ".h5ad")
-
-
-def gallery_name(
-    plate: str, level: str, *, scope: Literal["plate", "batch", "all"] | None = None, extension: str = ".csv.gz"
-) -> str:
-    """Name a profile file as the Cell Painting Gallery does.
-
-    Parameters
-    ----------
-    plate
-        Plate barcode (or batch name, for level 5).
-    level
-        ``"3"`` well aggregate, ``"3_augmented"`` with annotation, ``"4a"`` normalized to the whole plate,
-        ``"4a_negcon"`` to the negative controls, ``"4b"`` and ``"4b_negcon"`` the same with features selected,
-        ``"5"`` consensus.
-    scope
-        Over what features were selected; for levels 4b only.
-    extension
-        With the dot.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such level or scope.
-
-    Examples
-    --------
-    >>> gallery_name("BR00117010", "4b_negcon", scope="batch")
-    'BR00117010_normalized_feature_select_negcon_batch.csv.gz'
-    """
-    if level not in LEVELS:
-        raise UnknownNameError("profile level", level, LEVELS)
-    if scope is not None and scope not in _SCOPES:
-        raise UnknownNameError("scope of feature selection", scope, _SCOPES)
-    if scope is not None and not level.startswith("4b"):
-        raise UsageError(f"a scope belongs to levels 4b and 4b_negcon; level {level} has none")
-    return f"{plate}{LEVELS[level]}{f'_{scope}' if scope else ''}{extension}"
+Form = Literal["csv.gz", "csv", "tsv.gz", "tsv", "parquet", "gct", "gct.gz", "h5ad"]
+FORMS: Final[tuple[str, ...]] = get_args(Form)
 
 
 def write_profiles(
@@ -74,10 +36,10 @@ def write_profiles(
         Profiles of any level.
     path
         Ends in ``.csv``, ``.csv.gz``, ``.tsv``, ``.tsv.gz``, ``.parquet``, ``.gct``, ``.gct.gz`` or ``.h5ad``, which
-        says the form.
+        is its form.
     float_format
-        How features are written in text files, such as the Gallery's ``"%.5g"``; None writes as many digits as tell
-        32-bit floats apart.
+        How features are written in text files, such as the Gallery's ``"%.5g"``; None writes as many digits
+        as distinguish 32-bit floats.
     features
         Table ``feature`` of a screen, which describes the variables of an h5ad file.
 
@@ -105,28 +67,25 @@ def write_profiles(
     """
     target = Path(path).expanduser()
     check_float_format(float_format)
-    described = [name for name in frame.columns if name.startswith("Metadata_")]
-    measured = [name for name in frame.columns if not name.startswith("Metadata_")]
-    ordered = nan_to_null(frame.select(described + measured))
+    ordered = nan_to_null(metadata_first(frame))
     name = target.name.lower()
-    if name.endswith(".parquet"):
+    form = next((form for form in FORMS if name.endswith(f".{form}")), None)
+    if form is None:
+        raise UsageError(f"unknown form of {target}: end its name in .{', .'.join(FORMS)}")
+    if form == "parquet":
         write_parquet(ordered, target)
-    elif name.endswith((".gct", ".gct.gz")):
-        from phenoprint.exchange.exports.gct import gct_bytes
-
-        _write_text(gct_bytes(ordered, float_format=float_format), target)
-    elif name.endswith(".h5ad"):
+    elif form == "h5ad":
         from phenoprint.exchange.exports.frames import write_h5ad
 
         write_h5ad(ordered, target, features=features)
+    elif form.startswith("gct"):
+        from phenoprint.exchange.exports.gct import gct_bytes
+
+        _write_text(gct_bytes(ordered, float_format=float_format), target)
     else:
-        ending = next((e for e in sorted(_SEPARATORS, key=len, reverse=True) if name.endswith(e)), None)
-        if ending is None:
-            known = ", ".join((*_SEPARATORS, *_OTHERS))
-            raise UsageError(f"cannot tell the form of {target}: end it in {known}")
-        buffer = io.BytesIO()
         written = ordered if float_format is None else written_numbers(ordered, float_format)
-        written.write_csv(buffer, separator=_SEPARATORS[ending])
+        buffer = io.BytesIO()
+        written.write_csv(buffer, separator="," if form.startswith("csv") else "\t")
         _write_text(buffer.getvalue(), target)
     return target
 
@@ -149,7 +108,7 @@ def check_float_format(float_format: str | None) -> None:
 
 
 def written_numbers(frame: pl.DataFrame, float_format: str) -> pl.DataFrame:
-    """Write features as text with the given format, exactly as C and pandas do; missing values stay NULL."""
+    """Write features as text with the given format, as C and pandas do; missing values stay NULL."""
     columns = []
     for column in frame:
         if column.name.startswith("Metadata_") or not column.dtype.is_float():

@@ -1,4 +1,4 @@
-"""Profiles handed over to pandas and AnnData."""
+"""Profiles as pandas and AnnData objects."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
+from phenoprint.exchange.names import measured_columns
 from phenoprint.exchange.sources.anndata import require_anndata
-from phenoprint.store import explain, remove_file, replace, temporary_path
+from phenoprint.store import atomic_path
+from phenoprint.tables import metadata_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +20,7 @@ __all__ = ["to_anndata", "to_pandas_profiles", "write_h5ad"]
 
 
 def to_pandas_profiles(frame: pl.DataFrame, *, dtype: Literal["float32", "float64"] = "float64") -> pd.DataFrame:
-    """Give a frame to pycytominer, copairs or any other tool on pandas.
+    """Convert a frame for pycytominer, copairs and other tools that use pandas.
 
     Parameters
     ----------
@@ -41,8 +43,8 @@ def to_pandas_profiles(frame: pl.DataFrame, *, dtype: Literal["float32", "float6
     """
     import pandas as pd
 
-    described = [name for name in frame.columns if name.startswith("Metadata_")]
-    features = [name for name in frame.columns if not name.startswith("Metadata_")]
+    described = metadata_columns(frame)
+    features = measured_columns(frame)
     head = {name: _plain(frame[name]) for name in described}
     values = frame.select(features).to_numpy().astype(dtype, copy=False) if features else np.empty((frame.height, 0))
     body = pd.DataFrame(np.ascontiguousarray(values), columns=features)
@@ -50,7 +52,7 @@ def to_pandas_profiles(frame: pl.DataFrame, *, dtype: Literal["float32", "float6
 
 
 def _plain(column: pl.Series) -> np.ndarray:
-    """Turn metadata into what pandas' own readers give."""
+    """Convert metadata to the types that pandas' own readers return."""
     if column.dtype.is_integer() and not column.null_count():
         return column.cast(pl.Int64).to_numpy()
     if column.dtype.is_numeric():
@@ -72,7 +74,7 @@ def to_anndata(frame: pl.DataFrame, *, features: pl.DataFrame | None = None) -> 
     -------
     anndata.AnnData
         ``X`` float32 with NaN where missing; ``obs`` the metadata, text as categories; ``var`` the features.
-        Observations are called by their plate, well, site and object where these are unique, else by number.
+        Observations are named after their plate, well, site and object where these are unique, else numbered.
 
     Raises
     ------
@@ -82,8 +84,8 @@ def to_anndata(frame: pl.DataFrame, *, features: pl.DataFrame | None = None) -> 
     anndata = require_anndata()
     import pandas as pd
 
-    described = [name for name in frame.columns if name.startswith("Metadata_")]
-    names = [name for name in frame.columns if not name.startswith("Metadata_")]
+    described = metadata_columns(frame)
+    names = measured_columns(frame)
     obs = pd.DataFrame({name: _plain(frame[name]) for name in described}, index=pd.Index(_row_names(frame)))
     for name in described:
         if obs[name].dtype == object:
@@ -118,13 +120,6 @@ def write_h5ad(frame: pl.DataFrame, path: Path, *, features: pl.DataFrame | None
         If it cannot be written.
     """
     data = to_anndata(frame, features=features)
-    temporary = temporary_path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
         data.write_h5ad(temporary, compression="gzip")
-        replace(temporary, path)
-    except OSError as error:
-        raise explain(error, path) from error
-    finally:
-        remove_file(temporary)
     return path

@@ -5,7 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from phenoprint.errors import UsageError
+from phenoprint.exchange.names import measured_columns
 from phenoprint.exchange.sources.gct import VERSION
+from phenoprint.tables import metadata_columns
 
 __all__ = ["gct_bytes"]
 
@@ -13,7 +15,7 @@ __all__ = ["gct_bytes"]
 def gct_bytes(frame: pl.DataFrame, *, float_format: str | None = None) -> bytes:
     r"""Write profiles as GCT 1.3: features down, wells across.
 
-    Wells are called ``SAMPLE_0`` ... and features described by ``cp_feature_name``, as pycytominer's ``write_gct``
+    Wells are named ``SAMPLE_0`` ... and features described by ``cp_feature_name``, as pycytominer's ``write_gct``
     does; metadata lose their prefix.
 
     Parameters
@@ -31,7 +33,7 @@ def gct_bytes(frame: pl.DataFrame, *, float_format: str | None = None) -> bytes:
     Raises
     ------
     UsageError
-        If a metadata value holds a tab or a line break, which the form cannot.
+        If a metadata value holds a tab or a line break, which GCT cannot hold.
 
     Examples
     --------
@@ -39,8 +41,7 @@ def gct_bytes(frame: pl.DataFrame, *, float_format: str | None = None) -> bytes:
     >>> gct_bytes(frame).decode().splitlines()
     ['#1.3', '1\t1\t1\t1', 'id\tcp_feature_name\tSAMPLE_0', 'Well\tNaN\tA01', 'Cells_A\tCells_A\t0.5']
     """
-    described = [name for name in frame.columns if name.startswith("Metadata_")]
-    features = [name for name in frame.columns if not name.startswith("Metadata_")]
+    described, features = metadata_columns(frame), measured_columns(frame)
     lines = [
         [VERSION],
         [str(len(features)), str(frame.height), "1", str(len(described))],

@@ -1,4 +1,4 @@
-"""Handing the profiles of a screen to other tools, in files laid out and named as the Cell Painting Gallery does."""
+"""Export of a screen's profiles to files with the layout and names of the Cell Painting Gallery."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import Literal
 import polars as pl
 
 from phenoprint.errors import DataError, UnknownNameError
-from phenoprint.exchange.exports.files import check_float_format, gallery_name, write_profiles
-from phenoprint.exchange.sources.levels import LEVELS, family, parse_gallery_name, table_of
+from phenoprint.exchange.exports.files import FORMS, Form, check_float_format, write_profiles
+from phenoprint.exchange.levels import LEVELS, TABLES, family, gallery_name, parse_gallery_name, table_of
 from phenoprint.store import Screen, encode_name, load_receipts, plate_of, table_files
 from phenoprint.store import open as open_screen
 from phenoprint.tables import PLATE
 
-__all__ = ["Form", "export_profiles", "stored_level"]
+__all__ = ["export_profiles"]
 
-Form = Literal["csv.gz", "csv", "tsv.gz", "tsv", "parquet", "gct", "gct.gz", "h5ad"]
-_FORMS = ("csv.gz", "csv", "tsv.gz", "tsv", "parquet", "gct", "gct.gz", "h5ad")
-_FAMILIES = ("3", "4a", "4b", "5")
+_FAMILIES = [level for level in TABLES if level != "2"]
 
 
 def export_profiles(
@@ -31,7 +29,7 @@ def export_profiles(
     float_format: str | None = "%.5g",
     plates: Sequence[str] | None = None,
 ) -> list[Path]:
-    """Write the profiles of a screen for other tools, a plate at a time.
+    """Write the profiles of a screen for other tools, one plate at a time.
 
     Parameters
     ----------
@@ -41,9 +39,9 @@ def export_profiles(
         Where to write: ``<batch>/<plate>/<plate><suffix>``, without the batch where plates have none;
         ``<screen>_consensus`` for level 5.
     levels
-        ``"3"``, ``"4a"``, ``"4b"``, ``"5"``; all the screen has by default. The suffix says what profiles were
-        normalized to (``_negcon``) and whether they are annotated (``_augmented``), as the screen's receipts say;
-        give the whole name of a level (``"4a_negcon"``) to say so yourself.
+        ``"3"``, ``"4a"``, ``"4b"``, ``"5"``; all that the screen has by default. The suffix states whether profiles
+        were normalized to the controls (``_negcon``) and whether they are annotated (``_augmented``), according to
+        the screen's receipts; give the whole name of a level (``"4a_negcon"``) to choose it.
     form
         ``"csv.gz"``, ``"csv"``, ``"tsv.gz"``, ``"tsv"``, ``"parquet"``, ``"gct"``, ``"gct.gz"`` or ``"h5ad"``.
     float_format
@@ -54,22 +52,22 @@ def export_profiles(
     Returns
     -------
     list of pathlib.Path
-        Files written. A plate holds the features that it has itself.
+        Files written. The file of a plate holds the features of that plate only.
 
     Raises
     ------
     DataError
-        If the screen has no profiles of a level or plate that is asked for.
+        If the screen has no profiles of a requested level.
     UnknownNameError
-        If there is no such level or form.
+        If there is no such level, form or plate.
     MissingExtraError
         For h5ad without anndata.
     ScreenError
         If a file cannot be written.
     """
     source = screen if isinstance(screen, Screen) else open_screen(screen)
-    if form not in _FORMS:
-        raise UnknownNameError("form", form, _FORMS)
+    if form not in FORMS:
+        raise UnknownNameError("form", form, FORMS)
     check_float_format(float_format)
     for level in levels or ():
         if level not in LEVELS:
@@ -84,8 +82,8 @@ def export_profiles(
     for level in asked:
         if family(level) not in held:
             raise DataError(f"{source.path} holds no profiles of level {level}; it has {', '.join(held) or 'none'}")
-        full = stored_level(source, level) if level in _FAMILIES else level
-        scope: Literal["all"] | None = "all" if full.startswith("4b") and _is_own(source, "recipe") else None
+        full = _stored_level(source, level) if level in _FAMILIES else level
+        scope: Literal["all"] | None = "all" if full.startswith("4b") and load_receipts(source.path, "recipe") else None
         for place, stem, rows in _tables(source, full, plates):
             name = gallery_name(encode_name(stem), full, scope=scope, extension=f".{form}")
             path = target / place / name
@@ -93,21 +91,8 @@ def export_profiles(
     return written
 
 
-def stored_level(screen: Screen, level: str) -> str:
-    """Say what a level of a screen is exactly: annotated or not, normalized to the controls or to all wells.
-
-    Parameters
-    ----------
-    screen
-        The screen.
-    level
-        ``"3"``, ``"4a"``, ``"4b"`` or ``"5"``.
-
-    Returns
-    -------
-    str
-        Such as ``"3_augmented"`` or ``"4a_negcon"``.
-    """
+def _stored_level(screen: Screen, level: str) -> str:
+    """Return a stored level with its variant: annotated or not, normalized to the controls or to all wells."""
     if level == "3":
         names = screen.table("profile_well").collect_schema().names()
         return "3_augmented" if {"Metadata_compound", "Metadata_pert_type"} & set(names) else "3"
@@ -122,13 +107,8 @@ def stored_level(screen: Screen, level: str) -> str:
     return level
 
 
-def _is_own(screen: Screen, step: str) -> bool:
-    """Whether the screen made its profiles itself."""
-    return bool(load_receipts(screen.path, step))
-
-
 def _tables(screen: Screen, level: str, plates: Sequence[str] | None) -> Iterator[tuple[Path, str, pl.DataFrame]]:
-    """Give the profiles of a level file by file: in which folder each shall be, what it is of, and its rows."""
+    """Read the profiles of a level file by file: the folder to write to, the plate or screen, and the rows."""
     table = table_of(level)
     if level == "5":
         yield Path(), screen.name, screen.table(table).collect()

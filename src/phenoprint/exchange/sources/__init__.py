@@ -1,1 +1,1 @@
-"""Tables that other software wrote: what lies at a path, and how each kind of file is read, piece by piece."""
+"""Sources: what can be imported at a path, and its rows as they are on disk."""

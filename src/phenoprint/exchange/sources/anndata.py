@@ -12,6 +12,7 @@ import polars as pl
 
 from phenoprint.errors import MissingExtraError, SchemaError
 from phenoprint.exchange.findings import Findings
+from phenoprint.exchange.names import prefixed
 
 __all__ = ["read_h5ad", "require_anndata"]
 
@@ -81,10 +82,9 @@ def _described(obs: Any) -> pl.DataFrame:
     """Turn ``obs`` into text columns with the prefix, whole numbers without a fraction."""
     columns = []
     for name in obs.columns:
-        plain = str(name) if str(name).startswith("Metadata_") else f"Metadata_{name}"
         values = obs[name].astype(object).where(obs[name].notna(), None).tolist()
         texts = [
             None if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values
         ]
-        columns.append(pl.Series(plain, texts, dtype=pl.String))
+        columns.append(pl.Series(prefixed(name), texts, dtype=pl.String))
     return pl.DataFrame(columns)

@@ -1,244 +1,294 @@
-"""CellProfiler's own output: one row per cell out of its tables of cells, nuclei, cytoplasm and images.
+"""The tables that CellProfiler wrote, some images in memory at a time.
 
-CellProfiler numbers the objects of each kind by themselves and says in ``Parent_`` columns how they belong
-together. One cell has one nucleus and one cytoplasm; the joins check that and the ledger says what has no place:
-nuclei without a cell, images whose object tables are absent.
+A run is one folder (``Image.csv``, ``Cells.csv``, ... , with or without a prefix such as ``MyExpt_``) or one SQLite
+file (``Per_Image`` or ``Image``, ...). Its object tables are read side by side and cut between images, so that a
+whole plate in one file needs no more memory than a few sites.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from phenoprint.errors import LostRowsError, SchemaError
-from phenoprint.exchange.cleaning.columns import Piece, Reading, clean
-from phenoprint.exchange.cleaning.keys import with_site
-from phenoprint.exchange.cleaning.names import COMPARTMENTS, is_link
+from phenoprint.errors import SchemaError
+from phenoprint.exchange.compressed import compression
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.sources.cellprofiler_images import balanced_ledger, count_losses, image_rows
-from phenoprint.exchange.sources.cellprofiler_tables import (
-    RUN,
-    Run,
-    gather,
-    image_files,
-    merge_runs,
-    read_folder,
-    shared_keys,
-)
-from phenoprint.exchange.sources.sqlite import read_database
-from phenoprint.store import strict_join
+from phenoprint.exchange.names import COMPARTMENTS
+from phenoprint.exchange.sources.text import BLOCK_BYTES, read_blocks, read_csv, read_header
 
-__all__ = ["cell_pieces", "read_cellprofiler", "warn_of_losses"]
+__all__ = [
+    "RUN",
+    "Run",
+    "gather",
+    "image_files",
+    "is_image_column",
+    "merge_runs",
+    "note_image_columns",
+    "object_names",
+    "read_folder",
+    "shared_keys",
+    "sub_runs",
+]
 
-IMAGE = "Metadata_ImageNumber"
-TABLE = "Metadata_TableNumber"
-OBJECT = "Metadata_ObjectNumber"
-_PLACE = ("Metadata_Plate", "Metadata_Well")
-_SITE = "Metadata_Site"
-
-
-def read_cellprofiler(path: str | Path, *, partial: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read CellProfiler's tables into one row per cell, with the ledger of what came in and what went out.
-
-    Parameters
-    ----------
-    path
-        A folder with ``Image.csv``, ``Cells.csv``, ``Nuclei.csv``, ``Cytoplasm.csv`` (all with one prefix, such as
-        ``MyExpt_``, or without); a tree of such folders; or a SQLite file.
-    partial
-        Whether object tables may hold fewer objects than the image table counts (an excerpt); the ledger then
-        says how many are not there.
-
-    Returns
-    -------
-    tuple of polars.DataFrame
-        Cells as `read_profiles` describes, and rows of table ``ledger``.
-
-    Raises
-    ------
-    SchemaError
-        If there are no such tables, or cells of two images cannot be told apart.
-    LostRowsError
-        If a table lacks rows that another one counts or refers to.
-    """
-    source = Path(path).expanduser()
-    pieces = list(cell_pieces(source, partial=partial, findings=Findings()))
-    frames = [piece.frame for piece in pieces if piece.frame is not None]
-    frame = pl.concat(frames, how="diagonal_relaxed")
-    described = [name for name in frame.columns if name.startswith("Metadata_")]
-    order = [key for key in (*_PLACE, _SITE, TABLE, IMAGE, OBJECT) if key in frame.columns]
-    ledger = balanced_ledger(pl.concat([piece.losses for piece in pieces if piece.losses is not None]))
-    return frame.select(*described, pl.exclude(described)).sort(order), ledger
+# Runs that were merged have a number of their own: each may count its images from 1.
+RUN = "Metadata__Run"
+IMAGE_KEYS = (RUN, "TableNumber", "ImageNumber")
+_KEYS = (*IMAGE_KEYS, "ObjectNumber")
+_COUNTS = tuple(f"Count_{name}" for name in COMPARTMENTS)
+_LARGEST_EXACT = 2.0**53
+# Files up to this size are read whole, whatever the order of their rows.
+_WHOLE_BYTES = 128 * 2**20
+_PIECE_BYTES = 48 * 2**20
+# Folder names of the field's image analysis runs, for images whose table lacks plate, well and site.
+_FOLDER = re.compile(r"(?P<Metadata_Plate>.+)-(?P<Metadata_Well>[A-Za-z]{1,2}\d{1,2})-(?P<Metadata_Site>\d+)")
+_TEXT_OF_IMAGES = re.compile(r"(?:Image_)?(?:FileName|PathName|URL|MD5Digest|Scaling_Text|ImageSet)_")
+_IMAGE_FILE = re.compile(r"(?P<prefix>(?:.*_)?)Image\.csv(?:\.gz)?")
 
 
-def cell_pieces(
-    source: Path, *, partial: bool = False, findings: Findings, reading: Reading | None = None
-) -> Iterator[Piece]:
-    """Read the cells of a folder, a tree of folders or a database, some images at a time.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Some images of a run and all their objects, columns named as in a screen, keys still as CellProfiler has them.
 
     Parameters
     ----------
     source
-        As for `read_cellprofiler`.
-    partial
-        As there.
-    findings
-        Takes notes.
-    reading
-        What the user says of columns; columns of the cells are meant, such as ``Metadata_ImageNumber``.
+        Folder or file.
+    image
+        One row per image: keys, ``Metadata_`` and ``Count_`` columns.
+    objects
+        Objects by compartment; empty where the run has no object tables.
+    """
 
-    Yields
-    ------
-    Piece
-        Every image once.
+    source: str
+    image: pl.DataFrame
+    objects: Mapping[str, pl.DataFrame]
+
+
+def image_files(root: Path) -> list[Path]:
+    """Every image table of CellProfiler in a folder and below, sorted by path."""
+    found = {*root.rglob("*Image.csv"), *root.rglob("*Image.csv.gz")}
+    return sorted(path for path in found if _IMAGE_FILE.fullmatch(path.name))
+
+
+def gather(runs: Iterable[Run]) -> Iterator[list[Run]]:
+    """Put small runs with the same columns together: thousands of columns cost more than a hundred rows of them."""
+    waiting: list[Run] = []
+    columns: object = None
+    n_bytes = 0
+    for run in runs:
+        if not run.image.height and not any(table.height for table in run.objects.values()):
+            continue
+        # One folder with text among its numbers must not make text of the others' numbers.
+        tables = {"Image": run.image, **run.objects}
+        found = [(name, column, dtype == pl.String) for name, t in tables.items() for column, dtype in t.schema.items()]
+        if waiting and (found != columns or n_bytes >= _PIECE_BYTES):
+            yield waiting
+            waiting, n_bytes = [], 0
+        waiting.append(run)
+        columns = found
+        n_bytes += sum(table.height * table.width * 4 for table in run.objects.values()) + run.image.height * 256
+    if waiting:
+        yield waiting
+
+
+def merge_runs(runs: Sequence[Run]) -> Run:
+    """Make one run of several with the same columns; key `RUN` is the number of an image's run.
 
     Raises
     ------
-    SchemaError, LostRowsError
-        As `read_cellprofiler`.
+    SchemaError
+        If a column is of different kinds in them.
     """
-    seen: set[tuple[object, ...]] = set()
-    n_images = n_with_cells = 0
-    for runs in gather(_runs(source, findings)):
-        run = merge_runs(runs)
-        n_images += run.image.height
-        losses, images = count_losses(run, reading), image_rows(run, reading)
-        if not run.objects:
-            yield Piece(None, losses, images)
-            continue
-        n_with_cells += 1
-        cells = _cells_of(run, runs, partial=partial)
-        frame = clean(
-            cells.drop(RUN), source=run.source, findings=findings, reading=reading, group=runs[0].source, among="2"
-        )
-        for part in runs[1:]:  # merged because their columns are the same
-            findings.saw(part.source, frame.columns, among="2")
-        frame = with_site(frame, findings, source=run.source)
-        _check_images(frame, cells[RUN], seen, source)
-        yield Piece(frame, losses, images)
-    if not n_with_cells:
-        raise SchemaError(
-            f"{source}: no object tables; expected Cells.csv, Nuclei.csv or Cytoplasm.csv beside an Image.csv, "
-            f"found {n_images} images only"
-        )
+    source = runs[0].source if len(runs) == 1 else f"{runs[0].source} and {len(runs) - 1} more"
+
+    def joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+        numbers = np.repeat(np.arange(len(frames), dtype=np.int32), [frame.height for frame in frames])
+        try:
+            whole = pl.concat(frames, how="vertical_relaxed", rechunk=True) if len(frames) > 1 else frames[0]
+        except pl.exceptions.PolarsError as error:
+            raise SchemaError(f"{source}: a column is of different kinds in these folders: {error}") from error
+        return _integer_keys(whole.hstack([pl.Series(RUN, numbers)]), source)
+
+    objects = {name: joined([run.objects[name] for run in runs]) for name in runs[0].objects}
+    return Run(source, joined([run.image for run in runs]), objects)
 
 
-def _cells_of(run: Run, parts: Sequence[Run], *, partial: bool) -> pl.DataFrame:
-    """Join the tables of several folders at once; if that fails, find out which folder it is."""
-    try:
-        return _cells(run, partial=partial)
-    except (LostRowsError, SchemaError):
-        for part in parts if len(parts) > 1 else ():
-            _cells(merge_runs([part]), partial=partial)
-        raise
+def shared_keys(*frames: pl.DataFrame) -> list[str]:
+    """Keys of an image that all the frames have."""
+    return [key for key in IMAGE_KEYS if all(key in frame.columns for frame in frames)]
 
 
-def _runs(source: Path, findings: Findings) -> Iterator[Run]:
-    if not source.is_dir():
-        yield from read_database(source, findings)
+def read_folder(image_file: Path, findings: Findings) -> Iterator[Run]:
+    """Read one folder of CSV tables, some images at a time.
+
+    Raises
+    ------
+    SchemaError
+        If a table is not CellProfiler's or its images are not together.
+    """
+    folder = image_file.parent
+    match = _IMAGE_FILE.fullmatch(image_file.name)
+    prefix = match["prefix"] if match else ""
+    names = read_header(image_file).names
+    image = read_csv(image_file, text=[name for name in names if _TEXT_OF_IMAGES.match(name)])
+    note_image_columns(findings, names, source=str(folder))
+    place = _FOLDER.fullmatch(folder.name)
+    absent = {k: v for k, v in (place.groupdict() if place else {}).items() if k not in image.columns}
+    image = image.with_columns(pl.lit(value).alias(name) for name, value in absent.items())
+    tables: dict[str, Iterator[pl.DataFrame]] = {}
+    for name in COMPARTMENTS:
+        path = next((p for e in ("", ".gz") if (p := folder / f"{prefix}{name}.csv{e}").exists()), None)
+        if path is not None:
+            small = path.stat().st_size < (_WHOLE_BYTES if compression(path) is None else _WHOLE_BYTES // 4)
+            header = read_header(path)
+            named = replace(header, names=object_names(str(folder), name, header.names))
+            tables[name] = read_blocks(path, block_bytes=None if small else BLOCK_BYTES, header=named)
+    _note_other_tables(folder, prefix, findings)
+    yield from sub_runs(str(folder), image, tables)
+
+
+def is_image_column(name: str) -> bool:
+    """Whether a column of an image table is carried over to cells: keys, metadata and counts of objects."""
+    return name.removeprefix("Image_").startswith(("Metadata_", "Count_")) or name in _KEYS
+
+
+def note_image_columns(findings: Findings, names: Sequence[str], *, source: str) -> None:
+    """Say how many columns of the image table are not carried over to cells."""
+    left = [name for name in names if not is_image_column(name)]
+    if left:
+        detail = f"measured on images, not on cells, such as {', '.join(left[:3])}; in a screen, table site_feature"
+        findings.note("image_columns", None, len(left), source=source, detail=detail)
+
+
+def _note_other_tables(folder: Path, prefix: str, findings: Findings) -> None:
+    """Name tables of the folder that no cell can be joined from."""
+    known = {f"{prefix}{name}.csv" for name in ("Image", "Experiment", *COMPARTMENTS)}
+    for path in sorted([*folder.glob(f"{prefix}*.csv"), *folder.glob(f"{prefix}*.csv.gz")]):
+        if path.name.removesuffix(".gz") not in known:
+            detail = "neither cells, nuclei nor cytoplasm; not imported"
+            findings.note("table_not_used", path.name.removeprefix(prefix), 1, source=str(folder), detail=detail)
+
+
+def sub_runs(source: str, image: pl.DataFrame, tables: Mapping[str, Iterator[pl.DataFrame]]) -> Iterator[Run]:
+    """Cut a run into runs of whole images.
+
+    Parameters
+    ----------
+    source
+        Folder or file, for errors.
+    image
+        The image table.
+    tables
+        Blocks of every object table, in the order of its rows, columns named as `object_names` does.
+
+    Yields
+    ------
+    Run
+        Every image once; those without any object come with the last.
+
+    Raises
+    ------
+    SchemaError
+        If a table has no keys, or objects of an image stand apart from each other in a large table.
+    """
+    image = image.rename(lambda c: c.removeprefix("Image_"))
+    if "ImageNumber" not in image.columns:
+        raise SchemaError(f"{source}, table Image: no ImageNumber; is it CellProfiler's?")
+    waiting = {name: next(blocks) for name, blocks in tables.items()}
+    fresh = {name: block for name, blocks in tables.items() if (block := next(blocks, None)) is not None}
+    if not fresh:  # everything is here: whatever the order of rows
+        yield Run(source, image, waiting)
         return
-    files = image_files(source)
-    if not files:
-        raise SchemaError(f"{source}: no Image.csv in it or below; give CellProfiler's output folder or a table")
-    for file in files:
-        yield from read_folder(file, findings)
+    image = _integer_keys(image, source)
+    waiting = {name: _integer_keys(table, source) for name, table in waiting.items()}
+    key = shared_keys(image, *waiting.values())
+    open_tables = {name: tables[name] for name in fresh}
+    pulled = {name: frame.height for name, frame in waiting.items()}
+    given = image.select(key).head(0)
+    while open_tables:
+        behind = min(open_tables, key=lambda name: pulled[name])
+        block = fresh.pop(behind, None)
+        block = next(open_tables[behind], None) if block is None else block
+        if block is None:
+            del open_tables[behind]
+            continue
+        block = _integer_keys(block, source)
+        _check_together(source, behind, block, given, key)
+        pulled[behind] += block.height
+        waiting[behind] = pl.concat([waiting[behind], block], how="diagonal_relaxed")
+        whole = _whole_images(waiting, open_tables, key)
+        if whole.height:
+            given = pl.concat([given, whole])
+            ready = {name: frame.join(whole, on=key, how="semi") for name, frame in waiting.items()}
+            waiting = {name: frame.join(whole, on=key, how="anti") for name, frame in waiting.items()}
+            yield Run(source, image.join(whole, on=key, how="semi"), ready)
+    yield Run(source, image.join(given, on=key, how="anti", maintain_order="left"), waiting)
 
 
-def _check_images(frame: pl.DataFrame, runs: pl.Series, seen: set[tuple[object, ...]], source: Path) -> None:
-    """Images of several folders must be told apart by plate, well, site or number; adds this piece's to `seen`."""
-    keys = [key for key in (*_PLACE, _SITE, TABLE, IMAGE) if key in frame.columns]
-    found = list(frame.select(keys).hstack([runs]).unique().drop(RUN).iter_rows())
-    images = set(found)
-    again = (images & seen) or {image for image in images if len(found) > len(images) and found.count(image) > 1}
-    if again:
-        example = ", ".join(f"{key} {value!r}" for key, value in zip(keys, next(iter(again)), strict=True))
+def _check_together(source: str, name: str, fresh: pl.DataFrame, given: pl.DataFrame, key: list[str]) -> None:
+    again = fresh.select(key).unique().join(given, on=key, how="semi")
+    if again.height:
         raise SchemaError(
-            f"{source}: cells of several folders share {', '.join(keys)} ({example}); the images' tables must hold "
-            "Metadata_Plate, Metadata_Well and Metadata_Site, or the folders be called <plate>-<well>-<site>"
-        )
-    seen |= images
-
-
-def warn_of_losses(source: Path, ledger: pl.DataFrame) -> None:
-    """Say what `read_profiles` leaves out."""
-    lost = ledger.filter(pl.col("n_lost") > 0).group_by("reason", "unit_of_count").agg(pl.col("n_lost").sum())
-    if lost.height:
-        listed = "; ".join(f"{n} {unit}: {reason}" for reason, unit, n in lost.sort("reason").iter_rows())
-        warnings.warn(
-            f"{source}: not in the table: {listed}. phenoprint.exchange.load_profiles gives their ledger", stacklevel=3
+            f"{source}, table {name}: rows of image {again['ImageNumber'][0]} stand in several places; "
+            "sort the table by ImageNumber, so that it can be read a part at a time"
         )
 
 
-def _cells(run: Run, *, partial: bool) -> pl.DataFrame:
-    """One row per cell (or per object of the only table there is), with the metadata of its image."""
-    base = next(name for name in COMPARTMENTS if name in run.objects)
-    image_key = shared_keys(run.image, *run.objects.values())
-    if not partial:
-        _check_counts(run)
-    frame = run.objects[base]
-    if base == "Cells" and "Nuclei" in run.objects:
-        frame = _attach(run, frame, "Nuclei", image_key, own="Cells_Parent_Nuclei", theirs="ObjectNumber")
-    if base != "Cytoplasm" and "Cytoplasm" in run.objects:
-        frame = _attach(run, frame, "Cytoplasm", image_key, own="ObjectNumber", theirs=f"Cytoplasm_Parent_{base}")
-    described = [c for c in run.image.columns if c.startswith("Metadata_") and c != RUN]
-    image = run.image.select(*image_key, *described).unique()
-    frame = _without_repeats(frame, base, described)
-    try:
-        frame = strict_join(frame, image, image_key, how="inner", expect="m:1")
-    except LostRowsError as error:
-        raise LostRowsError(f"{run.source}, {base} and Image: {error}") from error
-    names = {"ImageNumber": IMAGE, "ObjectNumber": OBJECT, "TableNumber": TABLE}
-    names |= {name: f"Metadata_{name}" for name in frame.columns if not name.startswith("Metadata_") and is_link(name)}
-    held = set(frame.columns)
-    return frame.drop(c for c in described if c in names.values()).rename(
-        {old: new for old, new in names.items() if old in held}
+def _whole_images(
+    waiting: Mapping[str, pl.DataFrame], still_open: Mapping[str, object], key: list[str]
+) -> pl.DataFrame:
+    """Find the images that no more rows can come of: not the last one of any table that goes on."""
+    whole = pl.concat([frame.select(key) for frame in waiting.values()]).unique(maintain_order=True)
+    for name in still_open:
+        seen = waiting[name].select(key)
+        whole = whole.join(seen, on=key, how="semi").join(seen.tail(1), on=key, how="anti")
+    return whole
+
+
+def object_names(source: str, compartment: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Name the columns of an object table as a screen does.
+
+    Raises
+    ------
+    SchemaError
+        If there is no ``ImageNumber`` or no ``ObjectNumber``.
+    """
+    number = next((n for n in ("ObjectNumber", f"{compartment}_Number_Object_Number") if n in names), None)
+    if number is None or "ImageNumber" not in names:
+        raise SchemaError(f"{source}, table {compartment}: no ImageNumber and ObjectNumber; is it CellProfiler's?")
+    prefix = f"{compartment}_"
+    return tuple(
+        "ObjectNumber" if n == number else n if n in _KEYS or n.startswith(prefix) else prefix + n for n in names
     )
 
 
-def _without_repeats(frame: pl.DataFrame, base: str, described: Sequence[str]) -> pl.DataFrame:
-    """Keep metadata of the image that object tables repeat (an option of CellProfiler's export) once."""
-    repeats = [c for c in frame.columns if c.partition("_")[2].startswith("Metadata_")]
-    own = {c: c.partition("_")[2] for c in repeats if c.startswith(f"{base}_")}
-    kept = {c: plain for c, plain in own.items() if plain not in described}
-    return frame.drop(c for c in repeats if c not in kept).rename(kept)
+def _integer_keys(table: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Make numbers of objects and images, and counts of objects, integers; the hash that numbers tables is text."""
+    links = [c for c in table.columns if c in ("ImageNumber", "ObjectNumber", *_COUNTS) or "_Parent_" in c]
+    numbers = [_whole(table[c], source) for c in links if table[c].dtype != pl.Int64]
+    texts = [table["TableNumber"].cast(pl.String)] if "TableNumber" in table.columns else []
+    return table.with_columns(numbers + texts) if numbers or texts else table
 
 
-def _attach(
-    run: Run, frame: pl.DataFrame, name: str, image_key: Sequence[str], *, own: str, theirs: str
-) -> pl.DataFrame:
-    """Join the table of another compartment to the cells; every cell must find exactly one partner."""
-    table = run.objects[name]
-    for column, held, where in ((own, frame, "Cells"), (theirs, table, name)):
-        if column not in held.columns:
-            raise SchemaError(f"{run.source}, table {where}: no column {column}, so {name} cannot be joined")
-    key = "__partner"
-    left = frame.with_columns(pl.col(own).alias(key))
-    wanted = left.select(*image_key, key).drop_nulls()
-    right = table.with_columns(pl.col(theirs).alias(key)).join(wanted.unique(), on=[*image_key, key], how="semi")
-    right = right.drop("ObjectNumber")
-    try:
-        return strict_join(left, right, [*image_key, key], how="inner", expect="1:1").drop(key)
-    except LostRowsError as error:
-        raise LostRowsError(f"{run.source}, cells and {name}: {error}") from error
+def _whole(column: pl.Series, source: str) -> pl.Series:
+    """Read a column as whole numbers, NaN as NULL.
 
-
-def _check_counts(run: Run) -> None:
-    """Every table must hold as many objects of an image as the image's table counts."""
-    for name, table in run.objects.items():
-        counted = f"Count_{name}"
-        if counted not in run.image.columns:
-            continue
-        key = shared_keys(run.image, table)
-        found = table.group_by(key).len("found")
-        both = run.image.select(*key, pl.col(counted).cast(pl.Int64)).join(found, on=key, how="left")
-        wrong = both.filter(pl.col(counted) != pl.col("found").fill_null(0))
-        if wrong.height:
-            first = wrong.sort(key).row(0, named=True)
-            raise LostRowsError(
-                f"{run.source}: image {first['ImageNumber']} counts {first[counted]} {name}, their table holds "
-                f"{first['found'] or 0}; {wrong.height} images disagree. The table may be truncated: "
-                "export it again, or take it as the excerpt it is with partial=True (--partial)"
-            )
+    Raises
+    ------
+    SchemaError
+        For a value that is none, such as text, 1.5, an infinite one, or one that floats cannot hold exactly.
+    """
+    number = column.cast(pl.Float64, strict=False)
+    exact = number.is_nan() | ((number == number.round()) & (number.abs() <= _LARGEST_EXACT))
+    wrong = column.filter(column.is_not_null() & ~exact.fill_null(value=False))
+    if wrong.len():
+        raise SchemaError(
+            f"{source}: {column.name} must hold whole numbers; found {wrong[0]!r} ({wrong.len()} such values): correct "
+            "them, or export the tables again"
+        )
+    return number.fill_nan(None).cast(pl.Int64)

@@ -15,6 +15,7 @@ import polars as pl
 
 from phenoprint.errors import SchemaError
 from phenoprint.exchange.findings import Findings
+from phenoprint.exchange.names import prefixed
 
 __all__ = ["read_npz"]
 
@@ -131,8 +132,8 @@ def _metadata(path: Path) -> dict[str, str]:
     record = found.item() if isinstance(found, np.ndarray) and found.size == 1 else found
     if not isinstance(record, Mapping):
         return {}
-    named = {k if str(k).startswith("Metadata_") else f"Metadata_{k}": v for k, v in record.items()}
-    return {str(k): str(v) for k, v in named.items() if v is not None and not isinstance(v, (list, dict, tuple))}
+    plain = {key: value for key, value in record.items() if not isinstance(value, (list, dict, tuple, type(None)))}
+    return {prefixed(key): str(value) for key, value in plain.items()}
 
 
 class _PlainUnpickler(pickle.Unpickler):

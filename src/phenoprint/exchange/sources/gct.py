@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.exchange.sources.compressed import READ_ERRORS, open_plain
-from phenoprint.exchange.sources.text import MISSING
+from phenoprint.exchange.compressed import READ_ERRORS, open_plain
+from phenoprint.exchange.names import MISSING, prefixed
 
-__all__ = ["read_gct"]
+__all__ = ["VERSION", "read_gct"]
 
 VERSION = "#1.3"
 
@@ -59,7 +59,7 @@ def read_gct(path: Path) -> pl.DataFrame:
         if len(row) != first + n_columns:
             raise SchemaError(f"{path}, line {number}: expected {first + n_columns} values, found {len(row)}")
     described = [
-        pl.Series(_prefixed(row[0]), [None if v in MISSING else v for v in row[first:]], dtype=pl.String)
+        pl.Series(prefixed(row[0]), [None if v in MISSING else v for v in row[first:]], dtype=pl.String)
         for row in rows[1 : 1 + n_column_meta]
     ]
     try:
@@ -72,7 +72,3 @@ def read_gct(path: Path) -> pl.DataFrame:
         single = values.astype(np.float32).reshape(n_features, n_columns)
     names = [row[0] for row in rows[1 + n_column_meta :]]
     return pl.DataFrame([*described, *(pl.Series(name, single[place]) for place, name in enumerate(names))])
-
-
-def _prefixed(name: str) -> str:
-    return name if name.startswith("Metadata_") else f"Metadata_{name}"

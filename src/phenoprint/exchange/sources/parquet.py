@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phenoprint.errors import SchemaError, first_few
-from phenoprint.exchange.cleaning.names import is_descriptive
+from phenoprint.exchange.names import is_descriptive
 from phenoprint.exchange.sources.recognise import revealing_features
 
 __all__ = ["parquet_columns", "read_parquet_pieces", "read_parquet_sample"]

@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.exchange.cleaning.names import renames, word
-from phenoprint.exchange.sources.compressed import without_compression
+from phenoprint.exchange.compressed import without_compression
+from phenoprint.exchange.names import renames, word
 
 __all__ = [
     "FEWEST_ROWS",

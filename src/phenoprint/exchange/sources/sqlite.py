@@ -12,10 +12,9 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.exchange.cleaning.names import COMPARTMENTS, is_descriptive
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.sources.cellprofiler_tables import Run, note_image_columns, object_names, sub_runs
-from phenoprint.store import quote
+from phenoprint.exchange.names import COMPARTMENTS, MISSING, is_descriptive
+from phenoprint.exchange.sources.cellprofiler import Run, note_image_columns, object_names, sub_runs
 
 __all__ = ["is_sqlite", "read_database"]
 
@@ -24,8 +23,6 @@ _VALUES = 600_000
 # Rows that are looked at to distinguish text from numbers.
 _SAMPLE = 64
 _MAGIC = b"SQLite format 3\0"
-# What SQLite drivers of other languages write for a missing number.
-_MISSING = {"nan", "NaN", "NAN", "-nan", "NA", "null", "NULL", "None", ""}
 
 
 def is_sqlite(path: Path) -> bool:
@@ -83,16 +80,20 @@ def _object_blocks(path: Path, connection: sqlite3.Connection, table: str, compa
         yield block.rename(called)
 
 
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    return [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
+    return [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
 
 
 def _blocks(path: Path, connection: sqlite3.Connection, table: str, names: list[str]) -> Iterator[pl.DataFrame]:
     """Read a table's rows in their order: keys and numbers as numbers, missing ones NULL."""
     text = _text_columns(connection, table, names)
     numbers = [name for name in names if name not in text]
-    listed = ", ".join(quote(name) for name in (*numbers, *text))
-    cursor = connection.execute(f'SELECT {listed} FROM "{table}"')  # noqa: S608 - names of the database itself
+    listed = ", ".join(_quoted(name) for name in (*numbers, *text))
+    cursor = connection.execute(f"SELECT {listed} FROM {_quoted(table)}")  # noqa: S608 - names of the database itself
     at_once = max(1, _VALUES // max(len(names), 1))
     first = True
     while rows := cursor.fetchmany(at_once):
@@ -104,8 +105,8 @@ def _blocks(path: Path, connection: sqlite3.Connection, table: str, names: list[
 
 def _text_columns(connection: sqlite3.Connection, table: str, names: list[str]) -> list[str]:
     """Columns that hold text other than missing numbers, by their names and first rows."""
-    listed = ", ".join(quote(name) for name in names)
-    sample = connection.execute(f'SELECT {listed} FROM "{table}" LIMIT {_SAMPLE}').fetchall()  # noqa: S608 - as above
+    listed = ", ".join(_quoted(name) for name in names)
+    sample = connection.execute(f"SELECT {listed} FROM {_quoted(table)} LIMIT {_SAMPLE}").fetchall()  # noqa: S608 - as above
     return [
         name
         for place, name in enumerate(names)
@@ -127,7 +128,7 @@ def _holds_text(values: Sequence[Any]) -> bool:
 def _is_text(value: Any) -> bool:
     if isinstance(value, bytes):
         return True
-    if not isinstance(value, str) or value.strip() in _MISSING:
+    if not isinstance(value, str) or value.strip() in MISSING:
         return False
     try:
         float(value)
@@ -159,7 +160,7 @@ def _frame(
 
 
 def _number(path: Path, table: str, value: Any, name: str) -> float:
-    if value is None or (isinstance(value, str) and value.strip() in _MISSING):
+    if value is None or (isinstance(value, str) and value.strip() in MISSING):
         return float("nan")
     try:
         return float(value)

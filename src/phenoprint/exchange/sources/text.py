@@ -12,12 +12,11 @@ from typing import BinaryIO
 import polars as pl
 
 from phenoprint.errors import SchemaError, first_few
-from phenoprint.exchange.cleaning.names import is_descriptive
-from phenoprint.exchange.sources.compressed import READ_ERRORS, open_plain
+from phenoprint.exchange.compressed import READ_ERRORS, open_plain
+from phenoprint.exchange.names import MISSING, is_descriptive
 
-__all__ = ["MISSING", "Header", "read_blocks", "read_columns_of_text", "read_csv", "read_header"]
+__all__ = ["Header", "read_blocks", "read_columns_of_text", "read_csv", "read_header"]
 
-MISSING = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A", "-1.#IND", "1.#QNAN")
 
 # Text of the first rows that say what a table is.
 SAMPLE_BYTES = 2**20

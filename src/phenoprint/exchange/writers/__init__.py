@@ -1,1 +1,1 @@
-"""Imported rows, and the tables that go with them, written into a screen."""
+"""Imported rows and the tables that accompany them, written into a screen."""

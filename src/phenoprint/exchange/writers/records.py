@@ -1,4 +1,4 @@
-"""What is kept of an import beside its rows: ledger, problems, receipts."""
+"""Records of an import: ledger, problems, receipts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.exchange.annotation.treatments import Treatments
-from phenoprint.exchange.cleaning.counts import add_up
-from phenoprint.exchange.sources.cellprofiler_images import balanced_ledger
-from phenoprint.exchange.sources.cellprofiler_tables import image_files
-from phenoprint.exchange.sources.source import Source
-from phenoprint.exchange.writers.tables import Import
+from phenoprint.exchange.ledgers import add_up, balanced_ledger
+from phenoprint.exchange.sources.cellprofiler import image_files
+from phenoprint.exchange.sources.files import Source
+from phenoprint.exchange.writers.job import ImportJob
 from phenoprint.store import (
     TABLE,
     Receipt,
@@ -35,7 +34,7 @@ __all__ = ["hash_of", "write_records"]
 
 
 def write_records(
-    job: Import,
+    job: ImportJob,
     sources: Sequence[Source],
     plates: Mapping[str, Mapping[str, Path]],
     *,
@@ -43,20 +42,20 @@ def write_records(
     begun: datetime,
     seconds: float,
 ) -> pl.DataFrame:
-    """Write ledger, problems and a receipt a plate and table.
+    """Write ledger, problems and one receipt per plate and table.
 
     Parameters
     ----------
     job
         The import.
     sources
-        What was read; their contents are hashed.
+        The sources; their contents are hashed.
     plates
         File of every plate, by table.
     parameters
-        What the user said.
+        The user's options.
     begun, seconds
-        When it began and how long it took.
+        Start and duration of the import.
 
     Returns
     -------
@@ -94,17 +93,17 @@ def write_records(
 
 
 def _record_beside(folder: Path) -> None:
-    """Write the receipt of the tables that describe what was imported, of this import and of earlier ones."""
+    """Write the receipt of the tables that accompany imported rows, of this import and of earlier ones."""
     others = [receipt for step in receipt_steps(folder) for receipt in load_receipts(folder, step).values()]
     others += [receipt for (_, unit), receipt in load_receipts(folder, TABLE).items() if unit != "import"]
-    answered = {name for receipt in others for name in receipt.outputs}
+    recorded = {name for receipt in others for name in receipt.outputs}
     files = (file for table in tables_on_disk(folder) for file in table_files(folder, table))
-    record_table(folder, "import", (file for file in files if file.relative_to(folder).as_posix() not in answered))
+    record_table(folder, "import", (file for file in files if file.relative_to(folder).as_posix() not in recorded))
 
 
-def _write_problems(job: Import) -> None:
-    """Keep notes and differences where SQL finds them, beside those of earlier imports."""
-    # A kind of note is one row: hundreds of names say no more than the first few; what was derived differs in each.
+def _write_problems(job: ImportJob) -> None:
+    """Add notes and differences to table ``problem``, beside those of earlier imports."""
+    # One row per kind of note with the first few names; derived columns have one row each.
     own = pl.when(pl.col("kind") == "derived_column").then(pl.col("column"))
     more = pl.when(pl.col("names") > 5).then(pl.format(" and {} more", pl.col("names") - 5)).otherwise(pl.lit(""))
     notes = (
@@ -135,7 +134,7 @@ def _write_problems(job: Import) -> None:
 
 
 def _hash(source: Source) -> str:
-    """Hash what was read: the content of a file, of all the tables of a folder."""
+    """Hash the content of a source: a file, or all the tables of a folder."""
     digest = hashlib.blake2b(digest_size=16)
     files = [source.path]
     if source.path.is_dir():
@@ -151,7 +150,7 @@ def _hash(source: Source) -> str:
 
 
 def hash_of(given: pl.DataFrame | Treatments | None) -> str | None:
-    """Hash what the user gave beside the sources, for the receipt; None for nothing."""
+    """Hash a plate map or a table of treatments for the receipt; None if there is none."""
     if given is None:
         return None
     frame = given if isinstance(given, pl.DataFrame) else given.frame

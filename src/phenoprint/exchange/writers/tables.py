@@ -1,15 +1,12 @@
-"""The tables that go with imported rows: wells, plates, sites, treatments, features."""
+"""The tables that accompany imported rows: wells, plates, sites, treatments, features."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import polars as pl
 
 from phenoprint.errors import PlateMapError
-from phenoprint.exchange.annotation.treatments import Treatments
 from phenoprint.exchange.annotation.wells import (
     annotate_treatments,
     merge_wells,
@@ -17,61 +14,22 @@ from phenoprint.exchange.annotation.wells import (
     plate_row,
     well_rows,
 )
-from phenoprint.exchange.cleaning.columns import Reading
-from phenoprint.exchange.cleaning.counts import counted
 from phenoprint.exchange.cleaning.features import describe_features, note_nuisance
-from phenoprint.exchange.findings import Findings
+from phenoprint.exchange.ledgers import counted
+from phenoprint.exchange.names import measured_columns
+from phenoprint.exchange.writers.job import ImportJob
 from phenoprint.exchange.writers.plates import CellWriter, PlateWriter
 from phenoprint.plates import perturbation_table
 from phenoprint.store import Screen
 from phenoprint.tables import PLATE, WELL
 
-__all__ = ["Import", "check_annotation", "write_images", "write_treatments", "write_wells"]
+__all__ = ["check_annotation", "write_images", "write_treatments", "write_wells"]
+
+_IN_SITE = (PLATE, WELL, "Metadata_Site")
 
 
-@dataclass(slots=True)
-class Import:
-    """An import under way: where it goes, what was found, what was counted.
-
-    Parameters
-    ----------
-    screen, staging
-        The screen, and a folder in it for what is not in place yet.
-    reading
-        What the user says of columns.
-    plate_map
-        What is in the wells; None takes it from the tables.
-    treatments
-        What is known of treatments apart from plates.
-    partial
-        Whether incomplete data are taken.
-    findings
-        Notes and differences.
-    ledgers
-        Ledger rows by table.
-    losses
-        What CellProfiler's tables lack, one row per image and kind of object.
-    images
-        What was measured on images, one row per image.
-    inputs
-        Sources by table and plate.
-    """
-
-    screen: Screen
-    staging: Path
-    reading: Reading
-    plate_map: pl.DataFrame | None
-    treatments: Treatments | None
-    partial: bool
-    findings: Findings = field(default_factory=Findings)
-    ledgers: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
-    losses: list[pl.DataFrame] = field(default_factory=list)
-    images: list[pl.DataFrame] = field(default_factory=list)
-    inputs: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
-
-
-def write_wells(job: Import, table: str, writer: PlateWriter | CellWriter) -> None:
-    """Write what is known of the wells and plates of a table, and of its features."""
+def write_wells(job: ImportJob, table: str, writer: PlateWriter | CellWriter) -> None:
+    """Write the wells, plates and features of a table."""
     screen = job.screen
     held = screen.table("well").collect()
     failed = _failed_sites(job)
@@ -100,11 +58,8 @@ def write_wells(job: Import, table: str, writer: PlateWriter | CellWriter) -> No
     _write_perturbations(job)
 
 
-_IN_SITE = (PLATE, WELL, "Metadata_Site")
-
-
-def _failed_sites(job: Import) -> pl.DataFrame:
-    """Find the sites that cells were lost of, and why."""
+def _failed_sites(job: ImportJob) -> pl.DataFrame:
+    """Find the sites where cells were lost, and why."""
     schema = dict.fromkeys((*_IN_SITE, "status", "reason"), pl.String())
     if not job.losses:
         return pl.DataFrame(schema=schema)
@@ -114,7 +69,7 @@ def _failed_sites(job: Import) -> pl.DataFrame:
 
 
 def _write_sites(screen: Screen, plate: str, sites: Mapping[str, Sequence[str]], failed: pl.DataFrame) -> None:
-    """Write the sites of a plate: those with cells and those whose cells are not there."""
+    """Write the sites of a plate, those whose cells are absent included."""
     found = pl.DataFrame(
         [(plate, well, site) for well, names in sites.items() for site in names],
         schema=dict.fromkeys(_IN_SITE, pl.String),
@@ -124,26 +79,26 @@ def _write_sites(screen: Screen, plate: str, sites: Mapping[str, Sequence[str]],
     screen.write("site", pl.concat([bad, found.join(bad, on=_IN_SITE, how="anti")]), plate)
 
 
-def write_images(job: Import) -> int:
-    """Write what was measured on images: table ``site_feature``; gives its rows."""
+def write_images(job: ImportJob) -> int:
+    """Write measurements of images to table ``site_feature``; return the number of rows."""
     if not job.images:
         return 0
     whole = pl.concat(job.images, how="diagonal_relaxed")
     job.screen.write("site_feature", whole)
-    _write_features(job, [name for name in whole.columns if not name.startswith("Metadata_")])
+    _write_features(job, measured_columns(whole))
     return whole.height
 
 
-def _write_features(job: Import, names: Sequence[str]) -> None:
-    """Add features that the dictionary does not know yet."""
+def _write_features(job: ImportJob, names: Sequence[str]) -> None:
+    """Add features that the dictionary lacks."""
     held = job.screen.table("feature").collect()
     known = set(held["feature"])
     fresh = describe_features([name for name in names if name not in known], job.findings.aliases)
     job.screen.write("feature", pl.concat([held, fresh]))
 
 
-def _write_perturbations(job: Import) -> None:
-    """Make table ``perturbation`` anew from all wells; a treatment with two mechanisms gets none."""
+def _write_perturbations(job: ImportJob) -> None:
+    """Rebuild table ``perturbation`` from all wells; without mechanisms if a treatment has two."""
     wells = job.screen.table("well").collect()
     try:
         table = perturbation_table(wells)
@@ -154,8 +109,8 @@ def _write_perturbations(job: Import) -> None:
         job.screen.write("perturbation", table)
 
 
-def check_annotation(job: Import, plates: Collection[str]) -> None:
-    """Refuse a plate map or a table of treatments that fits nothing of what was imported.
+def check_annotation(job: ImportJob, plates: Collection[str]) -> None:
+    """Refuse a plate map or a table of treatments that matches nothing of what was imported.
 
     Raises
     ------
@@ -175,12 +130,12 @@ def check_annotation(job: Import, plates: Collection[str]) -> None:
         raise PlateMapError(f"{job.treatments.source}: it names none of the treatments; {found}")
 
 
-def write_treatments(job: Import, frames: Sequence[pl.DataFrame]) -> int:
-    """Write level 5, which is one table for the whole screen."""
+def write_treatments(job: ImportJob, frames: Sequence[pl.DataFrame]) -> int:
+    """Write level 5, one table for the whole screen; return the number of rows."""
     whole = pl.concat(frames, how="diagonal_relaxed")
     named = annotate_treatments(whole, job.findings, source="level 5", treatments=job.treatments)
     job.screen.write("profile_consensus", named)
     entry = counted(whole.select(), "treatments", n=whole.height, step="import profile_consensus")
     job.ledgers.setdefault("profile_consensus", []).append(entry)
-    _write_features(job, [n for n in named.columns if not n.startswith("Metadata_")])
+    _write_features(job, measured_columns(named))
     return named.height

@@ -1,7 +1,7 @@
-"""What the columns of other tools are called here.
+"""Names of columns: which columns describe, what other tools call a key, and how a feature is written.
 
-A column describes or measures. It describes if its name says so (``Metadata_``) or is one of the words of the field
-for a plate, a well, a field of view or an object; such columns are text, so that no barcode loses its zeros.
+A column describes or measures. It describes if its name has the prefix ``Metadata_`` or is a common word for a plate, a
+well, a field of view or an object. Columns that describe are text, so that no barcode loses its zeros.
 """
 
 from __future__ import annotations
@@ -11,22 +11,33 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+import polars as pl
+
+from phenoprint.tables import metadata_columns
+
 __all__ = [
     "COMPARTMENTS",
     "KEYS",
+    "MISSING",
     "feature_name",
     "is_descriptive",
     "is_link",
     "is_metadata",
+    "measured_columns",
+    "metadata_first",
+    "prefixed",
     "renames",
     "unknown_features",
     "word",
 ]
 
+# The first of them that a run has gives the rows: one row per cell, else per nucleus.
 COMPARTMENTS: Final = ("Cells", "Nuclei", "Cytoplasm")
 KEYS: Final = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
+# How missing numbers are written.
+MISSING: Final = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A", "-1.#IND", "1.#QNAN")
 
-# Names in use for a key, the surest first; all of them lower case, words joined by "_".
+# Names in use for a key, the most certain first; lower case, words joined by "_".
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "Metadata_Plate": ("plate", "plate_id", "plateid", "plate_name", "plate_barcode", "assay_plate_barcode", "barcode"),
     "Metadata_Well": ("well", "well_label", "well_position", "well_id", "wellid", "well_name"),
@@ -48,47 +59,41 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # Words that describe whatever their values are, though they are no key.
 _DESCRIPTIVE: Final = frozenset(
-    [
-        "row",
-        "column",
-        "col",
-        "replicate",
-        "rep",
-        "z",
-        "t",
-        "timepoint",
-        "time_point",
-        "class_name",
-        "class_color",
-        "ancestry_path",
-        "slice_algorithm",
-        "slice_indicator",
-        "acquisition_time_stamp",
-        "compound",
-        "concentration",
-        "dose",
-        "moa",
-        "pert_type",
-        "control_type",
-        "broad_sample",
-        "target",
-        "treatment",
-        "cell_code",
-        "id",
-        "label",
-    ]
+    name
+    for names in (
+        "row column col replicate rep z t timepoint time_point id label class_name class_color ancestry_path",
+        "slice_algorithm slice_indicator acquisition_time_stamp cell_code",
+        "compound concentration dose moa pert_type control_type broad_sample target treatment",
+    )
+    for name in names.split()
 )
 _WORDS: Final = frozenset(name for names in _ALIASES.values() for name in names) | _DESCRIPTIVE
 _OF_CELLS: Final = frozenset(("imagenumber", "image_number", *_ALIASES["Metadata_ObjectNumber"]))
 _LINK: Final = re.compile(r"[A-Z][A-Za-z0-9]*_(?:Parent_\w+|Number_Object_Number)")
 _PREFIX: Final = re.compile(r"(?:Image_)?Metadata_")
-# What a merge of two tables leaves behind where both had a column.
+# A merge of two tables appends this to a column that both have.
 _MERGED: Final = re.compile(r"(?P<name>.+)_[xy]")
 
 
 def is_metadata(name: str) -> bool:
-    """Whether a column says by its prefix that it describes."""
+    """Whether a column describes according to its prefix."""
     return name.startswith(("Metadata_", "Image_Metadata_"))
+
+
+def prefixed(name: object) -> str:
+    """Give a name the prefix ``Metadata_`` if it lacks it."""
+    text = str(name)
+    return text if text.startswith("Metadata_") else f"Metadata_{text}"
+
+
+def measured_columns(frame: pl.DataFrame) -> list[str]:
+    """List the columns without the prefix ``Metadata_``, whatever their type."""
+    return [name for name in frame.columns if not name.startswith("Metadata_")]
+
+
+def metadata_first(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put the ``Metadata_`` columns before the others; the order within each is kept."""
+    return frame.select(metadata_columns(frame) + measured_columns(frame))
 
 
 def word(name: str) -> str:
@@ -114,9 +119,9 @@ def is_descriptive(name: str) -> bool:
 
 
 def is_link(name: str) -> bool:
-    """Whether a column numbers objects or points at them; in a table of cells it describes, though it is a number.
+    """Whether a column numbers objects or points at them.
 
-    Profiles hold the mean of such numbers, which is a feature like others, if a poor one.
+    In a table of cells such a column describes, though it is a number. Profiles hold its mean, which is a feature.
     """
     return bool(_LINK.fullmatch(name))
 
@@ -127,22 +132,22 @@ def _is_word(name: str) -> bool:
 
 
 def renames(names: Iterable[str], *, text: Iterable[str] = (), not_objects: Collection[str] = ()) -> dict[str, str]:
-    """Say what each column shall be called that is not called so already.
+    """Map the columns that need another name to that name.
 
     Parameters
     ----------
     names
         Columns as found.
     text
-        Those that hold text.
+        Columns that hold text.
     not_objects
-        Those that are called as an object's number is, but are none: they describe.
+        Columns named like the number of an object that hold something else; they describe.
 
     Returns
     -------
     dict
-        Old to new name. A key is given to one column only; ``Image_Metadata_X`` becomes ``Metadata_X``; what
-        describes gets the prefix. Two columns may be given one name: they must then agree.
+        Old to new name. Each key is given to one column only; ``Image_Metadata_X`` becomes ``Metadata_X``; columns
+        that describe get the prefix. Two columns may map to one name: their values must then agree.
 
     Examples
     --------
@@ -154,10 +159,10 @@ def renames(names: Iterable[str], *, text: Iterable[str] = (), not_objects: Coll
 
 @lru_cache(maxsize=64)
 def _renames(found: tuple[str, ...], texts: frozenset[str], not_objects: frozenset[str]) -> Mapping[str, str]:
-    """Do what `renames` says, once for all tables with the same columns."""
+    """Do the work of `renames` once for all tables with the same columns."""
     result = {name: name.removeprefix("Image_") for name in found if name.startswith("Image_Metadata_")}
     held = {*found, *result.values()}
-    # Where images are numbered, rows are cells, and the number of an object is no mean of numbers.
+    # Where images are numbered, rows are cells, and a column of object numbers holds no mean.
     of_images = any(word(name) in ("imagenumber", "image_number") for name in found if is_descriptive(name))
     for key, aliases in _ALIASES.items():
         if key in held:
@@ -184,7 +189,7 @@ def _renames(found: tuple[str, ...], texts: frozenset[str], not_objects: frozens
 
 
 def feature_name(name: str) -> str:
-    """Write a feature's name so that it needs no quotes in SQL: words joined by ``_``.
+    """Join the words of a feature's name by ``_``, so that SQL needs no quotes.
 
     Examples
     --------
@@ -195,6 +200,6 @@ def feature_name(name: str) -> str:
 
 
 def unknown_features(names: Sequence[str]) -> list[str]:
-    """Features whose names begin with no compartment of the field."""
+    """List the features whose names do not begin with a compartment."""
     known = tuple(f"{c}_" for c in (*COMPARTMENTS, "Image"))
     return [name for name in names if not name.startswith(known)]

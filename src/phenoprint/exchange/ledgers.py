@@ -1,4 +1,4 @@
-"""Counting what an import takes in and gives out."""
+"""Ledgers of an import: how many cells or wells were read, how many were taken, and why the others were not."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from phenoprint.store import concat_ledgers
-from phenoprint.tables import get_table
+from phenoprint.store import concat_ledgers, ledger_rows
+from phenoprint.tables import PLATE, WELL, get_table
 
-__all__ = ["add_up", "counted"]
+__all__ = ["add_up", "balanced_ledger", "counted"]
 
-_ENTRY = ("Metadata_Plate", "Metadata_Well", "step", "unit_of_count")
+_ENTRY = (PLATE, WELL, "step", "unit_of_count")
 
 
 def counted(
@@ -28,26 +28,25 @@ def counted(
     lost
         Why all of them were lost; None if none was.
     n
-        How many rows there are, where they belong to no plate.
+        The number of rows, where they belong to no plate.
     step
-        Under what step they are counted.
+        The step that they are counted under.
 
     Returns
     -------
     polars.DataFrame
-        Rows of table ``ledger``; entries of several frames are put together by `add_up`.
+        Rows of table ``ledger``; `add_up` joins the entries of several frames.
 
     Examples
     --------
     >>> counted(pl.DataFrame({"Metadata_Plate": ["P", "P"]}), "wells").select("n_in", "n_out").row(0)
     (2, 2)
     """
-    keys = ["Metadata_Plate", "Metadata_Well"] if unit == "cells" else ["Metadata_Plate"]
+    keys = [PLATE, WELL] if unit == "cells" else [PLATE]
     held = [key for key in keys if key in frame.columns] if n is None else []
     whole = pl.DataFrame({"n_in": [frame.height if n is None else n]})
     rows = frame.group_by(held, maintain_order=True).len("n_in") if held else whole
-    found = pl.col("n_in").cast(pl.Int64)
-    nothing = pl.lit(0, pl.Int64)
+    found, nothing = pl.col("n_in").cast(pl.Int64), pl.lit(0, pl.Int64)
     full = rows.with_columns(
         step=pl.lit(step),
         unit_of_count=pl.lit(unit),
@@ -63,7 +62,7 @@ def counted(
 
 
 def add_up(ledgers: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Join ledgers of parts of one whole: what came in and went out of an entry is summed over its parts.
+    """Join ledgers of parts of one whole: the counts of an entry are summed over the parts.
 
     Raises
     ------
@@ -82,8 +81,34 @@ def add_up(ledgers: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if not parts:
         return pl.DataFrame(schema=schema)
     numbered = pl.concat([part.with_columns(pl.lit(k).alias("part")) for k, part in enumerate(parts)])
-    # n_in and n_out repeat on every reason of an entry: once a part.
+    # n_in and n_out are repeated for every reason of an entry: count them once per part.
     totals = numbered.unique(["part", *_ENTRY]).group_by(_ENTRY).agg(pl.col("n_in").sum(), pl.col("n_out").sum())
     lost = numbered.filter(pl.col("n_lost") > 0).group_by(*_ENTRY, "reason").agg(pl.col("n_lost").sum())
     whole = totals.join(lost, on=_ENTRY, how="left", nulls_equal=True).with_columns(pl.col("n_lost").fill_null(0))
     return concat_ledgers([whole.select(pl.col(name).cast(dtype) for name, dtype in schema.items())])
+
+
+def balanced_ledger(losses: pl.DataFrame) -> pl.DataFrame:
+    """Make the ledger of CellProfiler's images: counts of a well are summed, one row per reason.
+
+    Parameters
+    ----------
+    losses
+        One row per image and kind of object, as `count_losses` returns them.
+
+    Raises
+    ------
+    LostRowsError
+        If counts do not balance.
+    """
+    total = losses.group_by(_ENTRY).agg(n_in=pl.col("n_in").sum())
+    by_reason = losses.filter(pl.col("n_lost") > 0).group_by(*_ENTRY, "reason").agg(pl.col("n_lost").sum())
+    lost: dict[tuple[str | None, ...], dict[str, int]] = {row: {} for row in total.select(_ENTRY).iter_rows()}
+    for *entry, reason, n in by_reason.select(*_ENTRY, "reason", "n_lost").iter_rows():
+        lost[tuple(entry)][reason] = n
+    return concat_ledgers(
+        [
+            ledger_rows(step, plate, well, unit_of_count=unit, n_in=n, lost=lost[plate, well, step, unit])
+            for plate, well, step, unit, n in total.select(*_ENTRY, "n_in").iter_rows()
+        ]
+    )
