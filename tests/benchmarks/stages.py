@@ -36,10 +36,10 @@ from phenoprint.images import (
     image_quality,
     inspect_files,
     read_field,
-    to_unit,
     write_tiff,
 )
 from phenoprint.pipeline.artefacts import write_masks, write_thumbnail
+from phenoprint.pixels import to_unit
 from phenoprint.segmentation import segment
 from phenoprint.store import compact, write_part
 

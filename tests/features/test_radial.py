@@ -9,9 +9,9 @@ from phenoprint.errors import UsageError
 from phenoprint.features import measure
 from phenoprint.features._kernels_pixels import group_pixels
 from phenoprint.features._kernels_radial import radial_bins, radial_profile
-from phenoprint.features._kernels_shape import squared_distance
 from phenoprint.features._kernels_ties import largest_like_cellprofiler
 from phenoprint.features.radial import RadialDistribution
+from phenoprint.pixels import squared_distance
 
 
 def test_fractions_of_a_uniform_disk(channels: list[str]) -> None:
@@ -115,14 +115,6 @@ def test_a_black_object_has_no_spread_and_a_single_pixel_no_moments(channels: li
     assert big["Cells_RadialDistribution_ZernikeMagnitude_DNA_4_2"] == 0
     assert pixel["Cells_RadialDistribution_FracAtD_ER_1of4"] == 1
     assert {value for name, value in pixel.items() if "Zernike" in name} == {None}
-
-
-def test_distance_to_edge_is_exact_between_touching_objects(labels: dict[str, np.ndarray]) -> None:
-    distance2 = squared_distance(labels["Cells"])
-    for label in range(1, 8):
-        mask = labels["Cells"] == label
-        expected = ndimage.distance_transform_edt(mask)[mask]
-        np.testing.assert_allclose(np.sqrt(distance2[mask].astype(np.float64)), expected, rtol=1e-12)
 
 
 def reference_quicksort(values: np.ndarray) -> np.ndarray:

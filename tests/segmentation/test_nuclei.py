@@ -31,6 +31,12 @@ def test_a_field_without_cells_gives_nothing(field, diameter, threshold):
     assert found.max() == 0
 
 
+@pytest.mark.parametrize("declump", ["combined", "shape"])
+def test_a_mask_without_background_is_one_object(declump):
+    image = gaussian_filter(disc((30, 40), 15, 20, 3).astype(np.float32), 8)
+    assert (split_clumps(image, np.ones((30, 40), bool), diameter=30.0, declump=declump) == 1).all()
+
+
 def test_without_the_noise_test_noise_becomes_nuclei():
     image = np.random.default_rng(1).normal(0.1, 0.005, (200, 200)).astype(np.float32)
     assert find_nuclei(image, diameter=10, minimum_snr=0).max() > 0

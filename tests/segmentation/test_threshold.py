@@ -8,10 +8,10 @@ from skimage.filters import threshold_li, threshold_otsu
 
 from phenoprint.segmentation.threshold import (
     background_level,
+    gaussian_smooth,
     local_levels,
     minimum_cross_entropy,
     otsu,
-    smooth,
     white_noise,
 )
 
@@ -66,7 +66,7 @@ def test_local_levels_tell_dim_from_bright_surroundings():
     image[:, 120:] += 0.1
     image[50:70, 50:70], image[50:70, 170:190] = 0.3, 0.9
     mask = image > 0.25
-    fore, back = local_levels(smooth(image, 0.5), mask, 12.0)
+    fore, back = local_levels(gaussian_smooth(image, 0.5), mask, 12.0)
     assert fore[60, 60] == pytest.approx(0.3, abs=0.03)
     assert fore[60, 180] == pytest.approx(0.9, abs=0.05)
     assert back[60, 40] == pytest.approx(0.1, abs=0.03)

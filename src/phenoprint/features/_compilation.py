@@ -17,7 +17,7 @@ _KERNELS = {
     "granularity": ("_kernels_granularity", "spectrum"),
     "intensity": ("_kernels_intensity", "intensity"),
     "radial": ("_kernels_radial", "radial_bins"),
-    "shape": ("_kernels_shape", "squared_distance"),
+    "shape": ("_kernels_shape", "radius_statistics"),
     "texture": ("_kernels_texture", "haralick"),
 }
 

@@ -15,10 +15,10 @@ import numpy as np
 from numba import njit
 
 __all__ = [
+    "channel_values",
     "dense_ranks",
     "distribute",
     "enrol",
-    "gather",
     "group_pixels",
     "inner_edge",
     "object_sums",
@@ -124,7 +124,7 @@ def inner_edge(labels, rows, columns, offsets):
 
 
 @njit(cache=True)
-def gather(flat, pixels):
+def channel_values(flat, pixels):
     """Every flat channel at the listed pixels, (C, P)."""
     result = np.empty((flat.shape[0], pixels.size), np.float32)
     for c in range(flat.shape[0]):

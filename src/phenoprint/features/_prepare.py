@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from phenoprint.errors import UsageError
-from phenoprint.features._context import COMPARTMENTS, Field
+from phenoprint.features._field import COMPARTMENTS, Field
+from phenoprint.pixels import check_field, check_labels, cytoplasm, to_unit
 
-__all__ = ["SOURCES", "check_labels", "number_rows", "prepare_field"]
-
-SOURCES = ("Nuclei", "Cells")
-"""The compartments that a caller gives; the cytoplasm is derived."""
+__all__ = ["number_rows", "prepare_field"]
 
 _FLOAT_LEVELS = 65535
 
@@ -30,56 +28,18 @@ def prepare_field(pixels: npt.NDArray[np.generic], labels: Labels, channels: Seq
     UsageError
         If anything does not fit; the message says what and what to do.
     """
-    if isinstance(channels, str) or len(set(channels)) != len(channels):
-        raise UsageError(f"channels must be a list of different names, not {channels!r}")
-    if pixels.ndim != 3:
-        raise UsageError(f"pixels must have the shape (C, Y, X), not {pixels.shape}; stack the channels first")
-    if len(channels) != pixels.shape[0]:
-        raise UsageError(
-            f"{pixels.shape[0]} channels in pixels of shape {pixels.shape}, but {len(channels)} names: "
-            f"{', '.join(map(str, channels))}; give one name a channel"
-        )
+    pixels = check_field(pixels, channels)
     given = check_labels(labels)
     shape = given["Nuclei"].shape
     if shape != pixels.shape[1:]:
         raise UsageError(
             f"labels have the shape {shape}, the image {pixels.shape[1:]}; labels must be made on the same image"
         )
-    scaled, levels = _to_unit(pixels)
+    scaled, levels = _finite_unit(pixels)
     numbers, rows = number_rows(given)
-    nuclei = rows["Nuclei"]
-    # What another cell's nucleus covers is no cytoplasm either.
-    rows["Cytoplasm"] = np.where(nuclei > 0, np.int32(0), rows["Cells"])
+    rows["Cytoplasm"] = cytoplasm(rows["Nuclei"], rows["Cells"])
     ordered = {name: np.ascontiguousarray(rows[name], np.int32) for name in COMPARTMENTS}
     return Field(scaled, channels, numbers, ordered, levels=levels)
-
-
-def check_labels(labels: Labels) -> dict[str, npt.NDArray[np.integer]]:
-    """Return both label images as arrays after checking kind, shape and sign.
-
-    Raises
-    ------
-    UsageError
-        If one is missing, they differ in shape, or hold anything but whole numbers from 0.
-    """
-    missing = [name for name in SOURCES if name not in labels]
-    if missing:
-        raise UsageError(
-            f"labels lack {', '.join(missing)} and hold {', '.join(map(str, labels)) or 'nothing'}; "
-            "both Nuclei and Cells are needed, the cytoplasm is derived from them"
-        )
-    given = {name: np.asarray(labels[name]) for name in SOURCES}
-    for name, each in given.items():
-        if each.ndim != 2 or each.size == 0 or each.shape != given["Nuclei"].shape:
-            raise UsageError(
-                f"labels of {name} have the shape {each.shape}, those of Nuclei {given['Nuclei'].shape}; "
-                "both must be images (Y, X) of the same size"
-            )
-        if not np.issubdtype(each.dtype, np.integer):
-            raise UsageError(f"labels of {name} must be whole numbers, not {each.dtype}; convert with astype(int)")
-        if np.issubdtype(each.dtype, np.signedinteger) and each.min() < 0:
-            raise UsageError(f"labels of {name} go down to {each.min()}; 0 is background and objects count up")
-    return given
 
 
 def number_rows(labels: Labels) -> tuple[npt.NDArray[np.int64], Rows]:
@@ -104,18 +64,11 @@ def number_rows(labels: Labels) -> tuple[npt.NDArray[np.int64], Rows]:
     }
 
 
-def _to_unit(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], int]:
-    """Scale integers by their maximum; return float32 pixels and the number of grey levels below full scale."""
+def _finite_unit(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], int]:
+    """Scale pixels to [0, 1]; also return the number of grey levels below full scale."""
+    scaled = to_unit(pixels)
     if pixels.dtype.kind in "ui":
-        levels = int(np.iinfo(pixels.dtype).max)
-        if levels < 1 << 24:  # whole numbers that single precision holds: one rounding, as in double
-            scaled = np.divide(pixels, np.float32(levels), dtype=np.float32)
-        else:
-            scaled = (pixels / np.float64(levels)).astype(np.float32)
-        return scaled, min(levels, _FLOAT_LEVELS)
-    if pixels.dtype.kind != "f":
-        raise UsageError(f"pixels must be integers or floats, not {pixels.dtype}")
-    scaled = np.ascontiguousarray(pixels, np.float32)
+        return scaled, min(int(np.iinfo(pixels.dtype).max), _FLOAT_LEVELS)
     for c, channel in enumerate(scaled):
         if not np.isfinite(channel).all():
             raise UsageError(

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from phenoprint.features._context import Field, Objects
+from phenoprint.features._field import Field, Objects
 from phenoprint.plugins import Registry
 
 __all__ = ["FAMILIES", "Definition", "FeatureFamily"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from phenoprint.errors import UsageError
-from phenoprint.features._context import Field, Objects
+from phenoprint.features._field import Field, Objects
 from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["ImageQuality"]

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from phenoprint.features._context import COMPARTMENTS, Field, Objects
+from phenoprint.features._field import COMPARTMENTS, Field, Objects
 from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Location"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from phenoprint.features._compilation import announce_compilation
-from phenoprint.features._context import Field
+from phenoprint.features._field import Field
 from phenoprint.features._prepare import prepare_field
 from phenoprint.features.family import FeatureFamily
 from phenoprint.features.presets import chosen_families

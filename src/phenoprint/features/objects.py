@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from phenoprint.features._prepare import check_labels, number_rows
+from phenoprint.features._prepare import number_rows
+from phenoprint.pixels import check_labels
 
 __all__ = ["object_table"]
 

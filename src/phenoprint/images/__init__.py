@@ -8,7 +8,7 @@ from phenoprint.images.files import IMAGE_SCHEMA, inspect_files
 from phenoprint.images.flags import QualityLimits, flag_image_quality, quality_thresholds
 from phenoprint.images.foreign import ForeignFiles
 from phenoprint.images.illumination import Illumination, estimate_illumination
-from phenoprint.images.pixels import read_field, read_plane, to_unit, write_tiff
+from phenoprint.images.planes import read_field, read_plane, write_tiff
 from phenoprint.images.quality import QUALITY_COLUMNS, focus_slope, image_quality
 from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, READERS, Reader, checked_index
 from phenoprint.images.readers.pattern import list_files, name_kinds, rename_channels
@@ -45,6 +45,5 @@ __all__ = [
     "read_plane",
     "rename_channels",
     "to_rgb",
-    "to_unit",
     "write_tiff",
 ]

@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError, ImageError
-from phenoprint.images import Illumination, read_field, to_unit
+from phenoprint.images import Illumination, read_field
 from phenoprint.pipeline.artefacts import illumination_name, read_illumination
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
+from phenoprint.pixels import to_unit
 from phenoprint.plates import perturbation_id
 from phenoprint.store import Screen, read_table, strict_join
 

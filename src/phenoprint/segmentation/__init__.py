@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from phenoprint.segmentation.classical import ClassicalSegmenter
 from phenoprint.segmentation.diameter import estimate_nucleus_diameter
-from phenoprint.segmentation.labels import cytoplasm
-from phenoprint.segmentation.pixels import cell_channels, nucleus_channel
+from phenoprint.segmentation.inputs import cell_channels, nucleus_channel
 from phenoprint.segmentation.protocol import SEGMENTERS, Segmenter
 from phenoprint.segmentation.segment import segment
 
@@ -14,7 +13,6 @@ __all__ = [
     "ClassicalSegmenter",
     "Segmenter",
     "cell_channels",
-    "cytoplasm",
     "estimate_nucleus_diameter",
     "nucleus_channel",
     "segment",

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from phenoprint.segmentation.labels import fill_holes
-from phenoprint.segmentation.threshold import background_level, minimum_cross_entropy, smooth, white_noise
+from phenoprint.pixels import fill_holes, squared_distance
+from phenoprint.segmentation.threshold import background_level, gaussian_smooth, minimum_cross_entropy, white_noise
 
 __all__ = ["cell_image", "grow_cells"]
 
@@ -42,7 +42,7 @@ def cell_image(pixels: Array, nuclei: Array) -> tuple[Array, float]:
     total = np.zeros(pixels.shape[1:], np.float32)
     noises = []
     for channel in pixels:
-        smoothed = smooth(channel, 1.0)
+        smoothed = gaussian_smooth(channel, 1.0)
         back = background_level(smoothed, below=minimum_cross_entropy(smoothed))
         height = float(np.median(smoothed[ring])) - back.level
         # Smoothing by one pixel leaves 0.28 of white noise.
@@ -97,7 +97,7 @@ def grow_cells(
     ndarray
         ``(Y, X)`` int32 labels with the numbers of `nuclei`; each cell holds its nucleus, and no other's.
     """
-    from phenoprint.segmentation.kernels import propagate, squared_distance
+    from phenoprint.segmentation.flooding import propagate
 
     if not nuclei.any():
         return np.zeros(nuclei.shape, np.int32)

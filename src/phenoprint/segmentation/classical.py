@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from phenoprint.errors import DataError, UnknownNameError, UsageError
+from phenoprint.pixels import keep_labels, touching_border
 from phenoprint.segmentation.cells import grow_cells
 from phenoprint.segmentation.diameter import estimate_nucleus_diameter
-from phenoprint.segmentation.labels import keep_labels, touching_border
+from phenoprint.segmentation.inputs import cell_channels, nucleus_channel
 from phenoprint.segmentation.nuclei import find_nuclei
-from phenoprint.segmentation.pixels import cell_channels, nucleus_channel
 from phenoprint.segmentation.protocol import Segmenter
 from phenoprint.segmentation.threshold import THRESHOLDS
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from phenoprint.errors import DataError
-from phenoprint.segmentation.labels import fill_holes, touching_border
+from phenoprint.pixels import fill_holes, squared_distance, touching_border
+from phenoprint.segmentation.inputs import unit_pixels
 from phenoprint.segmentation.nuclei import find_nuclei, standing_out
-from phenoprint.segmentation.pixels import to_unit
-from phenoprint.segmentation.threshold import background_level, minimum_cross_entropy, noise_level, smooth
+from phenoprint.segmentation.threshold import background_level, gaussian_smooth, minimum_cross_entropy, noise_level
 
 __all__ = ["estimate_nucleus_diameter"]
 
@@ -70,7 +70,7 @@ def estimate_nucleus_diameter(
     >>> 18 < estimate_nucleus_diameter([disc]) < 22
     True
     """
-    fields = [to_unit(np.asarray(image)) for image in images]
+    fields = [unit_pixels(np.asarray(image)) for image in images]
     areas = np.concatenate([_round_areas(field, minimum_diameter) for field in fields] or [np.zeros(0)])
     if areas.size == 0:
         raise DataError(
@@ -110,9 +110,7 @@ def _round_areas(image: Array, minimum_diameter: float) -> Array:
     """Areas of objects away from the border that nearly fill the circle inside them."""
     from scipy.ndimage import label
 
-    from phenoprint.segmentation.kernels import squared_distance
-
-    smoothed = smooth(image, 1.0)
+    smoothed = gaussian_smooth(image, 1.0)
     cut = minimum_cross_entropy(smoothed)
     back = background_level(smoothed, below=cut)
     noise = noise_level(image, back)

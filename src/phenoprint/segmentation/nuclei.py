@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from phenoprint.segmentation.labels import fill_holes, keep_labels
+from phenoprint.pixels import fill_holes, keep_labels, squared_distance
 from phenoprint.segmentation.threshold import (
     THRESHOLDS,
     background_level,
+    gaussian_smooth,
     local_levels,
     noise_level,
-    smooth,
 )
 
 __all__ = ["find_nuclei", "nuclear_mask", "split_clumps", "standing_out"]
@@ -55,7 +55,7 @@ def nuclear_mask(
     ndarray
         ``(Y, X)`` boolean.
     """
-    smoothed = smooth(image, max(0.03 * diameter, 0.7))
+    smoothed = gaussian_smooth(image, max(0.03 * diameter, 0.7))
     cut = THRESHOLDS[threshold](smoothed)
     back = background_level(smoothed, below=cut)
     noise = noise_level(image, back)
@@ -133,7 +133,7 @@ def split_clumps(image: Array, mask: Array, *, diameter: float, declump: str = "
     """
     from scipy.ndimage import label
 
-    from phenoprint.segmentation.kernels import flood_basins, squared_distance
+    from phenoprint.segmentation.flooding import flood_basins
 
     if not mask.any():
         return np.zeros(mask.shape, np.int32)
@@ -142,9 +142,11 @@ def split_clumps(image: Array, mask: Array, *, diameter: float, declump: str = "
         return objects
     landscape = np.ones(mask.shape, np.float32)
     if declump in {"combined", "shape"}:
-        landscape *= smooth(np.sqrt(squared_distance(mask)), max(0.03 * diameter, 0.5))
+        # The distance is infinite where the mask fills the image.
+        depth = np.sqrt(np.minimum(squared_distance(mask), np.float32(np.square(mask.shape).sum())))
+        landscape *= gaussian_smooth(depth, max(0.03 * diameter, 0.5))
     if declump in {"combined", "intensity"}:
-        grain = smooth(image, max(0.12 * diameter, 0.7))
+        grain = gaussian_smooth(image, max(0.12 * diameter, 0.7))
         outside = grain[~mask]
         dark = np.percentile(outside[:: max(1, outside.size // 65_536)], 10) if outside.size else grain.min()
         landscape *= np.maximum(grain - np.float32(dark), np.float32(1e-6))

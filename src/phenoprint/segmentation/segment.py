@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from phenoprint.errors import UsageError
-from phenoprint.segmentation.pixels import checked_pixels
+from phenoprint.pixels import check_field
+from phenoprint.segmentation.inputs import unit_pixels
 from phenoprint.segmentation.protocol import SEGMENTERS
 
 __all__ = ["segment"]
@@ -68,5 +69,5 @@ def segment(
     if pixel_size_um is not None and not 0 < pixel_size_um < float("inf"):
         raise UsageError(f"pixel_size_um must be above 0, found {pixel_size_um}")
     backend = SEGMENTERS.make(segmenter, **params)
-    names = channels if isinstance(channels, str) else list(channels)
-    return backend.segment(checked_pixels(pixels, names), channels=names, pixel_size_um=pixel_size_um)
+    field = unit_pixels(check_field(pixels, channels))
+    return backend.segment(field, channels=list(channels), pixel_size_um=pixel_size_um)

@@ -11,11 +11,11 @@ __all__ = [
     "THRESHOLDS",
     "Background",
     "background_level",
+    "gaussian_smooth",
     "local_levels",
     "minimum_cross_entropy",
     "noise_level",
     "otsu",
-    "smooth",
     "white_noise",
 ]
 
@@ -39,7 +39,7 @@ class Background(NamedTuple):
     spread: float
 
 
-def smooth(image: Array, sigma: float) -> Array:
+def gaussian_smooth(image: Array, sigma: float) -> Array:
     """Gaussian smoothing, reflected at the border, float32.
 
     Parameters
@@ -235,8 +235,8 @@ def local_levels(image: Array, mask: Array, sigma: float) -> tuple[Array, Array]
     levels = []
     for weight, whole in ((inside, mask), (1 - inside, ~mask)):
         typical = float(image[whole].mean(dtype=np.float64)) if whole.any() else float(image.mean())
-        share = smooth(weight, sigma / step) + np.float32(1e-3)
-        level = (smooth(thin * weight, sigma / step) + np.float32(1e-3 * typical)) / share
+        share = gaussian_smooth(weight, sigma / step) + np.float32(1e-3)
+        level = (gaussian_smooth(thin * weight, sigma / step) + np.float32(1e-3 * typical)) / share
         levels.append(_enlarge(level, image.shape, step))
     return levels[0], levels[1]
 

@@ -140,7 +140,8 @@ def _single_channel(
     groups: list[pl.DataFrame], context: Context, channel: str, lost: Counter[str]
 ) -> Iterator[np.ndarray]:
     """Read one channel of some fields, in [0, 1]; unreadable ones are counted."""
-    from phenoprint.images import read_field, to_unit
+    from phenoprint.images import read_field
+    from phenoprint.pixels import to_unit
 
     for group in groups:
         try:

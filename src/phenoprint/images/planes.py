@@ -16,7 +16,7 @@ import polars as pl
 from phenoprint.errors import ImageError, SchemaError, UsageError
 from phenoprint.images.headers import BadFileError, read_header
 
-__all__ = ["read_field", "read_plane", "to_unit", "write_tiff"]
+__all__ = ["read_field", "read_plane", "write_tiff"]
 
 Pixels = npt.NDArray[Any]
 
@@ -161,35 +161,6 @@ def _site_name(rows: pl.DataFrame) -> str:
     values = sites.row(0) if sites.height else ()
     named = zip((key.removeprefix("Metadata_").lower() for key in keys), values, strict=False)
     return " ".join(f"{name} {value}" for name, value in named if value is not None) or "the site"
-
-
-def to_unit(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """Bring pixels to [0, 1] as CellProfiler does.
-
-    Parameters
-    ----------
-    pixels
-        Any shape. Integers are divided by their type's largest value, whatever the camera's bits; booleans
-        become 0 and 1; floats are taken to be in [0, 1] already and are not changed.
-
-    Returns
-    -------
-    ndarray of float32, same shape
-
-    Examples
-    --------
-    >>> to_unit(np.array([0, 255], np.uint8)).tolist()
-    [0.0, 1.0]
-    """
-    kind = pixels.dtype.kind
-    if kind in "bf":
-        return pixels.astype(np.float32)
-    if kind not in "iu":
-        raise UsageError(f"to_unit takes integer, boolean or float pixels, not {pixels.dtype}")
-    largest = np.iinfo(pixels.dtype).max
-    # float32 holds 8 and 16 bits exactly; wider types are divided before they are rounded
-    precise = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-    return np.divide(pixels, precise(largest), dtype=precise).astype(np.float32, copy=False)
 
 
 def write_tiff(path: Path, pixels: Pixels, *, compression: str | None = "zlib") -> None:

@@ -171,30 +171,6 @@ def test_one_pixel_rows_stay_planes(tmp_path: Path) -> None:
     assert read_plane(tmp_path / "a.tif").shape == (1, 7)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int16])
-def test_the_unit_is_the_types_largest_value(dtype: type[np.integer]) -> None:
-    largest = np.iinfo(dtype).max
-    unit = to_unit(np.array([0, largest // 2, largest], dtype))
-    assert unit.dtype == np.float32
-    np.testing.assert_allclose(unit, [0, (largest // 2) / largest, 1], rtol=1e-7)
-    assert unit[2] == 1
-
-
-def test_floats_and_booleans_are_left_as_they_are() -> None:
-    np.testing.assert_array_equal(to_unit(np.array([0.25, 1.5])), np.array([0.25, 1.5], np.float32))
-    np.testing.assert_array_equal(to_unit(np.array([True, False])), np.array([1, 0], np.float32))
-    with pytest.raises(UsageError, match="complex128"):
-        to_unit(np.zeros(2, complex))
-
-
-@given(hnp.arrays(np.uint16, 16))
-def test_every_16_bit_value_keeps_its_place(pixels: np.ndarray) -> None:
-    before = pixels.copy()
-    unit = to_unit(pixels)
-    np.testing.assert_array_equal(np.rint(unit * 65535).astype(np.uint16), pixels)
-    np.testing.assert_array_equal(pixels, before)
-
-
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "a.tif"
     write_tiff(target, plane(1))

@@ -1,4 +1,4 @@
-"""What `segment` accepts as pixels, and which channel is which."""
+"""Input of the segmenters: pixels in [0, 1], and the channels of nuclei and cells found by their names."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from phenoprint.errors import ImageError, UnknownNameError, UsageError
+from phenoprint.pixels import to_unit
 
-__all__ = ["CELL_CHANNELS", "NUCLEUS_CHANNELS", "cell_channels", "checked_pixels", "nucleus_channel", "to_unit"]
-
-Array = np.ndarray[Any, Any]
+__all__ = ["CELL_CHANNELS", "NUCLEUS_CHANNELS", "cell_channels", "nucleus_channel", "unit_pixels"]
 
 NUCLEUS_CHANNELS = (
     "DNA",
@@ -46,68 +46,26 @@ CELL_CHANNELS = (
 NOT_FLUORESCENT = ("brightfield", "bf", "phase", "dic", "transmitted", "tl", "brightfieldlow", "brightfieldhigh")
 
 
-def to_unit(pixels: Array) -> Array:
-    """Pixels as float32 in [0, 1]: integers divided by the maximum of their type, floats as they are.
-
-    Parameters
-    ----------
-    pixels
-        Array of any shape; booleans count as 0 and 1.
+def unit_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Scale pixels to [0, 1] after checking that each is a number; see `phenoprint.pixels.to_unit`.
 
     Raises
     ------
     ImageError
-        The type is neither integer nor float, or a value is NaN or infinite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> to_unit(np.array([0, 255], "uint8")).tolist()
-    [0.0, 1.0]
+        If there is no pixel, a pixel is NaN or infinite, or the type is neither integer, boolean nor float.
     """
-    if pixels.dtype == np.bool_:
-        return pixels.astype(np.float32)
-    if np.issubdtype(pixels.dtype, np.integer):
-        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    if not np.issubdtype(pixels.dtype, np.floating):
+    if pixels.size == 0:
+        raise ImageError(f"the field has no pixels: shape {pixels.shape}")
+    if pixels.dtype.kind not in "biuf":
         raise ImageError(f"pixels must be integers or floats, found {pixels.dtype}")
     # A sum is NaN or infinite if any value is: one pass, no copy.
     if not np.isfinite(pixels.sum(dtype=np.float64)):
         bad = int(pixels.size - np.isfinite(pixels).sum())
         raise ImageError(
-            f"{bad} of {pixels.size} pixels are NaN or infinite; segmentation needs a number everywhere: "
-            "check the illumination correction, or fill them before"
+            f"{bad} of {pixels.size} pixels are NaN or infinite; segmentation needs finite pixels: check the "
+            "illumination correction, or replace these pixels first"
         )
-    return pixels.astype(np.float32)
-
-
-def checked_pixels(pixels: Array, channels: Sequence[str]) -> Array:
-    """Field as ``(C, Y, X)`` float32 in [0, 1].
-
-    Raises
-    ------
-    UsageError
-        Not three-dimensional, without pixels, or not one channel name a plane.
-    ImageError
-        See `to_unit`.
-    """
-    array = np.asarray(pixels)
-    if isinstance(channels, str):
-        raise UsageError(f"channels must be a list of names, one a plane, found the text {channels!r}")
-    if array.ndim != 3:
-        hint = "; for one channel give pixels[None]" if array.ndim == 2 else ""
-        raise UsageError(f"pixels must be (C, Y, X), found {array.ndim} dimensions of shape {array.shape}{hint}")
-    if len(channels) != array.shape[0]:
-        raise UsageError(
-            f"pixels {array.shape} have {array.shape[0]} planes but {len(channels)} channels are named: "
-            f"{list(channels)}"
-        )
-    doubled = sorted({name for name in channels if list(channels).count(name) > 1})
-    if doubled:
-        raise UsageError(f"channel names must differ, {', '.join(doubled)} occurs more than once in {list(channels)}")
-    if array.size == 0:
-        raise ImageError(f"the field has no pixels: shape {array.shape}")
-    return to_unit(array)
+    return to_unit(pixels)
 
 
 def _plain(name: str) -> str:

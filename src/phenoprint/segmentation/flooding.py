@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-__all__ = ["flood_basins", "propagate", "squared_distance"]
+__all__ = ["flood_basins", "propagate"]
 
 Array = np.ndarray[Any, Any]
 
@@ -21,69 +21,6 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def compiled(kernel: Kernel) -> Kernel:
     """Compile once, keep the machine code on disk, let other threads run meanwhile."""
     return cast("Kernel", numba.njit(cache=True, nogil=True)(kernel))
-
-
-@compiled
-def squared_distance(mask: Array) -> Array:  # noqa: PLR0912  a kernel is one loop nest
-    """Squared Euclidean distance of every true pixel to the nearest false one.
-
-    The outside of the image counts neither as true nor as false, so that an object cut by the border is
-    not thinned there. Where there is no false pixel at all the distance is the image's squared diagonal.
-    Exact, linear in the number of pixels: Felzenszwalb and Huttenlocher, Theory of Computing 2012.
-
-    Parameters
-    ----------
-    mask
-        ``(Y, X)`` boolean.
-
-    Returns
-    -------
-    ndarray
-        ``(Y, X)`` float32, squared pixels; 0 where the mask is false.
-    """
-    height, width = mask.shape
-    far = np.float32(height + width)
-    column = np.empty((height, width), np.float32)
-    for x in range(width):
-        column[0, x] = far if mask[0, x] else np.float32(0)
-    for y in range(1, height):
-        for x in range(width):
-            column[y, x] = min(column[y - 1, x] + 1, far) if mask[y, x] else np.float32(0)
-    for y in range(height - 2, -1, -1):
-        for x in range(width):
-            column[y, x] = min(column[y, x], column[y + 1, x] + 1)
-    out = np.zeros((height, width), np.float32)
-    vertex = np.empty(width, np.int64)
-    bound = np.empty(width + 1, np.float64)
-    square = np.empty(width, np.float64)
-    limit = np.float64(height) ** 2 + np.float64(width) ** 2
-    for y in range(height):
-        inside = False
-        for x in range(width):
-            square[x] = np.float64(column[y, x]) ** 2
-            inside = inside or mask[y, x]
-        if not inside:
-            continue
-        top = 0
-        vertex[0] = 0
-        bound[0], bound[1] = -np.inf, np.inf
-        for x in range(1, width):
-            while True:
-                v = vertex[top]
-                cross = ((square[x] + x * x) - (square[v] + v * v)) / (2.0 * (x - v))
-                if cross > bound[top]:
-                    break
-                top -= 1
-            top += 1
-            vertex[top] = x
-            bound[top], bound[top + 1] = cross, np.inf
-        top = 0
-        for x in range(width):
-            while bound[top + 1] < x:
-                top += 1
-            if mask[y, x]:
-                out[y, x] = min((x - vertex[top]) ** 2 + square[vertex[top]], limit)
-    return out
 
 
 @compiled
@@ -242,7 +179,6 @@ def propagate(  # noqa: PLR0912, PLR0915  a kernel is one loop nest
     ndarray
         ``(Y, X)`` int32 labels with the numbers of `seeds`.
     """
-    height, width = image.shape
     height, width = image.shape
     wide = width + 2
     cost = _step_costs(image, regularization)

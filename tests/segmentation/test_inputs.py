@@ -4,43 +4,22 @@ import numpy as np
 import pytest
 
 from phenoprint.errors import ImageError, UnknownNameError, UsageError
-from phenoprint.segmentation.pixels import cell_channels, checked_pixels, nucleus_channel, to_unit
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.uint32])
-def test_integers_are_divided_by_the_maximum_of_their_type(dtype):
-    top = np.iinfo(dtype).max
-    found = to_unit(np.array([0, top], dtype))
-    assert found.dtype == np.float32
-    assert found.tolist() == [0, 1]
-
-
-def test_floats_and_booleans_stay_as_they_are():
-    assert to_unit(np.array([0.25, 1.5])).tolist() == [0.25, 1.5]
-    assert to_unit(np.array([False, True])).tolist() == [0, 1]
+from phenoprint.segmentation.inputs import cell_channels, nucleus_channel, unit_pixels
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_pixels_that_are_no_number_are_counted(bad):
+def test_pixels_that_are_not_finite_are_counted(bad):
     pixels = np.zeros((1, 4, 4))
     pixels[0, 1, 1:3] = bad
     with pytest.raises(ImageError, match="2 of 16 pixels are NaN or infinite"):
-        checked_pixels(pixels, ["DNA"])
+        unit_pixels(pixels)
 
 
-def test_shapes_and_names_must_fit():
-    with pytest.raises(UsageError, match=r"2 dimensions.*pixels\[None\]"):
-        checked_pixels(np.zeros((4, 4)), ["DNA"])
-    with pytest.raises(UsageError, match="2 planes but 1 channels"):
-        checked_pixels(np.zeros((2, 4, 4)), ["DNA"])
-    with pytest.raises(UsageError, match="list of names"):
-        checked_pixels(np.zeros((3, 4, 4)), "DNA")
-    with pytest.raises(UsageError, match="ER occurs more than once"):
-        checked_pixels(np.zeros((3, 4, 4)), ["DNA", "ER", "ER"])
+def test_fields_without_pixels_and_other_types_are_refused():
     with pytest.raises(ImageError, match="no pixels"):
-        checked_pixels(np.zeros((1, 0, 4)), ["DNA"])
+        unit_pixels(np.zeros((1, 0, 4)))
     with pytest.raises(ImageError, match="complex"):
-        checked_pixels(np.zeros((1, 4, 4), complex), ["DNA"])
+        unit_pixels(np.zeros((1, 4, 4), complex))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from phenoprint.errors import UsageError
-from phenoprint.segmentation.labels import cytoplasm, fill_holes, keep_labels, touching_border
+from phenoprint.pixels import check_labels, cytoplasm, fill_holes, keep_labels, touching_border
 
 
 def test_cytoplasm_and_nucleus_make_the_cell():
@@ -12,16 +12,21 @@ def test_cytoplasm_and_nucleus_make_the_cell():
     cells = np.zeros((6, 6), np.int32)
     cells[:3], cells[3:] = 1, 2
     nuclei[1, 1], nuclei[4, 4] = 1, 2
-    found = cytoplasm({"Nuclei": nuclei, "Cells": cells})
+    found = cytoplasm(nuclei, cells)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found + nuclei, cells)
 
 
-def test_cytoplasm_names_what_is_missing_or_does_not_fit():
-    with pytest.raises(UsageError, match="Cells missing"):
-        cytoplasm({"Nuclei": np.zeros((2, 2), int)})
-    with pytest.raises(UsageError, match=r"\(2, 2\).*\(3, 2\)"):
-        cytoplasm({"Nuclei": np.zeros((2, 2), int), "Cells": np.zeros((3, 2), int)})
+def test_a_pixel_of_another_nucleus_is_not_cytoplasm():
+    nuclei, cells = np.array([[0, 2, 2, 0]]), np.array([[1, 1, 2, 2]])
+    assert cytoplasm(nuclei, cells).tolist() == [[1, 0, 0, 2]]
+
+
+def test_a_missing_compartment_and_different_shapes_are_reported():
+    with pytest.raises(UsageError, match="lack Cells"):
+        check_labels({"Nuclei": np.zeros((2, 2), int)})
+    with pytest.raises(UsageError, match=r"\(3, 2\).*\(2, 2\)"):
+        check_labels({"Nuclei": np.zeros((2, 2), int), "Cells": np.zeros((3, 2), int)})
 
 
 def test_small_holes_are_filled_and_gaps_and_bays_stay():

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import distance_transform_edt
 
-from phenoprint.segmentation.kernels import flood_basins, propagate, squared_distance
+from phenoprint.segmentation.flooding import flood_basins, propagate
 
 STEPS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
@@ -73,25 +72,6 @@ def test_propagation_does_not_cross_the_mask_and_keeps_seeds_outside_it():
     assert (found[:, :4] == 1).all()
     assert found[0, 8] == 2
     assert (found > 0).sum() == 21
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    share=st.sampled_from([0.0, 0.3, 0.7, 0.95]),
-)
-def test_distance_is_scipys(seed, shape, share):
-    mask = np.random.default_rng(seed).random(shape) < share
-    if mask.all():
-        mask[0, 0] = False
-    np.testing.assert_allclose(squared_distance(mask), distance_transform_edt(mask) ** 2, atol=1e-3)
-
-
-def test_distance_without_any_background_is_finite():
-    found = squared_distance(np.ones((3, 4), bool))
-    assert np.isfinite(found).all()
-    assert found.min() > 0
 
 
 def basins(landscape, **options):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from phenoprint.features._order import Ordered, order_values
 from phenoprint.features._whole import Frame, image_ranks, intensity_statistics
+from phenoprint.pixels import squared_distance
 
 __all__ = ["COMPARTMENTS", "Field", "Objects"]
 
@@ -175,9 +176,9 @@ class Objects:
     @cached_property
     def values(self) -> npt.NDArray[np.float32]:
         """Every channel at ``pixels``, ``(C, P)``."""
-        from phenoprint.features._kernels_pixels import gather
+        from phenoprint.features._kernels_pixels import channel_values
 
-        return np.asarray(gather(self.field.flat, self.pixels))
+        return np.asarray(channel_values(self.field.flat, self.pixels))
 
     @cached_property
     def sums(self) -> FloatArray:
@@ -240,9 +241,7 @@ class Objects:
     @cached_property
     def edge_distance2(self) -> npt.NDArray[np.float32]:
         """Squared distance of every pixel to the nearest not of its object, ``(Y * X,)``; the border is no edge."""
-        from phenoprint.features._kernels_shape import squared_distance
-
-        return np.asarray(squared_distance(self.labels)).reshape(-1)
+        return squared_distance(self.labels).reshape(-1)
 
     def innermost(self, *, exact: bool) -> npt.NDArray[np.int64]:
         """Flat index of the pixel farthest from the edge of each object, ``(n,)``; -1 for an empty one.

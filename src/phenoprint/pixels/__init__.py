@@ -1,0 +1,18 @@
+"""What every package that works on images shares: checks and scaling of pixels, label images, distances."""
+
+from __future__ import annotations
+
+from phenoprint.pixels.distance import squared_distance
+from phenoprint.pixels.fields import check_field, to_unit
+from phenoprint.pixels.labels import check_labels, cytoplasm, fill_holes, keep_labels, touching_border
+
+__all__ = [
+    "check_field",
+    "check_labels",
+    "cytoplasm",
+    "fill_holes",
+    "keep_labels",
+    "squared_distance",
+    "to_unit",
+    "touching_border",
+]
