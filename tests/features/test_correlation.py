@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import pearsonr, rankdata
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.features import measure, measure_field, measure_image
+from phenoprint.features import measure, measure_field
 from phenoprint.features._kernels_correlation import colocalization
 from phenoprint.features._kernels_costes import costes_threshold
 from phenoprint.features.correlation import Correlation
@@ -152,7 +152,7 @@ def test_pearson_alone_and_one_channel() -> None:
 
 def test_whole_images_by_their_definitions(pixels: np.ndarray, labels: dict[str, np.ndarray]) -> None:
     a, b = ((plane / 65535).astype(np.float32).astype(float) for plane in pixels[:2])
-    row = measure_image(pixels[:2], labels, channels=["A", "B"], families=[Correlation()]).row(0, named=True)
+    row = measure_field(pixels[:2], labels, channels=["A", "B"], families=[Correlation()])[1].row(0, named=True)
     on_a, on_b = a > np.float32(0.15 * a.max()), b > np.float32(0.15 * b.max())
     cut_a, cut_b = costes_threshold(a.ravel().astype(np.float32), b.ravel().astype(np.float32), 65535)
     over = (a > cut_a) & (b > cut_b)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from phenoprint.errors import ImageError, SchemaError, UsageError
-from phenoprint.images import INDEX_SCHEMA, READERS, read_field, read_plane, rename_channels, to_unit, write_tiff
+from phenoprint.images import INDEX_SCHEMA, READERS, read_field, read_plane, rename_channels, write_tiff
 
 
 def site(*files: tuple[str, str] | tuple[str, str, int, int]) -> pl.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from scipy import ndimage
@@ -19,7 +21,7 @@ from phenoprint.simulation import (
 
 def _only(design: ScreenDesign, **artefacts: float) -> ScreenDesign:
     zero = dict.fromkeys(PlateArtefacts.__dataclass_fields__, 0.0)
-    return design.with_options(artefacts=PlateArtefacts(**{**zero, **artefacts}))
+    return replace(design, artefacts=PlateArtefacts(**{**zero, **artefacts}))
 
 
 def _sharpness(image: np.ndarray) -> float:
@@ -36,8 +38,10 @@ def test_a_perfect_microscope_has_nothing_to_tell() -> None:
 
 
 def test_rates_are_kept() -> None:
-    design = demo_design(n_plates=2).with_options(
-        n_sites=2, artefacts=PlateArtefacts(out_of_focus_rate=0.1, saturated_rate=0.05, debris_rate=0.2)
+    design = replace(
+        demo_design(n_plates=2),
+        n_sites=2,
+        artefacts=PlateArtefacts(out_of_focus_rate=0.1, saturated_rate=0.05, debris_rate=0.2),
     )
     truth = field_truth(design)
     assert truth.height == 2 * 384 * 2
@@ -72,7 +76,7 @@ def test_debris_adds_light_and_moves_no_cell() -> None:
 
 
 def test_vignette_darkens_the_corners_of_the_background() -> None:
-    design = _only(tiny_design(), vignette=0.4, background=0.1).with_options(cells_per_field=0.0)
+    design = replace(_only(tiny_design(), vignette=0.4, background=0.1), cells_per_field=0.0)
     image = draw_field(design, "SIM-P01", "B02").pixels[0].astype(float)
     corners = np.median([image[:8, :8], image[-8:, -8:]])
     assert 0.5 < corners / np.median(image[72:88, 72:88]) < 0.9
@@ -90,8 +94,8 @@ def test_edges_lose_cells_and_gradients_are_smooth() -> None:
 
 
 def test_batches_differ_more_than_plates_of_a_batch() -> None:
-    base = demo_design(n_plates=2).with_options(artefacts=PlateArtefacts(batch_gain=0.4, plate_gain=0.01))
-    gains = base.with_options(n_plates=4, n_batches=2)
+    base = replace(demo_design(n_plates=2), artefacts=PlateArtefacts(batch_gain=0.4, plate_gain=0.01))
+    gains = replace(base, n_plates=4, n_batches=2)
     middle = field_truth(gains).filter(pl.col("Metadata_Well") == "H12")
     logs = np.log(middle.select(f"gain_{name}" for name in CHANNELS).to_numpy())
     within = np.abs(logs[0] - logs[1]).mean() + np.abs(logs[2] - logs[3]).mean()

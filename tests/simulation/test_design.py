@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import phenoprint.simulation as sim
@@ -58,14 +60,14 @@ def test_designs_are_values() -> None:
 )
 def test_impossible_designs_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        sim.tiny_design().with_options(**change)
+        replace(sim.tiny_design(), **change)
 
 
 def test_unknown_names_are_refused_with_a_hint() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'SERCA inhibitor'"):
-        sim.tiny_design().with_options(mechanisms=("SERCA inhibitr",))
+        replace(sim.tiny_design(), mechanisms=("SERCA inhibitr",))
     with pytest.raises(UnknownNameError, match="plate format"):
-        sim.tiny_design().with_options(plate_format=100)
+        replace(sim.tiny_design(), plate_format=100)
 
 
 @pytest.mark.parametrize("change", [{"vignette": 1.5}, {"debris_rate": -0.1}, {"read_noise": float("inf")}])

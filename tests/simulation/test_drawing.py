@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -33,12 +34,12 @@ def test_pixels_do_not_depend_on_the_process() -> None:
 
 
 def test_wells_sites_and_seeds_differ() -> None:
-    design = tiny_design().with_options(n_sites=2)
+    design = replace(tiny_design(), n_sites=2)
     fields = [
         draw_field(design, "SIM-P01", "A01"),
         draw_field(design, "SIM-P01", "A02"),
         draw_field(design, "SIM-P01", "A01", "2"),
-        draw_field(design.with_options(seed=1), "SIM-P01", "A01"),
+        draw_field(replace(design, seed=1), "SIM-P01", "A01"),
     ]
     assert len({field.pixels.tobytes() for field in fields}) == 4
     # not only the noise: the cells themselves
@@ -56,9 +57,7 @@ def test_wells_sites_and_seeds_differ() -> None:
 def test_labels_balance_with_the_truth(
     seed: int, well: str, n_cells: float, pixel_size_um: float, shape: tuple[int, int]
 ) -> None:
-    design = tiny_design(seed=seed).with_options(
-        cells_per_field=n_cells, pixel_size_um=pixel_size_um, field_shape=shape
-    )
+    design = replace(tiny_design(seed=seed), cells_per_field=n_cells, pixel_size_um=pixel_size_um, field_shape=shape)
     field = draw_field(design, "SIM-P01", well)
     truth, n = field.cells_truth, field.cells_truth.height
     assert field.pixels.shape == (5, *shape)
@@ -74,7 +73,7 @@ def test_labels_balance_with_the_truth(
 
 
 def test_an_empty_well_holds_only_background() -> None:
-    design = tiny_design().with_options(doses_um=(20.0,), empty_wells=True)
+    design = replace(tiny_design(), doses_um=(20.0,), empty_wells=True)
     well = layout(design).filter(pl.col("Metadata_pert_type") == "empty")["Metadata_Well"][0]
     field = draw_field(design, "SIM-P01", well)
     assert field.cells_truth.height == 0
@@ -83,7 +82,7 @@ def test_an_empty_well_holds_only_background() -> None:
 
 
 def test_cell_density_is_as_designed() -> None:
-    design = demo_design(seed=2).with_options(artefacts=PlateArtefacts.off())
+    design = replace(demo_design(seed=2), artefacts=PlateArtefacts.off())
     wells = layout(design).filter(pl.col("Metadata_pert_type") == "negcon")["Metadata_Well"]
     counts = [draw_field(design, "SIM-P01", well).cells_truth.height for well in wells]
     assert abs(np.mean(counts) / design.cells_per_field - 1) < 0.12

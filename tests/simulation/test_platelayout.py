@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -57,7 +59,7 @@ def test_positions_differ_between_plates_and_seeds() -> None:
     same = (first["Metadata_compound"] == second["Metadata_compound"]).mean()
     assert same is not None
     assert same < 0.2
-    assert not layout(design.with_options(seed=5)).equals(layout(design))
+    assert not layout(replace(design, seed=5)).equals(layout(design))
     assert layout(demo_design(n_plates=2, seed=4)).equals(layout(design))
 
 

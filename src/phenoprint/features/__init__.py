@@ -3,7 +3,7 @@
 from phenoprint.features._context import Field, Objects
 from phenoprint.features.dictionary import feature_dictionary
 from phenoprint.features.family import FAMILIES, Definition, FeatureFamily
-from phenoprint.features.measurement import measure, measure_field, measure_image, warm_up
+from phenoprint.features.measurement import measure, measure_field, warm_up
 from phenoprint.features.objects import object_table
 from phenoprint.features.presets import chosen_families, presets
 
@@ -17,7 +17,6 @@ __all__ = [
     "feature_dictionary",
     "measure",
     "measure_field",
-    "measure_image",
     "object_table",
     "presets",
     "warm_up",

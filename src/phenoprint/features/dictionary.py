@@ -52,7 +52,7 @@ def feature_dictionary(
     families
         Families with their parameters, in place of a preset.
     image
-        Describe what :func:`measure_image` returns instead; the compartment is then ``"Image"``.
+        Describe what :func:`measure_field` returns for the whole image instead; the compartment is then ``"Image"``.
 
     Returns
     -------

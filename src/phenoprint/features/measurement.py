@@ -15,7 +15,7 @@ from phenoprint.features._prepare import prepare_field
 from phenoprint.features.family import FeatureFamily
 from phenoprint.features.presets import chosen_families
 
-__all__ = ["measure", "measure_field", "measure_image", "warm_up"]
+__all__ = ["measure", "measure_field", "warm_up"]
 
 
 def measure(
@@ -76,52 +76,6 @@ def measure(
     return cells
 
 
-def measure_image(
-    pixels: npt.NDArray[np.generic],
-    labels: Mapping[str, npt.NDArray[np.integer]],
-    *,
-    channels: Sequence[str],
-    preset: str = "cell-painting-full",
-    families: Sequence[FeatureFamily] | None = None,
-) -> pl.DataFrame:
-    """Measure the whole images of one field, with CellProfiler 4.2.8's names and values.
-
-    Parameters
-    ----------
-    pixels, labels, channels, preset, families
-        As for :func:`measure`; the labels are counted.
-
-    Returns
-    -------
-    polars.DataFrame
-        One row of Float32 columns ``Image_Family_Measure[_Channel][_parameters]``: counts of objects, intensities,
-        correlations and colocalization with the slope, textures, granularity and quality of the families chosen.
-        What is undefined is NULL.
-
-    Raises
-    ------
-    UsageError
-        As :func:`measure`.
-
-    See Also
-    --------
-    measure_field : Objects and image in one go, for less than the sum.
-
-    Examples
-    --------
-    >>> labels = np.zeros((8, 8), np.int32)
-    >>> labels[2:6, 2:6] = 1
-    >>> ramp = np.arange(64.0).reshape(1, 8, 8) / 64
-    >>> row = measure_image(ramp, {"Nuclei": labels, "Cells": labels}, channels=["DNA"], preset="minimal")
-    >>> row.select("Image_Count_Cells", "Image_Intensity_MaxIntensity_DNA").row(0)
-    (1.0, 0.984375)
-    """
-    field, chosen = _begin(pixels, labels, channels, preset, families)
-    image = _measure_image(field, chosen)
-    field.close()
-    return image
-
-
 def measure_field(
     pixels: npt.NDArray[np.generic],
     labels: Mapping[str, npt.NDArray[np.integer]],
@@ -130,7 +84,7 @@ def measure_field(
     preset: str = "cell-painting-full",
     families: Sequence[FeatureFamily] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Measure the objects and the whole images of one field; what both need is computed once.
+    """Measure the objects and the whole images of one field, with CellProfiler 4.2.8's names and values.
 
     Parameters
     ----------
@@ -139,13 +93,26 @@ def measure_field(
 
     Returns
     -------
-    tuple of polars.DataFrame
-        What :func:`measure` and :func:`measure_image` return.
+    objects : polars.DataFrame
+        What :func:`measure` returns.
+    image : polars.DataFrame
+        One row of Float32 columns ``Image_Family_Measure[_Channel][_parameters]``: counts of objects, intensities,
+        correlation and colocalization with the slope, textures, granularity and image quality, as far as the families
+        measure them. Undefined values are NULL.
 
     Raises
     ------
     UsageError
         As :func:`measure`.
+
+    Examples
+    --------
+    >>> labels = np.zeros((8, 8), np.int32)
+    >>> labels[2:6, 2:6] = 1
+    >>> ramp = np.arange(64.0).reshape(1, 8, 8) / 64
+    >>> _, image = measure_field(ramp, {"Nuclei": labels, "Cells": labels}, channels=["DNA"], preset="minimal")
+    >>> image.select("Image_Count_Cells", "Image_Intensity_MaxIntensity_DNA").row(0)
+    (1.0, 0.984375)
     """
     field, chosen = _begin(pixels, labels, channels, preset, families)
     tables = _measure_objects(field, chosen), _measure_image(field, chosen)

@@ -1,20 +1,19 @@
-"""Images: where they are, what they hold, their pixels, lamp and quality."""
+"""Images: finding and reading them, illumination correction, image quality, crops."""
 
 from __future__ import annotations
 
-from phenoprint.images.crops import CHANNEL_COLORS, channel_limits, crop_cells, encode_png, montage, to_rgb
+from phenoprint.images.crops import channel_limits, crop_cells, to_rgb
 from phenoprint.images.detect import DetectedLayout, LayoutCandidate, detect_layout, no_match
 from phenoprint.images.files import IMAGE_SCHEMA, inspect_files
 from phenoprint.images.flags import QualityLimits, flag_image_quality, quality_thresholds
 from phenoprint.images.foreign import ForeignFiles
 from phenoprint.images.illumination import Illumination, estimate_illumination
 from phenoprint.images.planes import read_field, read_plane, write_tiff
-from phenoprint.images.quality import QUALITY_COLUMNS, focus_slope, image_quality
+from phenoprint.images.quality import QUALITY_COLUMNS, image_quality
 from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, READERS, Reader, checked_index
 from phenoprint.images.readers.pattern import list_files, name_kinds, rename_channels
 
 __all__ = [
-    "CHANNEL_COLORS",
     "IMAGE_SCHEMA",
     "INDEX_SCHEMA",
     "PATTERNS",
@@ -30,14 +29,11 @@ __all__ = [
     "checked_index",
     "crop_cells",
     "detect_layout",
-    "encode_png",
     "estimate_illumination",
     "flag_image_quality",
-    "focus_slope",
     "image_quality",
     "inspect_files",
     "list_files",
-    "montage",
     "name_kinds",
     "no_match",
     "quality_thresholds",

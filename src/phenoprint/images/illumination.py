@@ -1,18 +1,17 @@
-"""Uneven illumination: one smooth function a plate and channel, estimated from its fields and divided out.
+"""Uneven illumination: one smooth function per plate and channel, estimated from its fields.
 
-A microscope lights the middle of a field more than its corners. Over many fields the cells average out and
-the lamp stays. Two estimators share everything but the averaging: ``"cellprofiler"`` (robust average over
-fields, then smoothing, as CorrectIlluminationCalculate's *Regular / All* does) and ``"basic"`` (low-rank plus
-sparse with a flat field that is smooth in the cosine domain, in module :mod:`phenoprint.images.basic`).
+A microscope illuminates the middle of a field more than its corners. The average of many fields shows this
+illumination, because cells lie at random. Two estimators differ only in how they average: ``"cellprofiler"`` (robust
+average over fields, then smoothing, as CorrectIlluminationCalculate's *Regular / All* does) and ``"basic"`` (low-rank
+plus sparse with a flat field that is smooth in the cosine domain, in module :mod:`phenoprint.images.basic`).
 
-Both work on block means (at most 128 x 128 numbers a field), so memory is bounded whatever the plate's size.
+Both work on block means (at most 128 x 128 numbers per field), so memory is bounded whatever the size of the plate.
 
-**Background.** Camera offset is added after the optics and is not shaded. Dividing an image that still holds
-it bends it into a bright rim (fractal-tasks-core#641), and an estimate made with it comes out too shallow.
-Give ``offset`` when you know it (a field without light; about 100 counts on many sCMOS cameras), or
-``dark=True`` to have a constant offset estimated; :meth:`Illumination.apply` then subtracts it before the
-division. Fluorescence of the medium is shaded like the cells: it is left in, and measured as ``background``
-by image quality.
+**Background.** The camera's offset is added after the optics and is not shaded. Dividing an image that still contains
+it gives a bright rim (fractal-tasks-core#641), and an estimate made with it is too flat. Give ``offset`` when it is
+known (the value of a field without light; about 100 counts on many sCMOS cameras), or ``dark=True`` to have a constant
+offset estimated; :meth:`Illumination.apply` subtracts it before the division. Fluorescence of the medium is shaded like
+the cells: it stays in the image and is measured as ``background`` by image quality.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ __all__ = ["Illumination", "estimate_illumination"]
 
 Float32 = npt.NDArray[np.float32]
 
-_RESCALES = ("mean", "minimum")
 _SIGMAS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 
 
@@ -50,14 +48,14 @@ class Illumination:
     Attributes
     ----------
     flat
-        (Y, X) float32, the relative brightness of the light, without unit; an image is divided by it. All
-        ones where nothing could be estimated, and then `reason` says why.
+        (Y, X) float32, the relative brightness of the illumination, at least 1; images are divided by it. All ones
+        where nothing could be estimated; `reason` then gives the cause.
     dark
-        (Y, X) float32 or None: what is subtracted first, in the unit of the fields it was estimated from.
+        (Y, X) float32 or None: subtracted before the division, in the unit of the fields of the estimate.
     method
         ``"cellprofiler"``, ``"basic"`` or ``"none"``.
     n_fields
-        Fields that entered the estimate (blank ones are not among them).
+        Fields used for the estimate.
     n_skipped
         Fields left out because they were blank (one value everywhere) or held values that are not finite.
     reason
@@ -65,13 +63,13 @@ class Illumination:
     smoothing_px
         Sigma of the smoothing that was used.
     range
-        Brightest over darkest place of `flat` (1.0 is even).
+        Maximum over minimum of `flat`; 1.0 is even illumination.
     unevenness_before, unevenness_after
-        Coefficient of variation of the average field over an 8 x 8 partition, before and after the
-        correction. What is left after it is mostly cells that few fields do not average out.
+        Coefficient of variation of the average field over an 8 x 8 grid, before and after the correction. What
+        remains after it is mostly cells that do not average out over few fields.
     split_half_error
-        Median relative difference of the functions estimated from every second field, None where there were
-        too few. Compare it with `range` - 1: an error as large as the effect asks for more fields.
+        Median relative difference between the functions estimated from the even and from the odd fields; None with
+        too few fields. Compare it with `range` - 1: more fields are needed where the error is as large as the effect.
     """
 
     flat: Float32
@@ -88,7 +86,7 @@ class Illumination:
 
     @classmethod
     def identity(cls, shape: tuple[int, int], *, reason: str, **details: Any) -> Illumination:
-        """Return a function of ones that changes nothing.
+        """Return a function of ones, which changes nothing.
 
         Parameters
         ----------
@@ -107,7 +105,7 @@ class Illumination:
         return cls(flat=np.ones(shape, dtype=np.float32), reason=reason, **details)
 
     def apply(self, pixels: npt.NDArray[Any]) -> Float32:
-        """Divide an image by the illumination function, after subtracting the dark part.
+        """Subtract `dark` from an image and divide it by `flat`.
 
         Parameters
         ----------
@@ -116,13 +114,19 @@ class Illumination:
 
         Returns
         -------
-        (Y, X) float32 in the same unit. Values below the dark part become 0. With the default rescaling no
-        pixel gets brighter, so that an image in [0, 1] stays in [0, 1].
+        (Y, X) float32 in the same unit. Values below `dark` become 0. No pixel gets brighter, so an image in [0, 1]
+        stays in [0, 1].
 
         Raises
         ------
         ImageError
-            The image has another shape than the function.
+            If the image has another shape than the function.
+
+        Examples
+        --------
+        >>> function = Illumination(flat=np.array([[1.0, 2.0]], np.float32))
+        >>> function.apply(np.array([[0.5, 0.5]])).tolist()
+        [[0.5, 0.25]]
         """
         if pixels.shape != self.flat.shape:
             raise ImageError(
@@ -143,85 +147,82 @@ def estimate_illumination(
     method: str = "cellprofiler",
     average: str = "trimmed",
     smoothing_px: float | None = None,
-    object_diameter_px: float | None = None,
-    rescale: str = "minimum",
     offset: float = 0.0,
     dark: bool = False,
     min_fields: int = 5,
     max_fields: int = 500,
     seed: int = 0,
 ) -> Illumination:
-    """Estimate how unevenly the fields of a plate and channel are lit.
+    """Estimate the illumination function of one plate and channel.
 
     Parameters
     ----------
     fields
-        (Y, X) images of one plate and channel, one after the other (a generator is read once, one field in
-        memory at a time). Raw or in [0, 1]; `apply` wants the same unit.
+        (Y, X) images of one plate and channel. A generator is read once, with one field in memory at a time. Raw or
+        in [0, 1]; `Illumination.apply` takes the same unit.
     method
         ``"cellprofiler"`` (average, smooth, rescale; fast, needs tens of fields) or ``"basic"`` (Peng et al.
         2017; better with few fields).
     average
-        How fields are combined by ``"cellprofiler"``: ``"trimmed"`` (each field divided by its brightness, then
-        the mean without the brightest fifth and the darkest twentieth at each place: debris and saturated
-        wells do not count), ``"median"`` (better where cells are sparse), or ``"mean"`` (CellProfiler's).
+        How ``"cellprofiler"`` combines the fields: ``"trimmed"`` (each field divided by its brightness, then the mean
+        without the brightest fifth and the darkest twentieth of the fields at each place, which excludes debris and
+        saturated wells), ``"median"`` (better where cells are sparse), or ``"mean"`` (as CellProfiler).
     smoothing_px
-        Sigma of the smoothing in pixels. By default the widest of 1/16, 1/8, 1/4, 1/2 and 1 times the longer
-        side that predicts left-out fields as well as the best of them. (CellProfiler's automatic choice,
-        `object_diameter_px` / 3.5, divides cells by themselves unless there are several hundred fields.)
-    object_diameter_px
-        Diameter of a cell in pixels: the smoothing chosen by default is never narrower.
-    rescale
-        ``"minimum"``: the darkest place is 1 and correction only dims. It is the default because corrected
-        images stay within [0, 1] and functions compare with those of public screens:
-        CorrectIlluminationCalculate's *Rescale* does the same with the 2nd percentile for the minimum, and so
-        leaves the darkest fiftieth, the corners, too dark; a smooth function needs no such guard. ``"mean"``:
-        mean 1, which leaves the mean intensity of a plate as it was.
+        Sigma of the smoothing in pixels. By default the widest of 1/16, 1/8, 1/4, 1/2 and 1 times the longer side
+        that predicts left-out fields as well as the best of them.
     offset
-        Camera offset in the unit of the fields; subtracted before estimating, and by `apply`.
+        Camera offset in the unit of the fields; subtracted before the estimate, and by `Illumination.apply`.
     dark
-        Estimate a constant offset from the fields, above `offset` (see the module's note). Needs fields that
-        differ in brightness; where it cannot be told it stays `offset`.
+        Whether to estimate a constant offset from the fields, added to `offset` (see the module's note). Needs fields
+        that differ in brightness; `offset` alone is used where it cannot be estimated.
     min_fields
-        With fewer usable fields the function is all ones: cells cannot be told from light.
+        With fewer usable fields the function is all ones, because cells and illumination cannot be separated.
     max_fields
-        Fields kept for the estimate; of more, an even random choice (reservoir sampling).
+        Largest number of fields used; of more, a random sample (reservoir sampling).
     seed
-        Of that choice.
+        Seed of that sample.
 
     Returns
     -------
-    The function with its statistics; ones and a `reason` for blank or too few fields.
+    The function with its statistics; ones and a `reason` for blank or too few fields. Its minimum is 1, so the
+    correction only dims: corrected images stay within [0, 1], and functions compare with those of public screens.
+    (CorrectIlluminationCalculate's *Rescale* divides by the 2nd percentile in place of the minimum, which leaves the
+    darkest fiftieth, the corners, too dark. A smooth function does not need that.)
 
     Raises
     ------
     UnknownNameError
-        An unknown `method`, `average` or `rescale`.
+        If `method` or `average` is unknown.
     UsageError
-        No field at all, or a number out of range.
+        If there is no field, or a number is out of range.
     ImageError
-        Fields of different shapes, or not (Y, X).
+        If fields differ in shape or are not (Y, X).
 
     Notes
     -----
-    Any average that scales with the image's brightness estimates the same function, since the values at a
-    place are those of everywhere times the light there; that is why a trimmed mean may replace the mean.
-    Smoothing is a local quadratic fit with Gaussian weights, which unlike a Gaussian filter does not pull the
-    rim of a vignette towards the middle.
+    Any average that scales with the brightness of the images estimates the same function: the values at one place are
+    the values of all places times the illumination there. A trimmed mean may therefore replace the mean. The smoothing
+    is a local quadratic fit with Gaussian weights; unlike a Gaussian filter it does not pull the rim of a vignette
+    towards the middle.
 
-    Measured on simulated fields (vignette from 1 to 2.2; 60 cells of 40 px in 540 px): ``"cellprofiler"`` is
-    within 3 % (standard deviation) from 10 fields and 1 % from 96, ``"basic"`` within 1 % from 10. With ten
-    fields of crowded cells both err by 5 %; with none of light to tell, `split_half_error` shows it.
+    Measured on simulated fields (vignette from 1 to 2.2; 60 cells of 40 px in 540 px): ``"cellprofiler"`` is within 3 %
+    (standard deviation) from 10 fields and 1 % from 96, ``"basic"`` within 1 % from 10. With ten fields of crowded cells
+    both err by 5 %, which `split_half_error` shows.
+
+    Examples
+    --------
+    >>> shade = np.linspace(1, 2, 32) * np.ones((24, 1))
+    >>> brightness = np.random.default_rng(0).uniform(0.5, 1.0, 10)
+    >>> found = estimate_illumination([level * shade for level in brightness], smoothing_px=8)
+    >>> found.n_fields, round(found.range, 1)
+    (10, 1.9)
     """
     if method not in _ESTIMATORS:
         raise UnknownNameError("illumination method", method, _ESTIMATORS)
     if average not in AVERAGES:
         raise UnknownNameError("illumination average", average, AVERAGES)
-    if rescale not in _RESCALES:
-        raise UnknownNameError("illumination rescaling", rescale, _RESCALES)
-    for name, value in (("smoothing_px", smoothing_px), ("object_diameter_px", object_diameter_px)):
-        if value is not None and not 0 < value < np.inf:
-            raise UsageError(f"{name} must be a positive number of pixels, got {value}")
+    if smoothing_px is not None and not 0 < smoothing_px < np.inf:
+        raise UsageError(f"smoothing_px must be a positive number of pixels, got {smoothing_px}")
     if not 2 <= min_fields <= max_fields:
         raise UsageError(f"expected 2 <= min_fields <= max_fields, got {min_fields} and {max_fields}")
     grid = 64 if method == "basic" else 128
@@ -231,8 +232,8 @@ def estimate_illumination(
     n_fields = len(stack)
     if n_fields < min_fields:
         reason = (
-            f"{n_fields} usable fields of {n_fields + n_skipped} (the others blank or not finite), at least "
-            f"{min_fields} needed to tell light from cells: not corrected"
+            f"{n_fields} usable fields of {n_fields + n_skipped} (the others are blank or not finite), at least "
+            f"{min_fields} are needed to separate illumination from cells: not corrected"
         )
         ones = Illumination.identity(shape, reason=reason, n_fields=n_fields, n_skipped=n_skipped)
         return replace(ones, dark=_constant(shape, offset))
@@ -245,15 +246,12 @@ def estimate_illumination(
         stack = np.maximum(stack - extra, 0)
     estimator = _ESTIMATORS[method]
     whole = estimator(stack, average)
-    if smoothing_px is None:
-        sigma = _chosen_smoothing(stack, average, least=(object_diameter_px or 0.0) / max(shape))
-    else:
-        sigma = smoothing_px / max(shape)
+    sigma = _chosen_smoothing(stack, average) if smoothing_px is None else smoothing_px / max(shape)
     error = None
     if n_fields >= 2 * min_fields:
         halves = [smooth_onto(estimator(stack[start::2], average), whole.shape, sigma=sigma) for start in (0, 1)]
         error = float(np.median(np.abs(halves[0] / halves[0].mean() - halves[1] / halves[1].mean())))
-    flat = _rescaled(smooth_onto(whole, shape, sigma=sigma), rescale)
+    flat = _rescaled(smooth_onto(whole, shape, sigma=sigma))
     mean_field = robust_average(stack, average)
     return Illumination(
         flat=flat.astype(np.float32),
@@ -269,25 +267,25 @@ def estimate_illumination(
     )
 
 
-def _chosen_smoothing(stack: Float64, average: str, *, least: float) -> float:
+def _chosen_smoothing(stack: Float64, average: str) -> float:
     """Choose sigma, as a fraction of the longer side, by predicting every fifth field from the others."""
     folds = np.array([robust_average(stack[start::5], average) for start in range(min(5, len(stack)))])
     folds /= folds.mean(axis=(1, 2), keepdims=True)
-    return choose_smoothing(folds, tuple(max(least, sigma) for sigma in _SIGMAS))
+    return choose_smoothing(folds, _SIGMAS)
 
 
 def _constant(shape: tuple[int, int], value: float) -> Float32 | None:
     return np.full(shape, value, dtype=np.float32) if value else None
 
 
-def _rescaled(flat: Float64, rescale: str) -> Float64:
-    """Keep away from zero, so that no place is divided by next to nothing, and set the scale."""
+def _rescaled(flat: Float64) -> Float64:
+    """Set the minimum to 1, after raising values near zero: a division by them would amplify noise."""
     flat = np.maximum(flat, 0.05 * flat.mean())
-    return np.asarray(flat / (flat.min() if rescale == "minimum" else flat.mean()))
+    return np.asarray(flat / flat.min())
 
 
 def _variation(field: Float64) -> float:
-    """Coefficient of variation over an 8 x 8 partition of the field, where single cells hardly count."""
+    """Return the coefficient of variation over an 8 x 8 grid, in which single cells hardly count."""
     coarse = block_means(field, 8)
     return float(coarse.std() / coarse.mean())
 

@@ -99,7 +99,9 @@ def make_gallery(context: Context) -> pl.DataFrame:
         The ``gallery`` table; ``crop`` holds a PNG. Intensities share one scale a plate and channel, taken from its
         negative controls, so that brightness can be compared between treatments.
     """
-    from phenoprint.images import channel_limits, crop_cells, encode_png, to_rgb
+    import imagecodecs
+
+    from phenoprint.images import channel_limits, crop_cells, to_rgb
 
     section = context.config.report
     treatments = choose_treatments(
@@ -122,7 +124,8 @@ def make_gallery(context: Context) -> pl.DataFrame:
         crops = crop_cells(pixels, centres, size=_crop_size(context, plate))
         for crop, row in zip(crops, group.iter_rows(named=True), strict=True):
             rgb = to_rgb(crop, channels=list(context.channels), limits=limits[plate])
-            rows.append({name: row[name] for name in GALLERY_SCHEMA if name != "crop"} | {"crop": encode_png(rgb)})
+            png = bytes(imagecodecs.png_encode(rgb))
+            rows.append({name: row[name] for name in GALLERY_SCHEMA if name != "crop"} | {"crop": png})
     return pl.DataFrame(rows, schema=GALLERY_SCHEMA).sort("Metadata_perturbation", "rank")
 
 

@@ -28,12 +28,7 @@ LARGE_FIELD = 1 << 19
 """Pixels of a field from which on time is saved."""
 
 
-def estimate_nucleus_diameter(
-    images: Iterable[Array],
-    *,
-    minimum_diameter: float = LEAST_PX,
-    refinements: int = 2,
-) -> float:
+def estimate_nucleus_diameter(images: Iterable[Array]) -> float:
     """Typical equivalent diameter, in pixels, of the nuclei in some fields of a plate.
 
     Round objects above the threshold that do not touch the border give a first value (the median by area, so
@@ -47,10 +42,6 @@ def estimate_nucleus_diameter(
     ----------
     images
         Nuclear channel, ``(Y, X)`` each, any integer type or floats in [0, 1]; sizes may differ.
-    minimum_diameter
-        Smaller objects are never nuclei, in pixels.
-    refinements
-        How often the fields are segmented again with the last estimate.
 
     Returns
     -------
@@ -71,7 +62,7 @@ def estimate_nucleus_diameter(
     True
     """
     fields = [unit_pixels(np.asarray(image)) for image in images]
-    areas = np.concatenate([_round_areas(field, minimum_diameter) for field in fields] or [np.zeros(0)])
+    areas = np.concatenate([_round_areas(field) for field in fields] or [np.zeros(0)])
     if areas.size == 0:
         raise DataError(
             f"no nucleus stands out of the noise in {len(fields)} fields, so their diameter cannot be estimated; "
@@ -82,11 +73,11 @@ def estimate_nucleus_diameter(
     large = max(field.size for field in fields) >= LARGE_FIELD and diameter >= 2 * ENOUGH_PX
     step = 2 if large else 1
     fields = [_binned(field, step) for field in fields]
-    for _ in range(refinements):
+    for _ in range(_REFINEMENTS):
         areas = np.concatenate([_segmented_areas(field, diameter / step) for field in fields]) * step**2
         if areas.size == 0:
             break
-        diameter = max(_equivalent_diameter(areas, weights=np.ones_like(areas)), minimum_diameter)
+        diameter = max(_equivalent_diameter(areas, weights=np.ones_like(areas)), LEAST_PX)
     return diameter
 
 
@@ -106,7 +97,7 @@ def _equivalent_diameter(areas: Array, *, weights: Array) -> float:
     return float(np.sqrt(4 / np.pi * areas[order][np.searchsorted(share, 0.5 * share[-1])]))
 
 
-def _round_areas(image: Array, minimum_diameter: float) -> Array:
+def _round_areas(image: Array) -> Array:
     """Areas of objects away from the border that nearly fill the circle inside them."""
     from scipy.ndimage import label
 
@@ -128,7 +119,7 @@ def _round_areas(image: Array, minimum_diameter: float) -> Array:
     whole = ~np.isin(numbers, touching_border(objects))
     # An ellipse twice as long as wide has twice the area of its inscribed circle.
     compact = area < 2 * np.pi * inner
-    large = area >= np.pi / 4 * minimum_diameter**2
+    large = area >= np.pi / 4 * LEAST_PX**2
     chosen = whole & compact & large
     if chosen.any():
         return np.asarray(area[chosen], np.float64)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Self
+from dataclasses import dataclass, field
 
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.plates import PlateFormat
@@ -189,16 +188,6 @@ class ScreenDesign:
     def batch(self, plate_index: int) -> str:
         """Name of the batch of a 0-based plate."""
         return f"batch{self.batch_index(plate_index) + 1}"
-
-    def with_options(self, **changes: object) -> Self:
-        """Return a copy with some parameters changed.
-
-        Examples
-        --------
-        >>> tiny_design().with_options(seed=3).seed
-        3
-        """
-        return replace(self, **changes)  # type: ignore[arg-type]
 
 
 _DEMO_MECHANISMS = (
