@@ -41,7 +41,7 @@ def test_a_large_field_is_measured_on_larger_pixels(draw_field, monkeypatch):
     monkeypatch.setattr(diameter, "_segmented_areas", lambda image, d: sizes.append(image.shape) or segmented(image, d))
     found = estimate_nucleus_diameter([field])
     assert set(sizes) == {(371, 374)}
-    monkeypatch.setattr(diameter, "LARGE_FIELD", field.size + 1)
+    monkeypatch.setattr(diameter, "_LARGE_FIELD", field.size + 1)
     assert found == pytest.approx(estimate_nucleus_diameter([field]), rel=0.03)
     assert set(sizes) == {(371, 374), (743, 748)}
 

@@ -1,4 +1,4 @@
-"""Measure every object of a field."""
+"""Measurement of the objects, and of the whole images, of one field."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def measure(
         ``{"Nuclei": (Y, X), "Cells": (Y, X)}`` of whole numbers, 0 is background. A nucleus and its cell share a
         number; the cytoplasm is the cell without its nucleus, not shrunk.
     channels
-        A name a channel, such as ``["DNA", "ER", "RNA", "AGP", "Mito"]``.
+        One name per channel, such as ``["DNA", "ER", "RNA", "AGP", "Mito"]``.
     preset
-        Name of a choice of families; :func:`presets` lists them.
+        Named choice of families; :func:`presets` lists them.
     families
         Families with their parameters, in place of a preset.
 
     Returns
     -------
     polars.DataFrame
-        One row for each number in either label image, ascending: ``Metadata_ObjectNumber`` (Int32) and the
-        features (Float32), named ``Compartment_Family_Measure[_Channel][_parameters]``. What is undefined is NULL:
-        all features of an absent nucleus or an empty cytoplasm, a correlation with a constant channel.
+        One row per number in either label image, ascending: ``Metadata_ObjectNumber`` (Int32) and the features
+        (Float32), named ``Compartment_Family_Measure[_Channel][_parameters]``. Undefined values are NULL: all features
+        of an absent nucleus or an empty cytoplasm, a correlation with a constant channel.
 
     Raises
     ------
@@ -58,9 +58,9 @@ def measure(
 
     Notes
     -----
-    The first call in a fresh installation compiles the kernels, which takes half a minute of an idle core, and says so
-    to the logger ``phenoprint.features`` (level INFO); they are kept on disk. Call :func:`warm_up` once before starting
-    worker processes.
+    The first call in a fresh installation compiles the kernels and stores them on disk. It takes half a minute on an
+    idle core and is logged by ``phenoprint.features`` at level INFO. Call :func:`warm_up` once before starting worker
+    processes.
 
     Examples
     --------
@@ -152,9 +152,9 @@ def _measure_image(field: Field, families: Sequence[FeatureFamily]) -> pl.DataFr
 
 
 def _series(names: Sequence[str], columns: Sequence[npt.NDArray[np.float64]], n: int) -> list[pl.Series]:
-    """Float32 columns of ``n`` rows, NULL where a value is not finite.
+    """Return Float32 columns of ``n`` rows, NULL where a value is not finite.
 
-    All columns are slices of one: to make thousands one by one takes longer than to measure some families.
+    All columns are slices of one series: making thousands one by one takes longer than measuring some families.
     """
     with np.errstate(over="ignore"):
         table = np.array(columns, np.float32).reshape(-1)
@@ -166,21 +166,26 @@ def _series(names: Sequence[str], columns: Sequence[npt.NDArray[np.float64]], n:
 def warm_up(
     n_channels: int = 5, *, preset: str = "cell-painting-full", families: Sequence[FeatureFamily] | None = None
 ) -> float:
-    """Compile, or load from disk, everything that a preset needs, on a tiny image.
+    """Compile the kernels of a preset, or load them from disk, by measuring a tiny image.
 
     Parameters
     ----------
     n_channels
-        Number of channels; pairs need two.
+        Number of channels; the measures of channel pairs need two.
     preset
-        Name of a choice of families.
+        A name in :func:`presets`.
     families
         Families with their parameters, in place of a preset.
 
     Returns
     -------
     float
-        Seconds it took.
+        Elapsed seconds.
+
+    Examples
+    --------
+    >>> warm_up(1, preset="minimal") > 0
+    True
     """
     start = perf_counter()
     ramp = np.add.outer(np.arange(32), np.arange(32)).astype(np.uint16)

@@ -206,8 +206,8 @@ def estimate_illumination(
     towards the middle.
 
     Measured on simulated fields (vignette from 1 to 2.2; 60 cells of 40 px in 540 px): ``"cellprofiler"`` is within 3 %
-    (standard deviation) from 10 fields and 1 % from 96, ``"basic"`` within 1 % from 10. With ten fields of crowded cells
-    both err by 5 %, which `split_half_error` shows.
+    (standard deviation) from 10 fields and 1 % from 96, ``"basic"`` within 1 % from 10. With ten fields of crowded
+    cells both err by 5 %, which `split_half_error` shows.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def estimate_illumination(
     >>> brightness = np.random.default_rng(0).uniform(0.5, 1.0, 10)
     >>> found = estimate_illumination([level * shade for level in brightness], smoothing_px=8)
     >>> found.n_fields, round(found.range, 1)
-    (10, 1.9)
+    (10, 2.0)
     """
     if method not in _ESTIMATORS:
         raise UnknownNameError("illumination method", method, _ESTIMATORS)

@@ -1,4 +1,4 @@
-"""Typical diameter of the nuclei of a plate."""
+"""Estimate of the typical diameter of the nuclei of a plate."""
 
 from __future__ import annotations
 
@@ -17,41 +17,38 @@ __all__ = ["estimate_nucleus_diameter"]
 
 Array = np.ndarray[Any, Any]
 
-LEAST_PX = 5.0
-"""Objects of a smaller diameter are noise, dust or hot pixels to the estimate."""
-
-
-ENOUGH_PX = 12.0
-"""A nucleus no smaller than this on pixels twice as large is measured there, if the field is large."""
-
-LARGE_FIELD = 1 << 19
-"""Pixels of a field from which on time is saved."""
+# Objects of a smaller diameter are noise, dust or hot pixels.
+_LEAST_PX = 5.0
+# How often the fields are segmented again with the last estimate.
+_REFINEMENTS = 2
+# Fields of at least so many pixels are binned 2 x 2 to save time, if nuclei then still have this diameter.
+_LARGE_FIELD = 1 << 19
+_ENOUGH_PX = 12.0
 
 
 def estimate_nucleus_diameter(images: Iterable[Array]) -> float:
-    """Typical equivalent diameter, in pixels, of the nuclei in some fields of a plate.
+    """Estimate the typical diameter of the nuclei of a plate from some of its fields.
 
-    Round objects above the threshold that do not touch the border give a first value (the median by area, so
-    that a nucleus outweighs specks of debris); the fields are then segmented with it, which drops what is
-    much smaller, and the median of the segmented nuclei is the next value (in a large field on pixels twice
-    as large). A dozen fields spread over the
-    plate are enough. Nothing is random: the same images give the same number. Over the 2018 Data Science
-    Bowl's images it lies within 20% of the median labelled nucleus for nine in ten fields.
+    The first estimate is the median, weighted by area, over round objects above the threshold that do not touch the
+    border; the weights keep specks of debris from counting as much as nuclei. The fields are then segmented with this
+    diameter, and the median of the segmented nuclei is the next estimate. A dozen fields spread over the plate are
+    enough. The result is deterministic. On the images of the 2018 Data Science Bowl it lies within 20% of the median
+    labelled nucleus for nine in ten fields.
 
     Parameters
     ----------
     images
-        Nuclear channel, ``(Y, X)`` each, any integer type or floats in [0, 1]; sizes may differ.
+        Nuclear channel of each field, ``(Y, X)``, any integer type or floats in [0, 1]; sizes may differ.
 
     Returns
     -------
     float
-        Pixels. Multiply by the pixel size for µm.
+        Diameter of a disc of the same area, in pixels.
 
     Raises
     ------
     DataError
-        No field has an object that stands out of the noise.
+        If no field has an object above the noise.
 
     Examples
     --------
@@ -66,23 +63,23 @@ def estimate_nucleus_diameter(images: Iterable[Array]) -> float:
     if areas.size == 0:
         raise DataError(
             f"no nucleus stands out of the noise in {len(fields)} fields, so their diameter cannot be estimated; "
-            "give nucleus_diameter_um or nucleus_diameter_px, or other fields"
+            "give nucleus_diameter_um or nucleus_diameter_px, or use other fields"
         )
     diameter = _equivalent_diameter(areas, weights=areas)
-    # In a large field nuclei are many, and as well measured on larger pixels for a quarter of the time.
-    large = max(field.size for field in fields) >= LARGE_FIELD and diameter >= 2 * ENOUGH_PX
+    # Binned pixels give the same median over the many nuclei of a large field in a quarter of the time.
+    large = max(field.size for field in fields) >= _LARGE_FIELD and diameter >= 2 * _ENOUGH_PX
     step = 2 if large else 1
     fields = [_binned(field, step) for field in fields]
     for _ in range(_REFINEMENTS):
         areas = np.concatenate([_segmented_areas(field, diameter / step) for field in fields]) * step**2
         if areas.size == 0:
             break
-        diameter = max(_equivalent_diameter(areas, weights=np.ones_like(areas)), LEAST_PX)
+        diameter = max(_equivalent_diameter(areas, weights=np.ones_like(areas)), _LEAST_PX)
     return diameter
 
 
 def _binned(image: Array, step: int) -> Array:
-    """Means of blocks of `step` by `step` pixels; what is left over at the right and below is cut off."""
+    """Return the means of blocks of `step` by `step` pixels; incomplete blocks at the right and below are cut off."""
     if step == 1:
         return image
     height, width = (size // step * step for size in image.shape)
@@ -91,14 +88,14 @@ def _binned(image: Array, step: int) -> Array:
 
 
 def _equivalent_diameter(areas: Array, *, weights: Array) -> float:
-    """Diameter of a disc of the weighted median area."""
+    """Return the diameter of a disc of the weighted median area."""
     order = np.argsort(areas, kind="stable")
     share = np.cumsum(weights[order])
     return float(np.sqrt(4 / np.pi * areas[order][np.searchsorted(share, 0.5 * share[-1])]))
 
 
 def _round_areas(image: Array) -> Array:
-    """Areas of objects away from the border that nearly fill the circle inside them."""
+    """Return the areas of round objects away from the border, those at most twice their inscribed circle."""
     from scipy.ndimage import label
 
     smoothed = gaussian_smooth(image, 1.0)
@@ -119,16 +116,16 @@ def _round_areas(image: Array) -> Array:
     whole = ~np.isin(numbers, touching_border(objects))
     # An ellipse twice as long as wide has twice the area of its inscribed circle.
     compact = area < 2 * np.pi * inner
-    large = area >= np.pi / 4 * LEAST_PX**2
+    large = area >= np.pi / 4 * _LEAST_PX**2
     chosen = whole & compact & large
     if chosen.any():
         return np.asarray(area[chosen], np.float64)
-    # Clumps and cut nuclei only: the circle inside them is the better guess.
+    # Only clumps and cut nuclei: their inscribed circles are the better estimate.
     return np.asarray(np.pi * inner[large], np.float64)
 
 
 def _segmented_areas(image: Array, diameter: float) -> Array:
-    """Areas of the nuclei found with a diameter, those at the border left out where others remain."""
+    """Return the areas of the nuclei found with a diameter, without those at the border unless there are no others."""
     nuclei = find_nuclei(image, diameter=diameter)
     area = np.bincount(nuclei.ravel())
     whole = np.ones(area.size, bool)

@@ -252,7 +252,7 @@ class Segment(Step):
         }
 
     def warm_up(self, context: Context, executor: Executor, on_event: OnEvent) -> None:
-        """Compile once, before every worker would."""
+        """Compile the kernels once, before the workers start."""
         if context.config.segmentation.segmenter == "classical":
             on_event(Message("preparing the segmentation kernels (compiled once, then kept on disk)"))
             executor.submit(_compile_segmentation).result()
@@ -329,7 +329,7 @@ class Measure(Step):
         return {**config.section("features"), "versions": versions}
 
     def warm_up(self, context: Context, executor: Executor, on_event: OnEvent) -> None:
-        """Compile once, before every worker would."""
+        """Compile the kernels of the families once, before the workers start."""
         from phenoprint.features import FAMILIES, warm_up
 
         own = [each for each in context.config.features.chosen() if FAMILIES.package(each.name) is None]
