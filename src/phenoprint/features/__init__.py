@@ -1,6 +1,6 @@
 """Engineered features of cells with CellProfiler's names and values: families, presets, dictionary."""
 
-from phenoprint.features._context import Field, Objects
+from phenoprint.features._field import Field, Objects
 from phenoprint.features.dictionary import feature_dictionary
 from phenoprint.features.family import FAMILIES, Definition, FeatureFamily
 from phenoprint.features.measurement import measure, measure_field, warm_up
