@@ -1,6 +1,6 @@
 """High-content screens from plate images to profiles, SQL and mechanism-of-action calls.
 
-The names below are the public Python API; each is loaded when it is first used, so importing the package is quick.
+The names below are the public Python API. Each is loaded at first use, so importing the package is fast.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""The public functions that reach over several packages."""
+"""Public functions that use several packages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(
     workers: int | None = None,
     retry_failed: bool = False,
 ) -> Screen:
-    """Run a screen from images to profiles; what is done and still holds is not done again.
+    """Run a screen from images to profiles; results that are up to date are kept.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def run(
         Processes; default: the available cores. Scripts that run a screen need the usual
         ``if __name__ == "__main__":`` guard, because workers are spawned.
     retry_failed
-        Try again what failed on bad data that have not changed.
+        Repeat units that failed on bad data, even if the data have not changed.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def run(
     Warns
     -----
     UserWarning
-        If something of the screen could not be used.
+        If some input of the screen could not be used.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def run(
     result = run_screen(Path(config_path), output=where, workers=workers, retry_failed=retry_failed)
     if result.is_partial:
         warnings.warn(
-            f"not everything of {result.screen.path} could be used; what and why: "
+            f"some input of {result.screen.path} could not be used; what and why: "
             'screen.table("lost"), screen.status().failures',
             stacklevel=2,
         )
@@ -103,18 +103,18 @@ def simulate(
     workers: int | None = None,
     masks: bool = False,
 ) -> SimulatedScreen:
-    """Write a simulated Cell Painting screen: TIFF images, a plate map, a configuration, and the truth apart.
+    """Write a simulated Cell Painting screen: TIFF images, a plate map, a configuration, and the truth separately.
 
     Parameters
     ----------
     folder
-        Where to write.
+        Folder to write into.
     design
         What to draw, see `phenoprint.simulation.ScreenDesign`; default: one 384-well plate.
     workers
-        Processes; the pixels do not depend on how many.
+        Number of processes; it has no effect on the pixels.
     masks
-        Whether to write the true masks, too.
+        Whether to write the true masks as well.
 
     Returns
     -------

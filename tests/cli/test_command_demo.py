@@ -24,6 +24,6 @@ def test_the_last_lines_can_be_copied_whatever_the_width(
     lines = {line.partition(" ")[0]: line.partition(" ")[2].strip() for line in out.splitlines()}
     assert code in {0, 3}
     assert lines["report"] == str(folder / "index.html")
-    asked = shlex.split(lines["ask"])
+    asked = shlex.split(lines["query"])
     assert asked[:3] == ["phenoprint", "query", str(tiny_run.screen.path)]
     assert call(*asked[1:])[0] == 0

@@ -1,4 +1,4 @@
-"""``phenoprint demo``: draw a screen with known truth, run it, and say how much of the truth came back."""
+"""``phenoprint demo``: simulate a screen with known truth, run it, and report how much of the truth was recovered."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def demo(
     workers: Annotated[
         int | None, typer.Option("--workers", "-j", min=1, help="Processes. Default: all cores.")
     ] = None,
-    plates: Annotated[int, typer.Option("--plates", min=1, help="How many 384-well plates.")] = 1,
+    plates: Annotated[int, typer.Option("--plates", min=1, help="Number of 384-well plates.")] = 1,
     tiny: Annotated[bool, typer.Option("--tiny", help="One 24-well plate, in seconds.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulation.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
-    """Simulate a 384-well Cell Painting plate, run everything on it, and print what was found."""
+    """Simulate a 384-well Cell Painting plate, run all steps, and print the results."""
     from phenoprint.pipeline import StepFinished, StepStarted, UnitFinished, run_screen, simulate_screen
     from phenoprint.report import write_report
     from phenoprint.simulation import demo_design, tiny_design
@@ -51,12 +51,12 @@ def demo(
     else:
         print_summary(summary)
         console.print(f"time    {seconds:.0f} s")
-        # One line each, however long: a path or command that is broken by a new line cannot be copied.
+        # One line each, without wrapping, so that paths and commands can be copied.
         example = shlex.quote("SELECT * FROM activity ORDER BY mean_average_precision DESC LIMIT 5")
         for line in (
             f"screen  {result.screen.path}",
             f"report  {report}",
-            f"ask     phenoprint query {shlex.quote(str(result.screen.path))} {example}",
+            f"query   phenoprint query {shlex.quote(str(result.screen.path))} {example}",
         ):
             console.print(line, markup=False, soft_wrap=True)
     return exit_code(result)

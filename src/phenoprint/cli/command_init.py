@@ -1,4 +1,4 @@
-"""``phenoprint init``: look at a folder and propose a configuration."""
+"""``phenoprint init``: inspect a folder of images and propose a configuration."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ __all__ = ["init"]
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Screen folder. Default: ./NAME, NAME being the folder's.")
+        Path | None, typer.Option("--output", "-o", help="Screen folder. Default: ./NAME_screen, with the name of DIR.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the screen.")] = None,
-    plate_map: Annotated[Path | None, typer.Option("--plate-map", help="The plate map, if it lies elsewhere.")] = None,
+    plate_map: Annotated[
+        Path | None, typer.Option("--plate-map", help="The plate map, if it is in another folder.")
+    ] = None,
     pattern: Annotated[
         str | None,
         typer.Option(
             "--pattern",
             metavar="REGEX",
-            help=r"How file names are built, if no known layout fits: a regular expression with (?P<well>...), "
+            help=r"Pattern of file names, if no known layout fits: a regular expression with (?P<well>...), "
             r"(?P<site>...), (?P<channel>...), such as '(?P<well>[A-P]\d+)_f(?P<site>\d+)_(?P<channel>\w+)\.tif'.",
         ),
     ] = None,
@@ -36,7 +38,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a screen.toml.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
-    """Look at a folder, draw its plates from the files beside the map, and write a commented screen.toml."""
+    """Inspect a folder of images, draw its plates, and write a commented screen.toml."""
     from phenoprint.cli.plate_maps import print_plate_maps
     from phenoprint.pipeline import count_kinds, plate_drawings, propose, write_proposal
 
@@ -75,14 +77,14 @@ def init(
         console.print(drawing, markup=False)
     print_frame(tables["plate"])
     if problems.height:
-        print_frame(located(problems), limit=20, title="to know of images and plate map")
+        print_frame(located(problems), limit=20, title="problems of images and plate map")
     print_plate_maps(reading, kinds)
     for reason in proposal.unread:
         console.print(f"not read   {reason}", markup=False, soft_wrap=True, highlight=False)
     if reading.height and not kinds["negcon"] and not proposal.obstacle:
         console.print(
-            '[yellow]note[/]       no well is a negative control, so screen.toml says reference = "all"; '
-            'to change that name your controls there with pert_types and write "negcon"',
+            '[yellow]note[/]       no well is a negative control, so screen.toml has reference = "all"; '
+            'to change this, declare your controls there with pert_types and set "negcon"',
             soft_wrap=True,
         )
     if proposal.obstacle:

@@ -22,25 +22,28 @@ ScreenPath = Annotated[Path, typer.Argument(metavar="SCREEN", help="A screen fol
 
 
 def run(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A screen.toml, or a screen folder that holds one.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A screen.toml, or a screen folder with one.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Screen folder. Default: the screen's name, below the current folder."),
+        typer.Option(
+            "--output", "-o", help="Screen folder. Default: a folder with the screen's name in the current folder."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", "-j", min=1, help="Processes. Default: all cores.")
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what failed on bad data that have not changed.")
+        bool,
+        typer.Option("--retry-failed", help="Repeat units that failed on bad data, even if the data have not changed."),
     ] = False,
     rehash: Annotated[
         bool,
-        typer.Option("--rehash", help="Hash every image and every output again, whatever their size and time."),
+        typer.Option("--rehash", help="Hash every image and output again, also those with unchanged size and time."),
     ] = False,
     write_report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report.")] = True,
     as_json: Json = False,
 ) -> int:
-    """Run a screen from images to profiles; what is done and still holds is not done again."""
+    """Run a screen from images to profiles; results that are up to date are kept."""
     from phenoprint.cli.plate_maps import print_plate_maps
     from phenoprint.pipeline import plate_map_reading, run_screen, screen_notes, wells_by_kind
 
@@ -76,7 +79,7 @@ def run(
         print_summary(summary)
         if summary["treatments"] == 0:
             console.print(
-                "[yellow]note[/]    no well has a treatment, so nothing is called: name what is in the wells with a "
+                "[yellow]note[/]    no well has a treatment, so there are no calls: annotate the wells with a "
                 "plate map (images: \\[plate_map] in screen.toml; tables: import again with --plate-map)",
                 soft_wrap=True,
             )
@@ -87,19 +90,19 @@ def run(
         if blocked:
             console.print(f"[yellow]not done[/] because an earlier step failed: {', '.join(blocked)}")
         if result.is_partial:
-            console.print("[yellow]partial[/]: some input could not be used; 'phenoprint status' says what and why")
+            console.print("[yellow]partial[/]: some input could not be used; 'phenoprint status' lists what and why")
     return exit_code(result)
 
 
 def exit_code(result: RunResult) -> int:
-    """Return 0 if all was done, 3 if some input could not be used, 1 if no profile came out."""
+    """Return 0 if everything was done, 3 if some input could not be used, 1 if there is no profile."""
     if not result.is_partial:
         return 0
     return 3 if "profile_well" in result.screen.tables() else 1
 
 
 def summarise(screen: object) -> dict[str, object]:
-    """Return the numbers of a screen that a user looks at first."""
+    """Return the most important numbers of a screen."""
     from phenoprint.pipeline import screen_summary
 
     return screen_summary(screen)  # type: ignore[arg-type]
@@ -123,7 +126,7 @@ def print_summary(summary: dict[str, object]) -> None:
 
 
 def _scores(rows: object) -> list[tuple[str, str]]:
-    """Write each score with the treatments it stands on; of too few, neither value nor baselines are headlines."""
+    """Return each score with its number of treatments; without value and baselines if there are too few."""
     from phenoprint.evaluation import stands_on
 
     lines: list[tuple[str, str]] = []
@@ -140,7 +143,7 @@ def _scores(rows: object) -> list[tuple[str, str]]:
 
 
 def status(screen: ScreenPath, as_json: Json = False) -> int:
-    """Say what is done, what would run again and why, what failed, and what was lost where.
+    """Report what is done, what would run again and why, what failed, and what was lost where.
 
     Exit code 3 if something of the screen could not be used, its run has not ended, or results are out of date without
     a change by the user.
@@ -178,11 +181,11 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
         _print_outlook(state)
         if not state.has_run:
             console.print(f"not run yet  next: phenoprint run {state.path}", soft_wrap=True, markup=False)
-        damaged = "tables that cannot be read; 'phenoprint run' makes them again"
+        damaged = "tables that cannot be read; 'phenoprint run' writes them again"
         for title, frame in (
             (damaged, state.damaged),
             ("failed", state.failures),
-            ("to know of the input", located(state.problems)),
+            ("problems of the input", located(state.problems)),
         ):
             if frame.height:
                 print_frame(filled(frame), limit=20, title=title)
@@ -194,14 +197,14 @@ def status(screen: ScreenPath, as_json: Json = False) -> int:
 
 
 def _print_outlook(state: ScreenState) -> None:
-    """Print which steps would run again and why, and what of it the user does not know yet."""
+    """Print which steps would run again, and why."""
     if state.changed:
         steps = state.to_run["step"].unique(maintain_order=True).to_list()
         then = f"these steps would run again: {', '.join(steps)}" if steps else "no step depends on it"
         verb = "has" if len(state.changed) == 1 else "have"
         what = ", ".join(state.changed)
         console.print(f"[cyan]changed[/] {escape(what)} {verb} changed since the run; {then}", soft_wrap=True)
-    # A table that cannot be read has a line of its own.
+    # Unreadable tables are listed separately.
     unreadable = pl.any_horizontal(pl.lit(value=False), *map(pl.col("reason").str.starts_with, state.damaged["path"]))
     wrong = state.wrong.filter(~((pl.col("state") == "damaged") & unreadable))
     if wrong.height:
@@ -210,11 +213,11 @@ def _print_outlook(state: ScreenState) -> None:
             .agg(pl.len().alias("units"), pl.col("unit").first().alias("such as"))
             .select("step", "state", "units", "such as", "reason")
         )
-        print_frame(by_reason, limit=20, title="out of date or damaged; 'phenoprint run' makes it again")
+        print_frame(by_reason, limit=20, title="out of date or damaged; 'phenoprint run' repeats it")
 
 
 def _print_steps(screen: Screen, steps: pl.DataFrame) -> None:
-    """Print the steps that a run of the screen has; of an imported one, those that go on from its tables."""
+    """Print the steps of the screen; for imported tables, the steps that use them."""
     from phenoprint.pipeline import imported_tables, steps_of
 
     imported = imported_tables(screen)
@@ -222,7 +225,7 @@ def _print_steps(screen: Screen, steps: pl.DataFrame) -> None:
         console.print(f"imported  {', '.join(sorted(imported))}")
     own = [step.name for step in steps_of(screen)]
     if not own:
-        console.print("no step of a run goes on from treatments; query and export them")
+        console.print("no step uses treatment profiles as input; query and export them")
         return
     print_frame(steps.filter(pl.col("step").is_in(own) | (pl.col("done") + pl.col("failed") > 0)))
 
