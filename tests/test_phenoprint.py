@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -60,6 +61,11 @@ def test_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name != "Screen"])
 def test_public_functions_are_plain_functions(name: str) -> None:
     assert inspect.isfunction(getattr(phenoprint, name))
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    assert phenoprint.__version__ == version("phenoprint")
+    assert "__version__" in dir(phenoprint)
 
 
 def test_import_stays_light() -> None:

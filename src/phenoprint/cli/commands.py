@@ -1,4 +1,4 @@
-"""The commands of the command line: ``init run status query report exclude import export data verify repair demo``."""
+"""The commands of the command line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from phenoprint.cli import (
     command_data,
     command_demo,
+    command_doctor,
     command_exchange,
     command_exclude,
     command_init,
@@ -57,6 +58,7 @@ app.command("exclude")(command_exclude.exclude)
 app.command("import")(command_exchange.import_)
 app.command("export")(command_exchange.export)
 app.command("demo")(command_demo.demo)
+app.command("doctor")(command_doctor.doctor)
 app.command("verify")(command_verify.verify)
 app.command("repair")(command_repair.repair)
 app.add_typer(command_data.app, name="data")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         phenoprint_home,
         verify_dataset,
     )
+    from phenoprint.pipeline.doctor import Finding, examine
     from phenoprint.pipeline.events import Event, Message, StepFinished, StepStarted, UnitFinished
     from phenoprint.pipeline.imported import imported_tables, write_import_config
     from phenoprint.pipeline.notes import recipe_notes
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Event",
+    "Finding",
     "Message",
     "Proposal",
     "RunResult",
@@ -41,6 +43,7 @@ __all__ = [
     "UnitFinished",
     "Verification",
     "count_kinds",
+    "examine",
     "fetch_dataset",
     "imported_tables",
     "list_manifests",
@@ -87,6 +90,7 @@ _HOMES = {
         "phenoprint_home",
         "verify_dataset",
     ),
+    "doctor": ("Finding", "examine"),
     "config": ("ScreenConfig", "load_config", "parse_config"),
     "imported": (
         "imported_tables",

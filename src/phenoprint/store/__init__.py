@@ -9,6 +9,7 @@ from phenoprint.store._atomic import (
     temporary_path,
     write_bytes,
 )
+from phenoprint.store._catalog_file import cache_folder
 from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
 from phenoprint.store.catalog import DamagedTableWarning
@@ -71,6 +72,7 @@ __all__ = [
     "StoredWell",
     "atomic_file",
     "atomic_path",
+    "cache_folder",
     "change_exclusions",
     "check_balance",
     "check_outputs",
