@@ -13,8 +13,7 @@ import pytest
 from phenoprint.errors import ConfigError, MissingExtraError, SchemaError, UnknownNameError
 from phenoprint.profiles import RECIPES, Recipe, apply_recipe, normalize, recipe_named
 from phenoprint.profiles.recipe_steps import drop_invariant
-from phenoprint.tables import feature_columns
-from phenoprint.tables.feature_status import FEATURE_STATUS_SCHEMA
+from phenoprint.tables import feature_columns, get_table
 
 
 def wells(*, plates: int = 4, batches: int = 2, seed: int = 0) -> pl.DataFrame:
@@ -49,7 +48,7 @@ def test_every_step_is_kept_and_told() -> None:
     assert steps[0].frame.equals(normalize(data, reference=control))
     assert "Cells_F11" not in steps[2].frame.columns or "Cells_F10" not in steps[2].frame.columns
     for step in steps:
-        assert step.status.schema == pl.Schema(FEATURE_STATUS_SCHEMA)
+        assert step.status.schema == get_table("feature_status").schema
         assert set(step.status["step"]) <= {step.name}
         assert step.frame.height == data.height
 

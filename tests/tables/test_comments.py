@@ -38,7 +38,7 @@ def test_a_catalog_carries_them_for_tables_and_views(tmp_path: Path) -> None:
 
 
 def test_what_a_table_does_not_declare_means_the_same_as_elsewhere() -> None:
-    assert column_comment("activity", "Metadata_moa") == "Mechanism of action"
+    assert column_comment("activity", "Metadata_moa") == "Mechanism of action; NULL where it is not known"
     assert column_comment("image_metric", "focus_slope") == column_comment("image_quality", "focus_slope")
     assert column_comment("cluster", "cluster") == "Cluster number, 1 the largest; NULL for none"
     assert column_comment("profile_selected", "Cells_AreaShape_Area") is None

@@ -11,6 +11,7 @@ import polars as pl
 
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.tables import (
+    WELL_KEY,
     StatusRow,
     WithStatus,
     feature_columns,
@@ -168,8 +169,7 @@ def kept_metadata(data: pl.DataFrame, keep: Sequence[str] | None) -> pl.DataFram
     if keep is not None:
         require_columns(data, keep, purpose="keep")
         return data.select(keep)
-    place = ["Metadata_Plate", "Metadata_Well"]
-    return data.select(place if set(place) <= set(data.columns) else metadata_columns(data))
+    return data.select(WELL_KEY if set(WELL_KEY) <= set(data.columns) else metadata_columns(data))
 
 
 def _pca(values: NDArray[np.float64]) -> NDArray[np.float64]:

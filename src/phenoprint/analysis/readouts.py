@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.analysis.effects import FEWEST_CONTROLS, has_profile
-from phenoprint.tables import feature_columns, feature_matrix, median, require_columns, to_polars
+from phenoprint.tables import WELL_KEY, feature_columns, feature_matrix, median, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_READOUTS", "default_readouts", "distance_to_controls"]
 
-WELL = ["Metadata_Plate", "Metadata_Well"]
 KIND, COUNT = "Metadata_pert_type", "Metadata_Object_Count"
 
 DEFAULT_READOUTS = {
@@ -79,11 +78,11 @@ def default_readouts(frame: FrameLike) -> pl.DataFrame:
     [('cell_count', 50.0), ('cell_count_relative', 0.5), ('distance_to_controls', 4.0)]
     """
     data = to_polars(frame)
-    require_columns(data, [*WELL, KIND], purpose="readouts of wells")
+    require_columns(data, [*WELL_KEY, KIND], purpose="readouts of wells")
     parts = [pl.DataFrame(schema=_SCHEMA)]
-    for _, rows in data.sort(WELL).group_by("Metadata_Plate", maintain_order=True):
+    for _, rows in data.sort(WELL_KEY).group_by("Metadata_Plate", maintain_order=True):
         parts += _of_plate(rows)
-    return pl.concat(parts).sort("readout", *WELL)
+    return pl.concat(parts).sort("readout", *WELL_KEY)
 
 
 def _of_plate(rows: pl.DataFrame) -> list[pl.DataFrame]:
@@ -104,7 +103,7 @@ def _of_plate(rows: pl.DataFrame) -> list[pl.DataFrame]:
         "distance_to_controls": (distance, reasons),
     }
     return [
-        rows.select(WELL).with_columns(
+        rows.select(WELL_KEY).with_columns(
             pl.lit(name).alias("readout"),
             pl.Series("value", value, nan_to_null=True),
             pl.lit(DEFAULT_READOUTS[name]).alias("unit"),

@@ -12,7 +12,7 @@ import polars as pl
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.baselines import well_positions
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.tables import feature_columns, require_columns, to_polars
+from phenoprint.tables import WELL_KEY, feature_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +118,7 @@ def plate_acceptance(
     all wells, where the layout of the treatments can look like an edge effect, which the reason then says.
     """
     wells = to_polars(profiles)
-    needed = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_type"]
+    needed = [*WELL_KEY, "Metadata_pert_type"]
     require_columns(wells, needed, purpose="plate acceptance")
     read = None if readouts is None else to_polars(readouts)
     if read is not None:

@@ -17,7 +17,6 @@ from phenoprint.tables import metadata_columns
 
 __all__ = [
     "COMPARTMENTS",
-    "KEYS",
     "MISSING",
     "feature_name",
     "is_descriptive",
@@ -33,7 +32,6 @@ __all__ = [
 
 # The first of them that a run has gives the rows: one row per cell, else per nucleus.
 COMPARTMENTS: Final = ("Cells", "Nuclei", "Cytoplasm")
-KEYS: Final = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
 # How missing numbers are written.
 MISSING: Final = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A", "-1.#IND", "1.#QNAN")
 

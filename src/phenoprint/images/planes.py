@@ -15,6 +15,7 @@ import polars as pl
 
 from phenoprint.errors import ImageError, SchemaError, UsageError
 from phenoprint.images.headers import BadFileError, read_header
+from phenoprint.tables import SITE_KEY
 
 __all__ = ["read_field", "read_plane", "write_tiff"]
 
@@ -154,7 +155,7 @@ def _check_unique(rows: pl.DataFrame, where: str) -> None:
 
 def _site_name(rows: pl.DataFrame) -> str:
     """Say which site, for messages; refuse several."""
-    keys = [name for name in ("Metadata_Plate", "Metadata_Well", "Metadata_Site") if name in rows.columns]
+    keys = [name for name in SITE_KEY if name in rows.columns]
     sites = rows.select(keys).unique()
     if sites.height > 1:
         raise ImageError(f"read_field reads one site, the rows hold {sites.height}; filter them by {', '.join(keys)}")

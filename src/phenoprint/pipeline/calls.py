@@ -12,7 +12,7 @@ from phenoprint.evaluation import (
     moa_accuracy,
     replicate_reproducibility,
 )
-from phenoprint.tables import feature_columns
+from phenoprint.tables import WELL_KEY, feature_columns
 
 __all__ = ["activity", "also_controls", "dose_curves", "moa_calls", "replicate_score"]
 
@@ -242,9 +242,8 @@ def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: list[str]) 
         One row per compound and readout: EC50 with its 95% interval in ``Metadata_Concentration_Unit``, slope, bottom,
         top, r2, number of wells and doses, status and reason.
     """
-    keys = ["Metadata_Plate", "Metadata_Well"]
     treated = wells.filter((pl.col("Metadata_pert_type") == "trt") & pl.col("Metadata_Concentration").is_not_null())
-    joined = values.join(treated, on=keys, how="inner").drop_nulls("value")
+    joined = values.join(treated, on=WELL_KEY, how="inner").drop_nulls("value")
     rows = []
     by = ["readout", "Metadata_compound", "Metadata_Concentration_Unit"]
     for (readout, compound, unit), group in joined.sort(*by, "Metadata_Concentration").group_by(

@@ -16,8 +16,8 @@ from phenoprint.pipeline.artefacts import illumination_name, read_illumination
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
 from phenoprint.pixels import to_unit
-from phenoprint.plates import perturbation_id
 from phenoprint.store import Screen, read_table, strict_join
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["Context", "site_order"]
 
@@ -42,7 +42,7 @@ def _plate_images(root: Path, plate: str, stamp: int) -> pl.DataFrame:  # noqa: 
 
 @lru_cache(maxsize=1)
 def _imported_wells(root: Path, stamp: int) -> pl.DataFrame:  # noqa: ARG001 - the stamp ages the cache
-    return _with_treatment(read_table(root, "well").select(pl.col("^Metadata_.*$")).collect())
+    return read_table(root, "well").select(pl.col("^Metadata_.*$")).collect()
 
 
 @lru_cache(maxsize=2)
@@ -55,11 +55,6 @@ def _plate_illumination(
     """Read the illumination functions of a plate, by channel; empty where none were estimated."""
     paths = {channel: root / illumination_name(plate, channel) for channel in channels}
     return {channel: read_illumination(path) for channel, path in paths.items() if path.is_file()}
-
-
-def _with_treatment(wells: pl.DataFrame) -> pl.DataFrame:
-    """Give imported wells the id of their treatment, if they came without."""
-    return wells if "Metadata_perturbation" in wells.columns else wells.with_columns(perturbation_id(wells))
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ class Context:
 
     def wells(self, plate: str) -> pl.DataFrame:
         """Return the well table of a plate, every well with the id of its treatment."""
-        return _with_treatment(read_table(self.path, "well", plate=plate).collect())
+        return read_table(self.path, "well", plate=plate).collect()
 
     def exclusions(self, plate: str | None = None) -> pl.DataFrame:
         """Return what people decided to leave out, on a plate or on all."""
@@ -134,9 +129,8 @@ class Context:
         if not self.is_imported:
             return frame
         wells = _imported_wells(self.path, self.stamp)
-        keys = ["Metadata_Plate", "Metadata_Well"]
-        own = frame.drop([name for name in wells.columns if name not in keys and name in frame.columns])
-        joined = strict_join(own, wells, on=keys, expect="m:1")
+        own = frame.drop([name for name in wells.columns if name not in WELL_KEY and name in frame.columns])
+        joined = strict_join(own, wells, on=WELL_KEY, expect="m:1")
         return joined.select(pl.col("^Metadata_.*$"), pl.exclude("^Metadata_.*$"))
 
     def read_raw(self, rows: pl.DataFrame) -> np.ndarray:

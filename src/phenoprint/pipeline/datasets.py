@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phenoprint.errors import DataError, UnknownNameError, UsageError
 from phenoprint.plates import Well
+from phenoprint.tables import WELL_KEY
 
 __all__ = [
     "Fetched",
@@ -210,7 +211,7 @@ def layout_frame(manifest: Manifest) -> pl.DataFrame:
         "Metadata_moa": pl.String,
     }
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    twice = frame.filter(frame.select("Metadata_Plate", "Metadata_Well").is_duplicated())
+    twice = frame.filter(frame.select(WELL_KEY).is_duplicated())
     if twice.height:
         raise DataError(f"manifest {manifest.name}: two layout blocks claim {twice['Metadata_Well'][0]}")
     return frame

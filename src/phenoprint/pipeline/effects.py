@@ -11,14 +11,13 @@ import polars as pl
 from phenoprint.analysis import FEWEST_CONTROLS, Controls, feature_effects, fit_controls, has_profile
 from phenoprint.pipeline.explained import TREATMENT, Explained, describe_features, describe_treatments
 from phenoprint.store import strict_join
-from phenoprint.tables import feature_matrix
+from phenoprint.tables import WELL_KEY, feature_matrix
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
 
 __all__ = ["EffectRun"]
 
-WELL = ["Metadata_Plate", "Metadata_Well"]
 KIND = "Metadata_pert_type"
 _NO_PROFILE = "the well lacks more than half of the features"
 # Values of treated wells that are in memory at a time: 20 MB as 64-bit floats; what is found fills 15 times that.
@@ -47,7 +46,7 @@ class EffectRun:
         self.context = context
         self.top = top
         self.explained = Explained.of(context)
-        about = context.profiles("profile_selected", columns="^Metadata_.*$").select(*WELL, TREATMENT, KIND)
+        about = context.profiles("profile_selected", columns="^Metadata_.*$").select(*WELL_KEY, TREATMENT, KIND)
         is_control = (pl.col(KIND) == "negcon").fill_null(value=False)
         self._controls = about.filter(is_control)
         self._treated = about.filter(~is_control)
@@ -69,7 +68,7 @@ class EffectRun:
             yield self._describe(self._effects(block, controls))
 
     def _control_values(self) -> Iterator[tuple[str, np.ndarray]]:
-        for (plate,), wells in self._controls.sort(WELL).group_by("Metadata_Plate", maintain_order=True):
+        for (plate,), wells in self._controls.sort(WELL_KEY).group_by("Metadata_Plate", maintain_order=True):
             frame = self.explained.read(self.context, wells, self.explained.features, str(plate))
             yield str(plate), feature_matrix(frame, self.explained.features)
 
@@ -83,7 +82,7 @@ class EffectRun:
         most = max(1, _BLOCK_VALUES // max(1, len(self.explained.features)))
         block = ((pl.col("_n").cum_sum() - pl.col("_n")) // most).alias("_block")
         for _, names in by_treatment.with_columns(block).group_by("_block", maintain_order=True):
-            yield wells.filter(pl.col(TREATMENT).is_in(names[TREATMENT].implode())).sort(WELL)
+            yield wells.filter(pl.col(TREATMENT).is_in(names[TREATMENT].implode())).sort(WELL_KEY)
 
     def _effects(self, wells: pl.DataFrame, controls: dict[str, Controls]) -> pl.DataFrame:
         features = self.explained.features

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from phenoprint.store import PLACE, concat_ledgers, hash_key, ledger_rows, read_table
+from phenoprint.store import concat_ledgers, hash_key, ledger_rows, read_table
+from phenoprint.tables import CELL_KEY, WELL_KEY
 
 __all__ = ["exclusion_keys", "exclusion_reasons", "exclusions_of", "lost_by_reason", "well_ledger", "without_excluded"]
 
@@ -22,7 +23,7 @@ def exclusions_of(root: Path, plate: str | None = None) -> pl.DataFrame:
 
 def exclusion_keys(root: Path) -> dict[str, str]:
     """Return a key for every plate with exclusions; it changes with what is left out and why."""
-    rows = exclusions_of(root).select("scope", *PLACE, "reason").sort(pl.all(), nulls_last=True)
+    rows = exclusions_of(root).select("scope", *CELL_KEY, "reason").sort(pl.all(), nulls_last=True)
     return {str(plate): hash_key(group.rows()) for (plate,), group in rows.group_by("Metadata_Plate")}
 
 
@@ -39,23 +40,23 @@ def exclusion_reasons(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.Serie
     Examples
     --------
     >>> wells = pl.DataFrame({"Metadata_Plate": ["P1", "P1"], "Metadata_Well": ["A01", "A02"]})
-    >>> from phenoprint.tables import empty
+    >>> from phenoprint.tables import frame_of
     >>> row = {"scope": ["well"], "Metadata_Plate": ["P1"], "Metadata_Well": ["A02"], "reason": ["dust"]}
-    >>> rows = pl.concat([empty("exclusion"), pl.DataFrame(row)], how="diagonal")
+    >>> rows = pl.concat([frame_of("exclusion"), pl.DataFrame(row)], how="diagonal")
     >>> exclusion_reasons(wells, rows).to_list()
     [None, 'well excluded: dust']
     """
-    keys = [name for name in PLACE if name in frame.columns]
+    keys = [name for name in CELL_KEY if name in frame.columns]
     found = frame.select(keys).with_columns(pl.lit(None, pl.String).alias("_reason"))
     for scope, (word, depth) in _SCOPES.items():
         rows = exclusions.filter(pl.col("scope") == scope)
-        if rows.is_empty() or keys[:depth] != PLACE[:depth]:
+        if rows.is_empty() or tuple(keys[:depth]) != CELL_KEY[:depth]:
             continue
-        of_level = rows.group_by(PLACE[:depth]).agg(
+        of_level = rows.group_by(CELL_KEY[:depth]).agg(
             pl.format("{} excluded: {}", pl.lit(word), pl.col("reason").sort().first()).alias("_excluded")
         )
         found = (
-            found.join(of_level, on=PLACE[:depth], how="left", maintain_order="left")
+            found.join(of_level, on=CELL_KEY[:depth], how="left", maintain_order="left")
             .with_columns(pl.coalesce("_reason", "_excluded").alias("_reason"))
             .drop("_excluded")
         )
@@ -85,10 +86,10 @@ def well_ledger(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:
     lose them on the way into the first step that reads them.
     """
     here = wells.filter(pl.col("Metadata_Plate").is_in(exclusions["Metadata_Plate"].unique().implode()))
-    here = here.with_columns(exclusion_reasons(here, exclusions).alias("_reason")).sort(PLACE[:2])
+    here = here.with_columns(exclusion_reasons(here, exclusions).alias("_reason")).sort(WELL_KEY)
     return concat_ledgers(
         [
             ledger_rows("exclusion", plate, well, unit_of_count="wells", n_in=1, lost={reason: 1} if reason else {})
-            for plate, well, reason in here.select(*PLACE[:2], "_reason").iter_rows()
+            for plate, well, reason in here.select(*WELL_KEY, "_reason").iter_rows()
         ]
     )

@@ -10,13 +10,13 @@ import polars as pl
 
 from phenoprint.pipeline.phenotypes import left_out
 from phenoprint.store import read_table, strict_join
+from phenoprint.tables import WELL_KEY
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
 
 __all__ = ["TREATMENT", "Explained", "describe_features", "describe_treatments", "feature_blocks"]
 
-WELL = ["Metadata_Plate", "Metadata_Well"]
 TREATMENT = "Metadata_perturbation"
 ABOUT_TREATMENT = (
     "Metadata_compound",
@@ -60,9 +60,9 @@ class Explained:
         """Give wells their values of some features, on one plate or on all."""
         # the schema is given, or the footers of all plates would be read again for each
         values = (
-            read_table(context.path, self.table, plate=plate, schema=self.schema).select(*WELL, *features).collect()
+            read_table(context.path, self.table, plate=plate, schema=self.schema).select(*WELL_KEY, *features).collect()
         )
-        return strict_join(wells, values, on=WELL, expect="m:1")
+        return strict_join(wells, values, on=WELL_KEY, expect="m:1")
 
 
 def _plates(context: Context, table: str) -> set[str]:

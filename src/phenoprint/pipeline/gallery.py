@@ -7,7 +7,7 @@ import polars as pl
 
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.exclusions import without_excluded
-from phenoprint.tables import feature_columns
+from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY, feature_columns
 
 __all__ = ["GALLERY_SCHEMA", "choose_treatments", "make_gallery", "typical_cells"]
 
@@ -20,7 +20,6 @@ GALLERY_SCHEMA = {
     "rank": pl.Int32,
     "crop": pl.Binary,
 }
-CELL = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
 _DEFAULT_CROP_PX = 64
 # What makes a cell look typical: its size and shape, and how bright it is in each stain.
 _LOOKS = ("AreaShape_Area", "AreaShape_Eccentricity", "AreaShape_FormFactor", "AreaShape_Solidity", "_Intensity_")
@@ -72,10 +71,10 @@ def typical_cells(cells: pl.DataFrame, count: int) -> pl.DataFrame:
     varies = spread > 0
     # A cell far off in a few features is not typical, however far: each feature counts at most ten spreads.
     distance = np.minimum(np.abs(matrix[:, varies] - middle[varies]) / spread[varies], 10.0).sum(axis=1)
-    ordered = cells.select(CELL).with_columns(pl.Series("_distance", distance)).sort("_distance", *CELL)
+    ordered = cells.select(CELL_KEY).with_columns(pl.Series("_distance", distance)).sort("_distance", *CELL_KEY)
     share = max(1, count // 2)
-    spread_out = ordered.filter(pl.int_range(pl.len()).over("Metadata_Plate", "Metadata_Well", "Metadata_Site") < share)
-    rest = ordered.join(spread_out.select(CELL), on=CELL, how="anti")
+    spread_out = ordered.filter(pl.int_range(pl.len()).over(SITE_KEY) < share)
+    rest = ordered.join(spread_out.select(CELL_KEY), on=CELL_KEY, how="anti")
     return pl.concat([spread_out, rest]).head(count).drop("_distance")
 
 
@@ -107,7 +106,7 @@ def make_gallery(context: Context) -> pl.DataFrame:
     treatments = choose_treatments(
         context.table("profile_consensus").collect(), context.table("activity").collect(), section.gallery_treatments
     )
-    columns = ["Metadata_Plate", "Metadata_Well", "Metadata_perturbation", "Metadata_pert_type"]
+    columns = [*WELL_KEY, "Metadata_perturbation", "Metadata_pert_type"]
     profiled = context.table("profile_well").select(columns)
     wells = profiled.filter(pl.col("Metadata_perturbation").is_in(treatments)).collect()
     chosen = _choose_cells(context, wells, treatments, section.gallery_cells)
@@ -115,7 +114,7 @@ def make_gallery(context: Context) -> pl.DataFrame:
         return pl.DataFrame(schema=GALLERY_SCHEMA)
     limits: dict[str, np.ndarray] = {}
     rows = []
-    for (plate, well, site), group in chosen.group_by(CELL[:3], maintain_order=True):
+    for (plate, well, site), group in chosen.group_by(SITE_KEY, maintain_order=True):
         images = context.images(plate, well).filter(pl.col("Metadata_Site") == site)
         pixels = context.correct(plate, context.read_raw(images))
         if plate not in limits:
@@ -140,21 +139,23 @@ def _choose_cells(context: Context, wells: pl.DataFrame, treatments: list[str], 
         cells = (
             context.table("cell")
             .filter(here)
-            .select(*CELL, *looks)
+            .select(*CELL_KEY, *looks)
             .collect()
-            .join(flagged.select(CELL).collect(), on=CELL, how="anti")
+            .join(flagged.select(CELL_KEY).collect(), on=CELL_KEY, how="anti")
         )
         cells = without_excluded(cells, context.exclusions(str(plate)))
-        centres = context.table("object").filter(here).select(*CELL, "Location_Center_Y", "Location_Center_X").collect()
+        centres = (
+            context.table("object").filter(here).select(*CELL_KEY, "Location_Center_Y", "Location_Center_X").collect()
+        )
         cells = cells.join(group.select("Metadata_Well", "Metadata_perturbation"), on="Metadata_Well", how="left")
         for (treatment,), rows in cells.group_by("Metadata_perturbation", maintain_order=True):
             best = typical_cells(rows.drop("Metadata_perturbation"), count)
-            best = best.join(centres, on=CELL, how="left", maintain_order="left")
+            best = best.join(centres, on=CELL_KEY, how="left", maintain_order="left")
             best = best.with_columns(pl.lit(treatment).alias("Metadata_perturbation"))
             parts.append(best.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("_order")))
     if not parts:
         return pl.DataFrame()
-    pooled = pl.concat(parts).sort("Metadata_perturbation", "_order", *CELL)
+    pooled = pl.concat(parts).sort("Metadata_perturbation", "_order", *CELL_KEY)
     ranked = pooled.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("Metadata_perturbation").alias("rank"))
     return ranked.filter((pl.col("rank") < count) & pl.col("Metadata_perturbation").is_in(treatments))
 

@@ -24,6 +24,7 @@ from phenoprint.store import (
     remove_receipt,
     write_bytes,
 )
+from phenoprint.tables import WELL_KEY
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.steps.base import Step
@@ -100,7 +101,7 @@ def imported_keys(screen: Screen) -> dict[tuple[str, str], str]:
     imported rests on all of them; one that still runs, such as the recipe after level 4a, has a key of its own.
     """
     receipts = {place: r for place, r in load_receipts(screen.path, "import").items() if place[1] in MADE_BY}
-    wells = screen.table("well").collect().sort("Metadata_Plate", "Metadata_Well")
+    wells = screen.table("well").collect().sort(WELL_KEY)
     annotation = {
         str(plate): hash_key(rows.columns, rows.rows()) for (plate,), rows in wells.group_by("Metadata_Plate")
     }

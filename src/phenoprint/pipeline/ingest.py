@@ -24,6 +24,7 @@ from phenoprint.plates import (
     well_table,
 )
 from phenoprint.store import ledger_rows
+from phenoprint.tables import SITE_KEY, WELL_KEY
 
 __all__ = ["Ingested", "image_root", "in_order", "index_images", "ingest"]
 
@@ -93,12 +94,11 @@ def index_images(config: ScreenConfig, root: Path) -> pl.DataFrame:
 
 def _site_table(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame:
     """Sum the image table up to fields, with what is wrong with each."""
-    keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
     ok = pl.col("status") == "ok"
     found = pl.col("Metadata_Channel").unique()
     missing = pl.lit(list(channels)).list.set_difference(found.implode())
     return (
-        images.group_by(keys)
+        images.group_by(SITE_KEY)
         .agg(
             pl.col("Metadata_Channel").n_unique().cast(pl.Int32).alias("n_channels"),
             pl.col("height").filter(ok).first(),
@@ -126,7 +126,7 @@ def _site_table(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame
             pl.when(pl.col("reason").is_null()).then(pl.lit("ok")).otherwise(pl.lit("failed")).alias("status")
         )
         .drop("_bad", "_missing", "_sizes", "_depths")
-        .sort(keys)
+        .sort(SITE_KEY)
     )
 
 
@@ -186,9 +186,9 @@ def _image_ledger(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFra
         .when(~first)
         .then(pl.lit("a later time point; the first is used"))
     )
-    fated = images.with_columns(reason.alias("_fate")).sort("Metadata_Plate", "Metadata_Well")
+    fated = images.with_columns(reason.alias("_fate")).sort(WELL_KEY)
     rows = []
-    for (plate, well), group in fated.group_by("Metadata_Plate", "Metadata_Well", maintain_order=True):
+    for (plate, well), group in fated.group_by(WELL_KEY, maintain_order=True):
         lost = dict(group.drop_nulls("_fate").group_by("_fate").len().sort("_fate").iter_rows())
         rows.append(ledger_rows("ingest", str(plate), str(well), unit_of_count="images", n_in=group.height, lost=lost))
     return pl.concat(rows)

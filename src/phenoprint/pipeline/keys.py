@@ -17,6 +17,7 @@ from phenoprint.pipeline.exclusions import exclusion_keys
 from phenoprint.pipeline.imported import imported_keys
 from phenoprint.pipeline.steps.base import Scope, Step, Unit
 from phenoprint.store import hash_key
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["Key", "KeyTree"]
 
@@ -73,12 +74,11 @@ class KeyTree:
 
     def _read_sources(self) -> None:
         """Give what the steps start from keys: images, annotation of wells, exclusions, imported tables by source."""
-        by = ["Metadata_Plate", "Metadata_Well"]
         images = self.context.table("image").drop(_VOLATILE).collect()
-        for (plate, well), rows in images.sort(pl.all()).group_by(by, maintain_order=True):
+        for (plate, well), rows in images.sort(pl.all()).group_by(WELL_KEY, maintain_order=True):
             self.wells.setdefault(str(plate), []).append(str(well))
             self.remember("image", Unit(str(plate), str(well)), hash_key(rows.columns, rows.rows()))
-        wells = self.context.table("well").collect().sort(by)
+        wells = self.context.table("well").collect().sort(WELL_KEY)
         for (plate,), rows in wells.group_by("Metadata_Plate", maintain_order=True):
             self.remember("well", Unit(str(plate)), hash_key(rows.columns, rows.rows()))
             if self.context.is_imported:

@@ -11,7 +11,7 @@ from phenoprint.analysis import nearest
 from phenoprint.evaluation import prepare
 from phenoprint.pipeline.explained import TREATMENT
 from phenoprint.store import concat_ledgers, ledger_rows, strict_join
-from phenoprint.tables import empty, feature_columns
+from phenoprint.tables import feature_columns, frame_of
 
 __all__ = ["neighbours"]
 
@@ -49,7 +49,7 @@ def neighbours(consensus: pl.DataFrame, treatments: pl.DataFrame, *, k: int) -> 
     n_features = len(feature_columns(known))
     if not n_features or known.is_empty():
         lost = without_id | {"no feature to compare by": known.height}
-        return empty("neighbour"), ledger_rows(
+        return frame_of("neighbour"), ledger_rows(
             _STEP, None, unit_of_count="treatments", n_in=consensus.height, lost=lost
         )
     vectors = prepare(known, "cosine")

@@ -22,6 +22,7 @@ from phenoprint.plates import (
     unsaid_words,
 )
 from phenoprint.store import Screen
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_plate_maps", "wells_by_kind"]
 
@@ -74,7 +75,7 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
     if not maps:
         return None
     joined = pl.concat([one.wells for one in maps], how="diagonal_relaxed")
-    twice = joined.filter(joined.select("Metadata_Plate", "Metadata_Well").is_duplicated())
+    twice = joined.filter(joined.select(WELL_KEY).is_duplicated())
     if twice.height:
         first = twice.row(0, named=True)
         raise PlateMapError(
@@ -108,11 +109,10 @@ def count_kinds(wells: pl.DataFrame) -> dict[str, int]:
 def wells_by_kind(screen: Screen) -> dict[str, int]:
     """Count the wells of a screen as `count_kinds` does; of an imported one, those that its tables have rows of."""
     wells = screen.table("well").collect()
-    keys = ["Metadata_Plate", "Metadata_Well"]
     tables = [screen.table(name) for name in sorted(imported_tables(screen)) if name != "profile_consensus"]
     if tables:
-        imported = pl.concat([table.select(keys).unique() for table in tables]).unique().collect()
-        wells = wells.drop("has_images").join(imported.with_columns(has_images=True), on=keys, how="left")
+        imported = pl.concat([table.select(WELL_KEY).unique() for table in tables]).unique().collect()
+        wells = wells.drop("has_images").join(imported.with_columns(has_images=True), on=WELL_KEY, how="left")
         wells = wells.with_columns(pl.col("has_images").fill_null(value=False))
     return count_kinds(wells)
 

@@ -20,6 +20,7 @@ from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
 from phenoprint.profiles import Done
 from phenoprint.store import atomic_file, encode_name
+from phenoprint.tables import WELL_KEY
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Made", "Profiles", "RecipeRun"]
 
-WELL = ["Metadata_Plate", "Metadata_Well"]
 _STEP, _NUMBER = "Metadata_Step", "Metadata_Step_Number"
 # Scores of steps look at so many wells; more would cost much and say the same.
 _SCORED_WELLS = 2_500
@@ -200,18 +200,18 @@ class RecipeRun:
 
     def not_applied(self) -> pl.DataFrame:
         """Say which steps are left out because profiles came normalized: rows of ``feature_status``."""
-        from phenoprint.tables import FEATURE_STATUS_SCHEMA
+        from phenoprint.tables import frame_of
 
         reason = (
             "the imported profiles are normalized already (level 4a), so the recipe starts at its first selection of "
             "features; import level 3 to have every step applied"
         )
         rows = [(None, "", name, "skipped", reason, None) for name in self.left_out]
-        return pl.DataFrame(rows, schema=FEATURE_STATUS_SCHEMA, orient="row")
+        return frame_of("feature_status", rows)
 
     def excluded(self) -> pl.DataFrame:
         """Balance the excluded wells of imported profiles: rows of the ledger."""
-        wells = self.context.table(self.table).select(WELL).collect()
+        wells = self.context.table(self.table).select(WELL_KEY).collect()
         is_imported = self.table in self.context.imported
         return well_ledger(wells if is_imported else wells.clear(), self.context.exclusions())
 
@@ -263,13 +263,13 @@ class RecipeRun:
 
     def _keep(self, name: str, number: int, plate: str, frame: pl.DataFrame) -> Path:
         step, place = pl.lit(name).alias(_STEP), pl.lit(number, pl.Int32).alias(_NUMBER)
-        rows = frame.sort(WELL).with_columns(step, place)
+        rows = frame.sort(WELL_KEY).with_columns(step, place)
         (path,) = self.context.screen.write("profile_step", rows, plate, part=f"{number:02d}_{encode_name(name)}")
         return path
 
     def write(self, table: str, profiles: Profiles) -> set[Path]:
         """Write profiles as a table of the screen, a plate at a time."""
-        return {path for frame in profiles.plates() for path in self.context.screen.write(table, frame.sort(WELL))}
+        return {path for frame in profiles.plates() for path in self.context.screen.write(table, frame.sort(WELL_KEY))}
 
     def scored_wells(self) -> list[str]:
         """Return the plates that are scored: all, or some that share treatments where there are many."""

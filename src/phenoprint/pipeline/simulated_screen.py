@@ -22,6 +22,7 @@ from phenoprint.simulation import (
     well_truth,
 )
 from phenoprint.store import write_bytes, write_parquet
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["SimulatedScreen", "simulate_screen"]
 
@@ -139,7 +140,7 @@ def simulate_screen(
     write_parquet(compound_truth(design), screen.truth / "compounds.parquet")
     write_parquet(field_truth(design), screen.truth / "fields.parquet")
     mask_folder = screen.truth / "masks" if masks else None
-    jobs = wells.select("Metadata_Plate", "Metadata_Well").rows()
+    jobs = wells.select(WELL_KEY).rows()
     truths = []
     with make_executor(workers) as executor:
         futures = [executor.submit(_draw_well, design, plate, well, screen.images, mask_folder) for plate, well in jobs]

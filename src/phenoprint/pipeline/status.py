@@ -15,7 +15,7 @@ from phenoprint.pipeline.notes import extreme_notes, recipe_notes, reference_not
 from phenoprint.pipeline.plan import look_ahead, parsed_run
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import Screen, Scrutiny, load_receipts, read_run
-from phenoprint.tables import empty
+from phenoprint.tables import SITE_KEY, frame_of
 
 # Profiles of wells, those that calls rest on first.
 _PROFILES = ("profile_selected", "profile_normalized", "profile_well")
@@ -111,7 +111,7 @@ def _table(screen: Screen, name: str) -> pl.LazyFrame:
     try:
         return screen.table(name)
     except DamagedTableError:
-        return empty(name).lazy()
+        return frame_of(name).lazy()
 
 
 def screen_notes(screen: Screen) -> list[str]:
@@ -212,8 +212,7 @@ def screen_summary(screen: Screen) -> dict[str, Any]:
     }
     if "image_quality" in tables:
         flagged = screen.table("image_quality").filter("is_flagged")
-        keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
-        summary["flagged_fields"] = int(flagged.select(keys).unique().select(pl.len()).collect().item())
+        summary["flagged_fields"] = int(flagged.select(SITE_KEY).unique().select(pl.len()).collect().item())
     if "activity" in tables:
         active = screen.table("activity").select(pl.col("below_corrected_p").sum(), pl.len().alias("n")).collect()
         summary["active_treatments"] = int(active["below_corrected_p"][0] or 0)

@@ -34,11 +34,11 @@ from phenoprint.store import (
     table_files,
     tables_on_disk,
 )
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["Verification", "check_files", "verify_screen"]
 
 _TOLERANCE = 1e-5
-WELL = ["Metadata_Plate", "Metadata_Well"]
 _DIFFERING = {"Metadata_Plate": pl.String, "Metadata_Well": pl.String, "difference": pl.String}
 _FILES = {"path": pl.String, "reason": pl.String}
 
@@ -119,7 +119,7 @@ def _changed_files(recorded: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
 def _replay(context: Context, wells: list[Unit], folder: Path) -> dict[Unit, pl.DataFrame]:
     """Compute the cells of some wells again, from images and the plate's illumination, in a scratch folder."""
     scratch = create(folder)
-    here = pl.struct(WELL).is_in([{"Metadata_Plate": unit.plate, "Metadata_Well": unit.well} for unit in wells])
+    here = pl.struct(WELL_KEY).is_in([{"Metadata_Plate": unit.plate, "Metadata_Well": unit.well} for unit in wells])
     for name in ("image", "well"):
         scratch.write(name, context.table(name).filter(here).collect())
     again = Context(folder, context.config, context.image_root, context.channels, context.stamp + 1)
@@ -246,7 +246,9 @@ def _compare_replay(screen: Screen, context: Context, *, sample: float, seed: in
     chosen = sorted(random.Random(seed).sample(units, min(len(units), max(1, round(sample * len(units))))))  # noqa: S311
     differing = []
     if chosen:
-        here = pl.struct(WELL).is_in([{"Metadata_Plate": unit.plate, "Metadata_Well": unit.well} for unit in chosen])
+        here = pl.struct(WELL_KEY).is_in(
+            [{"Metadata_Plate": unit.plate, "Metadata_Well": unit.well} for unit in chosen]
+        )
         cells = screen.table("cell").filter(here).collect()
         with tempfile.TemporaryDirectory(prefix="phenoprint-verify-") as folder:
             replayed = _replay(context, chosen, Path(folder) / "screen")

@@ -11,6 +11,8 @@ import polars as pl
 from phenoprint.errors import UnknownNameError
 from phenoprint.profiles.modz import modz
 from phenoprint.tables import (
+    SITE_KEY,
+    WELL_KEY,
     Groups,
     StatusRow,
     WithStatus,
@@ -41,7 +43,7 @@ _BLOCK_BYTES = 64 * 2**20  # features taken at once: large enough for numpy's sp
 
 def aggregate(
     frame: FrameLike,
-    by: Sequence[str] = ("Metadata_Plate", "Metadata_Well"),
+    by: Sequence[str] = WELL_KEY,
     statistic: str = "median",
     *,
     null_keys: str = "error",
@@ -93,7 +95,7 @@ def aggregate(
 
 def aggregate_with_status(
     frame: FrameLike,
-    by: Sequence[str] = ("Metadata_Plate", "Metadata_Well"),
+    by: Sequence[str] = WELL_KEY,
     statistic: str = "median",
     *,
     null_keys: str = "error",
@@ -262,7 +264,7 @@ def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.Da
 
 def _count_sites(data: pl.DataFrame, groups: Groups) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Count distinct sites a group; a site is told by its plate and well too, where the frame has them."""
-    place = [name for name in ("Metadata_Plate", "Metadata_Well", "Metadata_Site") if name in data.columns]
+    place = [name for name in SITE_KEY if name in data.columns]
     sites = data.select(place).with_columns(pl.Series("group", groups.codes)).unique()
     return np.bincount(sites.get_column("group").to_numpy(), minlength=len(groups)).astype(np.int64)
 

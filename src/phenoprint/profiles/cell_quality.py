@@ -11,7 +11,7 @@ import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UsageError
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.tables import Groups, feature_matrix, mad, median, require_columns, to_polars
+from phenoprint.tables import CELL_KEY, Groups, feature_matrix, mad, median, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from phenoprint.tables import FrameLike
 
 __all__ = ["DEFAULT_CELL_RULES", "CellRule", "Limit", "cell_quality"]
-
-IDENTITY = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber")
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ def cell_quality(
             ignore_nulls=True,
         ),
     )
-    identity = data.select(name for name in IDENTITY if name in data.columns)
+    identity = data.select(name for name in CELL_KEY if name in data.columns)
     return pl.concat(
         [
             identity,

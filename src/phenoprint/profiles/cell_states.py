@@ -11,7 +11,15 @@ import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.tables import Groups, feature_columns, feature_matrix, feature_series, rows_with_values, to_polars
+from phenoprint.tables import (
+    WELL_KEY,
+    Groups,
+    feature_columns,
+    feature_matrix,
+    feature_series,
+    rows_with_values,
+    to_polars,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +78,7 @@ class CellStates:
         states[complete] = np.argmax(self._scores(points), axis=1) + 1
         return states
 
-    def describe(self, cells: FrameLike, by: Sequence[str] = ("Metadata_Plate", "Metadata_Well")) -> pl.DataFrame:
+    def describe(self, cells: FrameLike, by: Sequence[str] = WELL_KEY) -> pl.DataFrame:
         """Describe wells by the states of their cells.
 
         Parameters

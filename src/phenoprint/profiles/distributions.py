@@ -10,7 +10,7 @@ import polars as pl
 
 from phenoprint.errors import DataError, UnknownNameError, UsageError
 from phenoprint.profiles.fitted import reference_rows
-from phenoprint.tables import Groups, count, feature_columns, feature_matrix, feature_series, mean, to_polars
+from phenoprint.tables import WELL_KEY, Groups, count, feature_columns, feature_matrix, feature_series, mean, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def distribution_profiles(
     cells: FrameLike,
     *,
     reference: pl.Expr,
-    by: Sequence[str] = ("Metadata_Plate", "Metadata_Well"),
+    by: Sequence[str] = WELL_KEY,
     plate: Sequence[str] = ("Metadata_Plate",),
     features: Sequence[str] | None = None,
     measures: Sequence[str] = ("wasserstein", "ks", "bimodality"),

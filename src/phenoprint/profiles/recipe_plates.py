@@ -17,7 +17,7 @@ from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, fallback_rows,
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS
 from phenoprint.profiles.streamed_selection import select_plates
 from phenoprint.profiles.streaming import fit_plates
-from phenoprint.tables import FEATURE_STATUS_SCHEMA, StatusRow, concat_status, status_frame
+from phenoprint.tables import StatusRow, concat_status, frame_of, status_frame
 
 if TYPE_CHECKING:
     from phenoprint.profiles.fitted import FittedNormalization
@@ -149,4 +149,4 @@ def _of_plate(made: Done, plate: pl.DataFrame) -> Done:
 
 
 def _nothing() -> pl.DataFrame:
-    return pl.DataFrame(schema=FEATURE_STATUS_SCHEMA)
+    return frame_of("feature_status")

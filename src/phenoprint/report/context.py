@@ -16,6 +16,7 @@ from phenoprint.report.html import Html, data_island, join, tag
 from phenoprint.report.source import ReportSource, Tables
 from phenoprint.report.summaries.flags import flagged_wells
 from phenoprint.report.summaries.wells import Measure, well_annotations, well_measures, well_readouts
+from phenoprint.tables import WELL_KEY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -71,11 +72,11 @@ class Page:
     def profiled(self) -> pl.DataFrame | None:
         """Plate and well of the wells with a profile (wells without cells have none); None before profiles exist."""
         for name in ("profile_well", "profile_normalized", "profile_selected"):
-            rows = self.tables.columns(name, ["Metadata_Plate", "Metadata_Well", "Metadata_Object_Count"])
+            rows = self.tables.columns(name, [*WELL_KEY, "Metadata_Object_Count"])
             if rows is not None and rows.height and {"Metadata_Plate", "Metadata_Well"} <= set(rows.columns):
                 if "Metadata_Object_Count" in rows.columns:
                     rows = rows.filter(pl.col("Metadata_Object_Count").fill_null(1) > 0)
-                return rows.select("Metadata_Plate", "Metadata_Well").unique()
+                return rows.select(WELL_KEY).unique()
         return None
 
     @cached_property
@@ -98,7 +99,7 @@ class Page:
         wide = well_readouts(self.tables)
         if wide is None:
             return None
-        return wide.join(self.wells.drop("row"), on=["Metadata_Plate", "Metadata_Well"], how="left")
+        return wide.join(self.wells.drop("row"), on=WELL_KEY, how="left")
 
     @cached_property
     def seed(self) -> int:

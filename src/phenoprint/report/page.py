@@ -19,6 +19,7 @@ from phenoprint.report.sections import SECTIONS, Entry
 from phenoprint.report.sections.making import version
 from phenoprint.report.source import ReportSource
 from phenoprint.store import incomplete, write_bytes
+from phenoprint.tables import SITE_KEY
 
 __all__ = ["render_report", "write_report"]
 
@@ -165,10 +166,10 @@ def _warning(what: str, why: str) -> Html:
 
 def _sites(page: Page) -> list[tuple[str, str, str]]:
     """Count the fields; imported profiles do not have this information."""
-    keys = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
+    keys = SITE_KEY
     for name in ("site", "image_quality", "image"):
         frame = page.tables.columns(name, keys)
-        if frame is not None and frame.columns == keys:
+        if frame is not None and frame.width == len(SITE_KEY):
             return [("sites", number(frame.unique().height), "Fields of view: places imaged in a well.")]
     return []
 

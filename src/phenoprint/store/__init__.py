@@ -14,7 +14,7 @@ from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
 from phenoprint.store.catalog import DamagedTableWarning
 from phenoprint.store.damage import damaged_tables
-from phenoprint.store.exclusions import PLACE, ExclusionChange, change_exclusions, describe_place, exclude
+from phenoprint.store.exclusions import ExclusionChange, change_exclusions, describe_place, exclude
 from phenoprint.store.journal import placing, staging_folder, undo_killed_imports
 from phenoprint.store.layout import (
     decode_name,
@@ -56,7 +56,6 @@ from phenoprint.store.run_record import RunRecord, incomplete, read_run, write_r
 from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, open  # noqa: A004
 
 __all__ = [
-    "PLACE",
     "TABLE",
     "Checked",
     "DamagedTableWarning",

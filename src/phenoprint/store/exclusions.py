@@ -21,13 +21,12 @@ from phenoprint.plates import Well
 from phenoprint.store.journal import undo_killed_imports
 from phenoprint.store.receipts import TABLE, record_table, remove_receipt
 from phenoprint.store.screen import Screen, open  # noqa: A004
-from phenoprint.tables import empty
+from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY, get_table
 
-__all__ = ["PLACE", "ExclusionChange", "change_exclusions", "describe_place", "exclude"]
+__all__ = ["ExclusionChange", "change_exclusions", "describe_place", "exclude"]
 
-PLACE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"]
 _SCOPES = ("plate", "well", "site", "object")
-_SCHEMA = {name: dtype for name, dtype in empty("exclusion").schema.items() if name in (*PLACE, "reason")}
+_SCHEMA = {name: dtype for name, dtype in get_table("exclusion").schema.items() if name in (*CELL_KEY, "reason")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +142,15 @@ def change_exclusions(
     with held.lock():
         undo_killed_imports(held.path)
         before = held.table("exclusion").collect()
-        known = wanted.join(before, on=PLACE, how="semi", nulls_equal=True)
+        known = wanted.join(before, on=CELL_KEY, how="semi", nulls_equal=True)
         if undo:
-            missing = wanted.join(before, on=PLACE, how="anti", nulls_equal=True)
+            missing = wanted.join(before, on=CELL_KEY, how="anti", nulls_equal=True)
             if missing.height:
                 excluded = [describe_place(row) for row in before.iter_rows(named=True)]
                 raise _unknown("exclusion", describe_place(missing.row(0, named=True)), excluded)
-            return _write(held, before, removed=before.join(wanted, on=PLACE, how="semi", nulls_equal=True))
+            return _write(held, before, removed=before.join(wanted, on=CELL_KEY, how="semi", nulls_equal=True))
         _check_there(held, wanted)
-        new = wanted.join(known, on=PLACE, how="anti", nulls_equal=True)
+        new = wanted.join(known, on=CELL_KEY, how="anti", nulls_equal=True)
         bare = new.filter(pl.col("reason").fill_null("") == "")
         if bare.height:
             raise UsageError(
@@ -160,7 +159,7 @@ def change_exclusions(
         stamped = new.with_columns(
             who=pl.lit(who or _user()), date=pl.lit(datetime.now(UTC).isoformat(timespec="seconds"))
         )
-        already = before.join(wanted, on=PLACE, how="semi", nulls_equal=True)
+        already = before.join(wanted, on=CELL_KEY, how="semi", nulls_equal=True)
         return _write(held, before, added=stamped, already=already)
 
 
@@ -172,7 +171,7 @@ def describe_place(row: dict[str, object]) -> str:
     >>> describe_place({"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": "2"})
     'P1 A01 site 2'
     """
-    plate, well, site, number = (row.get(name) for name in PLACE)
+    plate, well, site, number = (row.get(name) for name in CELL_KEY)
     parts = (plate, well, None if site is None else f"site {site}", None if number is None else f"cell {number}")
     return " ".join(str(part) for part in parts if part is not None)
 
@@ -198,15 +197,15 @@ def _scoped(places: pl.DataFrame) -> pl.DataFrame:
     )
     if rows["Metadata_Plate"].null_count():
         raise UsageError("a place to exclude has no plate, and the screen has several: say on which plate it is")
-    filled = [pl.col(name).is_not_null() for name in PLACE]
-    for name, wider in zip(PLACE[1:], PLACE, strict=False):
+    filled = [pl.col(name).is_not_null() for name in CELL_KEY]
+    for name, wider in zip(CELL_KEY[1:], CELL_KEY, strict=False):
         gap = rows.filter(pl.col(name).is_not_null() & pl.col(wider).is_null())
         if gap.height:
             what, of = (text.removeprefix("Metadata_") for text in (name, wider))
             raise UsageError(f"{what} {gap[name][0]!r} is given without a {of.lower()}: say on which one it is")
     depth = pl.sum_horizontal(filled) - 1
     scope = depth.replace_strict(dict(enumerate(_SCOPES)), return_dtype=pl.String).alias("scope")
-    return rows.with_columns(scope).unique(PLACE, keep="first", maintain_order=True)
+    return rows.with_columns(scope).unique(CELL_KEY, keep="first", maintain_order=True)
 
 
 def _well(text: str) -> str:
@@ -218,10 +217,10 @@ def _well(text: str) -> str:
 
 def _check_there(screen: Screen, places: pl.DataFrame) -> None:
     """Raise for the first place that the screen does not have."""
-    wells = screen.table("well").select(PLACE[:2]).collect()
+    wells = screen.table("well").select(WELL_KEY).collect()
     by_plate = {plate: set(rows["Metadata_Well"]) for (plate,), rows in wells.group_by("Metadata_Plate")}
     for row in places.iter_rows(named=True):
-        plate, well, site, number = (row[name] for name in PLACE)
+        plate, well, site, number = (row[name] for name in CELL_KEY)
         if plate not in by_plate:
             raise _unknown("plate", plate, by_plate)
         if well is not None and well not in by_plate[plate]:
@@ -229,7 +228,7 @@ def _check_there(screen: Screen, places: pl.DataFrame) -> None:
         if site is not None and site not in (sites := _sites(screen, plate, well)):
             raise _unknown("site", site, sites, of=f" of well {well} of plate {plate}")
         if number is not None:
-            here = {name: row[name] for name in PLACE[:3]}
+            here = {name: row[name] for name in SITE_KEY}
             rows = screen.table("cell").filter(**here).select("Metadata_ObjectNumber").collect()
             cells = rows["Metadata_ObjectNumber"].sort().to_list()
             if number not in cells:
@@ -268,7 +267,7 @@ def _write(
 ) -> ExclusionChange:
     """Write what is left and what is new, and bring the catalog up to date."""
     nothing = before.clear()
-    kept = before if removed is None else before.join(removed, on=PLACE, how="anti", nulls_equal=True)
+    kept = before if removed is None else before.join(removed, on=CELL_KEY, how="anti", nulls_equal=True)
     new = pl.concat([nothing] if added is None else [nothing, added], how="diagonal")
     everything = pl.concat([kept, new])
     if not everything.equals(before):

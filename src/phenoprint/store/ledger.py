@@ -13,11 +13,11 @@ from typing import Literal
 import polars as pl
 
 from phenoprint.errors import LostRowsError, SchemaError, UsageError
-from phenoprint.tables import empty, get_table
+from phenoprint.tables import WELL_KEY, frame_of, get_table
 
 __all__ = ["check_balance", "ledger_rows", "strict_join"]
 
-_ENTRY = ("Metadata_Plate", "Metadata_Well", "step", "unit_of_count")
+_ENTRY = (*WELL_KEY, "step", "unit_of_count")
 
 JoinHow = Literal["inner", "left", "full"]
 JoinExpect = Literal["1:1", "1:m", "m:1"]
@@ -201,7 +201,7 @@ def strict_join(
 
 def concat_ledgers(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Join many ledgers into one, checked and sorted."""
-    whole = pl.concat(frames) if frames else empty("ledger")
+    whole = pl.concat(frames) if frames else frame_of("ledger")
     check_balance(whole)
     return whole.sort(get_table("ledger").sort_by, nulls_last=True)
 

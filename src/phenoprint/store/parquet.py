@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from phenoprint.errors import DamagedTableError, SchemaError
 from phenoprint.store._atomic import atomic_file
 from phenoprint.store.layout import plate_of, table_files
-from phenoprint.tables import PLATE, empty, get_table, table_names
+from phenoprint.tables import PLATE, frame_of, get_table, table_names
 
 __all__ = ["read_table", "write_parquet"]
 
@@ -155,7 +155,7 @@ def read_table(
     """
     files = table_files(folder, table)
     if not files:
-        return empty(table).lazy()
+        return frame_of(table).lazy()
     known = dict(schema) if schema is not None else union_schema(files, table=table)
     if plate is not None and any(plate_of(folder, file) is not None for file in files):
         files = [file for file in files if plate_of(folder, file) == plate]

@@ -1,15 +1,9 @@
-"""What a table is: declarations, feature and metadata columns, frames, statistics, status of features."""
+"""What a table is: declarations, keys, feature and metadata columns, frames, statistics, status of features."""
 
 from phenoprint.tables.comments import column_comment
+from phenoprint.tables.conformity import conform, declared_columns, nan_to_null, validate
 from phenoprint.tables.feature_names import FeatureName, channels_of, split_channels, split_feature
-from phenoprint.tables.feature_status import (
-    FEATURE_STATUS_SCHEMA,
-    StatusRow,
-    WithStatus,
-    concat_status,
-    not_finite_rows,
-    status_frame,
-)
+from phenoprint.tables.feature_status import StatusRow, WithStatus, concat_status, not_finite_rows, status_frame
 from phenoprint.tables.frames import (
     FloatArray,
     FrameLike,
@@ -27,28 +21,44 @@ from phenoprint.tables.frames import (
     with_features,
     with_series,
 )
-from phenoprint.tables.schemas import (
+from phenoprint.tables.keys import (
+    BATCH,
+    CELL_KEY,
+    CHANNEL,
+    COMPOUND,
+    METADATA_PREFIX,
+    MOA,
+    OBJECT,
+    PERT_TYPE,
+    PERTURBATION,
     PLATE,
+    SITE,
+    SITE_KEY,
     WELL,
-    Column,
-    Reference,
-    Table,
-    conform,
-    empty,
-    get_table,
-    nan_to_null,
-    table_names,
-    validate,
+    WELL_KEY,
 )
+from phenoprint.tables.records import Column, Reference, Table
+from phenoprint.tables.registry import frame_of, get_table, table_names
 from phenoprint.tables.statistics import MAD_SCALE, STATISTICS, count, mad, mean, median, quantile, sd, statistic_named
 from phenoprint.tables.well_positions import well_places
 
 __all__ = [
-    "FEATURE_STATUS_SCHEMA",
+    "BATCH",
+    "CELL_KEY",
+    "CHANNEL",
+    "COMPOUND",
     "MAD_SCALE",
+    "METADATA_PREFIX",
+    "MOA",
+    "OBJECT",
+    "PERTURBATION",
+    "PERT_TYPE",
     "PLATE",
+    "SITE",
+    "SITE_KEY",
     "STATISTICS",
     "WELL",
+    "WELL_KEY",
     "Column",
     "FeatureName",
     "FloatArray",
@@ -64,10 +74,11 @@ __all__ = [
     "concat_status",
     "conform",
     "count",
-    "empty",
+    "declared_columns",
     "feature_columns",
     "feature_matrix",
     "feature_series",
+    "frame_of",
     "get_table",
     "mad",
     "matrix_dtype",

@@ -1,26 +1,20 @@
-"""What a column means, also where a table holds it without declaring it, such as the annotation of its wells."""
+"""Comments of columns, also of those that a table holds without declaring them, such as annotations of wells."""
 
 from __future__ import annotations
 
 from functools import cache
 
-from phenoprint.tables.schemas import get_table, table_names
+from phenoprint.tables.keys import METADATA_PREFIX
+from phenoprint.tables.registry import get_table, table_names
 
 __all__ = ["column_comment"]
 
-# Where a name that a table does not declare is looked up, first of all.
-_MEANINGS = ("well", "perturbation", "site", "plate", "profile_well", "image_quality")
-# What a run or a plate map adds, and no table declares.
-_OTHERS = {
-    "Metadata_Replicate_Count": "Wells that were summed up to the profile",
-    "Metadata_Step": "Step of the recipe",
-    "Metadata_Step_Number": "Place of the step in the recipe, from 1",
-    "touches_border": "Whether the cell touches the border of its image; NULL for imported cells",
-}
+# The tables that are searched first for the comment of a column that a table does not declare.
+_MEANINGS = ("well", "perturbation", "site", "plate", "profile_well")
 
 
 def column_comment(table: str, column: str) -> str | None:
-    """Return what a column of a declared table means; None for features and for what only the user knows.
+    """Return the comment of a column, with its unit; None for features and for columns that the user added.
 
     Examples
     --------
@@ -35,10 +29,10 @@ def column_comment(table: str, column: str) -> str | None:
 
 @cache
 def _shared() -> dict[str, str]:
-    """Return the meaning of each column that any table declares, by name; that of the most general table."""
+    """Return the comment of every column that any table declares, by name; that of the most general table."""
     found: dict[str, str] = {}
     for name in (*_MEANINGS, *table_names()):
         for column in get_table(name).columns:
-            if column.name.startswith("Metadata_") or name == "image_quality":
+            if column.name.startswith(METADATA_PREFIX):
                 found.setdefault(column.name, column.description)
-    return found | _OTHERS
+    return found

@@ -1,4 +1,4 @@
-"""What became of each feature: the rows of the table `feature_status`."""
+"""Status of features: the rows of the table `feature_status`."""
 
 from __future__ import annotations
 
@@ -9,24 +9,16 @@ import numpy as np
 import polars as pl
 
 from phenoprint.tables.frames import count_not_finite
+from phenoprint.tables.registry import frame_of
 
 if TYPE_CHECKING:
     from phenoprint.tables.frames import FloatArray
 
-__all__ = ["FEATURE_STATUS_SCHEMA", "WithStatus", "concat_status", "not_finite_rows", "status_frame"]
-
-FEATURE_STATUS_SCHEMA: dict[str, type[pl.DataType]] = {
-    "Metadata_Plate": pl.String,  # NULL: the decision was taken over all plates
-    "feature": pl.String,
-    "step": pl.String,
-    "status": pl.String,  # "ok", or one word that names the reason
-    "reason": pl.String,  # the sentence
-    "value": pl.Float64,  # the number that decided
-}
+__all__ = ["StatusRow", "WithStatus", "concat_status", "not_finite_rows", "status_frame"]
 
 
 class WithStatus(NamedTuple):
-    """A result and what became of each feature on the way.
+    """A result and the status of its features.
 
     Attributes
     ----------
@@ -52,30 +44,26 @@ class StatusRow(NamedTuple):
 
 def status_frame(step: str, rows: Sequence[StatusRow]) -> pl.DataFrame:
     """Build rows of `feature_status` for a step."""
-    return pl.DataFrame(
-        [(row.plate, row.feature, step, row.status, row.reason, row.value) for row in rows],
-        schema=FEATURE_STATUS_SCHEMA,
-        orient="row",
-        nan_to_null=True,
-    )
+    ordered = [(row.plate, row.feature, step, row.status, row.reason, row.value) for row in rows]
+    return frame_of("feature_status", ordered)
 
 
 def concat_status(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Stack rows of `feature_status`; none gives an empty table with the right columns."""
-    return pl.concat([pl.DataFrame(schema=FEATURE_STATUS_SCHEMA), *frames])
+    return pl.concat([frame_of("feature_status"), *frames])
 
 
 def not_finite_rows(data: pl.DataFrame, features: Sequence[str], values: FloatArray | None = None) -> list[StatusRow]:
-    """Tell features that came with NaN (``nan_input``) or infinite values (``infinite_input``, also beyond 1e100).
+    """List features that hold NaN (``nan_input``) or infinite values (``infinite_input``, also beyond 1e100).
 
     Parameters
     ----------
     data
-        The frame as it came; rows of one plate name it.
+        The frame before cleaning; rows of one plate get its name.
     features
-        To look at.
+        The features to check.
     values
-        Their matrix (features, rows), if it is there: where it lacks no more than the frame, nothing is counted.
+        Their matrix (features, rows), if it was made: where it lacks no more values than the frame, nothing is counted.
     """
     if values is not None and data.height and features:
         nulls = sum(data[list(features)].null_count().row(0))

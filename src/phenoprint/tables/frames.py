@@ -17,13 +17,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError, first_few
+from phenoprint.tables.keys import METADATA_PREFIX
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "LARGEST",
-    "METADATA_PREFIX",
     "FloatArray",
     "FrameLike",
     "Groups",
@@ -45,8 +45,6 @@ __all__ = [
 FrameLike: TypeAlias = "pl.DataFrame | pl.LazyFrame | pd.DataFrame"
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.intp]
-
-METADATA_PREFIX = "Metadata_"
 
 LARGEST = 1e100
 """A larger absolute value is no measurement and counts as infinite."""
@@ -99,7 +97,7 @@ def feature_columns(frame: FrameLike) -> list[str]:
     ------
     SchemaError
         Where a column without the prefix is not numeric: it is either metadata that lacks its prefix or a
-        feature read as text, and both go wrong in silence if dropped.
+        feature read as text, and dropping either would go unnoticed.
 
     Examples
     --------
@@ -138,7 +136,7 @@ def metadata_columns(frame: pl.DataFrame) -> list[str]:
 
 
 def require_columns(frame: pl.DataFrame, columns: Sequence[str], *, purpose: str) -> None:
-    """Raise UnknownNameError for the first of the columns that the frame lacks; `purpose` says for what."""
+    """Raise UnknownNameError for the first of the columns that the frame lacks; `purpose` is part of the message."""
     if isinstance(columns, str):
         raise UsageError(f"expected a list of column names for {purpose}; found the text {columns!r}")
     for name in columns:
@@ -177,7 +175,7 @@ def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> FloatArray:
 
 
 def rows_with_values(values: FloatArray) -> NDArray[np.bool_]:
-    """Tell which rows of a matrix (features, rows) have a value at all; without features: every one."""
+    """Mark the rows of a matrix (features, rows) that have any value; without features, every row."""
     there = np.ones(values.shape[1], dtype=bool)
     if len(values):
         empty = np.flatnonzero(np.isnan(values[0]))  # only these can lack everything
@@ -186,7 +184,7 @@ def rows_with_values(values: FloatArray) -> NDArray[np.bool_]:
 
 
 def matrix_dtype(frame: pl.DataFrame, features: Sequence[str]) -> np.dtype[np.floating[Any]]:
-    """Float32 where every feature is stored so (all-Null columns aside), else float64."""
+    """Return float32 where every feature is Float32 (all-Null columns aside), else float64."""
     narrow = len(features) > 0 and set(frame[list(features)].dtypes) <= {pl.Float32(), pl.Null()}
     return np.dtype(np.float32 if narrow else np.float64)
 
@@ -321,7 +319,7 @@ class Groups:
 
     @property
     def is_sorted(self) -> bool:
-        """Whether the frame's rows already come group after group."""
+        """Whether the frame's rows are already sorted by group."""
         return bool(np.array_equal(self.order, np.arange(len(self.order))))
 
     def items(self) -> Iterator[tuple[tuple[object, ...], IntArray]]:

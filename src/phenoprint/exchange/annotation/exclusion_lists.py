@@ -20,7 +20,7 @@ from phenoprint.plates import (
     read_rows,
     read_workbook,
 )
-from phenoprint.store import PLACE
+from phenoprint.tables import CELL_KEY
 
 __all__ = ["read_exclusion_list"]
 
@@ -92,7 +92,7 @@ def _places(rows: Rows, *, source: str, reason: str) -> pl.DataFrame:
         )
     problems = Problems(source)
     for name in found:
-        if name in PLACE:
+        if name in CELL_KEY:
             for line in sheet.cells.filter(pl.col(found[name]).is_null())[LINE]:
                 problems.add(
                     line, f"the column {found[name]!r} is empty; fill it in, or list such rows in another file"

@@ -28,11 +28,12 @@ from phenoprint.plates import (
     parse_plate_map,
     read_workbook,
 )
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["Treatments", "as_wells", "join_treatments", "read_treatments"]
 
 COMPOUND, DOSE, UNIT = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
-_PLACES = ("Metadata_Plate", "Metadata_Well", "Metadata_Row", "Metadata_Col")
+_PLACES = (*WELL_KEY, "Metadata_Row", "Metadata_Col")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from phenoprint.errors import PlateMapError
 from phenoprint.exchange.annotation.treatments import Treatments, as_wells, join_treatments
 from phenoprint.exchange.findings import Findings
 from phenoprint.plates import PlateFormat, expand_plate_map, match_columns, parse_plate_map, perturbation_id, well_table
+from phenoprint.tables import WELL_KEY
 
 __all__ = [
     "annotate_rows",
@@ -26,7 +27,6 @@ __all__ = [
     "well_rows",
 ]
 
-_KEYS = ("Metadata_Plate", "Metadata_Well")
 CANONICAL = (
     "Metadata_Row",
     "Metadata_Col",
@@ -90,21 +90,23 @@ def well_rows(
     """
     wells = constant_metadata(rows)
     plate = str(wells["Metadata_Plate"][0])
-    own = wells.select(*_KEYS, pl.exclude(*_KEYS))
+    own = wells.select(*WELL_KEY, pl.exclude(*WELL_KEY))
     if plate_map is None:
         annotation = _own_annotation(own, findings, source)
     else:
         annotation = expand_plate_map(plate_map, [plate]).filter(pl.col("Metadata_Plate") == plate)
         _compare(own, annotation, findings, source)
     if treatments is not None and annotation is not None and annotation.height:
-        annotation = join_treatments(annotation, treatments, findings, source=source, of=own.select(_KEYS))
-    table = well_table(own.select(_KEYS), annotation)
+        annotation = join_treatments(annotation, treatments, findings, source=source, of=own.select(WELL_KEY))
+    table = well_table(own.select(WELL_KEY), annotation)
     extra = [name for name in own.columns if name not in table.columns or table[name].null_count() == table.height]
-    joined = table.drop([n for n in extra if n in table.columns]).join(own.select(*_KEYS, *extra), on=_KEYS, how="left")
+    joined = table.drop([n for n in extra if n in table.columns]).join(
+        own.select(*WELL_KEY, *extra), on=WELL_KEY, how="left"
+    )
     known = joined["Metadata_Batch"].drop_nulls().unique() if "Metadata_Batch" in joined.columns else pl.Series([])
     if known.len() < 2:  # a plate is of one batch: wells that only the map names are of it, too
         joined = joined.with_columns(pl.lit(known[0] if known.len() else None, pl.String).alias("Metadata_Batch"))
-    return joined.with_columns(pl.lit(None, pl.Boolean).alias("has_images")).sort(_KEYS)
+    return joined.with_columns(pl.lit(None, pl.Boolean).alias("has_images")).sort(WELL_KEY)
 
 
 def constant_metadata(rows: pl.DataFrame) -> pl.DataFrame:
@@ -113,15 +115,15 @@ def constant_metadata(rows: pl.DataFrame) -> pl.DataFrame:
         name
         for name in rows.columns
         if name.startswith("Metadata_")
-        and name not in (*_KEYS, *_NOT_OF_WELL)
+        and name not in (*WELL_KEY, *_NOT_OF_WELL)
         and not name.startswith(("Metadata_Count_", "Metadata_number_of"))
     ]
-    described = rows.select(*_KEYS, *names)
-    if described.select(_KEYS).is_duplicated().any():
-        varied = described.group_by(_KEYS).agg(pl.col(names).drop_nulls().n_unique()).select(pl.col(names).max())
+    described = rows.select(*WELL_KEY, *names)
+    if described.select(WELL_KEY).is_duplicated().any():
+        varied = described.group_by(WELL_KEY).agg(pl.col(names).drop_nulls().n_unique()).select(pl.col(names).max())
         names = [name for name in names if (varied[name][0] or 0) <= 1]
-        described = described.group_by(_KEYS).agg(pl.col(names).drop_nulls().first())
-    return described.select(*_KEYS, *names).sort(_KEYS)
+        described = described.group_by(WELL_KEY).agg(pl.col(names).drop_nulls().first())
+    return described.select(*WELL_KEY, *names).sort(WELL_KEY)
 
 
 def metadata_of_wells(wells: Mapping[str, pl.DataFrame], sites: Mapping[str, Sequence[str]]) -> pl.DataFrame:
@@ -143,7 +145,7 @@ def metadata_of_wells(wells: Mapping[str, pl.DataFrame], sites: Mapping[str, Seq
     shared = set.intersection(*(set(frame.columns) for frame in wells.values()))
     whole = pl.concat(wells.values(), how="diagonal_relaxed")
     if max(len(names) for names in sites.values()) < 2:
-        shared &= {*_KEYS, *CANONICAL, *match_columns(whole.columns).values()}
+        shared &= {*WELL_KEY, *CANONICAL, *match_columns(whole.columns).values()}
     return whole.select(name for name in whole.columns if name in shared)
 
 
@@ -182,8 +184,8 @@ def _note_roles(said: pl.DataFrame, found: pl.DataFrame, findings: Findings, sou
         detail = f"from {column}" if column else "from the compound"
         if role == "pert_type":
             counts = filled.value_counts(sort=True, name="n")
-            words = said.select(_KEYS[1], word=pl.lit(None, pl.String) if column is None else pl.col(column)).join(
-                found.select(_KEYS[1], role=pl.col(name)), on=_KEYS[1]
+            words = said.select(WELL_KEY[1], word=pl.lit(None, pl.String) if column is None else pl.col(column)).join(
+                found.select(WELL_KEY[1], role=pl.col(name)), on=WELL_KEY[1]
             )
             pairs = words.filter(pl.col("word").is_not_null() & (pl.col("word") != pl.col("role")))
             read = [f"{word} is {kind}" for word, kind in pairs.select("word", "role").unique().sort("word").rows()]
@@ -197,12 +199,12 @@ def _note_roles(said: pl.DataFrame, found: pl.DataFrame, findings: Findings, sou
 def _compare(own: pl.DataFrame, annotation: pl.DataFrame, findings: Findings, source: str) -> None:
     """Note wells that only one side has and values that the two give differently."""
     for kind, left, right in (("profiled_not_mapped", own, annotation), ("mapped_not_profiled", annotation, own)):
-        alone = left.join(right, on=_KEYS, how="anti")
+        alone = left.join(right, on=WELL_KEY, how="anti")
         if alone.height:
             wells = ", ".join(alone["Metadata_Well"].sort().head(5))
             findings.note(kind, "Metadata_Well", alone.height, source=source, detail=f"such as {wells}")
-    shared = [name for name in own.columns if name in annotation.columns and name not in _KEYS]
-    both = own.join(annotation, on=_KEYS, how="inner", suffix=" of the map")
+    shared = [name for name in own.columns if name in annotation.columns and name not in WELL_KEY]
+    both = own.join(annotation, on=WELL_KEY, how="inner", suffix=" of the map")
     for name in shared:
         one, other = both[name].cast(pl.String), both[f"{name} of the map"].cast(pl.String)
         differ = (one != other).fill_null(value=False)
@@ -228,13 +230,13 @@ def annotate_rows(rows: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
     polars.DataFrame
         The same rows in the same order; what the well table says stands in place of columns of the same name.
     """
-    added = [name for name in wells.columns if name.startswith("Metadata_") and name not in _KEYS]
-    table = wells.select(*_KEYS, *added).with_columns(perturbation_id(wells))
+    added = [name for name in wells.columns if name.startswith("Metadata_") and name not in WELL_KEY]
+    table = wells.select(*WELL_KEY, *added).with_columns(perturbation_id(wells))
     bare = rows.drop([name for name in (*added, "Metadata_perturbation") if name in rows.columns])
-    joined = bare.join(table, on=_KEYS, how="left", maintain_order="left")
+    joined = bare.join(table, on=WELL_KEY, how="left", maintain_order="left")
     described = [name for name in joined.columns if name.startswith("Metadata_")]
     others = [name for name in joined.columns if name not in set(described)]
-    return joined[[*_KEYS, *(n for n in described if n not in _KEYS), *others]]
+    return joined[[*WELL_KEY, *(n for n in described if n not in WELL_KEY), *others]]
 
 
 def annotate_treatments(
@@ -261,7 +263,7 @@ def annotate_treatments(
     described = [name for name in rows.columns if name.startswith("Metadata_")]
     # A plate map is read by wells; treatments have none, so each stands in a well of its own while it is read.
     places = as_wells(rows.height)
-    skipped = {*_KEYS, *_NOT_OF_WELL, "Metadata_Replicate_Count"}
+    skipped = {*WELL_KEY, *_NOT_OF_WELL, "Metadata_Replicate_Count"}
     kept = [n for n in described if n not in skipped and not n.startswith("Metadata_Count_")]
     annotation = _own_annotation(places.hstack(rows.select(kept)), findings, source)
     if annotation is None:
@@ -272,8 +274,8 @@ def annotate_treatments(
         annotation = join_treatments(annotation, treatments, findings, source=source)
         added = [name for name in annotation.columns if name not in before and name not in described]
     table = annotation.with_columns(perturbation_id(annotation))
-    table = table.select("Metadata_perturbation", *CANONICAL[3:], *added, *_KEYS)
-    found = places.join(table, on=_KEYS, how="left", maintain_order="left").drop(_KEYS)
+    table = table.select("Metadata_perturbation", *CANONICAL[3:], *added, *WELL_KEY)
+    found = places.join(table, on=WELL_KEY, how="left", maintain_order="left").drop(WELL_KEY)
     named = rows.drop([name for name in found.columns if name in described]).hstack(found)
     order = [n for n in named.columns if n.startswith("Metadata_")]
     return named.select("Metadata_perturbation", *(n for n in order if n != "Metadata_perturbation"), pl.exclude(order))
@@ -310,8 +312,8 @@ def merge_wells(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
     """
     if held.is_empty():
         return fresh
-    names: Sequence[str] = [n for n in fresh.columns if n in held.columns and n not in _KEYS]
-    both = fresh.join(held, on=_KEYS, how="full", coalesce=True, suffix=" held")
+    names: Sequence[str] = [n for n in fresh.columns if n in held.columns and n not in WELL_KEY]
+    both = fresh.join(held, on=WELL_KEY, how="full", coalesce=True, suffix=" held")
     merged = [pl.coalesce(n, f"{n} held").alias(n) for n in names if n != "is_annotated"]
     either = pl.col("is_annotated").fill_null(value=False) | pl.col("is_annotated held").fill_null(value=False)
-    return both.with_columns(*merged, either.alias("is_annotated")).drop([f"{n} held" for n in names]).sort(_KEYS)
+    return both.with_columns(*merged, either.alias("is_annotated")).drop([f"{n} held" for n in names]).sort(WELL_KEY)

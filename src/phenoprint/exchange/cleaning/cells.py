@@ -22,13 +22,14 @@ from phenoprint.exchange.names import COMPARTMENTS, is_link
 from phenoprint.exchange.sources.cellprofiler import RUN, Run, gather, image_files, merge_runs, read_folder, shared_keys
 from phenoprint.exchange.sources.sqlite import read_database
 from phenoprint.store import strict_join
+from phenoprint.tables import SITE_KEY
 
 __all__ = ["Piece", "cell_pieces"]
 
 _IMAGE: Final = "Metadata_ImageNumber"
 _TABLE: Final = "Metadata_TableNumber"
 _OBJECT: Final = "Metadata_ObjectNumber"
-_PLACES: Final = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", _TABLE, _IMAGE)
+_PLACES: Final = (*SITE_KEY, _TABLE, _IMAGE)
 
 
 @dataclass(frozen=True, slots=True)

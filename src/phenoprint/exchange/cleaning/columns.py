@@ -14,7 +14,6 @@ import polars as pl
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.names import (
-    KEYS,
     feature_name,
     is_metadata,
     measured_columns,
@@ -24,7 +23,7 @@ from phenoprint.exchange.names import (
     unknown_features,
 )
 from phenoprint.plates import normalize_wells
-from phenoprint.tables import metadata_columns
+from phenoprint.tables import CELL_KEY, metadata_columns
 
 __all__ = ["NUMBERS", "ColumnOptions", "clean", "with_site"]
 
@@ -206,7 +205,7 @@ def _named(
     repeated = []
     held = set(frame.columns) - set(plan)
     # SQL does not distinguish upper from lower case: Metadata_plate beside Metadata_Plate would be one name.
-    folded = {name.casefold(): name for name in (*held, *(new for new in plan.values() if new in KEYS))}
+    folded = {name.casefold(): name for name in (*held, *(new for new in plan.values() if new in CELL_KEY))}
     plan = {old: f"{new}_source" if folded.get(new.casefold(), new) != new else new for old, new in plan.items()}
     for old, new in plan.items():
         other = new if new in held else targets.get(new)

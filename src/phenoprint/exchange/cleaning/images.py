@@ -8,10 +8,10 @@ from phenoprint.exchange.cleaning.columns import ColumnOptions, clean, with_site
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.names import COMPARTMENTS
 from phenoprint.exchange.sources.cellprofiler import RUN, Run, is_image_column, shared_keys
+from phenoprint.tables import SITE_KEY
 
 __all__ = ["count_losses", "image_places", "image_rows"]
 
-_IN_SITE = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 _KEYS = {"ImageNumber": "Metadata_ImageNumber", "TableNumber": "Metadata_TableNumber"}
 
 
@@ -22,7 +22,7 @@ def image_places(run: Run, options: ColumnOptions) -> pl.DataFrame:
     place = run.image.select(*key, *described).rename({name: _KEYS[name] for name in key})
     place = with_site(clean(place, source=run.source, findings=Findings(), options=_of_places(options)), None)
     return place.select(
-        (pl.col(name) if name in place.columns else pl.lit(None, pl.String)).alias(name) for name in _IN_SITE
+        (pl.col(name) if name in place.columns else pl.lit(None, pl.String)).alias(name) for name in SITE_KEY
     )
 
 
@@ -37,7 +37,7 @@ def image_rows(run: Run, places: pl.DataFrame) -> pl.DataFrame:
     names = [c for c in run.image.columns if not is_image_column(c) or c.startswith("Count_")]
     values = run.image.select(names).rename({c: f"Image_{c}" for c in names})
     rows = places.hstack(clean(values, source=run.source, findings=Findings()))
-    return rows.drop_nulls(list(_IN_SITE)).with_columns(pl.col("^Metadata_.*$").cast(pl.String))
+    return rows.drop_nulls(list(SITE_KEY)).with_columns(pl.col("^Metadata_.*$").cast(pl.String))
 
 
 def count_losses(run: Run, places: pl.DataFrame) -> pl.DataFrame:
@@ -63,7 +63,7 @@ def count_losses(run: Run, places: pl.DataFrame) -> pl.DataFrame:
     absent = "not in the object tables" if run.objects else "the image has no object tables"
     rows = [
         here.select(
-            *_IN_SITE,
+            *SITE_KEY,
             step=pl.lit("import"),
             unit_of_count=pl.lit("cells"),
             n_in=expected,
@@ -73,7 +73,7 @@ def count_losses(run: Run, places: pl.DataFrame) -> pl.DataFrame:
     ]
     rows += [
         here.select(
-            *_IN_SITE,
+            *SITE_KEY,
             step=pl.lit(f"import {name}"),
             unit_of_count=pl.lit("objects"),
             n_in=pl.col(f"found_{name}"),
@@ -88,5 +88,5 @@ def count_losses(run: Run, places: pl.DataFrame) -> pl.DataFrame:
 
 def _of_places(options: ColumnOptions) -> ColumnOptions:
     """Keep the options for plate, well and site; other columns are of cells."""
-    columns = {name: names for name, names in options.columns.items() if name in _IN_SITE}
-    return ColumnOptions(columns, {n: v for n, v in options.fixed.items() if n in _IN_SITE}, options.extract)
+    columns = {name: names for name, names in options.columns.items() if name in SITE_KEY}
+    return ColumnOptions(columns, {n: v for n, v in options.fixed.items() if n in SITE_KEY}, options.extract)

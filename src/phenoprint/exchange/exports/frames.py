@@ -11,7 +11,7 @@ import polars as pl
 from phenoprint.exchange.names import measured_columns
 from phenoprint.exchange.sources.anndata import require_anndata
 from phenoprint.store import atomic_path
-from phenoprint.tables import metadata_columns
+from phenoprint.tables import CELL_KEY, metadata_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ def to_anndata(frame: pl.DataFrame, *, features: pl.DataFrame | None = None) -> 
 
 
 def _row_names(frame: pl.DataFrame) -> list[str]:
-    keys = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber", "Metadata_perturbation")
+    keys = (*CELL_KEY, "Metadata_perturbation")
     held = [key for key in keys if key in frame.columns]
     if held:
         names = frame.select(pl.concat_str([pl.col(key).cast(pl.String) for key in held], separator="_")).to_series()

@@ -19,6 +19,7 @@ import polars as pl
 from phenoprint.errors import SchemaError
 from phenoprint.exchange.compressed import without_compression
 from phenoprint.exchange.names import renames, word
+from phenoprint.tables import SITE_KEY
 
 __all__ = [
     "FEWEST_ROWS",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 OBJECT: Final = "Metadata_ObjectNumber"
-_PLACES: Final = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ImageNumber", "Metadata_TableNumber")
+_PLACES: Final = (*SITE_KEY, "Metadata_ImageNumber", "Metadata_TableNumber")
 _WHOLE: Final = r"^-?\d+(?:\.0+)?$"
 # Words that mean an object's number and nothing else; the others also name cell lines and donors.
 _CERTAIN: Final = re.compile(r"object_?number(?:_cells)?|(?:cells|nuclei)_number_object_number")

@@ -13,12 +13,12 @@ from phenoprint.exchange.cleaning.columns import NUMBERS
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.ledgers import counted
 from phenoprint.exchange.levels import parse_gallery_name
-from phenoprint.exchange.names import KEYS, metadata_first
+from phenoprint.exchange.names import metadata_first
 from phenoprint.exchange.sources.files import Source
 from phenoprint.exchange.writers.job import ImportJob
 from phenoprint.plates import match_columns, normalize_wells
 from phenoprint.store import Screen
-from phenoprint.tables import PLATE, WELL, get_table, metadata_columns
+from phenoprint.tables import CELL_KEY, WELL, WELL_KEY, get_table, metadata_columns
 
 __all__ = ["StableTypes", "derived", "placed", "refuse_doubles", "refuse_empty", "require_treatment"]
 
@@ -50,12 +50,12 @@ class StableTypes:
             wanted = self.known.setdefault(name, given.dtype)
             if given.dtype == wanted:
                 continue
-            if name in KEYS and given.dtype == pl.String:
+            if name in CELL_KEY and given.dtype == pl.String:
                 given = given.str.replace(r"\.0+$", "")  # "2.0" beside "2.5" is object 2
             cast = given.cast(wanted, strict=False)
             if cast.null_count() == given.null_count():
                 changes.append(cast)
-            elif name in KEYS:  # rows without a key are an error, or are counted as lost
+            elif name in CELL_KEY:  # rows without a key are an error, or are counted as lost
                 wrong = frame[name].filter(cast.is_null() & frame[name].is_not_null())
                 detail = f"such as {wrong[0]!r}, which is no whole number of 32 bits"
                 findings.note(_NOT_A_KEY, name, wrong.len(), source=source, detail=detail)
@@ -110,7 +110,7 @@ def require_treatment(frame: pl.DataFrame, source: Source) -> None:
 
 def placed(frame: pl.DataFrame, table: str, job: ImportJob, source: Source) -> pl.DataFrame:
     """Return the rows that have their keys and a real well; the others are an error, or counted as lost."""
-    keys = [PLATE, WELL] if table != "cell" else list(KEYS)
+    keys = CELL_KEY if table == "cell" else WELL_KEY
     absent = [key for key in keys if key not in frame.columns]
     if absent:
         named = first_few(metadata_columns(frame), 15)

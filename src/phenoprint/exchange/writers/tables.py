@@ -19,13 +19,11 @@ from phenoprint.exchange.ledgers import counted
 from phenoprint.exchange.names import measured_columns
 from phenoprint.exchange.writers.job import ImportJob
 from phenoprint.exchange.writers.plates import CellWriter, PlateWriter
-from phenoprint.plates import perturbation_table
+from phenoprint.plates import perturbation_id, perturbation_table
 from phenoprint.store import Screen
-from phenoprint.tables import PLATE, WELL
+from phenoprint.tables import PLATE, SITE_KEY
 
 __all__ = ["check_annotation", "write_images", "write_treatments", "write_wells"]
-
-_IN_SITE = (PLATE, WELL, "Metadata_Site")
 
 
 def write_wells(job: ImportJob, table: str, writer: PlateWriter | CellWriter) -> None:
@@ -45,7 +43,7 @@ def write_wells(job: ImportJob, table: str, writer: PlateWriter | CellWriter) ->
             if writer.status[plate].height:
                 screen.write("feature_status", writer.status[plate], plate, part=f"import_{table}")
         wells = merge_wells(held.filter(pl.col(PLATE) == plate), fresh)
-        screen.write("well", wells, plate)
+        screen.write("well", wells.with_columns(perturbation_id(wells)), plate)
         plates.append(plate_row(wells, sites))
     known = screen.table("plate").collect()
     others = known.filter(~pl.col(PLATE).is_in(list(writer.rows)))
@@ -60,11 +58,11 @@ def write_wells(job: ImportJob, table: str, writer: PlateWriter | CellWriter) ->
 
 def _failed_sites(job: ImportJob) -> pl.DataFrame:
     """Find the sites where cells were lost, and why."""
-    schema = dict.fromkeys((*_IN_SITE, "status", "reason"), pl.String())
+    schema = dict.fromkeys((*SITE_KEY, "status", "reason"), pl.String())
     if not job.losses:
         return pl.DataFrame(schema=schema)
     lost = pl.concat(job.losses).filter((pl.col("unit_of_count") == "cells") & (pl.col("n_lost") > 0))
-    reasons = lost.drop_nulls(_IN_SITE).group_by(_IN_SITE).agg(pl.col("reason").first())
+    reasons = lost.drop_nulls(SITE_KEY).group_by(SITE_KEY).agg(pl.col("reason").first())
     return reasons.with_columns(status=pl.lit("failed")).select(list(schema))
 
 
@@ -72,11 +70,11 @@ def _write_sites(screen: Screen, plate: str, sites: Mapping[str, Sequence[str]],
     """Write the sites of a plate, those whose cells are absent included."""
     found = pl.DataFrame(
         [(plate, well, site) for well, names in sites.items() for site in names],
-        schema=dict.fromkeys(_IN_SITE, pl.String),
+        schema=dict.fromkeys(SITE_KEY, pl.String),
         orient="row",
     ).with_columns(status=pl.lit("ok"), reason=pl.lit(None, pl.String))
     bad = failed.filter(pl.col(PLATE) == plate)
-    screen.write("site", pl.concat([bad, found.join(bad, on=_IN_SITE, how="anti")]), plate)
+    screen.write("site", pl.concat([bad, found.join(bad, on=SITE_KEY, how="anti")]), plate)
 
 
 def write_images(job: ImportJob) -> int:

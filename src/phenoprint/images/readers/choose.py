@@ -10,6 +10,7 @@ import polars as pl
 from phenoprint.images.readers.base import INDEX_SCHEMA
 from phenoprint.images.readers.pattern import match_pattern, one_kind
 from phenoprint.images.readers.patterns import GENERIC, PATTERNS
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["Fit", "count_clashes", "fit_patterns", "some_names"]
 
@@ -98,7 +99,7 @@ def _doubt(index: pl.DataFrame, name: str) -> str | None:
     channels = index["Metadata_Channel"].unique().sort().to_list()
     if left := _counters(channels, may_be_numbers=name != "generic_one_site"):
         return f"the channel would be {left!r}, which looks like a number of a well, field, plane or time"
-    of_wells = index.group_by("Metadata_Plate", "Metadata_Well").agg(pl.col("Metadata_Channel").unique())
+    of_wells = index.group_by(WELL_KEY).agg(pl.col("Metadata_Channel").unique())
     n_wells, most = of_wells.height, of_wells["Metadata_Channel"].list.len().max()
     in_wells = of_wells.explode("Metadata_Channel").group_by("Metadata_Channel").len()["len"]
     some = ", ".join(channels[:3])

@@ -12,7 +12,7 @@ from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
 from phenoprint.pipeline.phenotypes import keep_parameter, phenotypes
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows
-from phenoprint.tables import get_table
+from phenoprint.tables import WELL_KEY, get_table
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Calls", "DoseResponse", "Gallery", "PlateAcceptance", "Project"]
 
-WELL = ["Metadata_Plate", "Metadata_Well"]
 
 # UMAP joins each well to its 15 nearest. With fewer wells than twice that, it joins each to half of all there are, and
 # the map shows nothing that a list does not; loading and compiling it takes 9 to 18 s.
@@ -60,8 +59,8 @@ def _wide_readouts(context: Context) -> pl.DataFrame | None:
     readouts = context.table("readout").filter(named).collect()
     if readouts.is_empty():
         return None
-    wide = readouts.pivot("readout", index=WELL, values="value")
-    return wide.join(context.table("well").select(*WELL, "Metadata_pert_type").collect(), on=WELL, how="left")
+    wide = readouts.pivot("readout", index=WELL_KEY, values="value")
+    return wide.join(context.table("well").select(*WELL_KEY, "Metadata_pert_type").collect(), on=WELL_KEY, how="left")
 
 
 class Calls(Step):
@@ -112,14 +111,14 @@ class DoseResponse(Step):
         from phenoprint.pipeline.calls import dose_curves
 
         wells = context.table("well").collect()
-        values = context.table("readout").select(*WELL, "readout", "value").collect()
+        values = context.table("readout").select(*WELL_KEY, "readout", "value").collect()
         wanted = context.config.evaluation.dose_response
         normalized = context.table("profile_normalized")
         features = [name for name in wanted if name in normalized.collect_schema().names()]
         if features:
             long = (
-                normalized.select(*WELL, *features)
-                .unpivot(index=WELL, variable_name="readout", value_name="value")
+                normalized.select(*WELL_KEY, *features)
+                .unpivot(index=WELL_KEY, variable_name="readout", value_name="value")
                 .with_columns(pl.col("value").cast(pl.Float64))
                 .collect()
             )
@@ -146,7 +145,7 @@ class Project(Step):
         """Project with PCA and UMAP, but for a handful of wells; cluster the wells."""
         from phenoprint.analysis import cluster_profiles, project
 
-        profiles = phenotypes(context, "profile_selected").sort(WELL)
+        profiles = phenotypes(context, "profile_selected").sort(WELL_KEY)
         seed = context.config.evaluation.seed
         clusters = cluster_profiles(profiles, seed=seed)
         tables, statuses = {"cluster": clusters}, []

@@ -9,13 +9,12 @@ import polars as pl
 from phenoprint.pipeline.exclusions import exclusion_reasons, lost_by_reason, without_excluded
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows
+from phenoprint.tables import SITE_KEY
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
 
 __all__ = ["FlagImages"]
-
-SITE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 
 
 class FlagImages(Step):
@@ -36,14 +35,16 @@ class FlagImages(Step):
         objects = (
             context.table("object")
             .filter(here)
-            .group_by(SITE)
+            .group_by(SITE_KEY)
             .agg(pl.len().cast(pl.Int64).alias("n_cells"), pl.col("cell_area_px").sum().alias("_area"))
             .collect()
         )
-        sizes = context.table("site").filter(here).select(*SITE, (pl.col("height") * pl.col("width")).alias("_pixels"))
+        sizes = (
+            context.table("site").filter(here).select(*SITE_KEY, (pl.col("height") * pl.col("width")).alias("_pixels"))
+        )
         joined = (
-            metrics.join(objects, on=SITE, how="left")
-            .join(sizes.collect(), on=SITE, how="left")
+            metrics.join(objects, on=SITE_KEY, how="left")
+            .join(sizes.collect(), on=SITE_KEY, how="left")
             .with_columns(
                 pl.when(pl.col("error").is_null()).then(pl.col("n_cells").fill_null(0)).alias("n_cells"),
                 pl.when(pl.col("error").is_null())
@@ -56,16 +57,16 @@ class FlagImages(Step):
         counted = without_excluded(joined, excluded)
         thresholds = quality_thresholds(joined if counted.is_empty() else counted)
         flagged = _flag_unread(flag_image_quality(joined, thresholds=thresholds))
-        sites = flagged.group_by(SITE).agg(pl.col("is_flagged").any())
+        sites = flagged.group_by(SITE_KEY).agg(pl.col("is_flagged").any())
         why = pl.when("is_flagged").then(pl.lit("flagged, see image_quality")).alias("_flagged")
         sites = sites.with_columns(pl.coalesce(exclusion_reasons(sites, excluded), why).alias("_reason"))
         ledger = [
             ledger_rows(
                 self.name, unit.plate, str(well), unit_of_count="sites", n_in=rows.height, lost=lost_by_reason(rows)
             )
-            for (well,), rows in sites.sort(SITE).group_by("Metadata_Well", maintain_order=True)
+            for (well,), rows in sites.sort(SITE_KEY).group_by("Metadata_Well", maintain_order=True)
         ]
-        tables = {"image_quality": flagged.sort(*SITE, "Metadata_Channel"), "quality_threshold": thresholds}
+        tables = {"image_quality": flagged.sort(*SITE_KEY, "Metadata_Channel"), "quality_threshold": thresholds}
         return Outcome(tables, pl.concat(ledger))
 
 

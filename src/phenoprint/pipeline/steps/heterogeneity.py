@@ -12,8 +12,9 @@ import polars as pl
 from phenoprint.errors import DataError
 from phenoprint.pipeline.phenotypes import left_out
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.pipeline.steps.tables import CELL, WELL, cell_fates, well_batches
+from phenoprint.pipeline.steps.tables import cell_fates, well_batches
 from phenoprint.store import hash_key, ledger_rows, remove_file, strict_join, write_bytes
+from phenoprint.tables import CELL_KEY, WELL_KEY
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -91,9 +92,9 @@ def _parameters(config: ScreenConfig) -> dict[str, Any]:
 
 
 def _status(rows: list[tuple[object, ...]]) -> pl.DataFrame:
-    from phenoprint.tables import FEATURE_STATUS_SCHEMA
+    from phenoprint.tables import frame_of
 
-    return pl.DataFrame(rows, schema=FEATURE_STATUS_SCHEMA, orient="row")
+    return frame_of("feature_status", rows)
 
 
 class Heterogeneity(Step):
@@ -114,7 +115,7 @@ class Heterogeneity(Step):
         """Compare the cells of each well with control cells of its plate, a few wells at a time."""
         if not context.config.profiles.heterogeneity:
             return Outcome()
-        wells = context.profiles("profile_well", plate=unit.plate, columns="^Metadata_.*$").select(WELL)
+        wells = context.profiles("profile_well", plate=unit.plate, columns="^Metadata_.*$").select(WELL_KEY)
         features = heterogeneity_features(context)
         if not features:
             return self._skipped(unit, wells, _NO_FEATURE)
@@ -123,9 +124,9 @@ class Heterogeneity(Step):
             return self._skipped(unit, wells, "no control cells on this plate to compare with")
         fitted = fit_to_controls(controls)
         described = [_describe(cells, fitted, controls, context) for cells in _kept_cells(unit, context, features)]
-        frame = pl.concat(described, how="diagonal").sort(WELL)
-        joined = strict_join(wells, frame, on=WELL, expect="1:1").sort(WELL)
-        lost = {"no cell that counts": wells.join(frame, on=WELL, how="anti").height}
+        frame = pl.concat(described, how="diagonal").sort(WELL_KEY)
+        joined = strict_join(wells, frame, on=WELL_KEY, expect="1:1").sort(WELL_KEY)
+        lost = {"no cell that counts": wells.join(frame, on=WELL_KEY, how="anti").height}
         ledger = ledger_rows(self.name, unit.plate, unit_of_count="wells", n_in=wells.height, lost=lost)
         return Outcome({"profile_heterogeneity": joined}, ledger)
 
@@ -159,12 +160,12 @@ def control_cells(unit: Unit, context: Context, features: list[str], *, most: in
     )
     if fates.height > most:
         seed = context.config.evaluation.seed + zlib.crc32(unit.plate.encode())
-        fates = fates.sort(CELL).sample(most, seed=seed)
+        fates = fates.sort(CELL_KEY).sample(most, seed=seed)
     here = (pl.col("Metadata_Plate") == unit.plate) & pl.col("Metadata_Well").is_in(
         fates["Metadata_Well"].unique().implode()
     )
-    cells = context.table("cell").filter(here).select(*CELL, *features)
-    return cells.join(fates.select(CELL).lazy(), on=CELL, how="semi").collect().sort(CELL)
+    cells = context.table("cell").filter(here).select(*CELL_KEY, *features)
+    return cells.join(fates.select(CELL_KEY).lazy(), on=CELL_KEY, how="semi").collect().sort(CELL_KEY)
 
 
 def fit_to_controls(controls: pl.DataFrame) -> FittedNormalization:
@@ -180,9 +181,9 @@ def _kept_cells(unit: Unit, context: Context, features: list[str]) -> Iterator[p
     here = pl.col("Metadata_Plate") == unit.plate
     for wells in well_batches(fates):
         chosen = pl.col("Metadata_Well").is_in(wells)
-        kept = fates.filter(chosen & pl.col("_reason").is_null()).select(CELL)
-        cells = context.table("cell").filter(here & chosen).select(*CELL, *features)
-        yield cells.join(kept.lazy(), on=CELL, how="semi").collect().sort(CELL)
+        kept = fates.filter(chosen & pl.col("_reason").is_null()).select(CELL_KEY)
+        cells = context.table("cell").filter(here & chosen).select(*CELL_KEY, *features)
+        yield cells.join(kept.lazy(), on=CELL_KEY, how="semi").collect().sort(CELL_KEY)
 
 
 def _describe(
@@ -198,12 +199,12 @@ def _describe(
             fitted.apply(controls).with_columns(pl.lit(value=True).alias(is_control), Metadata_Well=pl.lit("controls")),
         ]
     )
-    distances = distribution_profiles(both, reference=pl.col(is_control), by=WELL).filter(
+    distances = distribution_profiles(both, reference=pl.col(is_control), by=WELL_KEY).filter(
         pl.col("Metadata_Well") != "controls"
     )
     path = context.path / STATES_FILE
     if not path.is_file():
         return distances
     states = CellStates.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    fractions = states.describe(both.filter(~pl.col(is_control)).drop(is_control), by=WELL)
-    return strict_join(fractions, distances, on=WELL, expect="1:1")
+    fractions = states.describe(both.filter(~pl.col(is_control)).drop(is_control), by=WELL_KEY)
+    return strict_join(fractions, distances, on=WELL_KEY, expect="1:1")

@@ -16,7 +16,7 @@ from phenoprint.pipeline.recipe import normalizer_packages, recipe_of, reference
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows, remove_file
-from phenoprint.tables import get_table
+from phenoprint.tables import WELL_KEY, get_table
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ApplyRecipe", "Consensus"]
 
-WELL = ["Metadata_Plate", "Metadata_Well"]
 _EVERY_STEP = "*"
 # Notes on a feature that stays, not its loss.
 _NOTES = (
@@ -185,7 +184,7 @@ class Consensus(Step):
         lost = {"not annotated, or annotated as empty": profiles.height - known.height}
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
         if is_imported:
-            wells = context.table("profile_selected").select(WELL).collect()
+            wells = context.table("profile_selected").select(WELL_KEY).collect()
             ledger = pl.concat([well_ledger(wells, context.exclusions()), ledger])
         reasons = [status for status, _ in out.values()]
         if reasons:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterSignatures", "FeatureEffects", "Neighbours", "WellReadouts"]
 
-WELL = ["Metadata_Plate", "Metadata_Well"]
 _EVERY_PART = "*"
 
 

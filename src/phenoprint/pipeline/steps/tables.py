@@ -11,6 +11,7 @@ from phenoprint.errors import ConfigError, DataError, UnknownNameError
 from phenoprint.pipeline.exclusions import exclusion_reasons, lost_by_reason, without_excluded
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows, strict_join
+from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import CellQualitySection, ScreenConfig
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Aggregate", "FlagCells", "cell_fates", "cell_rules", "well_batches"]
 
-SITE = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
-CELL = [*SITE, "Metadata_ObjectNumber"]
-WELL = ["Metadata_Plate", "Metadata_Well"]
 # Cells with all their features that are in memory at a time: about 400 MB of the full preset.
 _CELLS_AT_ONCE = 20_000
 
@@ -47,22 +45,22 @@ class FlagCells(Step):
         table = context.table("cell").filter(here)
         rules, missing = cell_rules(context.config.cell_quality, table.collect_schema().names())
         columns = sorted({limit.feature for rule in rules for limit in rule.limits})
-        cells = table.select(*CELL, *columns).collect()
+        cells = table.select(*CELL_KEY, *columns).collect()
         counts = exclusion_reasons(cells, context.exclusions(unit.plate)).is_null()
         # What is excluded is judged by the cells that count, unless there are none.
         usual = cells.with_columns(counts.alias("Metadata_counts"))
         flagged = cell_quality(usual, rules=rules, reference=pl.col("Metadata_counts") if counts.any() else None)
         preview = _preview(cells.filter(counts), flagged.filter(counts), context.wells(unit.plate), missing)
-        border = context.table("object").filter(here).select(*CELL, "touches_border").collect()
+        border = context.table("object").filter(here).select(*CELL_KEY, "touches_border").collect()
         if context.is_imported:  # nobody knows whether an imported cell touches the border
             flagged = flagged.with_columns(pl.lit(None, pl.Boolean).alias("touches_border"))
         else:
             # Wells that were segmented but could not be measured have objects and no cells: they are no loss here.
-            flagged = strict_join(flagged, border, on=CELL, expect="m:1")
+            flagged = strict_join(flagged, border, on=CELL_KEY, expect="m:1")
             strangers = flagged["touches_border"].null_count()
             if strangers:
                 raise DataError(f"{strangers} measured cells of plate {unit.plate} are not in the table object")
-        return Outcome({"cell_quality": flagged.sort(CELL), "cell_quality_preview": preview})
+        return Outcome({"cell_quality": flagged.sort(CELL_KEY), "cell_quality_preview": preview})
 
 
 def cell_rules(section: CellQualitySection, columns: Sequence[str]) -> tuple[tuple[CellRule, ...], dict[str, str]]:
@@ -104,8 +102,8 @@ def _preview(
     """Tell by treatment and rule how many cells are flagged; beside the controls, where there are some."""
     from phenoprint.profiles import preview_cell_quality
 
-    known = wells.select(*WELL, "Metadata_pert_type", "Metadata_perturbation")
-    treated = strict_join(cells.select(CELL), known, on=WELL, expect="m:1")
+    known = wells.select(*WELL_KEY, "Metadata_pert_type", "Metadata_perturbation")
+    treated = strict_join(cells.select(CELL_KEY), known, on=WELL_KEY, expect="m:1")
     is_control = (pl.col("Metadata_pert_type") == "negcon").fill_null(value=False)
     has_controls = treated.select(is_control.any()).item() is True
     schema = {"Metadata_Plate": pl.String, "Metadata_perturbation": pl.String, "rule": pl.String, "reason": pl.String}
@@ -152,13 +150,17 @@ class Aggregate(Step):
         for wells in well_batches(fates):
             chosen = pl.col("Metadata_Well").is_in(wells)
             cells = context.table("cell").filter(here & chosen).collect()
-            kept = strict_join(cells, fates.filter(chosen), on=CELL).filter(pl.col("_reason").is_null()).drop("_reason")
+            kept = (
+                strict_join(cells, fates.filter(chosen), on=CELL_KEY)
+                .filter(pl.col("_reason").is_null())
+                .drop("_reason")
+            )
             kept = kept.with_columns(*_readouts(config, kept))
-            profiles.append(aggregate(kept.drop(names), by=WELL, statistic=config.profiles.statistic))
+            profiles.append(aggregate(kept.drop(names), by=WELL_KEY, statistic=config.profiles.statistic))
             readouts.append(_well_readouts(kept, names))
         counted = without_excluded(context.wells(unit.plate), context.exclusions(unit.plate))
         annotated = _annotate(pl.concat(profiles), counted)
-        tables = {"profile_well": annotated, "readout": pl.concat(readouts).sort("readout", *WELL)}
+        tables = {"profile_well": annotated, "readout": pl.concat(readouts).sort("readout", *WELL_KEY)}
         return Outcome(tables, self._ledger(unit, context, fates))
 
     def _ledger(self, unit: Unit, context: Context, cells: pl.DataFrame) -> pl.DataFrame:
@@ -202,10 +204,10 @@ def cell_fates(unit: Unit, context: Context) -> pl.DataFrame:
     here = pl.col("Metadata_Plate") == unit.plate
     flags = context.table("cell_quality").filter(here).collect()
     flagged = pl.col("is_flagged").any().alias("_site")
-    sites = context.table("image_quality").filter(here).group_by(SITE).agg(flagged).collect()
-    joined = flags.join(sites, on=SITE, how="left")
+    sites = context.table("image_quality").filter(here).group_by(SITE_KEY).agg(flagged).collect()
+    joined = flags.join(sites, on=SITE_KEY, how="left")
     excluded = exclusion_reasons(joined, context.exclusions(unit.plate))
-    return joined.select(*CELL, pl.coalesce(excluded, _flag_reason(context.config)).alias("_reason")).sort(CELL)
+    return joined.select(*CELL_KEY, pl.coalesce(excluded, _flag_reason(context.config)).alias("_reason")).sort(CELL_KEY)
 
 
 def well_batches(cells: pl.DataFrame) -> list[list[str]]:
@@ -259,7 +261,7 @@ def _well_readouts(cells: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         "n_cells": pl.Int64,
     }
     frames = [
-        cells.group_by(WELL).agg(
+        cells.group_by(WELL_KEY).agg(
             pl.lit(name).alias("readout"),
             pl.col(name).median().alias("value"),
             pl.col(name).count().cast(pl.Int64).alias("n_cells"),
@@ -279,9 +281,9 @@ def _annotate(profiles: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
     metadata = _wells_with_cells(wells).select(pl.col("^Metadata_.*$"))
     counts = ["Metadata_Object_Count", "Metadata_Site_Count"]
     # Imported cells carry annotation, too; the table of wells has the last word.
-    own = profiles.drop([name for name in metadata.columns if name in profiles.columns and name not in WELL])
-    joined = strict_join(metadata, own, on=WELL, expect="m:1")
+    own = profiles.drop([name for name in metadata.columns if name in profiles.columns and name not in WELL_KEY])
+    joined = strict_join(metadata, own, on=WELL_KEY, expect="m:1")
     joined = joined.with_columns(pl.col(name).fill_null(0) for name in counts if name in joined.columns)
     first = [name for name in metadata.columns if name in joined.columns]
     rest = [name for name in joined.columns if name not in first]
-    return joined.select(*first, *rest).sort(WELL)
+    return joined.select(*first, *rest).sort(WELL_KEY)

@@ -19,6 +19,7 @@ from phenoprint.report.figures.theme import (
     finish,
     plain,
 )
+from phenoprint.tables import WELL_KEY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -33,7 +34,7 @@ def umap_scatter(
     frame: pl.DataFrame,
     colour: str,
     *,
-    hover: Sequence[str] = ("Metadata_Plate", "Metadata_Well"),
+    hover: Sequence[str] = WELL_KEY,
     quiet: Sequence[str] = (),
     most: int = 24,
     logarithmic: bool = False,

@@ -9,6 +9,7 @@ from phenoprint.report.context import CROP_BYTES, Page, Section
 from phenoprint.report.html import Html, join, sql_hint, tag
 from phenoprint.report.pictures import data_uri, shrink
 from phenoprint.report.source import AbsentError
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["cells", "gallery_crops"]
 
@@ -114,7 +115,7 @@ def cells(page: Page) -> Section:
 
 def _about(page: Page, gallery: pl.DataFrame) -> dict[str, dict[str, str | None]]:
     """Return label, mechanism and kind of each treatment, from the wells of its crops."""
-    key = ["Metadata_Plate", "Metadata_Well"]
+    key = WELL_KEY
     joined = gallery.select(*key, "Metadata_perturbation").unique().join(page.wells, on=key, how="left").sort(key)
     firsts = joined.group_by("Metadata_perturbation", maintain_order=True).agg(
         pl.col("treatment").drop_nulls().first(),

@@ -12,6 +12,7 @@ from phenoprint.report.sections.terms import ROBUST_Z_PRIME, Z_PRIME, short_name
 from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.controls import best_readouts, control_statistics, ranked_readouts
 from phenoprint.report.summaries.wells import source_of_controls
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["controls"]
 
@@ -38,7 +39,7 @@ def controls(page: Page) -> Section:
         )
     n_features = statistics["feature"].n_unique()
     best = best_readouts(statistics, n=12)
-    about = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_type", "Metadata_compound"]
+    about = [*WELL_KEY, "Metadata_pert_type", "Metadata_compound"]
     profile = page.tables.columns(source_of_controls(page.tables) or "", [*about, *best])
     sources = {} if profile is None else dict.fromkeys(best, profile)
     readouts = page.readouts

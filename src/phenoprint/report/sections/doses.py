@@ -13,6 +13,7 @@ from phenoprint.report.source import AbsentError, feature_names
 from phenoprint.report.summaries.controls import best_readouts
 from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
 from phenoprint.report.summaries.wells import feature_spreads
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["doses", "hill_points"]
 
@@ -26,7 +27,7 @@ FIT = ["readout", COMPOUND, "ec50", "slope", "bottom", "top"]
 def doses(page: Page) -> Section:
     """Draw each compound with at least four doses, and list the fitted curves."""
     name = "profile_normalized" if page.tables.height("profile_normalized") else "profile_well"
-    about = ["Metadata_Plate", "Metadata_Well", "Metadata_pert_type", "Metadata_perturbation", UNIT, COUNT]
+    about = [*WELL_KEY, "Metadata_pert_type", "Metadata_perturbation", UNIT, COUNT]
     why = "It contains the profiles of wells with their doses."
     frame = page.tables.need(name, [COMPOUND, DOSE], why=why, beside=[*about, *_best_features(page, name)])
     fits = page.tables.find("dose_response")

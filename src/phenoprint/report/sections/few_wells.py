@@ -8,6 +8,7 @@ from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, join, number, sql_hint, table, tag
 from phenoprint.report.pictures import data_uri, read_bytes, shrink
 from phenoprint.report.summaries.wells import Measure
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["MOST_LISTED", "few_wells"]
 
@@ -30,7 +31,7 @@ def few_wells(page: Page, measures: list[Measure], raw: pl.DataFrame) -> Section
     """
     chosen = [measure for measure in measures if measure.group in GROUPS and measure.raw]
     pictures = _pictures(page)
-    flags = page.wells.join(page.flags, on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left")
+    flags = page.wells.join(page.flags, on=WELL_KEY, how="left", maintain_order="left")
     has_treatment = bool((page.wells["treatment"] != "–").any())
     has_moa = page.wells["Metadata_moa"].null_count() < page.wells.height
     values = raw.select(measure.key for measure in chosen).rows()

@@ -10,10 +10,11 @@ from phenoprint.report.html import Html, join, notice, number, sql_hint, table, 
 from phenoprint.report.sections.terms import LEDGER
 from phenoprint.report.summaries.features import STATUS_MEANING
 from phenoprint.report.summaries.ledger import ledger_steps, ledger_wells
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["losses"]
 
-COLUMNS = ["Metadata_Plate", "Metadata_Well", "step", "unit_of_count", "n_in", "n_out", "n_lost", "reason"]
+COLUMNS = [*WELL_KEY, "step", "unit_of_count", "n_in", "n_out", "n_lost", "reason"]
 # the stored ledger is sorted by name; readers want the order of a run
 STEP_ORDER = (
     "ingest",
@@ -149,7 +150,7 @@ def _flagged(page: Page) -> Html:
     flags = page.flags
     if flags.is_empty():
         return notice("No well is flagged in image quality, exclusions and sites, or these tables are not written yet.")
-    rows = flags.select("Metadata_Plate", "Metadata_Well", "kind", "reasons").head(400).rows()
+    rows = flags.select(*WELL_KEY, "kind", "reasons").head(400).rows()
     find = tag(
         "label",
         "Find ",

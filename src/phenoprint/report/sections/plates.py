@@ -18,6 +18,7 @@ from phenoprint.report.pictures import read_bytes, shrink
 from phenoprint.report.sections.few_wells import MOST_LISTED, few_wells
 from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.ledger import ledger_wells
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["plates"]
 
@@ -140,7 +141,7 @@ def _wells(page: Page, layouts: list[dict[str, Any]]) -> dict[str, Any]:
     columns = [layout["columns"] for layout in layouts]
     plate = [by_name[name] for name in wells["Metadata_Plate"].to_list()]
     at = [Well.parse(name) for name in wells["Metadata_Well"].to_list()]
-    flags = wells.join(page.flags, on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left")
+    flags = wells.join(page.flags, on=WELL_KEY, how="left", maintain_order="left")
     fields = [
         ("Treatment", wells["treatment"]),
         ("Mechanism", wells["Metadata_moa"]),
@@ -149,9 +150,7 @@ def _wells(page: Page, layouts: list[dict[str, Any]]) -> dict[str, Any]:
     ]
     ledger = page.tables.find("ledger")
     if ledger is not None:
-        lost = wells.join(
-            ledger_wells(ledger), on=["Metadata_Plate", "Metadata_Well"], how="left", maintain_order="left"
-        )
+        lost = wells.join(ledger_wells(ledger), on=WELL_KEY, how="left", maintain_order="left")
         fields.append(("Cells lost", lost["reasons"]))
     return {
         "plates": layouts,
@@ -171,9 +170,9 @@ def _thumbnails(page: Page) -> tuple[dict[str, str], str]:
     folder = page.source.path / "thumbnails"
     if not folder.is_dir():
         return {}, "No pictures of wells: the screen folder has no 'thumbnails'."
-    flagged = page.flags.select("Metadata_Plate", "Metadata_Well").with_columns(pl.lit(0).alias("first"))
+    flagged = page.flags.select(WELL_KEY).with_columns(pl.lit(0).alias("first"))
     order = (
-        page.wells.join(flagged, on=["Metadata_Plate", "Metadata_Well"], how="left")
+        page.wells.join(flagged, on=WELL_KEY, how="left")
         .with_columns(
             pl.coalesce(
                 "first",

@@ -13,6 +13,7 @@ from phenoprint.report.figures.theme import ROLE_NAMES
 from phenoprint.report.html import join, sql_hint, term
 from phenoprint.report.sections.terms import UMAP
 from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["projection"]
 
@@ -21,12 +22,12 @@ WHY = "It is written when the selected profiles are projected, which needs 30 we
 
 def projection(page: Page) -> Section:
     """Draw the projection once per colouring; all share one copy of the positions and the hover text."""
-    frame = page.tables.need("projection", ["Metadata_Plate", "Metadata_Well", "x", "y"], why=WHY)
+    frame = page.tables.need("projection", [*WELL_KEY, "x", "y"], why=WHY)
     methods = frame["method"].unique().sort().to_list() if "method" in frame.columns else ["umap"]
     method = "umap" if "umap" in methods else str(methods[0])
     if "method" in frame.columns:
         frame = frame.filter(pl.col("method") == method)
-    key = ["Metadata_Plate", "Metadata_Well"]
+    key = WELL_KEY
     points = (
         frame.select(*key, "x", "y")
         .drop_nulls()
@@ -56,7 +57,7 @@ def projection(page: Page) -> Section:
         ("Cluster", "cluster", {}),
         ("Flags", "flag", {"quiet": ["not flagged"]}),
     ]
-    hover = ("Metadata_Plate", "Metadata_Well", "treatment", "Metadata_moa", "reasons")
+    hover = (*WELL_KEY, "treatment", "Metadata_moa", "reasons")
     pool: dict[str, Any] | None = None
     panels: list[tuple[str, object]] = []
     for label, column, options in colourings:

@@ -12,6 +12,7 @@ from phenoprint.report.html import join, notice, number, sql_hint, table, tag, t
 from phenoprint.report.sections.hits import treatment_names
 from phenoprint.report.sections.terms import PERCENT_REPLICATING
 from phenoprint.report.summaries.replicates import replicate_agreement as summarise
+from phenoprint.tables import WELL_KEY
 
 __all__ = ["replicates"]
 
@@ -23,7 +24,7 @@ WHY = "It is written when features are selected from the normalized profiles."
 def replicates(page: Page) -> Section:
     """Draw the correlation of replicates over its null distribution, and list the treatments."""
     name = "profile_selected" if page.tables.find("profile_selected") is not None else "profile_normalized"
-    frame = page.tables.need(name, ["Metadata_Plate", "Metadata_Well"], why=WHY)
+    frame = page.tables.need(name, WELL_KEY, why=WHY)
     if "Metadata_pert_type" in frame.columns:
         frame = frame.filter(pl.col("Metadata_pert_type").is_in(["trt", "poscon"]))
     names = treatment_names(frame)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from phenoprint.tables import WELL_KEY
+
 __all__ = ["ledger_steps", "ledger_wells"]
 
-_UNIT = ["Metadata_Plate", "Metadata_Well", "step", "unit_of_count"]
+_UNIT = [*WELL_KEY, "step", "unit_of_count"]
 
 
 def ledger_steps(ledger: pl.DataFrame, *, by: tuple[str, ...] = (), order: Sequence[str] = ()) -> pl.DataFrame:
@@ -94,13 +96,12 @@ def ledger_wells(ledger: pl.DataFrame, *, unit: str = "cells") -> pl.DataFrame:
         ``lost_percent`` and ``reasons`` (with counts, largest first), largest loss first.
     """
     rows = ledger.filter((pl.col("unit_of_count") == unit) & pl.col("Metadata_Well").is_not_null())
-    key = ["Metadata_Plate", "Metadata_Well"]
     reasons = (
         rows.filter(pl.col("n_lost") > 0)
-        .group_by([*key, "reason"])
+        .group_by([*WELL_KEY, "reason"])
         .agg(pl.col("n_lost").sum())
-        .sort([*key, "n_lost", "reason"], descending=[False, False, True, False])
-        .group_by(key, maintain_order=True)
+        .sort([*WELL_KEY, "n_lost", "reason"], descending=[False, False, True, False])
+        .group_by(WELL_KEY, maintain_order=True)
         .agg(
             pl.format("{} × {}", pl.col("n_lost"), pl.col("reason").fill_null("without a reason"))
             .str.join("; ")
@@ -108,9 +109,9 @@ def ledger_wells(ledger: pl.DataFrame, *, unit: str = "cells") -> pl.DataFrame:
         )
     )
     return (
-        rows.group_by(key)
+        rows.group_by(WELL_KEY)
         .agg(pl.col("n_in").max(), pl.col("n_lost").fill_null(0).sum())
         .with_columns(pl.when(pl.col("n_in") > 0).then(100.0 * pl.col("n_lost") / pl.col("n_in")).alias("lost_percent"))
-        .join(reasons, on=key, how="left")
-        .sort(["lost_percent", *key], descending=[True, False, False], nulls_last=True)
+        .join(reasons, on=WELL_KEY, how="left")
+        .sort(["lost_percent", *WELL_KEY], descending=[True, False, False], nulls_last=True)
     )

@@ -12,9 +12,9 @@ from phenoprint.analysis import DEFAULT_READOUTS
 from phenoprint.report.source import Tables, feature_names
 from phenoprint.report.summaries.controls import best_readouts, control_statistics
 from phenoprint.report.summaries.ledger import ledger_wells
+from phenoprint.tables import WELL_KEY
 
 __all__ = [
-    "KEY",
     "Measure",
     "feature_spreads",
     "source_of_controls",
@@ -23,7 +23,6 @@ __all__ = [
     "well_readouts",
 ]
 
-KEY = ["Metadata_Plate", "Metadata_Well"]
 LEVEL3, LEVEL4 = "profile_well", "profile_normalized"
 ANNOTATIONS = (
     "Metadata_pert_type",
@@ -97,16 +96,16 @@ def well_annotations(tables: Tables) -> pl.DataFrame:
     """
     known = []
     for name in ("well", "profile_well", "profile_normalized", "image_quality", "image"):
-        part = tables.columns(name, KEY)
-        if part is not None and part.columns == KEY:
+        part = tables.columns(name, WELL_KEY)
+        if part is not None and part.width == len(WELL_KEY):
             known.append(part.unique())
     if not known:
-        return pl.DataFrame(schema=dict.fromkeys([*KEY, "treatment"], pl.String))
-    wells = pl.concat(known).drop_nulls().unique().sort(KEY)
+        return pl.DataFrame(schema=dict.fromkeys([*WELL_KEY, "treatment"], pl.String))
+    wells = pl.concat(known).drop_nulls().unique().sort(WELL_KEY)
     for name in ("well", "profile_well", "profile_normalized"):
-        source = tables.columns(name, [*KEY, *ANNOTATIONS, "has_images", "is_annotated"])
-        if source is not None and set(KEY) <= set(source.columns) and source.width > 2:
-            wells = wells.join(source.unique(KEY), on=KEY, how="left", maintain_order="left")
+        source = tables.columns(name, [*WELL_KEY, *ANNOTATIONS, "has_images", "is_annotated"])
+        if source is not None and set(WELL_KEY) <= set(source.columns) and source.width > 2:
+            wells = wells.join(source.unique(WELL_KEY), on=WELL_KEY, how="left", maintain_order="left")
             break
     absent = {c: pl.lit(None, dtype=pl.String) for c in ANNOTATIONS if c not in wells.columns}
     wells = wells.with_columns(**absent).with_columns(pl.col("Metadata_Concentration").cast(pl.Float64, strict=False))
@@ -154,11 +153,11 @@ def well_measures(
         Statistics of the controls for all features, see `control_statistics`.
     """
     measures: list[Measure] = []
-    raw = well_annotations(tables).select(KEY)
+    raw = well_annotations(tables).select(WELL_KEY)
     raw, measures = _counts(tables, raw, measures)
     readouts = well_readouts(tables)
     if readouts is not None:
-        named = [name for name in readouts.columns if name not in KEY]
+        named = [name for name in readouts.columns if name not in WELL_KEY]
         raw = _join(raw, readouts, named)
         measures += [
             Measure(name, name, "Readouts", "Readout named in screen.toml, median of the well's cells.")
@@ -183,7 +182,9 @@ def well_measures(
             for name in chosen
         ]
     chosen = [*best, *varied]
-    normalized = _with_features(raw.select(KEY), tables, LEVEL4, [name for name in chosen if name in in_normalized])
+    normalized = _with_features(
+        raw.select(WELL_KEY), tables, LEVEL4, [name for name in chosen if name in in_normalized]
+    )
     return (
         measures,
         _with_features(raw, tables, LEVEL3, [name for name in chosen if name in in_raw]),
@@ -198,7 +199,7 @@ def source_of_controls(tables: Tables) -> str | None:
     Measured values come first: normalization may clip and so shrink the spread of strong controls.
     """
     for name in (LEVEL3, LEVEL4):
-        roles = tables.columns(name, [*KEY, "Metadata_pert_type"])
+        roles = tables.columns(name, [*WELL_KEY, "Metadata_pert_type"])
         if (
             roles is not None
             and roles.width == 3
@@ -217,29 +218,29 @@ def _statistics(tables: Tables, source: str | None, features: Sequence[str]) -> 
 
 
 def _with_features(wells: pl.DataFrame, tables: Tables, name: str, features: Sequence[str]) -> pl.DataFrame:
-    profile = tables.columns(name, [*KEY, *features]) if features else None
+    profile = tables.columns(name, [*WELL_KEY, *features]) if features else None
     return wells if profile is None else _join(wells, profile, features)
 
 
 def well_readouts(tables: Tables) -> pl.DataFrame | None:
     """Return the readouts of the configuration, one column each and one row per well; None where there are none."""
     frame = tables.find("readout")
-    if frame is None or not {*KEY, "readout", "value"} <= set(frame.columns):
+    if frame is None or not {*WELL_KEY, "readout", "value"} <= set(frame.columns):
         return None
     frame = frame.filter(~pl.col("readout").is_in(list(DEFAULT_READOUTS)))  # the report shows counts separately
     names = frame["readout"].drop_nulls().unique().sort()
     if names.is_empty():
         return None
-    return frame.pivot("readout", on_columns=names, index=KEY, values="value", aggregate_function="first")
+    return frame.pivot("readout", on_columns=names, index=WELL_KEY, values="value", aggregate_function="first")
 
 
 def _join(left: pl.DataFrame, right: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    part = right.select([*KEY, *columns]).unique(KEY)
-    return left.join(part, on=KEY, how="left", maintain_order="left")
+    part = right.select([*WELL_KEY, *columns]).unique(WELL_KEY)
+    return left.join(part, on=WELL_KEY, how="left", maintain_order="left")
 
 
 def _counts(tables: Tables, raw: pl.DataFrame, measures: list[Measure]) -> tuple[pl.DataFrame, list[Measure]]:
-    counts = tables.columns("profile_well", [*KEY, "Metadata_Object_Count"])
+    counts = tables.columns("profile_well", [*WELL_KEY, "Metadata_Object_Count"])
     if counts is not None and counts.width == 3 and counts["Metadata_Object_Count"].count():
         raw = _join(raw, counts.rename({"Metadata_Object_Count": "cells"}), ["cells"])
         measures = [
@@ -253,9 +254,9 @@ def _counts(tables: Tables, raw: pl.DataFrame, measures: list[Measure]) -> tuple
             raw = _join(raw, lost.rename({"lost_percent": "cells lost"}), ["cells lost"])
             about = "Share of the cells found that are not in the profile, for any reason in the ledger."
             measures = [*measures, Measure("cells lost", "Cells lost, %", "Cells", about)]
-    outliers = tables.columns("cell_quality", [*KEY, "is_outlier"])
+    outliers = tables.columns("cell_quality", [*WELL_KEY, "is_outlier"])
     if outliers is not None and outliers.width == 3 and outliers.height:
-        share = outliers.group_by(KEY).agg((100.0 * pl.col("is_outlier").mean()).alias("outlier cells"))
+        share = outliers.group_by(WELL_KEY).agg((100.0 * pl.col("is_outlier").mean()).alias("outlier cells"))
         raw = _join(raw, share, ["outlier cells"])
         about = "Cells flagged as debris, clumps or poor masks."
         measures = [*measures, Measure("outlier cells", "Outlier cells, %", "Cells", about)]
@@ -267,16 +268,16 @@ def _quality(
 ) -> tuple[pl.DataFrame, list[Measure]]:
     frame = tables.find("image_quality")
     channel = "Metadata_Channel"
-    if frame is None or not {*KEY, channel} <= set(frame.columns):
+    if frame is None or not {*WELL_KEY, channel} <= set(frame.columns):
         return raw, measures
     wanted = list(QUALITY) if everything else ["focus_slope", "saturated_percent", "background", "p50"]
     metrics = [name for name in wanted if name in frame.columns and frame[name].dtype.is_numeric()]
     if AREA[0] in frame.columns:
-        raw = _join(raw, frame.group_by(KEY).agg(pl.col(AREA[0]).mean()), [AREA[0]])
+        raw = _join(raw, frame.group_by(WELL_KEY).agg(pl.col(AREA[0]).mean()), [AREA[0]])
         measures = [*measures, Measure(AREA[0], AREA[1], "Cells", AREA[2])]
     for name in sorted(frame[channel].drop_nulls().unique().to_list()):
         renamed = {metric: f"{metric} {name}" for metric in metrics}
-        part = frame.filter(pl.col(channel) == name).group_by(KEY).agg(pl.col(metrics).mean()).rename(renamed)
+        part = frame.filter(pl.col(channel) == name).group_by(WELL_KEY).agg(pl.col(metrics).mean()).rename(renamed)
         raw = _join(raw, part, list(renamed.values()))
         group = f"Image quality, {name}"
         measures = [

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import SchemaError, UnknownNameError
-from phenoprint.tables import conform, empty, get_table, nan_to_null, table_names, validate
+from phenoprint.tables import conform, frame_of, get_table, nan_to_null, table_names, validate
 
 CONTRACT = {
     "activity", "cell", "cell_quality", "cluster", "exclusion", "feature", "feature_status", "image", "image_quality",
@@ -42,7 +42,7 @@ def test_unknown_table_offers_the_closest():
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))
 def test_empty_frames_are_valid(name):
-    validate(empty(name), name)
+    validate(frame_of(name), name)
 
 
 def test_a_good_frame_passes():
@@ -96,7 +96,7 @@ def test_conform_casts_orders_and_fills_without_touching_the_input():
     )
     before = frame.clone()
     result = conform(frame, "cell")
-    assert result.columns == [*empty("cell").columns, "Metadata_extra", "Cells_B", "Cells_A"]
+    assert result.columns == [*frame_of("cell").columns, "Metadata_extra", "Cells_B", "Cells_A"]
     assert result.schema["Cells_B"] == pl.Float32
     assert result.schema["Metadata_ObjectNumber"] == pl.Int32
     assert frame.equals(before)

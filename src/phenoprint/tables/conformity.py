@@ -1,168 +1,27 @@
-"""What every table of a screen must look like.
+"""Bringing frames to their declaration, and checking that they follow it.
 
-The tables themselves are declared in `_declared`; here are the records they are declared with and the checks
-that stand between a frame and the disk. A nullable column may be left out of a frame and is then stored as
-NULL; every other column must be there and hold a value in every row. Columns beyond the declared ones are
-kept as they are: ``Metadata_`` columns describe, all others are features, which are 32-bit floats.
+A nullable column may be left out of a frame and is then stored as NULL; every other column must be there and hold
+a value in every row. Columns beyond the declared ones are kept as they are: ``Metadata_`` columns describe, all
+others are features, which are 32-bit floats.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import SchemaError, UnknownNameError, first_few
+from phenoprint.errors import SchemaError, first_few
+from phenoprint.tables.keys import METADATA_PREFIX
+from phenoprint.tables.records import Table
+from phenoprint.tables.registry import get_table
 
-__all__ = [
-    "Column",
-    "Reference",
-    "Table",
-    "conform",
-    "empty",
-    "get_table",
-    "nan_to_null",
-    "table_names",
-    "validate",
-]
-
-PLATE = "Metadata_Plate"
-WELL = "Metadata_Well"
-OBJECT = "Metadata_ObjectNumber"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One declared column.
-
-    Parameters
-    ----------
-    name
-        As it stands in Parquet, SQL and exports.
-    dtype
-        Its polars type.
-    description
-        One line; becomes the SQL comment.
-    nullable
-        Whether a value, or the whole column, may be missing.
-    """
-
-    name: str
-    dtype: pl.DataType
-    description: str
-    nullable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A foreign key: `columns` must be found in the key of table `target`."""
-
-    columns: tuple[str, ...]
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One declared table.
-
-    Parameters
-    ----------
-    name, description
-        The SQL name and comment.
-    columns
-        The declared columns, in the order they are stored.
-    key
-        Columns whose values name a row; rows are sorted by them. Empty where a table has none.
-    per_plate
-        Whether Parquet is partitioned by plate (one folder per plate) or there is one file per screen.
-    holds_features
-        Whether columns beyond the declared ones and ``Metadata_`` are features.
-    references
-        Foreign keys to other catalog tables.
-    order
-        Columns to sort by where there is no key.
-    """
-
-    name: str
-    description: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...] = ()
-    per_plate: bool = True
-    holds_features: bool = False
-    references: tuple[Reference, ...] = ()
-    order: tuple[str, ...] = ()
-
-    @property
-    def sort_by(self) -> tuple[str, ...]:
-        """The columns that rows are sorted by on disk."""
-        return self.key or self.order
-
-    @property
-    def is_small(self) -> bool:
-        """Whether the table has neither a row per cell nor columns of features, so that a catalog can hold a copy."""
-        return not self.holds_features and OBJECT not in self.key
-
-    @property
-    def schema(self) -> pl.Schema:
-        """The declared columns as a polars schema."""
-        return pl.Schema({column.name: column.dtype for column in self.columns})
-
-    @property
-    def by_well(self) -> bool:
-        """Whether the table is written well by well, so that its parts can be compacted."""
-        return self.per_plate and any(column.name == WELL for column in self.columns)
-
-
-def table_names() -> list[str]:
-    """List every declared table, sorted.
-
-    Examples
-    --------
-    >>> "cell" in table_names()
-    True
-    """
-    from phenoprint.tables.declared import TABLES
-
-    return sorted(TABLES)
-
-
-def get_table(name: str) -> Table:
-    """Return the declaration of one table.
-
-    Raises
-    ------
-    UnknownNameError
-        If no table of that name is declared.
-
-    Examples
-    --------
-    >>> get_table("well").key
-    ('Metadata_Plate', 'Metadata_Well')
-    """
-    from phenoprint.tables.declared import TABLES
-
-    try:
-        return TABLES[name]
-    except KeyError:
-        raise UnknownNameError("table", name, TABLES) from None
-
-
-def empty(table: str) -> pl.DataFrame:
-    """Make a frame of the declared columns without rows.
-
-    Examples
-    --------
-    >>> empty("cell").columns
-    ['Metadata_Plate', 'Metadata_Well', 'Metadata_Site', 'Metadata_ObjectNumber']
-    """
-    return pl.DataFrame(schema=get_table(table).schema)
+__all__ = ["conform", "declared_columns", "nan_to_null", "validate"]
 
 
 def nan_to_null(frame: pl.DataFrame) -> pl.DataFrame:
     """Replace NaN by NULL in every float column; infinities stay.
 
-    DuckDB answers wrongly, without a word, over Parquet that holds NaN; a missing measurement is NULL.
+    DuckDB returns wrong results over Parquet that holds NaN, without an error; a missing measurement is NULL.
 
     Examples
     --------
@@ -174,11 +33,11 @@ def nan_to_null(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
-    """Bring a frame to the declared columns without changing what it says, and validate it.
+    """Bring a frame to its declaration without changing a value, and validate it.
 
     Absent nullable columns are added as NULL; integers and floats are widened or narrowed where no value is
     lost; features become 32-bit floats; declared columns come first, in their order. Numbers are never turned
-    into identifiers: whoever read a barcode as a number has lost its leading zeros already.
+    into identifiers: a barcode that was read as a number has lost its leading zeros already.
 
     Parameters
     ----------
@@ -219,15 +78,27 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     names = [column.name for column in declared.columns if column.name in held]
     declared_names = set(names)
     others = [name for name in cast.columns if name not in declared_names]
-    described = [name for name in others if name.startswith("Metadata_")]
-    rest = [name for name in others if not name.startswith("Metadata_")]
+    described = [name for name in others if name.startswith(METADATA_PREFIX)]
+    rest = [name for name in others if not name.startswith(METADATA_PREFIX)]
     result = cast[[*names, *described, *rest]]
     validate(result, table)
     return result
 
 
+def declared_columns(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Select the declared columns of a frame in their order, with their types; all others are left out.
+
+    Raises
+    ------
+    SchemaError
+        As `validate`.
+    """
+    names = get_table(table).schema.names()
+    return conform(frame.select(name for name in names if name in frame.columns), table)
+
+
 def validate(frame: pl.DataFrame, table: str, *, keys: bool = True) -> None:
-    """Check that a frame is what the table's declaration says.
+    """Check that a frame follows the table's declaration.
 
     Parameters
     ----------
@@ -241,8 +112,8 @@ def validate(frame: pl.DataFrame, table: str, *, keys: bool = True) -> None:
     Raises
     ------
     SchemaError
-        If a column is missing or of the wrong type, a value that must be there is not, a feature is not a
-        32-bit float, a NaN is found, or a key occurs twice. All columns at fault are named at once.
+        If a column is missing or of the wrong type, a required value is missing, a feature is not a 32-bit float,
+        a NaN is found, or a key occurs twice. All columns at fault are named at once.
     """
     declared = get_table(table)
     faults: list[str] = []
@@ -263,9 +134,9 @@ def validate(frame: pl.DataFrame, table: str, *, keys: bool = True) -> None:
             faults.append(f"{first_few(list(wrong))}: features are Float32, found {types}")
     nans = _nan_columns(frame)
     if nans:
-        faults.append(f"{first_few(nans)}: NaN found; a missing measurement is NULL (store.nan_to_null)")
+        faults.append(f"{first_few(nans)}: NaN found; a missing measurement is NULL (tables.nan_to_null)")
     if faults:
-        raise SchemaError(f"table {table!r} cannot take this frame: " + "; ".join(faults))
+        raise SchemaError(f"table {table!r} does not accept this frame: " + "; ".join(faults))
     if keys and declared.key:
         _check_key(frame, declared)
 
@@ -285,7 +156,7 @@ def _features(frame: pl.DataFrame, table: Table) -> dict[str, pl.DataType]:
     """Columns that are neither declared nor metadata, with their types."""
     declared = {column.name for column in table.columns}
     columns = zip(frame.columns, frame.dtypes, strict=True)  # a schema of thousands of columns is slow to build
-    return {n: t for n, t in columns if n not in declared and not n.startswith("Metadata_")}
+    return {n: t for n, t in columns if n not in declared and not n.startswith(METADATA_PREFIX)}
 
 
 def _nan_columns(frame: pl.DataFrame) -> list[str]:

@@ -1,0 +1,1 @@
+"""The tables of a screen, column by column, in one module per subject."""

@@ -1,0 +1,219 @@
+"""Answers: which treatments act, how, and which resemble each other."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from phenoprint.tables import keys
+from phenoprint.tables.declarations import columns as c
+from phenoprint.tables.declarations.columns import FLAG, INT, LONG, REAL, SINGLE, TEXT, required
+from phenoprint.tables.records import Column, Table
+
+TABLES: Final = (
+    Table(
+        "activity",
+        "One row per treatment: whether it differs from the negative controls",
+        (
+            c.TREATMENT,
+            *c.ABOUT_TREATMENT,
+            c.PERT_TYPE,
+            Column("n_replicates", INT, "Replicate wells"),
+            Column("mean_average_precision", REAL, "Mean average precision, 0 to 1"),
+            Column("mean_normalized_average_precision", REAL, "The same, rescaled so that chance is 0"),
+            Column("p_value", REAL, "Permutation p value"),
+            Column("corrected_p_value", REAL, "The same, corrected for all treatments"),
+            Column("smallest_p", REAL, "Smallest p value that these numbers of wells can reach"),
+            Column("below_corrected_p", FLAG, "Whether the corrected p value is below the threshold"),
+        ),
+        key=(keys.PERTURBATION,),
+        per_plate=False,
+        references=(c.TO_PERTURBATION,),
+    ),
+    Table(
+        "moa_prediction",
+        "One row per treatment: its mechanism called from the nearest other compound",
+        (
+            c.PERTURBATION,
+            c.COMPOUND,
+            c.MOA,
+            Column("predicted", TEXT, "Mechanism called"),
+            Column("is_correct", FLAG, "Whether the call is the annotated mechanism"),
+            Column("nearest", TEXT, "Treatment that the call is based on"),
+            Column("similarity", REAL, "Similarity to it"),
+        ),
+        order=(keys.COMPOUND, keys.PERTURBATION),
+        per_plate=False,
+    ),
+    Table(
+        "score",
+        "One row per score: what the whole screen achieves, and what is achieved without morphology on the same splits",
+        (
+            required("score", TEXT, "Name"),
+            Column("value", REAL, "Value"),
+            Column("n", LONG, "Treatments that were scored"),
+            Column("n_total", LONG, "Treatments of the screen that could have been scored"),
+            Column("is_headline", FLAG, "Whether enough treatments (10) were scored for a result of the screen"),
+            Column("description", TEXT, "What it measures, in a sentence"),
+        ),
+        key=("score",),
+        per_plate=False,
+    ),
+    Table(
+        "dose_response",
+        "One row per compound and readout: a fitted Hill curve",
+        (
+            required("readout", TEXT, "Readout or feature"),
+            required(keys.COMPOUND, TEXT, "Compound"),
+            Column(c.DOSE_UNIT.name, TEXT, "Unit of ec50"),
+            Column("ec50", REAL, "Dose of half the effect, in Metadata_Concentration_Unit"),
+            Column("ec50_low", REAL, "Lower end of its 95% interval"),
+            Column("ec50_high", REAL, "Upper end of its 95% interval"),
+            Column("slope", REAL, "Hill slope"),
+            Column("bottom", REAL, "Response without the compound"),
+            Column("top", REAL, "Response at saturation"),
+            Column("r2", REAL, "Share of the variance explained"),
+            Column("n_wells", LONG, "Wells on the curve"),
+            Column("n_doses", LONG, "Distinct doses"),
+            required("status", TEXT, "ok, or what is wrong with the fit"),
+            c.REASON,
+        ),
+        order=("readout", keys.COMPOUND, c.DOSE_UNIT.name),
+        per_plate=False,
+    ),
+    Table(
+        "projection",
+        "One row per well: its position on a map in two dimensions",
+        (
+            c.PLATE,
+            c.WELL,
+            required("method", TEXT, "How the map was made: pca or umap"),
+            Column("x", SINGLE, "First coordinate, without unit"),
+            Column("y", SINGLE, "Second coordinate, without unit"),
+        ),
+        key=(*keys.WELL_KEY, "method"),
+        per_plate=False,
+    ),
+    Table(
+        "cluster",
+        "One row per well: the cluster of its profile",
+        (c.PLATE, c.WELL, Column("cluster", INT, "Cluster number, 1 the largest; NULL for none")),
+        key=keys.WELL_KEY,
+        per_plate=False,
+    ),
+    Table(
+        "readout",
+        "One row per well and readout: cell counts and distance to the controls, and the readouts of profiles.readouts",
+        (
+            c.PLATE,
+            c.WELL,
+            required(
+                "readout",
+                TEXT,
+                "cell_count (cells that went into the profile), cell_count_relative, distance_to_controls (root mean "
+                "square over the selected features of the difference to the median negative control of the plate; a "
+                "control is compared with the others), or a name of profiles.readouts",
+            ),
+            Column("value", REAL, "Value, in unit; of named readouts the median over cells. NULL: see reason"),
+            Column("unit", TEXT, "Unit of the value; NULL for named readouts, whose expression decides"),
+            Column("n_cells", LONG, "Cells behind the value; NULL where they were not counted"),
+            Column("reason", TEXT, "Why there is no value, in a sentence; NULL where there is one"),
+        ),
+        key=(*keys.WELL_KEY, "readout"),
+    ),
+    Table(
+        "neighbour",
+        "One row per treatment and rank: the treatments that it resembles most, by the cosine of level 5 profiles",
+        (
+            c.TREATMENT,
+            *c.ABOUT_TREATMENT,
+            required("rank", INT, "Place among the neighbours of the treatment; 1 is the most similar"),
+            required("similarity", REAL, "Cosine similarity of the two profiles, -1 to 1"),
+            required(
+                "is_same_compound",
+                FLAG,
+                "Whether the neighbour is the same compound, at another dose; FALSE where a compound is not known",
+            ),
+            required("neighbour", TEXT, "Perturbation id of the neighbour: compound@dose unit"),
+            Column("neighbour_compound", TEXT, "Compound of the neighbour"),
+            Column("neighbour_concentration", REAL, "Concentration of the neighbour, in neighbour_concentration_unit"),
+            Column("neighbour_concentration_unit", TEXT, "Unit of neighbour_concentration"),
+            Column("neighbour_moa", TEXT, "Mechanism of action of the neighbour; NULL where it is not known"),
+            Column("neighbour_pert_type", TEXT, "Kind of the neighbour: trt, negcon or poscon"),
+            Column("n_features", INT, "Features compared: those of which every treatment has a value"),
+        ),
+        order=(keys.PERTURBATION, "rank"),
+        per_plate=False,
+    ),
+    Table(
+        "feature_effect",
+        "One row per treatment and selected feature: what the treatment does to it, against the negative controls of "
+        "the same plates; values before whitening or batch correction, so that a feature means what its name says",
+        (
+            c.TREATMENT,
+            *c.ABOUT_TREATMENT,
+            c.FEATURE,
+            *c.ABOUT_FEATURE,
+            required(
+                "effect",
+                SINGLE,
+                "Median over the wells of the difference to the median negative control of the plate, in robust "
+                "spreads of these controls (1.4826 MAD, pooled over plates where controls are few); above 0: it rises",
+            ),
+            required(
+                "rank",
+                INT,
+                "Place among the features of the treatment by absolute effect; 1 is the largest. No more than "
+                "evaluation.top_features are kept",
+            ),
+            required("n_wells", INT, "Wells of the treatment with a value"),
+            required("n_controls", INT, "Negative controls with a value, on the plates of these wells"),
+            Column(
+                "p_value",
+                REAL,
+                "Two-sided p of the t test of the treatment in the linear model plate + treatment; NULL without "
+                "freedom. Not calibrated: wells of a plate are not independent, and controls taken for treatments get "
+                "p < 0.05 in 7 to 10 % of features. Rank and filter by it; do not read it as an error rate",
+            ),
+            Column(
+                "q_value",
+                REAL,
+                "p_value corrected after Benjamini and Hochberg over all features of the treatment (not over "
+                "treatments, so that it does not depend on what else was tested); no better calibrated than p_value",
+            ),
+        ),
+        key=(keys.PERTURBATION, "rank"),
+        per_plate=False,
+    ),
+    Table(
+        "cluster_signature",
+        "One row per cluster of wells and selected feature: how its wells differ from those of all other clusters",
+        (
+            required("cluster", INT, "Cluster, as in table cluster"),
+            c.FEATURE,
+            *c.ABOUT_FEATURE,
+            required(
+                "effect",
+                SINGLE,
+                "Difference of the medians, cluster minus others, in robust spreads (root mean square of 1.4826 MAD "
+                "within the cluster and within the others)",
+            ),
+            required(
+                "cliffs_delta",
+                SINGLE,
+                "How much more often a well of the cluster lies above one of the others than below, -1 to 1. No "
+                "p value: clusters are made from the same features",
+            ),
+            required(
+                "rank",
+                INT,
+                "Place among the features of the cluster by absolute cliffs_delta, then effect; 1 is the first. No "
+                "more than evaluation.top_features are kept",
+            ),
+            required("n_wells", INT, "Wells of the cluster with a value"),
+            required("n_others", INT, "Other wells with a value"),
+        ),
+        key=("cluster", "rank"),
+        per_plate=False,
+        references=(c.TO_FEATURE,),
+    ),
+)

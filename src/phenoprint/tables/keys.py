@@ -1,0 +1,45 @@
+"""Names of the columns that identify a row, and the keys made of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "BATCH",
+    "CELL_KEY",
+    "CHANNEL",
+    "COMPOUND",
+    "METADATA_PREFIX",
+    "MOA",
+    "OBJECT",
+    "PERTURBATION",
+    "PERT_TYPE",
+    "PLATE",
+    "SITE",
+    "SITE_KEY",
+    "WELL",
+    "WELL_KEY",
+]
+
+METADATA_PREFIX: Final = "Metadata_"
+"""Starts the name of every column that describes the sample; all other columns of a profile are features."""
+
+PLATE: Final = "Metadata_Plate"
+WELL: Final = "Metadata_Well"
+SITE: Final = "Metadata_Site"
+OBJECT: Final = "Metadata_ObjectNumber"
+CHANNEL: Final = "Metadata_Channel"
+BATCH: Final = "Metadata_Batch"
+COMPOUND: Final = "Metadata_compound"
+MOA: Final = "Metadata_moa"
+PERTURBATION: Final = "Metadata_perturbation"
+PERT_TYPE: Final = "Metadata_pert_type"
+
+WELL_KEY: Final = (PLATE, WELL)
+"""Identifies a well of a screen."""
+
+SITE_KEY: Final = (*WELL_KEY, SITE)
+"""Identifies a site (field of view) of a screen."""
+
+CELL_KEY: Final = (*SITE_KEY, OBJECT)
+"""Identifies a cell of a screen."""
