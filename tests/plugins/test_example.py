@@ -13,7 +13,7 @@ import pytest
 
 import phenoprint
 from phenoprint.errors import ConfigError, DataError, PlateMapError, SchemaError
-from phenoprint.pipeline import SimulatedScreen, parse_config
+from phenoprint.pipeline import SimulatedScreen, parse_config, screen_state, verify_screen
 from phenoprint.pipeline.ingest import index_images
 from phenoprint.pipeline.plan import make_plan
 from phenoprint.store import Screen, Scrutiny
@@ -116,6 +116,10 @@ def test_a_screen_runs_with_one_plug_in_of_each_kind(
     install_example(example.parent / "newer", version="1.1")
     monkeypatch.syspath_prepend(example.parent / "newer")
     assert steps_to_run(written) == of_masks
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path).parent != example.parent])
+    with pytest.raises(ConfigError, match=r"the last run cannot be used:\n  images\.reader: unknown"):
+        verify_screen(screen)
+    assert "features.families: unknown feature family 'bright'" in screen_state(screen).changed[0]
 
 
 @pytest.mark.parametrize(

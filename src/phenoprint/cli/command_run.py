@@ -200,7 +200,7 @@ def _print_outlook(state: ScreenState) -> None:
     """Print which steps would run again, and why."""
     if state.changed:
         steps = state.to_run["step"].unique(maintain_order=True).to_list()
-        then = f"these steps would run again: {', '.join(steps)}" if steps else "no step depends on it"
+        then = f"these steps would run again: {', '.join(steps)}" if steps else "no step is known to depend on it"
         verb = "has" if len(state.changed) == 1 else "have"
         what = ", ".join(state.changed)
         console.print(f"[cyan]changed[/] {escape(what)} {verb} changed since the run; {then}", soft_wrap=True)

@@ -110,7 +110,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
     try:
         asked = load_config(screen.path / "screen.toml") if screen.config_text or ran is None else ran
     except ConfigError as error:
-        if screen.config_text and ran is not None:
+        if screen.config_text:
             changed.append(f"screen.toml, which cannot be used now: {error}")
     channels = record.channels if record else _channels(screen)
     has_run = record is not None or any(load_receipts(screen.path, step.name) for step in steps_of(screen))

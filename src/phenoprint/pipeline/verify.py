@@ -12,7 +12,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from phenoprint.errors import ConfigError, PhenoprintError
-from phenoprint.pipeline.config import ScreenConfig
+from phenoprint.pipeline.config import ScreenConfig, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine
 from phenoprint.pipeline.executors import SerialExecutor
@@ -163,7 +163,8 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
     Raises
     ------
     ConfigError
-        If the screen was never run.
+        If the screen was never run, or the configuration of its run cannot be used now, as without a package that it
+        names.
     """
     record = read_run(screen.path)
     outlook = look_ahead(screen, record, scrutiny=Scrutiny.SIZE)
@@ -171,6 +172,8 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
     damaged = pl.DataFrame(list(wrong.items()), schema=_FILES, orient="row")
     notes = [f"changed since the run: {what}" for what in outlook.changed]
     config = outlook.ran
+    if config is None and record is not None:  # raises: look_ahead could not parse it either
+        config = parse_config(record.configuration, source="the configuration of the last run")
     if config is None or (record is None and screen.incomplete is None):
         raise ConfigError(f"{screen.path} was never run: 'phenoprint run {screen.path}' does")
     unchecked = None
