@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import fft, ndimage
 
 from phenoprint.errors import ImageError, SchemaError, UsageError
-from phenoprint.images.flags import QualityLimits, flag_image_quality, quality_thresholds
 from phenoprint.images.quality import QUALITY_COLUMNS, focus_slope, image_quality
+from phenoprint.images.quality_flags import QualityLimits, flag_image_quality, quality_thresholds
 
 
 def cellprofiler_slope(image: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phenoprint.errors import ImageError, UnknownNameError, UsageError
 from phenoprint.images import INDEX_SCHEMA, PATTERNS, READERS, rename_channels
-from phenoprint.images.readers.pattern import match_pattern
+from phenoprint.images.readers.pattern_reader import match_pattern
 from phenoprint.plates import Well
 
 

@@ -15,7 +15,7 @@ import tifffile
 
 from phenoprint.errors import ImageError
 from phenoprint.images import INDEX_SCHEMA, inspect_files, read_plane
-from phenoprint.images.headers import BadFileError, ImageHeader, read_header
+from phenoprint.images.headers import BadFileError, ImageHeader, read_image_header
 
 PIXELS = (np.arange(40 * 48).reshape(40, 48) // 9 * 20 + np.random.default_rng(0).integers(0, 3, (40, 48))).astype(
     np.uint16
@@ -40,7 +40,7 @@ def encoded(kind: str, pixels: np.ndarray = PIXELS) -> bytes:
 
 
 def header(data: bytes) -> ImageHeader:
-    return read_header(io.BytesIO(data), file_size=len(data))
+    return read_image_header(io.BytesIO(data), file_size=len(data))
 
 
 def inspected(folder: Path, data: bytes) -> dict[str, object]:

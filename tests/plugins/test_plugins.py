@@ -108,7 +108,7 @@ def test_every_builtin_is_a_plug_in_of_its_kind_and_works_without_parameters(reg
 
 def test_registries_import_no_plug_in_before_it_is_used() -> None:
     code = (
-        "import sys, phenoprint.segmentation.protocol, phenoprint.images.readers.base, phenoprint.features.family; "
+        "import sys, phenoprint.segmentation.protocol, phenoprint.images.readers.reader, phenoprint.features.family; "
         "import phenoprint.profiles.normalizers; "
         "heavy = {'numba', 'sklearn', 'pydantic', 'phenoprint.features.texture'}; "
         "print(sorted(heavy & set(sys.modules)))"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from phenoprint.images.crops import channel_limits, crop_cells, to_rgb
 from phenoprint.images.detect import DetectedLayout, LayoutCandidate, detect_layout, no_match
 from phenoprint.images.files import IMAGE_SCHEMA, inspect_files
-from phenoprint.images.flags import QualityLimits, flag_image_quality, quality_thresholds
 from phenoprint.images.foreign import ForeignFiles
 from phenoprint.images.illumination import Illumination, estimate_illumination
 from phenoprint.images.planes import read_field, read_plane, write_tiff
 from phenoprint.images.quality import QUALITY_COLUMNS, image_quality
+from phenoprint.images.quality_flags import QualityLimits, flag_image_quality, quality_thresholds
 from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, READERS, Reader, checked_index
-from phenoprint.images.readers.pattern import list_files, name_kinds, rename_channels
+from phenoprint.images.readers.pattern_reader import list_files, name_kinds, rename_channels
 
 __all__ = [
     "IMAGE_SCHEMA",

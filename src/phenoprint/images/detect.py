@@ -10,11 +10,11 @@ import polars as pl
 
 from phenoprint.errors import DataError, ImageError
 from phenoprint.images.foreign import ForeignFiles, find_foreign
-from phenoprint.images.readers.base import READERS, Reader, check_root, exists
 from phenoprint.images.readers.choose import count_clashes, fit_patterns, some_names
 from phenoprint.images.readers.load_data import find_load_data
-from phenoprint.images.readers.pattern import list_files
+from phenoprint.images.readers.pattern_reader import list_files
 from phenoprint.images.readers.patterns import GENERIC
+from phenoprint.images.readers.reader import READERS, Reader, check_root, exists
 
 __all__ = ["DetectedLayout", "LayoutCandidate", "detect_layout", "no_match"]
 

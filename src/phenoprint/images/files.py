@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.images.readers.base import INDEX_SCHEMA, check_root
+from phenoprint.images.readers.reader import INDEX_SCHEMA, check_root
 
 if TYPE_CHECKING:
     from phenoprint.images.headers import ImageHeader
@@ -167,7 +167,7 @@ def _inspect(asked: _Asked, root: Path, known: Known) -> list[dict[str, object]]
 
 def _read(asked: _Asked, base: dict[str, object], path: Path, size: int) -> list[dict[str, object]]:
     """Hash a file and read the headers of its pages."""
-    from phenoprint.images.headers import BadFileError, read_header
+    from phenoprint.images.headers import BadFileError, read_image_header
 
     with path.open("rb") as handle:
         digest = hashlib.blake2b(digest_size=16)
@@ -175,7 +175,7 @@ def _read(asked: _Asked, base: dict[str, object], path: Path, size: int) -> list
             digest.update(block)
         base = base | {"hash": digest.hexdigest()}
         try:
-            header = read_header(handle, file_size=size)
+            header = read_image_header(handle, file_size=size)
         except BadFileError as fault:
             return _fail(asked, base, fault.status, fault.reason)
         base |= {"n_planes": header.n_planes, "n_channels": header.n_channels}

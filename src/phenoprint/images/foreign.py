@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from phenoprint.images.readers.base import check_root
+from phenoprint.images.readers.reader import check_root
 
 __all__ = ["ForeignFiles", "find_foreign"]
 

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from phenoprint.images.tiff import TiffLayout
 
-__all__ = ["LARGEST_PLANE", "BadFileError", "ImageHeader", "PageHeader", "hash_segments", "looks_like", "read_header"]
+__all__ = [
+    "LARGEST_PLANE",
+    "BadFileError",
+    "ImageHeader",
+    "PageHeader",
+    "hash_segments",
+    "looks_like",
+    "read_image_header",
+]
 
 # Decoded bytes of one page; a stitched well of 20,000 x 20,000 pixels of 16 bits takes 0.8 GB.
 LARGEST_PLANE = 1 << 31
@@ -118,7 +126,7 @@ class ImageHeader:
         return found
 
 
-def read_header(handle: BinaryIO, *, file_size: int) -> ImageHeader:
+def read_image_header(handle: BinaryIO, *, file_size: int) -> ImageHeader:
     """Read the header of an image file, whatever its name ends in.
 
     Parameters
@@ -133,7 +141,7 @@ def read_header(handle: BinaryIO, *, file_size: int) -> ImageHeader:
     BadFileError
         The file is no TIFF, PNG or JPEG, or its header is damaged or cut off.
     """
-    from phenoprint.images.pictures import read_jpeg, read_png
+    from phenoprint.images.png_jpeg import read_jpeg, read_png
     from phenoprint.images.tiff import read_tiff
 
     if file_size == 0:

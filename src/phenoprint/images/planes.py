@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from phenoprint.errors import ImageError, SchemaError, UsageError
-from phenoprint.images.headers import BadFileError, read_header
+from phenoprint.images.headers import BadFileError, read_image_header
 from phenoprint.tables import SITE_KEY
 
 __all__ = ["read_field", "read_plane", "write_tiff"]
@@ -121,7 +121,7 @@ def _decode(path: Path, page: int) -> Pixels:
     if path.is_dir():
         raise BadFileError("directory", "a folder where an image file was expected; move it away")
     with path.open("rb") as handle:
-        header = read_header(handle, file_size=path.stat().st_size)
+        header = read_image_header(handle, file_size=path.stat().st_size)
         return decode_page(handle, header, page)
 
 

@@ -1,7 +1,7 @@
 """How good a field's images are: focus, saturation, background, noise and intensities of each channel.
 
 Values follow CellProfiler's MeasureImageQuality where it has them, on raw pixels in [0, 1] (integers divided
-by their type's maximum). Judging the values is the job of :mod:`phenoprint.images.flags`.
+by their type's maximum). Judging the values is the job of :mod:`phenoprint.images.quality_flags`.
 """
 
 from __future__ import annotations

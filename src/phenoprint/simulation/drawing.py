@@ -14,7 +14,7 @@ from phenoprint.simulation.conditions import Conditions, conditions
 from phenoprint.simulation.design import CHANNELS, ScreenDesign
 from phenoprint.simulation.mechanisms import STATES
 from phenoprint.simulation.organelles import Spots, draw_debris, draw_organelles
-from phenoprint.simulation.platelayout import Content, contents, find_well
+from phenoprint.simulation.platelayout import WellContent, contents, find_well
 from phenoprint.simulation.population import Population, draw_population
 from phenoprint.simulation.seeding import Stream, stream
 from phenoprint.simulation.textures import texture_bank
@@ -122,7 +122,7 @@ def draw_field(design: ScreenDesign, plate: str, well: str | Well, site: str | i
 
 
 def _rasterise(population: Population, shape: tuple[int, int]) -> _Maps:
-    from phenoprint.simulation.kernels import raster_bodies, raster_cells
+    from phenoprint.simulation.rendering import raster_bodies, raster_cells
 
     maps = _Maps(
         owner=np.full(shape, -1, np.int32),
@@ -139,7 +139,7 @@ def _rasterise(population: Population, shape: tuple[int, int]) -> _Maps:
 
 def _stain(population: Population, maps: _Maps, spots: list[Spots], pixel_size_um: float) -> FloatImage:
     """Light of every channel before the optics, float32 (5, Y, X)."""
-    from phenoprint.simulation.kernels import shade, splash
+    from phenoprint.simulation.rendering import shade, splash
 
     signal = np.zeros((len(CHANNELS), *maps.owner.shape), np.float32)
     bodies = population.bodies
@@ -174,7 +174,7 @@ def _photograph(
     """Optics and camera: blur, uneven light, background, noise, counts."""
     from scipy.ndimage import gaussian_filter
 
-    from phenoprint.simulation.kernels import expose
+    from phenoprint.simulation.rendering import expose
 
     # half a pixel for the pixel itself, then the optics
     sigma = np.hypot(np.hypot(_OPTICS_UM, here.focus_blur_um) / design.pixel_size_um, 0.45)
@@ -205,7 +205,7 @@ def _cell_rows(
     *,
     shown: NDArray[np.int64],
     names: tuple[str, str, str],
-    content: Content,
+    content: WellContent,
 ) -> pl.DataFrame:
     n = len(shown)
     border = np.concatenate([nuclei[0], nuclei[-1], nuclei[:, 0], nuclei[:, -1]])

@@ -16,11 +16,11 @@ from phenoprint.simulation.design import ScreenDesign
 from phenoprint.simulation.library import NEGATIVE_CONTROL, Compound, library
 from phenoprint.simulation.seeding import Stream, stream
 
-__all__ = ["Content", "Spot", "contents", "find_well", "layout"]
+__all__ = ["Spot", "WellContent", "contents", "find_well", "layout"]
 
 
 @dataclass(frozen=True)
-class Content:
+class WellContent:
     """What a well holds: `compound` is None for the negative control and the empty well."""
 
     pert_type: str
@@ -77,7 +77,7 @@ def _spread_positions(
 
 
 @lru_cache(maxsize=64)
-def contents(design: ScreenDesign, plate_index: int) -> Mapping[Well, Content]:
+def contents(design: ScreenDesign, plate_index: int) -> Mapping[Well, WellContent]:
     """Return the content of every well of a plate, row by row."""
     grid = PlateFormat.of(design.plate_format)
     rng = stream(design.seed, Stream.LAYOUT, plate_index)
@@ -95,17 +95,17 @@ def contents(design: ScreenDesign, plate_index: int) -> Mapping[Well, Content]:
     shelf = plate_index % design.plates_per_library
     tested = [compound for compound in compounds if compound.pert_type == "trt"]
     treatments = [
-        Content("trt", compound, dose)
+        WellContent("trt", compound, dose)
         for compound in tested[shelf :: design.plates_per_library]
         for dose in sorted(design.doses_um)
         for _ in range(design.replicates)
     ]
-    spare = Content("empty") if design.empty_wells else Content("negcon")
+    spare = WellContent("empty") if design.empty_wells else WellContent("negcon")
     placed = dict.fromkeys(free.tolist(), spare)
     placed.update(zip(free.tolist(), treatments, strict=False))
-    placed.update(dict.fromkeys(negative.tolist(), Content("negcon")))
+    placed.update(dict.fromkeys(negative.tolist(), WellContent("negcon")))
     for index, position in enumerate(positive.tolist()):
-        placed[position] = Content("poscon", references[index % len(references)], max(design.doses_um))
+        placed[position] = WellContent("poscon", references[index % len(references)], max(design.doses_um))
     return MappingProxyType({well: placed[index] for index, well in enumerate(grid.wells())})
 
 
@@ -151,7 +151,7 @@ def layout(design: ScreenDesign) -> pl.DataFrame:
 
 
 def _map_row(
-    design: ScreenDesign, plate_index: int, plate: str, well: Well, content: Content
+    design: ScreenDesign, plate_index: int, plate: str, well: Well, content: WellContent
 ) -> tuple[str | int | float | None, ...]:
     compound = content.compound
     name = NEGATIVE_CONTROL if content.pert_type == "negcon" else None

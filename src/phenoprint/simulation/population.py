@@ -12,7 +12,7 @@ from phenoprint.simulation.design import ScreenDesign
 from phenoprint.simulation.library import hill_effect
 from phenoprint.simulation.mechanisms import MECHANISMS, STATE_CHANGES, STATE_FREQUENCIES, STATES
 from phenoprint.simulation.outlines import outline_tables
-from phenoprint.simulation.platelayout import Content
+from phenoprint.simulation.platelayout import WellContent
 from phenoprint.simulation.traits import TRAITS, express, shift_vector
 
 __all__ = ["Bodies", "Population", "draw_population"]
@@ -89,7 +89,7 @@ class Population:
 
 
 def draw_population(
-    rng: np.random.Generator, design: ScreenDesign, content: Content, *, here: Conditions
+    rng: np.random.Generator, design: ScreenDesign, content: WellContent, *, here: Conditions
 ) -> Population:
     """Draw the cells of a field.
 
@@ -134,7 +134,7 @@ def draw_population(
     return Population(looks, states, effects, centres, tables, poses, bodies, n_nuclei)
 
 
-def _how_many(rng: np.random.Generator, design: ScreenDesign, content: Content, here: Conditions) -> int:
+def _how_many(rng: np.random.Generator, design: ScreenDesign, content: WellContent, here: Conditions) -> int:
     """Cells in the field and the margin around it."""
     if content.pert_type == "empty":
         return 0
@@ -147,7 +147,7 @@ def _how_many(rng: np.random.Generator, design: ScreenDesign, content: Content, 
     return int(rng.poisson(design.cells_per_field * here.density * survival * share))
 
 
-def _cell_effects(rng: np.random.Generator, content: Content, here: Conditions, n: int) -> FloatArray:
+def _cell_effects(rng: np.random.Generator, content: WellContent, here: Conditions, n: int) -> FloatArray:
     """Effect on each cell: its own sensitivity to the dose, and whether it can respond at all."""
     felt, can = rng.normal(0, _SENSITIVITY, n), rng.uniform(size=n)
     compound, dose = content.compound, content.dose_um
@@ -162,7 +162,7 @@ def _cell_effects(rng: np.random.Generator, content: Content, here: Conditions, 
     return np.where(can < MECHANISMS[compound.mechanism].penetrance, effect, 0.0)
 
 
-def _shifts(content: Content, effects: FloatArray) -> FloatArray:
+def _shifts(content: WellContent, effects: FloatArray) -> FloatArray:
     """Shift of every trait of every cell by the treatment, (n, traits)."""
     compound = content.compound
     if compound is None or compound.mechanism is None:
@@ -171,7 +171,7 @@ def _shifts(content: Content, effects: FloatArray) -> FloatArray:
     return np.outer(effects, at_full)
 
 
-def _cell_states(rng: np.random.Generator, content: Content, effects: FloatArray) -> IntArray:
+def _cell_states(rng: np.random.Generator, content: WellContent, effects: FloatArray) -> IntArray:
     """State of each cell, index into `STATES`."""
     name = content.compound.mechanism if content.compound else None
     added = MECHANISMS[name].states if name else {}
@@ -198,7 +198,7 @@ def _positions(
     rng: np.random.Generator, design: ScreenDesign, extents_um: FloatArray
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Centres (n, 2) px of the nuclei, and whether there was room for each."""
-    from phenoprint.simulation.kernels import place
+    from phenoprint.simulation.rendering import place
 
     margin = _MARGIN_UM / design.pixel_size_um
     low, high = -margin, np.array(design.field_shape) + margin

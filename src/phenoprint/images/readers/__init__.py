@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phenoprint.images.readers.base import INDEX_SCHEMA, READERS, Reader, checked_index
 from phenoprint.images.readers.patterns import PATTERNS
+from phenoprint.images.readers.reader import INDEX_SCHEMA, READERS, Reader, checked_index
 
 __all__ = ["INDEX_SCHEMA", "PATTERNS", "READERS", "Reader", "checked_index"]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from phenoprint.images.readers.base import INDEX_SCHEMA
-from phenoprint.images.readers.pattern import match_pattern, one_kind
+from phenoprint.images.readers.pattern_reader import match_pattern, one_kind
 from phenoprint.images.readers.patterns import GENERIC, PATTERNS
+from phenoprint.images.readers.reader import INDEX_SCHEMA
 from phenoprint.tables import WELL_KEY
 
-__all__ = ["Fit", "count_clashes", "fit_patterns", "some_names"]
+__all__ = ["PatternFit", "count_clashes", "fit_patterns", "some_names"]
 
 _KEYS = [name for name in INDEX_SCHEMA if name.startswith("Metadata_")]
 # Words before a number that count wells, fields, planes or times and name no stain; wave w1 and channel c1 do.
@@ -44,7 +44,7 @@ _MANY_PLATES = 4
 
 
 @dataclass(frozen=True)
-class Fit:
+class PatternFit:
     """What a pattern makes of a folder.
 
     Parameters
@@ -70,7 +70,7 @@ class Fit:
         return GENERIC.get(self.name, 1.0) * (self.index["path"].n_unique() - self.n_clashes)
 
 
-def fit_patterns(paths: pl.Series) -> list[Fit]:
+def fit_patterns(paths: pl.Series) -> list[PatternFit]:
     """Try every built-in pattern; return those that match a file, the best first and doubtful ones last.
 
     Parameters
@@ -84,7 +84,7 @@ def fit_patterns(paths: pl.Series) -> list[Fit]:
         index = one_kind(matched.filter(pl.col("Metadata_Well").is_not_null()))
         if index.height:
             doubt = _doubt(index, name) if name in GENERIC else None
-            found.append(Fit(name, index, count_clashes(index), doubt))
+            found.append(PatternFit(name, index, count_clashes(index), doubt))
     # A stable sort: of equals the earlier, more particular one stays ahead.
     return sorted(found, key=lambda fit: (fit.doubt is not None, -fit.score))
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import polars as pl
 
 from phenoprint.errors import ImageError
-from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, exists, tidy_index
+from phenoprint.images.readers.reader import INDEX_SCHEMA, Reader, check_root, exists, tidy_index
 from phenoprint.plates import normalize_wells
 
 __all__ = ["LoadDataReader", "find_load_data"]
@@ -65,7 +65,7 @@ class LoadDataReader(Reader):
 
     def _rows(self, table: Path) -> pl.DataFrame:
         """One table with one row per image: the index columns, ``folder`` and ``name``."""
-        frame = read_table(table)
+        frame = read_file_list(table)
         names = {re.sub(r"^Image_", "", name): name for name in frame.columns}
         frame = frame.rename({old: new for new, old in names.items()})
         plate = pl.lit(self.plate, dtype=pl.String) if self.plate is not None else _text(frame, "Metadata_Plate")
@@ -101,7 +101,7 @@ def _number(frame: pl.DataFrame, *names: str) -> pl.Expr:
     return _text(frame, *names).cast(pl.Int32, strict=False).fill_null(0)
 
 
-def read_table(path: Path) -> pl.DataFrame:
+def read_file_list(path: Path) -> pl.DataFrame:
     """Read a CSV (gzipped or not) or Parquet table with every value as a string.
 
     Raises

@@ -62,7 +62,7 @@ READERS: Registry[Reader] = Registry(
     group="phenoprint.readers",
     builtin={
         "load_data": "phenoprint.images.readers.load_data:LoadDataReader",
-        "pattern": "phenoprint.images.readers.pattern:PatternReader",
+        "pattern": "phenoprint.images.readers.pattern_reader:PatternReader",
     },
 )
 """All readers; those of other packages through the entry-point group ``phenoprint.readers``."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import ImageError, UnknownNameError, UsageError
-from phenoprint.images.readers.base import INDEX_SCHEMA, Reader, check_root, tidy_index
 from phenoprint.images.readers.patterns import GROUPS, PATTERNS
+from phenoprint.images.readers.reader import INDEX_SCHEMA, Reader, check_root, tidy_index
 from phenoprint.plates import normalize_wells
 
 __all__ = ["KINDS", "PatternReader", "list_files", "match_pattern", "name_kinds", "one_kind"]
