@@ -34,11 +34,11 @@ class Registry(Generic[T]):
     kind
         What messages call a plug-in, such as ``"segmenter"``.
     base
-        Class that every plug-in derives from. Where it declares ``name``, a plug-in's own must be the registered one.
+        Class that every plug-in derives from. Where it declares ``name``, a plug-in's must be the registered one.
     group
         Entry-point group through which other packages add plug-ins: name to class.
     builtin
-        Name to ``"module:Class"`` of this package's own; a module is imported when its class is used.
+        Name to ``"module:Class"`` of the plug-ins of this package. A module is imported when its class is used.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class Registry(Generic[T]):
     _registered: dict[str, type[T]] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def names(self) -> tuple[str, ...]:
-        """Return all names, those of installed packages included, sorted."""
+        """Return all names, sorted, those of installed packages included."""
         return tuple(sorted({*self.builtin, *self._registered, *(point.name for point in _points(self.group))}))
 
     def __contains__(self, name: object) -> bool:
@@ -123,7 +123,7 @@ class Registry(Generic[T]):
         Parameters
         ----------
         plugin
-            Its name; or one that is made already, which is returned.
+            Its name, or a plug-in that is made already and is returned as it is.
         **parameters
             Its parameters. They are converted to the annotated type where no information is lost, such as a list to
             a tuple.
@@ -135,10 +135,12 @@ class Registry(Generic[T]):
         UsageError
             For a parameter that is missing, of a wrong type or refused by the plug-in; and as `get`.
         """
-        if not isinstance(plugin, str):
+        if isinstance(plugin, self.base):
             if parameters:
                 raise UsageError(f"a {self.kind} that is made already takes no parameters; found {sorted(parameters)}")
             return plugin
+        if not isinstance(plugin, str):
+            raise UnknownNameError(self.kind, plugin, self.names())
         kind: Any = self.get(plugin)
         what = f"{self.kind} {plugin!r}"
         fields = _fields(kind)
@@ -215,7 +217,7 @@ def _converters(kind: type[Any]) -> dict[str, Callable[[object], Any]]:
 
     try:
         hints = get_type_hints(kind)
-    except NameError:
+    except (AttributeError, NameError):
         return {}
     found: dict[str, Callable[[object], Any]] = {}
     for name in _fields(kind):

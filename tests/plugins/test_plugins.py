@@ -137,6 +137,8 @@ def test_an_instance_is_returned_as_it_is(lenses: Registry[Lens]) -> None:
     assert lenses.make(lens) is lens
     with pytest.raises(UsageError, match="takes no parameters"):
         lenses.make(lens, focus=1)
+    with pytest.raises(UnknownNameError, match="unknown lens 3"):
+        lenses.make(3)  # type: ignore[arg-type]
 
 
 def test_unknown_names_offer_the_closest(lenses: Registry[Lens]) -> None:

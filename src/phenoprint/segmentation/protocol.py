@@ -18,13 +18,9 @@ Array = np.ndarray[Any, Any]
 class Segmenter(ABC):
     """Turns the channels of a field into nuclei and cells.
 
-    A backend is a frozen dataclass whose fields are its parameters, each with a default, and this one
-    method. It gets checked pixels and must not change them.
-
-    Attributes
-    ----------
-    name
-        Under which it is registered; set by `register_segmenter`.
+    A segmenter is a frozen dataclass with this one method; its fields are its parameters. It receives checked pixels
+    and must not change them. In a run, one with the parameter ``nucleus_diameter_px`` receives the diameter of the
+    plate, and one with ``nucleus_channel`` is refused where no nuclear channel is known.
     """
 
     @abstractmethod

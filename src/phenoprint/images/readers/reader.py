@@ -26,10 +26,10 @@ INDEX_SCHEMA: dict[str, type[pl.DataType]] = {
 
 
 class Reader(ABC):
-    """Where the images of a plate are; subclasses are dataclasses whose fields are the options.
+    """Finds the images of a plate; a reader is a frozen dataclass whose fields are its parameters.
 
-    A reader opens no image. It answers which file, and which page of it, holds which plate, well, site,
-    channel, z plane and time point.
+    A reader opens no image. It lists which file, and which page of it, holds which plate, well, site, channel, z plane
+    and time point.
     """
 
     @abstractmethod
@@ -44,10 +44,9 @@ class Reader(ABC):
         Returns
         -------
         pl.DataFrame
-            A row per plane, columns `INDEX_SCHEMA`, sorted by all of them. Wells are written ``A01``, sites
-            without leading zeros; z and t are 0 where the names give none; ``Metadata_Plate`` is null where
-            they name no plate; ``path`` is relative to `root` with forward slashes, or absolute when it lies
-            elsewhere.
+            One row per plane with the columns of `INDEX_SCHEMA`. Channels are those of the files; z and t are 0 where
+            the names give none; ``Metadata_Plate`` is null where they name no plate; ``path`` is relative to `root`
+            with forward slashes, or absolute where it lies elsewhere.
 
         Raises
         ------
@@ -110,7 +109,7 @@ def tidy_index(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def checked_index(frame: pl.DataFrame) -> pl.DataFrame:
-    """Check what a reader returned, and write wells as ``A01``.
+    """Check what a reader returned; write wells as ``A01`` and sites without leading zeros, and sort by all columns.
 
     Raises
     ------
