@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock
 
 from phenoprint.errors import ScreenError
-from phenoprint.store import Screen, _atomic, remove_file, remove_folder, temporary_path, write_bytes
+from phenoprint.store import Screen, _atomic, remove_file, remove_folder, write_bytes
+from phenoprint.store._atomic import temporary_path
 
 FOLDERS = ("receipts/measure/P", "thumbnails/P", "masks/P", "illumination/P", "models", "report", "tables/cell/P")
 

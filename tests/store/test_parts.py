@@ -16,7 +16,6 @@ from phenoprint.store import (
     _merge,
     compact,
     create,
-    drop_wells,
     parts,
     pending_wells,
     read_table,
@@ -93,10 +92,10 @@ def test_wells_that_are_gone_are_dropped_everywhere(tmp_path):
     compact(tmp_path, "cell", "P")
     put(tmp_path, "A03", n=4)
     put(tmp_path, "A04", n=4)
-    drop_wells(tmp_path, "cell", "P", ["A02", "A04", "H12"])
+    compact(tmp_path, "cell", "P", drop=["A02", "A04", "H12"])
     assert set(stored_wells(tmp_path, "cell", "P")) == {"A01", "A03"}
     assert dict(rows(tmp_path).group_by("Metadata_Well").len().rows()) == {"A01": 2, "A03": 4}
-    drop_wells(tmp_path, "cell", "P", ["A01", "A03"])
+    compact(tmp_path, "cell", "P", drop=["A01", "A03"])
     assert rows(tmp_path).height == 0
     assert "Cells_F0" in rows(tmp_path).columns
 
@@ -109,7 +108,7 @@ def test_columns_follow_the_wells_that_stay(tmp_path):
     put(tmp_path, "A03", features=4)
     compact(tmp_path, "cell", "P")
     assert stored_wells(tmp_path, "cell", "P")["A01"].absent == ("Cells_F2", "Cells_F3")
-    drop_wells(tmp_path, "cell", "P", ["A03"])
+    compact(tmp_path, "cell", "P", drop=["A03"])
     frame = rows(tmp_path)
     assert "Cells_F3" not in frame.columns
     assert frame.filter(pl.col("Metadata_Well") == "A01")["Cells_F2"].null_count() == 5
@@ -284,7 +283,7 @@ def test_any_history_ends_with_the_last_word_on_every_well(tmp_path_factory, his
         if merge:
             compact(folder, "cell", "P")
         if dropped:
-            drop_wells(folder, "cell", "P", dropped)
+            compact(folder, "cell", "P", drop=dropped)
             model = {well: n for well, n in model.items() if well not in dropped}
     assert {well: stored.rows for well, stored in stored_wells(folder, "cell", "P").items()} == model
     compact(folder, "cell", "P")

@@ -45,7 +45,7 @@ def test_what_is_not_a_screen_is_described(tmp_path):
     create(tmp_path / "real")
     with pytest.raises(ScreenNotFoundError, match=r"does not exist; screens beside it: real.*phenoprint run"):
         store.open(tmp_path / "rael")
-    with pytest.raises(ScreenNotFoundError, match=r"holds screens of its own \(real\)"):
+    with pytest.raises(ScreenNotFoundError, match=r"holds screens \(real\)"):
         store.open(tmp_path)
     images = tmp_path / "images"
     images.mkdir()

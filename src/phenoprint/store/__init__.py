@@ -1,4 +1,4 @@
-"""The screen folder: schemas, Parquet, catalog, ledger, receipts, import and export."""
+"""The screen folder: Parquet, catalog, ledger, receipts, locks."""
 
 from phenoprint.store._atomic import (
     atomic_file,
@@ -6,18 +6,17 @@ from phenoprint.store._atomic import (
     move_file,
     remove_file,
     remove_folder,
-    temporary_path,
     write_bytes,
 )
 from phenoprint.store._catalog_file import cache_folder
 from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
+from phenoprint.store._status import ScreenStatus
 from phenoprint.store.catalog import DamagedTableWarning
 from phenoprint.store.damage import damaged_tables
 from phenoprint.store.exclusions import ExclusionChange, change_exclusions, describe_place, exclude
 from phenoprint.store.journal import placing, staging_folder, undo_killed_imports
 from phenoprint.store.layout import (
-    decode_name,
     encode_name,
     partition,
     plate_folders,
@@ -28,11 +27,11 @@ from phenoprint.store.layout import (
 )
 from phenoprint.store.ledger import check_balance, concat_ledgers, ledger_rows, strict_join
 from phenoprint.store.lock import LockHolder
+from phenoprint.store.opening import create, is_screen, open  # noqa: A004
 from phenoprint.store.outputs import Checked, Output, Scrutiny, check_outputs, record_outputs
 from phenoprint.store.parquet import read_table, write_parquet
 from phenoprint.store.parts import (
     compact,
-    drop_wells,
     pending_wells,
     read_part,
     stored_wells,
@@ -53,7 +52,7 @@ from phenoprint.store.receipts import (
     write_receipt,
 )
 from phenoprint.store.run_record import RunRecord, incomplete, read_run, write_run
-from phenoprint.store.screen import Screen, ScreenStatus, create, is_screen, open  # noqa: A004
+from phenoprint.store.screen import Screen
 
 __all__ = [
     "TABLE",
@@ -79,9 +78,7 @@ __all__ = [
     "concat_ledgers",
     "create",
     "damaged_tables",
-    "decode_name",
     "describe_place",
-    "drop_wells",
     "encode_name",
     "exclude",
     "hash_key",
@@ -113,7 +110,6 @@ __all__ = [
     "table_files",
     "table_folder",
     "tables_on_disk",
-    "temporary_path",
     "undo_killed_imports",
     "unreadable_parts",
     "wells_footer",

@@ -19,8 +19,9 @@ import polars as pl
 from phenoprint.errors import PlateMapError, UsageError
 from phenoprint.plates import Well
 from phenoprint.store.journal import undo_killed_imports
+from phenoprint.store.opening import open  # noqa: A004
 from phenoprint.store.receipts import TABLE, record_table, remove_receipt
-from phenoprint.store.screen import Screen, open  # noqa: A004
+from phenoprint.store.screen import Screen
 from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY, get_table
 
 __all__ = ["ExclusionChange", "change_exclusions", "describe_place", "exclude"]

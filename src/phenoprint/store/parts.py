@@ -9,7 +9,7 @@ bounded by one row group, whatever the plate holds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from phenoprint.store.outputs import Scrutiny, check_outputs, observe
 from phenoprint.store.receipts import TABLE, Receipt, read_receipt, receipt_path, write_receipt
 from phenoprint.tables import PLATE, WELL, Table, conform, get_table
 
-__all__ = ["compact", "drop_wells", "pending_wells", "read_part", "stored_wells", "wells_footer", "write_part"]
+__all__ = ["compact", "pending_wells", "read_part", "stored_wells", "wells_footer", "write_part"]
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame, *, plate: str, well: str, key: str | None = None) -> Path:
@@ -183,11 +183,6 @@ def _install(folder: Path, table: str, plate: str, staged: Path) -> None:
         sync_folder(merged.parent)
     except OSError as error:
         raise explain(error, merged) from error
-
-
-def drop_wells(folder: Path, table: str, plate: str, wells: Iterable[str]) -> Path | None:
-    """Take wells that no longer exist out of a plate's file and its waiting parts; as `compact` otherwise."""
-    return compact(folder, table, plate, drop=frozenset(wells))
 
 
 def wells_footer(frame: pl.DataFrame) -> dict[str, str]:

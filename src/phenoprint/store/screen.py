@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from phenoprint.errors import SchemaError, ScreenError, ScreenNotFoundError, UnknownNameError, UsageError
+from phenoprint.errors import UnknownNameError
 from phenoprint.store import _query, catalog, lock, parts, run_record
-from phenoprint.store._atomic import write_bytes
 from phenoprint.store._describe import describe_columns, describe_tables
 from phenoprint.store._merge import StoredWell
 from phenoprint.store._query import FirstRows
 from phenoprint.store._sql import left_out_error, relation_names
 from phenoprint.store._status import ScreenStatus, read_status
 from phenoprint.store._views import quote
-from phenoprint.store.layout import CONFIG, partition, table_files, table_folder, tables_on_disk
-from phenoprint.store.parquet import read_table, write_parquet
-from phenoprint.tables import PLATE, conform, get_table, table_names
+from phenoprint.store._write import write_table
+from phenoprint.store.layout import CONFIG, table_files, tables_on_disk
+from phenoprint.store.parquet import read_table
+from phenoprint.tables import table_names
 
-__all__ = ["Screen", "ScreenStatus", "create", "open"]
+__all__ = ["Screen"]
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A screen folder; cheap to make, holds no file open, may be sent to other processes.
+    """A screen folder. It holds no file open and may be sent to other processes.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Screen:
 
     @property
     def name(self) -> str:
-        """What the configuration calls the screen, or the folder's name."""
+        """Name of the screen in its configuration, or the name of the folder."""
         try:
             config = tomllib.loads(self.config_text)
         except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError):
@@ -57,46 +57,49 @@ class Screen:
 
     @property
     def incomplete(self) -> str | None:
-        """Why tables of the screen may not fit each other; None if they do.
+        """Why tables of the screen may not belong together; None if they do.
 
         A run or an import is going on, or was stopped before its end.
         """
         return run_record.incomplete(self.path)
 
     def sql(self, query: str) -> pl.DataFrame:
-        """Answer a query over the screen's tables; it can read these and nothing else, and change nothing.
+        """Return the result of a query over the screen's tables.
+
+        A query can read these tables and no other file, and cannot change anything.
 
         Parameters
         ----------
         query
             One statement of DuckDB's SQL that reads. ``SHOW TABLES``, ``DESCRIBE cell`` and
-            ``SELECT * FROM feature`` say what there is.
+            ``SELECT * FROM feature`` list tables, columns and features.
 
         Returns
         -------
         polars.DataFrame
-            Without ``ORDER BY`` the order of rows is not promised. Types that polars lacks, such as INTERVAL and
-            UNION, are texts.
+            The order of rows is only defined with ``ORDER BY``. Values of types that polars lacks, such as INTERVAL
+            and UNION, are texts.
 
         Warns
         -----
         DamagedTableWarning
-            If a table is left out because a file of it is damaged (`left_out`).
+            If a table is left out because a file of it is damaged or missing (`left_out`).
 
         Raises
         ------
         UnknownNameError
-            If a table or column does not exist; names the closest.
+            If a table or column does not exist; lists the closest names.
         UsageError
-            If the query is not valid SQL, is more than one statement, or would write or read another file.
+            If the query is not valid SQL, has more than one statement, or would write or read another file.
         DamagedTableError
-            If a file of a table that it uses is damaged.
+            If a file of a table that it uses is damaged or missing.
         ScreenError
-            If the catalog cannot be made or read.
+            If the catalog cannot be written or read.
 
         Examples
         --------
         >>> import tempfile
+        >>> from phenoprint.store import create
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     create(Path(folder) / "s").sql("SELECT count(*) AS n FROM well")["n"].to_list()
         [0]
@@ -104,19 +107,19 @@ class Screen:
         return _query.answer(self.path, query)
 
     def first_rows(self, query: str, n: int) -> FirstRows:
-        """Answer a query with its first `n` rows, which costs little where the query needs to read no more.
+        """Return the first `n` rows of a result; no more rows are computed than the query needs for them.
 
         Parameters
         ----------
         query
-            As for `sql`; which rows are the first is up to its ``ORDER BY``.
+            As for `sql`; its ``ORDER BY`` determines which rows are the first.
         n
-            How many rows.
+            Number of rows.
 
         Returns
         -------
         FirstRows
-            The rows, and how many there are in all where they were counted within a second.
+            The rows, and the number of all rows if they can be counted within a second.
 
         Raises
         ------
@@ -126,12 +129,12 @@ class Screen:
         return _query.first_rows(self.path, query, n)
 
     def table(self, name: str) -> pl.LazyFrame:
-        """Give one table or saved view as a lazy frame; tables are read only as far as they are asked for.
+        """Return a table or saved view as a lazy frame; only the columns and rows that are used are read.
 
         Raises
         ------
         UnknownNameError
-            If there is no such table or view; names the closest.
+            If there is no such table or view; lists the closest names.
         DamagedTableError
             If a file of it, or of a table that the view uses, is damaged.
         """
@@ -147,7 +150,7 @@ class Screen:
         return self.sql(f"SELECT * FROM {quote(name)}").lazy()  # noqa: S608 - one of the catalog's own names
 
     def describe(self, name: str | None = None) -> pl.DataFrame:
-        """Say what the tables and views are, or the columns of one of them.
+        """Describe all tables and views, or the columns of one of them.
 
         Parameters
         ----------
@@ -157,19 +160,20 @@ class Screen:
         Returns
         -------
         polars.DataFrame
-            ``table_name``, ``comment``; or for one of them ``column``, ``type``, ``unit``, ``comment``, in the order of
-            its columns. Units and comments of features are those of table ``feature``.
+            ``table_name``, ``comment``; or, for one table, ``column``, ``type``, ``unit``, ``comment`` in the order of
+            its columns. Units and comments of features come from table ``feature``.
 
         Raises
         ------
         UnknownNameError
-            If there is no such table or view; names the closest.
+            If there is no such table or view; lists the closest names.
         DamagedTableError
-            If it is left out because a file is damaged.
+            If it is left out because a file is damaged or missing.
 
         Examples
         --------
         >>> import tempfile
+        >>> from phenoprint.store import create
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     create(Path(folder) / "s").describe("lost")["column"][0]
         'Metadata_Plate'
@@ -177,7 +181,7 @@ class Screen:
         return describe_tables(self.path) if name is None else describe_columns(self.path, name)
 
     def left_out(self) -> pl.DataFrame:
-        """List the tables and views that queries cannot use because a file is damaged.
+        """List the tables and views that queries cannot use because a file is damaged or missing.
 
         Returns
         -------
@@ -187,25 +191,25 @@ class Screen:
         return catalog.left_out(self.path)
 
     def tables(self) -> list[str]:
-        """List the tables that hold Parquet, sorted."""
+        """List the tables that have Parquet files, sorted."""
         return tables_on_disk(self.path)
 
     def write(
         self, table: str, frame: pl.DataFrame, plate: str | None = None, *, part: str | None = None
     ) -> list[Path]:
-        """Write rows of a table, in place of what those plates (or the screen) had of it.
+        """Write rows of a table; they replace what the table had of their plates, or of the screen.
 
         Parameters
         ----------
         table
             Table name.
         frame
-            Its rows; checked against the table's declaration (`conform`).
+            The rows; checked against the declaration of the table (`conform`).
         plate
-            The plate they are of; None takes it from the rows, several plates included.
+            The plate of all rows; None takes the plates from the rows.
         part
-            Name of the file within a plate's folder, where several steps write rows of their own; the table's
-            name by default. Only the file of that name is replaced.
+            Name of the file within the folder of a plate, where several steps write rows of one table; by default
+            the name of the table. Only the file of that name is replaced.
 
         Returns
         -------
@@ -219,52 +223,27 @@ class Screen:
         ScreenError
             If a file cannot be written.
         """
-        declared = get_table(table)
-        if plate is not None and not declared.per_plate:
-            raise UsageError(f"table {table!r} is one for the whole screen; write it without a plate")
-        if plate is not None and PLATE not in frame.columns:
-            frame = frame.with_columns(pl.lit(plate, dtype=pl.String).alias(PLATE))
-        rows = conform(frame, table)
-        name = f"{part or table}.parquet"
-        if not declared.per_plate:
-            path = table_folder(self.path, table) / name
-            write_parquet(rows, path, sort_by=declared.sort_by)
-            return [path]
-        if plate is not None:
-            strangers = rows.filter(pl.col(PLATE).ne_missing(plate))[PLATE].unique().to_list()
-            if strangers:
-                raise SchemaError(f"table {table!r}, plate {plate!r}: the frame holds rows of plates {strangers}")
-            groups: dict[str | None, pl.DataFrame] = {plate: rows}
-        else:
-            split = rows.partition_by(PLATE, as_dict=True, maintain_order=True)
-            groups = {key[0]: group for key, group in split.items()}
-        written = []
-        for found, group in groups.items():
-            path = partition(self.path, table, found) / name
-            footer = parts.wells_footer(group) if declared.by_well else None
-            write_parquet(group, path, sort_by=declared.sort_by, metadata=footer)
-            written.append(path)
-        return written
+        return write_table(self.path, table, frame, plate, part=part)
 
     def write_part(self, table: str, frame: pl.DataFrame, *, plate: str, well: str, key: str | None = None) -> Path:
-        """Write one well's rows, to be merged by `compact`; see `store.write_part`."""
+        """Write the rows of one well, which `compact` merges later; see `store.write_part`."""
         return parts.write_part(self.path, table, frame, plate=plate, well=well, key=key)
 
     def compact(self, table: str, plate: str, *, drop: Collection[str] = ()) -> Path | None:
-        """Merge the waiting parts of a plate into its one file; see `store.compact`."""
+        """Merge the waiting parts of a plate into one file; see `store.compact`."""
         return parts.compact(self.path, table, plate, drop=drop)
 
     def stored_wells(self, table: str, plate: str) -> dict[str, StoredWell]:
-        """Wells of a plate that a table holds; see `store.stored_wells`."""
+        """Return the wells of a plate that a table holds; see `store.stored_wells`."""
         return parts.stored_wells(self.path, table, plate)
 
     def lock(self, *, timeout_s: float = 1.0) -> AbstractContextManager[None]:
-        """Hold the screen for writing while a ``with`` block lasts; see `store.hold`.
+        """Lock the screen for writing within a ``with`` block; see `store.hold`.
 
         Raises
         ------
         ScreenLockedError
-            If another run holds it: who, where and since when.
+            If another process holds the lock: names process, computer and time.
         """
         return lock.hold(self.path, timeout_s=timeout_s)
 
@@ -284,92 +263,9 @@ class Screen:
         return catalog.rebuild(self.path)
 
     def repair_moved(self) -> None:
-        """Rebuild the catalog if it was built where the screen no longer is."""
+        """Rebuild the catalog if the folder was moved or copied since it was built."""
         catalog.repair_moved(self.path)
 
     def status(self) -> ScreenStatus:
-        """Say what the screen holds, how far its steps are, what failed, and who holds it now."""
+        """Return what the screen holds, how far its steps are, what failed, and which process holds its lock."""
         return read_status(self.path)
-
-
-def open(path: str | Path) -> Screen:  # noqa: A001 - phenoprint.open is the public name
-    """Open the screen in a folder.
-
-    Parameters
-    ----------
-    path
-        The folder, or a file in it such as its ``screen.toml``.
-
-    Raises
-    ------
-    ScreenNotFoundError
-        If there is no screen: says what is there and what to do.
-    """
-    folder = Path(path).expanduser()
-    if folder.is_file() and is_screen(folder.parent):
-        folder = folder.parent
-    if not is_screen(folder):
-        raise ScreenNotFoundError(f"no screen at {folder}: {_found(folder)}")
-    return Screen(folder)
-
-
-def create(path: str | Path, *, config_text: str | None = None) -> Screen:
-    """Make a screen folder, or take up the one that is there.
-
-    Parameters
-    ----------
-    path
-        The folder; made with its parents if need be.
-    config_text
-        Text for ``screen.toml``; None keeps what is there.
-
-    Raises
-    ------
-    ScreenError
-        If a file is in the way or the folder cannot be written.
-    """
-    folder = Path(path).expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise ScreenError(f"cannot make a screen at {folder}: a file is in the way; choose another name")
-    config = folder / CONFIG
-    if config_text is not None or not config.exists():
-        write_bytes(config, (config_text or "").encode())
-    return Screen(folder)
-
-
-def is_screen(folder: Path) -> bool:
-    """Whether a folder is a screen's: it has a ``screen.toml`` or tables."""
-    return (folder / CONFIG).is_file() or bool(folder.is_dir() and tables_on_disk(folder))
-
-
-def _found(folder: Path) -> str:
-    """Say what lies where a screen was expected, and what to do about it."""
-    if folder.is_file():
-        return "that is a file; give the screen's folder"
-    if not folder.exists():
-        beside = [path for path in _folders(folder.parent) if is_screen(path)]
-        near = f"; screens beside it: {', '.join(path.name for path in beside[:5])}" if beside else ""
-        return f"the folder does not exist{near}. Check the path, or make a screen with `phenoprint run CONFIG`"
-    inside = [path for path in _folders(folder) if is_screen(path)]
-    if inside:
-        return f"the folder holds screens of its own ({', '.join(path.name for path in inside[:5])}); give one of them"
-    kinds: dict[str, int] = {}
-    for path in _first_files(folder, 2000):
-        kinds[path.suffix.lower() or "no suffix"] = kinds.get(path.suffix.lower() or "no suffix", 0) + 1
-    most = sorted(kinds.items(), key=lambda item: -item[1])[:3]
-    what = ", ".join(f"{count} x {kind}" for kind, count in most) or "nothing"
-    return (
-        f"the folder has neither {CONFIG} nor tables; it holds {what}. "
-        f"If these are images, `phenoprint init {folder}` looks at them and writes {CONFIG}"
-    )
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (path for path in sorted(folder.iterdir())[:200] if path.is_dir())
-
-
-def _first_files(folder: Path, limit: int) -> Iterator[Path]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    for _, path in zip(range(limit), files, strict=False):
-        yield path
