@@ -70,7 +70,7 @@ def test_writing_splits_plates_and_replaces_only_them(screen):
     assert screen.tables() == ["cell"]
     with pytest.raises(SchemaError, match=r"plate 'P1': the frame holds rows of plates \['P2'\]"):
         screen.write("cell", make_cells("P2", "A01"), "P1")
-    with pytest.raises(UsageError, match=r"one for the whole screen"):
+    with pytest.raises(UsageError, match=r"one file for the whole screen"):
         screen.write("feature", pl.DataFrame({"feature": ["Cells_F0"]}), "P1")
     with pytest.raises(UnknownNameError, match=r"did you mean 'cell'"):
         screen.write("cells", both)
