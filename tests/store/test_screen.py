@@ -57,7 +57,7 @@ def test_what_is_not_a_screen_is_described(tmp_path):
         store.open(images)
     with pytest.raises(ScreenNotFoundError, match="that is a file"):
         store.open(images / "0.tif")
-    with pytest.raises(ScreenError, match=r"a file is in the way"):
+    with pytest.raises(ScreenError, match=r"a file has that name"):
         create(images / "0.tif")
 
 
