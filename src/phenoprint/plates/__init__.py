@@ -6,7 +6,8 @@ from phenoprint.plates.barcodes import assign_plate_maps, is_barcode_platemap, p
 from phenoprint.plates.content import MAP_ENDINGS, Part, decode, read_parts
 from phenoprint.plates.doses import Dose, canonical_unit, parse_dose
 from phenoprint.plates.draw import draw_plate
-from phenoprint.plates.platelist import as_list
+from phenoprint.plates.lists import as_list
+from phenoprint.plates.pert_types import PERT_TYPES, canonical_pert_type, infer_pert_type
 from phenoprint.plates.platemap import (
     PLATE_MAP_SCHEMA,
     READING_SCHEMA,
@@ -16,11 +17,10 @@ from phenoprint.plates.platemap import (
     unsaid_words,
 )
 from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
-from phenoprint.plates.roles import PERT_TYPES, canonical_pert_type, infer_pert_type
-from phenoprint.plates.sheet import LINE, Problems, Rows, as_sheet, read_rows
-from phenoprint.plates.tables import expand_plate_map, perturbation_id, perturbation_table, well_table
+from phenoprint.plates.text_table import LINE, Problems, Rows, read_rows, text_table
 from phenoprint.plates.vocabulary import COLUMNS, column_key, match_columns
 from phenoprint.plates.well import PlateFormat, Well, normalize_wells
+from phenoprint.plates.well_table import expand_plate_map, perturbation_id, perturbation_table, well_table
 from phenoprint.plates.workbook import is_workbook, read_workbook
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "Rows",
     "Well",
     "as_list",
-    "as_sheet",
     "assign_plate_maps",
     "canonical_pert_type",
     "canonical_unit",
@@ -63,6 +62,7 @@ __all__ = [
     "read_rows",
     "read_workbook",
     "reconcile",
+    "text_table",
     "unsaid_words",
     "well_table",
 ]

@@ -9,7 +9,7 @@ import polars as pl
 from phenoprint.errors import PlateMapError
 from phenoprint.plates.content import decode, unpack
 from phenoprint.plates.platemap import PLATE_MAP_SCHEMA
-from phenoprint.plates.sheet import Problems, Sheet, as_sheet, check_identifiers, read_rows
+from phenoprint.plates.text_table import Problems, TextTable, check_identifiers, read_rows, text_table
 from phenoprint.plates.vocabulary import column_key
 from phenoprint.plates.workbook import is_workbook, read_workbook
 
@@ -18,7 +18,7 @@ __all__ = ["assign_plate_maps", "is_barcode_platemap", "parse_barcode_platemap"]
 _COLUMNS = ("Assay_Plate_Barcode", "Plate_Map_Name")
 
 
-def _find(content: str | bytes, *, source: str) -> Sheet | None:
+def _find(content: str | bytes, *, source: str) -> TextTable | None:
     """Return the first table of a file that has both columns; for text that has not, the table all the same."""
     if isinstance(content, bytes) and is_workbook(unpack(content, source=source)):
         tables = [each.rows for each in read_workbook(unpack(content, source=source), source=source)]
@@ -27,7 +27,7 @@ def _find(content: str | bytes, *, source: str) -> Sheet | None:
     for rows in tables:
         for index, (_, cells) in enumerate(rows[:20]):
             if {name.lower() for name in _COLUMNS} <= {column_key(cell) for cell in cells}:
-                return as_sheet(rows[index:], source=source)
+                return text_table(rows[index:], source=source)
     return None
 
 
@@ -68,15 +68,15 @@ def parse_barcode_platemap(content: str | bytes, *, source: str) -> pl.DataFrame
     >>> parse_barcode_platemap(text, source="barcode_platemap.csv").rows()
     [('00123', 'map1')]
     """
-    sheet = _find(content, source=source)
-    if sheet is None:
+    table = _find(content, source=source)
+    if table is None:
         raise PlateMapError(f"{source}: expected a table with the columns {' and '.join(_COLUMNS)}; no line names both")
-    names = {column_key(name): name for name in sheet.names}
+    names = {column_key(name): name for name in table.names}
     barcode, plate_map = names["assay_plate_barcode"], names["plate_map_name"]
     problems = Problems(source)
-    check_identifiers(sheet, barcode, problems)
+    check_identifiers(table, barcode, problems)
     seen: dict[str, tuple[str, int]] = {}
-    for plate, name, line in sheet.cells.select(barcode, plate_map, "line").iter_rows():
+    for plate, name, line in table.cells.select(barcode, plate_map, "line").iter_rows():
         if not plate or not name:
             problems.add(line, "a blank cell; every line names a barcode and its plate map")
         elif seen.setdefault(plate, (name, line))[0] != name:

@@ -8,48 +8,48 @@ import polars as pl
 
 from phenoprint.errors import PlateMapError
 from phenoprint.plates.doses import MOLAR, Dose, canonical_unit, parse_dose
-from phenoprint.plates.sheet import LINE, Problems, Sheet
+from phenoprint.plates.text_table import LINE, Problems, TextTable
 from phenoprint.plates.vocabulary import split_unit
 
 __all__ = ["one_unit", "read_cells", "read_doses"]
 
 
-def read_cells(sheet: Sheet, roles: Mapping[str, str], role: str) -> pl.Series:
+def read_cells(table: TextTable, roles: Mapping[str, str], role: str) -> pl.Series:
     """Strings of a role's column; nulls where there is none."""
     if role in roles:
-        return sheet.cells[roles[role]]
-    return pl.Series(role, [None] * sheet.cells.height, dtype=pl.String)
+        return table.cells[roles[role]]
+    return pl.Series(role, [None] * table.cells.height, dtype=pl.String)
 
 
-def _each(sheet: Sheet, column: str, read: Callable[[str], object], problems: Problems) -> dict[str, object]:
+def _each(table: TextTable, column: str, read: Callable[[str], object], problems: Problems) -> dict[str, object]:
     """Read every distinct text of a column once; a failure is noted at each of its lines."""
     results: dict[str, object] = {}
-    for text in sheet.cells[column].drop_nulls().unique(maintain_order=True).to_list():
+    for text in table.cells[column].drop_nulls().unique(maintain_order=True).to_list():
         try:
             results[text] = read(text)
         except PlateMapError as error:
-            for line in sheet.cells.filter(pl.col(column) == text)[LINE]:
+            for line in table.cells.filter(pl.col(column) == text)[LINE]:
                 problems.add(line, str(error))
     return results
 
 
 def read_doses(
-    sheet: Sheet, roles: Mapping[str, str], problems: Problems
+    table: TextTable, roles: Mapping[str, str], problems: Problems
 ) -> tuple[list[float | None], list[str | None]]:
     """Doses and units a row; a unit beside the number outranks a unit column, and that the column's name."""
-    n = sheet.cells.height
+    n = table.cells.height
     if "concentration" not in roles:
         return [None] * n, [None] * n
     column = roles["concentration"]
-    read = _each(sheet, column, parse_dose, problems)
+    read = _each(table, column, parse_dose, problems)
     of_name = split_unit(column)[1]
-    written = read_cells(sheet, roles, "unit").to_list()
+    written = read_cells(table, roles, "unit").to_list()
     units: dict[str, object] = {}
     if "unit" in roles:
-        units = _each(sheet, roles["unit"], lambda text: canonical_unit(text) or text, problems)
+        units = _each(table, roles["unit"], lambda text: canonical_unit(text) or text, problems)
     values: list[float | None] = []
     found: list[str | None] = []
-    for line, text, unit_text in zip(sheet.cells[LINE], sheet.cells[column], written, strict=True):
+    for line, text, unit_text in zip(table.cells[LINE], table.cells[column], written, strict=True):
         dose = read.get(text)
         value, unit = dose if isinstance(dose, Dose) else Dose(None, None)
         beside = units.get(unit_text) if unit_text else None

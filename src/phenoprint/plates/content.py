@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from phenoprint.errors import PlateMapError
 from phenoprint.plates.grid import first_block
-from phenoprint.plates.platelist import find_header
-from phenoprint.plates.sheet import Rows, read_rows
+from phenoprint.plates.lists import find_header
+from phenoprint.plates.text_table import Rows, read_rows
 from phenoprint.plates.vocabulary import match_columns
 from phenoprint.plates.workbook import Worksheet, is_workbook, read_workbook
 

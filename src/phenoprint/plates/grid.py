@@ -9,8 +9,8 @@ from itertools import pairwise
 import polars as pl
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates.roles import infer_pert_type
-from phenoprint.plates.sheet import LINE, Problems, Rows, Sheet
+from phenoprint.plates.pert_types import infer_pert_type
+from phenoprint.plates.text_table import LINE, Problems, Rows, TextTable
 from phenoprint.plates.vocabulary import COLUMNS, match_columns, name_key
 from phenoprint.plates.well import MAX_COLUMNS, Well, row_index
 
@@ -100,7 +100,7 @@ class _Block:
     lines: dict[int, int] = field(default_factory=dict)  # by row of the plate
 
 
-def as_grid(rows: Rows, *, source: str) -> Sheet:
+def as_grid(rows: Rows, *, source: str) -> TextTable:
     """Turn blocks into a table with one row per well and one column per variable.
 
     A block is a line of column numbers and lines that start with a row letter, anywhere on the sheet; several may
@@ -156,7 +156,7 @@ def as_grid(rows: Rows, *, source: str) -> Sheet:
     frame = pl.DataFrame(columns_of, schema=dict.fromkeys(columns_of, pl.String))
     lines = pl.Series(LINE, list(line_of.values()), dtype=pl.Int64)
     is_bare = len(blocks) == 1 and not blocks[0].name
-    return Sheet(frame.columns, frame.with_columns(lines), unused=tuple(notes), is_drawn=True, is_bare=is_bare)
+    return TextTable(frame.columns, frame.with_columns(lines), unused=tuple(notes), is_drawn=True, is_bare=is_bare)
 
 
 def _check_cover(blocks: list[_Block], problems: Problems) -> None:

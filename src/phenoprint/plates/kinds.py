@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates.roles import (
+from phenoprint.plates.pert_types import (
     canonical_pert_type,
     fold,
     infer_pert_type,
@@ -19,7 +19,7 @@ from phenoprint.plates.roles import (
     known_pert_type,
     own_words,
 )
-from phenoprint.plates.sheet import LINE, Problems, Sheet
+from phenoprint.plates.text_table import LINE, Problems, TextTable
 from phenoprint.plates.vocabulary import COLUMNS, MAYBE_PERT_TYPE, match_columns, name_key
 
 __all__ = ["Columns", "Word", "assign_columns", "read_kinds"]
@@ -52,13 +52,15 @@ class Columns:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def assign_columns(sheet: Sheet, *, columns: Mapping[str, str], pert_types: Mapping[str, str], source: str) -> Columns:
+def assign_columns(
+    table: TextTable, *, columns: Mapping[str, str], pert_types: Mapping[str, str], source: str
+) -> Columns:
     """Find the column of each role by the caller's word, by name, and for kinds of wells by their values.
 
     Parameters
     ----------
-    sheet
-        The table.
+    table
+        The table of strings.
     columns
         Role to column, as the caller says.
     pert_types
@@ -74,9 +76,9 @@ def assign_columns(sheet: Sheet, *, columns: Mapping[str, str], pert_types: Mapp
     for role, name in columns.items():
         if role not in COLUMNS:
             raise PlateMapError(f"{source}: a plate map has no {role!r}; expected {', '.join(COLUMNS)}")
-        if name not in sheet.names:
-            raise PlateMapError(f"{source}: no column {name!r} for {role}; found {', '.join(sheet.names)}")
-    free = [name for name in sheet.names if name not in columns.values()]
+        if name not in table.names:
+            raise PlateMapError(f"{source}: no column {name!r} for {role}; found {', '.join(table.names)}")
+    free = [name for name in table.names if name not in columns.values()]
     roles = {**match_columns(free), **columns}
     reasons: dict[str, str] = {}
     taken = {name for role, name in roles.items() if role != "pert_type"}
@@ -89,7 +91,7 @@ def assign_columns(sheet: Sheet, *, columns: Mapping[str, str], pert_types: Mapp
         for name in free:
             if name in taken or name in kinds or name_key(name) not in _MAYBE:
                 continue
-            why_not = _not_a_kind(sheet.cells[name], own)
+            why_not = _not_a_kind(table.cells[name], own)
             if why_not is None:
                 kinds.append(name)
             else:
@@ -115,14 +117,14 @@ def _not_a_kind(values: pl.Series, own: Mapping[str, str]) -> str | None:
 
 
 def read_kinds(
-    sheet: Sheet, columns: Columns, problems: Problems, *, pert_types: Mapping[str, str]
+    table: TextTable, columns: Columns, problems: Problems, *, pert_types: Mapping[str, str]
 ) -> tuple[list[str], Counter[Word]]:
     """Read the kind of each row: as written, by the caller's words, or inferred from the compound.
 
     Parameters
     ----------
-    sheet
-        The table.
+    table
+        The table of strings.
     columns
         As `assign_columns` returns it.
     problems
@@ -139,7 +141,7 @@ def read_kinds(
     kinds: list[str] = []
     words: Counter[Word] = Counter()
     compound, solvent = (columns.roles.get(role) for role in ("compound", "solvent"))
-    for row in sheet.cells.iter_rows(named=True):
+    for row in table.cells.iter_rows(named=True):
         name = row[compound] if compound else None
         own_name = own.get(fold(name or ""))
         by_name = own_name or infer_pert_type(name, solvent=row[solvent] if solvent else None)

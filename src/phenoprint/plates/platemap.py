@@ -12,9 +12,9 @@ from phenoprint.plates.columns import one_unit, read_cells, read_doses
 from phenoprint.plates.content import Part, read_parts, sheet_plates
 from phenoprint.plates.grid import as_grid
 from phenoprint.plates.kinds import Columns, Word, assign_columns, read_kinds
-from phenoprint.plates.platelist import as_list
+from phenoprint.plates.lists import as_list
 from phenoprint.plates.positions import check_wells, read_wells
-from phenoprint.plates.sheet import LINE, Problems, Sheet, check_identifiers, check_names, metadata_name
+from phenoprint.plates.text_table import LINE, Problems, TextTable, check_identifiers, check_names, metadata_name
 from phenoprint.plates.vocabulary import column_key
 from phenoprint.plates.well import PlateFormat, Well
 
@@ -140,14 +140,14 @@ def read_plate_map(
     """
     named = [(part, as_grid(part.rows, source=part.source) if part.is_grid else as_list(part.rows, source=part.source))
              for part in parts]  # fmt: skip
-    if len(parts) > 1 and all(sheet.is_bare and part.variable for part, sheet in named):
+    if len(parts) > 1 and all(table.is_bare and part.variable for part, table in named):
         first, together = parts[0], _join_variables(named)
         named = [(Part(first.source, first.rows, None), together)]
     elif len(parts) == 1 and named[0][1].is_bare and parts[0].variable:
         named = [(parts[0], _call(named[0][1], parts[0].variable))]
     maps = [
-        _read_one(sheet, part, plate_format=plate_format, pert_types=pert_types or {}, columns=columns or {})
-        for part, sheet in named
+        _read_one(table, part, plate_format=plate_format, pert_types=pert_types or {}, columns=columns or {})
+        for part, table in named
     ]
     if len(maps) > 1:
         maps = _of_plates(parts, maps)
@@ -163,27 +163,27 @@ def read_plate_map(
     return PlateMap(wells, pl.concat([*(each.reading for each in maps), _reading(parts[0].source, skipped)]))
 
 
-def _call(sheet: Sheet, name: str) -> Sheet:
+def _call(table: TextTable, name: str) -> TextTable:
     """Name the variable of a drawn plate that has no name."""
-    return Sheet(
-        [name if column == "compound" else column for column in sheet.names],
-        sheet.cells.rename({"compound": name}),
-        unused=sheet.unused,
+    return TextTable(
+        [name if column == "compound" else column for column in table.names],
+        table.cells.rename({"compound": name}),
+        unused=table.unused,
         is_drawn=True,
     )
 
 
-def _join_variables(named: list[tuple[Part, Sheet]]) -> Sheet:
+def _join_variables(named: list[tuple[Part, TextTable]]) -> TextTable:
     """Put together drawn plates that are one variable each, called as their sheets are."""
-    sheets = [_call(sheet, part.variable or "") for part, sheet in named]
-    keys = [name for name in ("plate", "well") if all(name in sheet.names for sheet in sheets)]
-    joined = sheets[0].cells
-    for sheet in sheets[1:]:
+    tables = [_call(table, part.variable or "") for part, table in named]
+    keys = [name for name in ("plate", "well") if all(name in table.names for table in tables)]
+    joined = tables[0].cells
+    for table in tables[1:]:
         joined = joined.join(
-            sheet.cells.drop(LINE), on=keys, how="full", coalesce=True, nulls_equal=True, maintain_order="left_right"
+            table.cells.drop(LINE), on=keys, how="full", coalesce=True, nulls_equal=True, maintain_order="left_right"
         )
-    unused = tuple(text for sheet in sheets for text in sheet.unused)
-    return Sheet(
+    unused = tuple(text for table in tables for text in table.unused)
+    return TextTable(
         [n for n in joined.columns if n != LINE], joined.with_columns(pl.col(LINE).fill_null(0)), unused, is_drawn=True
     )
 
@@ -243,7 +243,7 @@ def unsaid_words(pert_types: Mapping[str, str], maps: Sequence[PlateMap], *, sou
 
 
 def _read_one(
-    sheet: Sheet,
+    table: TextTable,
     part: Part,
     *,
     plate_format: int | PlateFormat | None,
@@ -252,19 +252,19 @@ def _read_one(
 ) -> PlateMap:
     """Read one table."""
     source = part.source
-    assigned = assign_columns(sheet, columns=columns, pert_types=pert_types, source=source)
+    assigned = assign_columns(table, columns=columns, pert_types=pert_types, source=source)
     roles = assigned.roles
     problems = Problems(source)
     for role in ("plate", "batch"):
         if role in roles:
-            check_identifiers(sheet, roles[role], problems)
+            check_identifiers(table, roles[role], problems)
     if "compound" in roles:
-        check_names(sheet, roles["compound"], problems)
-    wells = read_wells(sheet, roles, problems, first_line=part.rows[0][0])
-    plate_of = sheet.cells[roles["plate"]] if "plate" in roles else pl.Series([None] * len(wells), dtype=pl.String)
-    check_wells(sheet, wells, plate_of, plate_format, problems)
-    value, unit = read_doses(sheet, roles, problems)
-    kinds, words = read_kinds(sheet, assigned, problems, pert_types=pert_types)
+        check_names(table, roles["compound"], problems)
+    wells = read_wells(table, roles, problems, first_line=part.rows[0][0])
+    plate_of = table.cells[roles["plate"]] if "plate" in roles else pl.Series([None] * len(wells), dtype=pl.String)
+    check_wells(table, wells, plate_of, plate_format, problems)
+    value, unit = read_doses(table, roles, problems)
+    kinds, words = read_kinds(table, assigned, problems, pert_types=pert_types)
     problems.raise_any()
     frame = pl.DataFrame(
         {
@@ -272,37 +272,37 @@ def _read_one(
             "Metadata_Well": wells,
             "Metadata_Row": [Well.parse(well).row + 1 for well in wells],
             "Metadata_Col": [Well.parse(well).col + 1 for well in wells],
-            "Metadata_Batch": read_cells(sheet, roles, "batch"),
+            "Metadata_Batch": read_cells(table, roles, "batch"),
             "Metadata_pert_type": kinds,
-            "Metadata_compound": read_cells(sheet, roles, "compound"),
+            "Metadata_compound": read_cells(table, roles, "compound"),
             "Metadata_Concentration": value,
             "Metadata_Concentration_Unit": unit,
-            "Metadata_moa": read_cells(sheet, roles, "moa"),
+            "Metadata_moa": read_cells(table, roles, "moa"),
         },
         schema=PLATE_MAP_SCHEMA,
     )
     # a control well with no sample holds its solvent
     unnamed = pl.col("Metadata_compound").is_null() & (pl.col("Metadata_pert_type") == "negcon")
-    solvent = read_cells(sheet, roles, "solvent")
+    solvent = read_cells(table, roles, "solvent")
     frame = frame.with_columns(
         pl.when(unnamed).then(solvent).otherwise(pl.col("Metadata_compound")).alias("Metadata_compound")
     )
-    frame, kept = _other_columns(frame, sheet, roles, source)
-    agree = "well" not in roles or _agree(frame, sheet, roles)
-    return PlateMap(frame, _reading(source, _uses(sheet, assigned, kept, words, agree=agree)))
+    frame, kept = _other_columns(frame, table, roles, source)
+    agree = "well" not in roles or _agree(frame, table, roles)
+    return PlateMap(frame, _reading(source, _uses(table, assigned, kept, words, agree=agree)))
 
 
 def _uses(
-    sheet: Sheet, assigned: Columns, kept: Mapping[str, str], words: Mapping[Word, int], *, agree: bool
+    table: TextTable, assigned: Columns, kept: Mapping[str, str], words: Mapping[Word, int], *, agree: bool
 ) -> list[tuple[str, str | None, str | None, int | None, str | None]]:
     """List what became of columns, words and lines around the table."""
     role_of = {column: role for role, column in assigned.roles.items()}
     role_of |= dict.fromkeys(assigned.kinds, "pert_type")
     rows: list[tuple[str, str | None, str | None, int | None, str | None]] = []
-    for name in sheet.names:
-        if sheet.is_drawn and name in {"plate", "well"}:
+    for name in table.names:
+        if table.is_drawn and name in {"plate", "well"}:
             continue
-        role, n = role_of.get(name), sheet.cells[name].count()
+        role, n = role_of.get(name), table.cells[name].count()
         reason = assigned.reasons.get(name, "not a name of anything that is known")
         if role in {"row", "col"} and not agree:
             role, reason = None, "its values are not those of the wells"
@@ -311,7 +311,7 @@ def _uses(
     for (column, text, kind, note), n in words.items():
         where = f"in {column}" if column else "no compound is named"
         rows.append(("value", text or "(blank)", kind, n, f"{where}; {note}" if note else where))
-    rows += [("text", text, None, None, f"line {line}, beside the table") for line, text in sheet.unused]
+    rows += [("text", text, None, None, f"line {line}, beside the table") for line, text in table.unused]
     return rows
 
 
@@ -320,16 +320,16 @@ def _reading(source: str, rows: Sequence[tuple[str, str | None, str | None, int 
 
 
 def _other_columns(
-    frame: pl.DataFrame, sheet: Sheet, roles: Mapping[str, str], source: str
+    frame: pl.DataFrame, table: TextTable, roles: Mapping[str, str], source: str
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """Append the map's other columns as strings, names of the field (mmoles_per_liter) included; say which."""
     consumed = {roles[role] for role in ("well", "plate", "batch", "unit") if role in roles}
     if "_per_" not in column_key(roles.get("concentration", "")):
         consumed.add(roles.get("concentration", ""))
-    if "well" not in roles or _agree(frame, sheet, roles):
+    if "well" not in roles or _agree(frame, table, roles):
         consumed |= {roles[role] for role in ("row", "col") if role in roles}
     extra: dict[str, str] = {}
-    for name in sheet.names:
+    for name in table.names:
         target = metadata_name(name)
         if name in consumed or target.casefold() in {column.casefold() for column in frame.columns}:
             continue
@@ -338,15 +338,15 @@ def _other_columns(
                 f"{source}: columns {extra[target]!r} and {name!r} would both become {target}; rename one"
             )
         extra[target] = name
-    appended = frame.with_columns([sheet.cells[name].alias(target) for target, name in extra.items()])
+    appended = frame.with_columns([table.cells[name].alias(target) for target, name in extra.items()])
     return appended, {name: target for target, name in extra.items()}
 
 
-def _agree(frame: pl.DataFrame, sheet: Sheet, roles: Mapping[str, str]) -> bool:
+def _agree(frame: pl.DataFrame, table: TextTable, roles: Mapping[str, str]) -> bool:
     """Whether the map's own rows and columns, as numbers or letters, say what its wells say."""
     pairs = [(roles[role], f"Metadata_{role.title()}") for role in ("row", "col") if role in roles]
     letters = {str(Well(row, 0))[:-2]: row + 1 for row in range(32)}
     return all(
-        sheet.cells[name].str.to_uppercase().replace(letters).cast(pl.Int32, strict=False).eq_missing(frame[at]).all()
+        table.cells[name].str.to_uppercase().replace(letters).cast(pl.Int32, strict=False).eq_missing(frame[at]).all()
         for name, at in pairs
     )

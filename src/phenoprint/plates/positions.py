@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from phenoprint.plates.sheet import LINE, Problems, Sheet
+from phenoprint.plates.text_table import LINE, Problems, TextTable
 from phenoprint.plates.well import PlateFormat, Well, normalize_wells
 
 __all__ = ["check_wells", "read_wells"]
 
 
-def read_wells(sheet: Sheet, roles: Mapping[str, str], problems: Problems, *, first_line: int) -> pl.Series:
+def read_wells(table: TextTable, roles: Mapping[str, str], problems: Problems, *, first_line: int) -> pl.Series:
     """Wells as ``A01`` from the well column, or from row and column."""
-    frame = sheet.cells
+    frame = table.cells
     if "well" in roles:
         text = frame[roles["well"]]
     elif "row" in roles and "col" in roles:
@@ -26,7 +26,7 @@ def read_wells(sheet: Sheet, roles: Mapping[str, str], problems: Problems, *, fi
     else:
         problems.add(
             first_line,
-            f"no column of wells among {', '.join(sheet.names) or 'nothing'}; expected 'well' (or "
+            f"no column of wells among {', '.join(table.names) or 'nothing'}; expected 'well' (or "
             "well_position, Metadata_Well), or 'row' and 'column', or a grid with column numbers above rows",
         )
         problems.raise_any()
@@ -40,14 +40,14 @@ def read_wells(sheet: Sheet, roles: Mapping[str, str], problems: Problems, *, fi
 
 
 def check_wells(
-    sheet: Sheet,
+    table: TextTable,
     wells: pl.Series,
     plates: pl.Series,
     plate_format: int | PlateFormat | None,
     problems: Problems,
 ) -> None:
     """Note wells outside the format, wells given twice, and rows without a plate among rows with one."""
-    frame = sheet.cells.select(LINE).with_columns(wells.alias("well"), plates.alias("plate"))
+    frame = table.cells.select(LINE).with_columns(wells.alias("well"), plates.alias("plate"))
     if plate_format is not None:
         plate = PlateFormat.of(plate_format) if isinstance(plate_format, int) else plate_format
         outside = [well for well in wells.unique().to_list() if Well.parse(well) not in plate]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from phenoprint.plates.tables import KEYS, check_columns, expand_plate_map, well_table
+from phenoprint.plates.well_table import KEYS, check_columns, expand_plate_map, well_table
 
 __all__ = ["PROBLEM_KINDS", "Reconciliation", "reconcile"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from phenoprint.plates.doses import canonical_unit
-from phenoprint.plates.roles import fold
+from phenoprint.plates.pert_types import fold
 
 __all__ = ["COLUMNS", "MAYBE_PERT_TYPE", "column_key", "match_columns", "name_key", "split_unit"]
 

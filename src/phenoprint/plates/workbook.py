@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from phenoprint.errors import PlateMapError
 from phenoprint.plates._workbook_xml import Marks, read_marks
-from phenoprint.plates.sheet import Rows
+from phenoprint.plates.text_table import Rows
 
 __all__ = ["Worksheet", "is_workbook", "read_workbook"]
 

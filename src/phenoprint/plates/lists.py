@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from phenoprint.errors import PlateMapError
 from phenoprint.plates.grid import plate_line
-from phenoprint.plates.sheet import Problems, Rows, Sheet, as_sheet
+from phenoprint.plates.text_table import Problems, Rows, TextTable, text_table
 from phenoprint.plates.vocabulary import match_columns
 from phenoprint.plates.well import Well
 
@@ -42,7 +44,7 @@ def find_header(rows: Rows) -> int | None:
     return None
 
 
-def as_list(rows: Rows, *, source: str) -> Sheet:
+def as_list(rows: Rows, *, source: str) -> TextTable:
     """Take the header and what stands below it as a table of strings.
 
     A line ``plate,<barcode>`` above the header gives the plate of all rows.
@@ -66,11 +68,10 @@ def as_list(rows: Rows, *, source: str) -> Sheet:
             problems.add(line, f"a well stands above the header of line {rows[header][0]}; move or remove the line")
         unused.append((line, " ".join(filled)))
     problems.raise_any()
-    table = rows[header:]
-    if plate is not None and "plate" not in match_columns(table[0][1]):
-        table = [(line, ["plate" if line == table[0][0] else plate, *cells]) for line, cells in table]
-    sheet = as_sheet(table, source=source)
-    return Sheet(sheet.names, sheet.cells, unused=tuple(unused))
+    body = rows[header:]
+    if plate is not None and "plate" not in match_columns(body[0][1]):
+        body = [(line, ["plate" if line == body[0][0] else plate, *cells]) for line, cells in body]
+    return replace(text_table(body, source=source), unused=tuple(unused))
 
 
 def _is_well(text: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from phenoprint.errors import PlateMapError
 from phenoprint.plates import PERT_TYPES, canonical_pert_type, infer_pert_type
-from phenoprint.plates.roles import is_ambiguous, known_pert_type, own_words
+from phenoprint.plates.pert_types import is_ambiguous, known_pert_type, own_words
 
 NEGATIVE = [
     *("DMSO", "dmso", "DMSO 0.1%", "DMSO_0.5 %", "0,5 % DMSO", "DMSO (0.1%)", "DMSO_ctrl", "DMSO control", "DMSO only"),

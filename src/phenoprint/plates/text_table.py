@@ -11,7 +11,16 @@ import polars as pl
 
 from phenoprint.errors import PlateMapError
 
-__all__ = ["Problems", "Rows", "Sheet", "as_sheet", "check_identifiers", "check_names", "metadata_name", "read_rows"]
+__all__ = [
+    "Problems",
+    "Rows",
+    "TextTable",
+    "check_identifiers",
+    "check_names",
+    "metadata_name",
+    "read_rows",
+    "text_table",
+]
 
 Rows = list[tuple[int, list[str]]]  # 1-based line and its cells; blank lines are left out
 LINE = "line"  # name of the line-number column; never a Metadata_ column
@@ -67,7 +76,7 @@ def _located(text: str, lines: list[int]) -> str:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class TextTable:
     """A table of strings, as written.
 
     Parameters
@@ -143,7 +152,7 @@ def read_rows(text: str, *, source: str) -> Rows:
     return rows
 
 
-def as_sheet(rows: Rows, *, source: str) -> Sheet:
+def text_table(rows: Rows, *, source: str) -> TextTable:
     """Take the first row as header and the others as strings.
 
     Raises
@@ -173,12 +182,12 @@ def as_sheet(rows: Rows, *, source: str) -> Sheet:
     problems.raise_any()
     frame = pl.DataFrame({name: list(values) for name, values in named.items()}, schema=dict.fromkeys(named, pl.String))
     frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
-    return Sheet(list(named), frame.with_columns(pl.Series(LINE, [line for line, _ in rows[1:]], dtype=pl.Int64)))
+    return TextTable(list(named), frame.with_columns(pl.Series(LINE, [line for line, _ in rows[1:]], dtype=pl.Int64)))
 
 
-def check_identifiers(sheet: Sheet, column: str, problems: Problems) -> None:
+def check_identifiers(table: TextTable, column: str, problems: Problems) -> None:
     """Note barcodes that a spreadsheet has rewritten as numbers (``1.05E+09``)."""
-    mangled = sheet.cells.filter(pl.col(column).str.contains(_MANGLED))
+    mangled = table.cells.filter(pl.col(column).str.contains(_MANGLED))
     for line, text in mangled.select(LINE, column).iter_rows():
         problems.add(
             line,
@@ -187,16 +196,16 @@ def check_identifiers(sheet: Sheet, column: str, problems: Problems) -> None:
         )
 
 
-def check_names(sheet: Sheet, column: str, problems: Problems) -> None:
+def check_names(table: TextTable, column: str, problems: Problems) -> None:
     """Note names that a spreadsheet has turned into dates or errors (``2-Sep`` for SEPT2, ``#NAME?``)."""
     named = pl.col(column)
-    for line, text in sheet.cells.filter(named.str.contains(_DATE)).select(LINE, column).iter_rows():
+    for line, text in table.cells.filter(named.str.contains(_DATE)).select(LINE, column).iter_rows():
         problems.add(
             line,
             f"{column} {text!r} looks like a name that a spreadsheet turned into a date, as SEPT2 becomes 2-Sep; "
             f"format the column as text and enter the name again",
         )
-    for line, text in sheet.cells.filter(named.str.contains(_BROKEN)).select(LINE, column).iter_rows():
+    for line, text in table.cells.filter(named.str.contains(_BROKEN)).select(LINE, column).iter_rows():
         problems.add(
             line,
             f"{column} {text!r} is an error or a formula without a result; open the file in a spreadsheet program, "
