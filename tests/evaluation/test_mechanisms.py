@@ -10,7 +10,7 @@ import pytest
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.evaluation import moa_accuracy
-from phenoprint.evaluation.baselines import nearest_accuracy, well_positions
+from phenoprint.evaluation.baselines import known_places, nearest_accuracy
 from phenoprint.profiles import consensus, normalize
 from phenoprint.tables import feature_columns
 
@@ -134,11 +134,11 @@ def test_tied_neighbours_share_the_vote() -> None:
 
 def test_positions() -> None:
     wells = pl.DataFrame({"Metadata_Well": ["A01", "P24", "AF48"]})
-    positions = well_positions(wells)
+    positions = known_places(wells)
     assert positions is not None
-    assert positions.tolist() == [[1, 1], [16, 24], [32, 48]]
-    assert well_positions(pl.DataFrame({"Metadata_Well": ["A01", None]})) is None
-    assert well_positions(pl.DataFrame({"Metadata_Plate": ["p"]})) is None
+    assert positions.tolist() == [[0, 0], [15, 23], [31, 47]]
+    assert known_places(pl.DataFrame({"Metadata_Well": ["A01", None]})) is None
+    assert known_places(pl.DataFrame({"Metadata_Plate": ["p"]})) is None
     framed = treatments().with_columns(
         Metadata_Row=pl.int_range(24, dtype=pl.Int32) % 4, Metadata_Col=pl.int_range(24, dtype=pl.Int32) // 4
     )

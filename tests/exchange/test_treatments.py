@@ -102,7 +102,7 @@ def test_a_list_of_images_and_a_table_of_treatments(tmp_path):
     assert "such as 'new'" in notes["treatment_unknown"][1]
     assert summary.screen.sql("SELECT Metadata_Batch FROM plate ORDER BY 1").to_series().to_list() == ["Week1", "Week2"]
     for text, what in (
-        ("compound,concentration,moa\ntaxol,0.3,a\ntaxol,0.30,b\n", r"says two things of taxol at 0.3"),
+        ("compound,concentration,moa\ntaxol,0.3,a\ntaxol,0.30,b\n", r"two different rows of taxol at 0.3"),
         ("compound,moa\nother,a\n", r"names none of the treatments.*such as 'DMSO'"),
         ("gene,moa\n", r"no column of compounds|is empty|no treatment|no column of wells"),
         ("note,moa\nx,a\n", r"no column of compounds"),

@@ -30,7 +30,7 @@ def test_every_barcode_gets_the_wells_of_its_map() -> None:
 
 def test_a_map_that_is_not_there_is_named() -> None:
     barcodes = parse_barcode_platemap(TEXT, source="barcode_platemap.csv")
-    with pytest.raises(PlateMapError, match=r"not there: mapB; found mapA; add platemap/<name>.txt"):
+    with pytest.raises(PlateMapError, match=r"do not exist: mapB; found mapA; add platemap/<name>.txt"):
         assign_plate_maps(barcodes, {"mapA": maps()["mapA"]})
 
 
@@ -39,7 +39,7 @@ def test_a_map_that_is_not_there_is_named() -> None:
     [
         (
             "barcode,Plate_Map_Name\n1,a\n",
-            "expected a table with the columns Assay_Plate_Barcode and Plate_Map_Name; no line names both",
+            "expected a table with the columns Assay_Plate_Barcode and Plate_Map_Name; no line has both",
         ),
         (TEXT + "00012,mapB\n", "line 5: barcode '00012' has map 'mapB' here and 'mapA' at line 2"),
         (TEXT + "00099,\n", "line 5: a blank cell"),

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates import parse_plate_map, read_parts, read_plate_map, read_workbook
+from phenoprint.plates import parse_plate_map, read_parts, read_plate_map
+from phenoprint.plates.workbook import read_workbook
 
 Write = Callable[..., bytes]
 
@@ -151,7 +152,7 @@ def test_several_sheets_are_plates_by_name_or_variables(xlsx: Write) -> None:
         ("0042", "A01", "negcon", "DMSO"),
         ("P2", "A01", "trt", "taxol"),
     ]
-    fails(xlsx({"Sheet1": one, "Tabelle2": two}), "2 sheets are plate maps .* and none says of which plate")
+    fails(xlsx({"Sheet1": one, "Tabelle2": two}), "2 sheets are plate maps .* and none names its plate")
     with_plate = [["Plate", "Well", "Compound"], ["P9", "A1", "taxol"]]
     fails(xlsx({"a": one, "b": with_plate}), "sheet 'a': this sheet does not say of which plate it is")
     fails(xlsx({"a": with_plate, "b": with_plate}), "well A01 of plate P9 stands in more than one sheet")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from phenoprint.errors import DataError
 from phenoprint.evaluation import z_prime
+from phenoprint.plates import molar_factor
 from phenoprint.report.source import Tables
 from phenoprint.report.summaries import (
     best_readouts,
@@ -22,7 +23,7 @@ from phenoprint.report.summaries import (
     well_measures,
 )
 from phenoprint.report.summaries.controls import ranked_readouts
-from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, molar_factor, with_axis_doses
+from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
 from phenoprint.report.summaries.features import features_by_family
 from phenoprint.report.summaries.flags import flagged_wells
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
-from phenoprint.evaluation.baselines import well_positions
+from phenoprint.evaluation.baselines import known_places
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.tables import WELL_KEY, feature_columns, require_columns, to_polars
 
@@ -211,7 +211,7 @@ def _position_checks(
     from scipy import stats
 
     prefix = "edge_cell_count" if name == "cell_count" else f"edge:{name}"
-    positions = well_positions(wells)
+    positions = known_places(wells)
     there = np.isfinite(values)
     if positions is None:
         yield _unjudged(prefix, "wells without row and column")

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from phenoprint.errors import PlateMapError, SchemaError
+from phenoprint.tables import well_places
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["count_baseline", "nearest_accuracy", "position_baseline", "well_positions"]
+__all__ = ["count_baseline", "known_places", "nearest_accuracy", "position_baseline"]
 
 
 def count_baseline(data: pl.DataFrame, labels: NDArray[np.intp], keys: Sequence[NDArray[np.intp]]) -> float | None:
@@ -25,32 +28,18 @@ def count_baseline(data: pl.DataFrame, labels: NDArray[np.intp], keys: Sequence[
 
 def position_baseline(data: pl.DataFrame, labels: NDArray[np.intp], keys: Sequence[NDArray[np.intp]]) -> float | None:
     """Accuracy of the nearest neighbour by row and column of the well; None where a row has none."""
-    positions = well_positions(data)
+    positions = known_places(data)
     if positions is None or not len(positions):
         return None
     return nearest_accuracy(positions, labels, keys)
 
 
-def well_positions(data: pl.DataFrame) -> NDArray[np.float64] | None:
-    """Row and column of each well, 1-based, shape (rows, 2); None where a row has no position."""
-    if {"Metadata_Row", "Metadata_Col"} <= set(data.columns) and data.schema["Metadata_Row"].is_integer():
-        place = data.select(pl.col("Metadata_Row", "Metadata_Col").cast(pl.Float64, strict=False))
-    elif "Metadata_Well" in data.columns and data.schema["Metadata_Well"] == pl.String:
-        letters = pl.col("Metadata_Well").str.extract(r"^([A-Z]{1,2})\d+$")
-        # A = 1 ... Z = 26, AA = 27: the last letter counts ones, the one before it twenty-sixes.
-        alphabet = {chr(65 + i): i + 1 for i in range(26)}
-        row = letters.str.tail(1).replace_strict(alphabet, default=None, return_dtype=pl.Float64) + 26 * pl.when(
-            letters.str.len_chars() == 2
-        ).then(letters.str.head(1).replace_strict(alphabet, default=None, return_dtype=pl.Float64)).otherwise(0)
-        place = data.select(
-            row=row,
-            col=pl.col("Metadata_Well").str.extract(r"^[A-Z]{1,2}(\d+)$").cast(pl.Float64, strict=False),
-        )
-    else:
+def known_places(data: pl.DataFrame) -> NDArray[np.float64] | None:
+    """Row and column of each well, 0-based, shape (rows, 2); None where a row has no position."""
+    try:
+        return well_places(data).astype(np.float64)
+    except (PlateMapError, SchemaError):
         return None
-    if place.null_count().sum_horizontal().item():
-        return None
-    return place.to_numpy()
 
 
 def nearest_accuracy(points: NDArray[np.float64], labels: NDArray[np.intp], keys: Sequence[NDArray[np.intp]]) -> float:

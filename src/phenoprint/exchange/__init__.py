@@ -19,7 +19,7 @@ Each part imports only from those before it:
 """
 
 from phenoprint.exchange.annotation.exclusion_lists import read_exclusion_list
-from phenoprint.exchange.annotation.plate_maps import read_map_file
+from phenoprint.exchange.annotation.plate_maps import read_barcode_platemap, read_map_file
 from phenoprint.exchange.exports.files import write_profiles
 from phenoprint.exchange.exports.frames import to_anndata, to_pandas_profiles
 from phenoprint.exchange.exports.screen import export_profiles
@@ -34,6 +34,7 @@ __all__ = [
     "gallery_name",
     "import_profiles",
     "load_profiles",
+    "read_barcode_platemap",
     "read_exclusion_list",
     "read_map_file",
     "read_profiles",

@@ -7,16 +7,14 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import ConfigError, PlateMapError, first_few
-from phenoprint.exchange import read_map_file
+from phenoprint.exchange import read_barcode_platemap, read_map_file
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.imported import imported_tables
 from phenoprint.plates import (
-    MAP_ENDINGS,
     PERT_TYPES,
     READING_SCHEMA,
     PlateFormat,
     PlateMap,
-    parse_barcode_platemap,
     read_parts,
     read_plate_map,
     unsaid_words,
@@ -61,17 +59,7 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
 
     maps = [read(_find(name, base, root)) for name in section.files]
     if section.barcode_platemap is not None:
-        path = _find(section.barcode_platemap, base, root)
-        barcodes = parse_barcode_platemap(read_map_file(path), source=str(path))
-        for (map_name,), rows in barcodes.group_by("Plate_Map_Name", maintain_order=True):
-            candidates = [path.parent / "platemap" / f"{map_name}{end}" for end in MAP_ENDINGS]
-            candidates += [path.parent / candidate.name for candidate in candidates]
-            found = next((candidate for candidate in candidates if candidate.is_file()), None)
-            if found is None:
-                raise PlateMapError(f"{path} names the plate map {map_name!r}, but {candidates[0]} does not exist")
-            one = read(found)
-            plates = [pl.lit(plate).alias("Metadata_Plate") for plate in rows["Assay_Plate_Barcode"]]
-            maps.append(PlateMap(pl.concat([one.wells.with_columns(plate) for plate in plates]), one.reading))
+        maps.append(read_barcode_platemap(_find(section.barcode_platemap, base, root), read))
     if not maps:
         return None
     joined = pl.concat([one.wells for one in maps], how="diagonal_relaxed")

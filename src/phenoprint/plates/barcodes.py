@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates.content import decode, unpack
+from phenoprint.plates.content import file_parts
 from phenoprint.plates.platemap import PLATE_MAP_SCHEMA
-from phenoprint.plates.text_table import Problems, TextTable, check_identifiers, read_rows, text_table
+from phenoprint.plates.text_table import Problems, TextTable, check_identifiers, text_table
 from phenoprint.plates.vocabulary import column_key
-from phenoprint.plates.workbook import is_workbook, read_workbook
 
 __all__ = ["assign_plate_maps", "is_barcode_platemap", "parse_barcode_platemap"]
 
@@ -19,12 +18,8 @@ _COLUMNS = ("Assay_Plate_Barcode", "Plate_Map_Name")
 
 
 def _find(content: str | bytes, *, source: str) -> TextTable | None:
-    """Return the first table of a file that has both columns; for text that has not, the table all the same."""
-    if isinstance(content, bytes) and is_workbook(unpack(content, source=source)):
-        tables = [each.rows for each in read_workbook(unpack(content, source=source), source=source)]
-    else:
-        tables = [read_rows(content if isinstance(content, str) else decode(content, source=source), source=source)]
-    for rows in tables:
+    """Return the first table of a file that has both columns; None if there is none."""
+    for rows in (part.rows for part in file_parts(content, source=source)[0]):
         for index, (_, cells) in enumerate(rows[:20]):
             if {name.lower() for name in _COLUMNS} <= {column_key(cell) for cell in cells}:
                 return text_table(rows[index:], source=source)
@@ -50,12 +45,12 @@ def parse_barcode_platemap(content: str | bytes, *, source: str) -> pl.DataFrame
     content
         The file's content, text or a spreadsheet: columns ``Assay_Plate_Barcode`` and ``Plate_Map_Name``.
     source
-        Where it came from; named in every error.
+        The file; named in every error.
 
     Returns
     -------
     pl.DataFrame
-        A row per barcode: ``Assay_Plate_Barcode``, ``Plate_Map_Name`` (both String; leading zeros stay).
+        One row per barcode: ``Assay_Plate_Barcode``, ``Plate_Map_Name`` (both String; leading zeros stay).
 
     Raises
     ------
@@ -70,7 +65,7 @@ def parse_barcode_platemap(content: str | bytes, *, source: str) -> pl.DataFrame
     """
     table = _find(content, source=source)
     if table is None:
-        raise PlateMapError(f"{source}: expected a table with the columns {' and '.join(_COLUMNS)}; no line names both")
+        raise PlateMapError(f"{source}: expected a table with the columns {' and '.join(_COLUMNS)}; no line has both")
     names = {column_key(name): name for name in table.names}
     barcode, plate_map = names["assay_plate_barcode"], names["plate_map_name"]
     problems = Problems(source)
@@ -78,7 +73,7 @@ def parse_barcode_platemap(content: str | bytes, *, source: str) -> pl.DataFrame
     seen: dict[str, tuple[str, int]] = {}
     for plate, name, line in table.cells.select(barcode, plate_map, "line").iter_rows():
         if not plate or not name:
-            problems.add(line, "a blank cell; every line names a barcode and its plate map")
+            problems.add(line, "a blank cell; expected a barcode and its plate map in every line")
         elif seen.setdefault(plate, (name, line))[0] != name:
             first, at = seen[plate]
             problems.add(line, f"barcode {plate!r} has map {name!r} here and {first!r} at line {at}; keep one")
@@ -90,7 +85,7 @@ def parse_barcode_platemap(content: str | bytes, *, source: str) -> pl.DataFrame
 
 
 def assign_plate_maps(barcodes: pl.DataFrame, maps: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Give every barcode the wells of its plate map.
+    """Assign to every barcode the wells of its plate map.
 
     Parameters
     ----------
@@ -102,7 +97,7 @@ def assign_plate_maps(barcodes: pl.DataFrame, maps: Mapping[str, pl.DataFrame]) 
     Returns
     -------
     pl.DataFrame
-        A row per plate and well, with ``Metadata_Plate`` and ``Metadata_plate_map_name`` filled.
+        One row per plate and well, with ``Metadata_Plate`` and ``Metadata_plate_map_name`` filled.
 
     Raises
     ------
@@ -117,7 +112,7 @@ def assign_plate_maps(barcodes: pl.DataFrame, maps: Mapping[str, pl.DataFrame]) 
     absent = sorted(set(used) - set(maps))
     if absent:
         raise PlateMapError(
-            f"barcode_platemap names maps that are not there: {', '.join(absent)}; "
+            f"barcode_platemap names maps that do not exist: {', '.join(absent)}; "
             f"found {', '.join(sorted(maps)) or 'none'}; add platemap/<name>.txt or correct the name"
         )
     label = "Metadata_plate_map_name"

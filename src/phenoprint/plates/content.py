@@ -1,25 +1,38 @@
-"""A plate map file as one or several tables of text, whether it is text or a spreadsheet."""
+"""Files of plate maps and other lists as tables of text, whether they are text or spreadsheets."""
 
 from __future__ import annotations
 
 import gzip
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+import polars as pl
 
 from phenoprint.errors import PlateMapError
 from phenoprint.plates.grid import first_block
-from phenoprint.plates.lists import find_header
-from phenoprint.plates.text_table import Rows, read_rows
+from phenoprint.plates.lists import as_list, find_header
+from phenoprint.plates.text_table import LINE, Rows, TextTable, read_rows
 from phenoprint.plates.vocabulary import match_columns
-from phenoprint.plates.workbook import Worksheet, is_workbook, read_workbook
+from phenoprint.plates.workbook import is_workbook, read_workbook
 
-__all__ = ["MAP_ENDINGS", "Part", "decode", "read_parts"]
+__all__ = [
+    "MAP_ENDINGS",
+    "Part",
+    "decode",
+    "file_parts",
+    "one_row_per_well",
+    "read_parts",
+    "read_tables",
+    "sheet_plates",
+    "unpack",
+]
 
-# How files of plate maps end; what they hold is seen in their bytes.
+# Endings of plate maps; the format is recognised by the first bytes.
 MAP_ENDINGS = (".txt", ".csv", ".tsv", ".xlsx", ".ods", ".xls")
 
-# What spreadsheet programs call a new sheet; such a name is no plate's.
+# Names that spreadsheet programs give to new sheets; they name no plate.
 _UNNAMED = re.compile(r"(?i)(?:sheet|tabelle|feuil(?:le)?|hoja|foglio|blad|table|planilha|arkusz)[\s_.-]*\d*")
 
 
@@ -36,7 +49,7 @@ class Part:
     sheet
         Name of the sheet; None for text.
     skipped
-        Other sheets of the file that were not read, and why; only of the first part.
+        Other sheets of the file that were not read, with the reason; of the first part only.
     """
 
     source: str
@@ -46,7 +59,7 @@ class Part:
 
     @property
     def is_grid(self) -> bool:
-        """Whether it is drawn as a plate: a block comes before any header of a list."""
+        """Whether it is drawn as a plate: a block precedes any header of a list."""
         block, header = first_block(self.rows), find_header(self.rows)
         return block is not None and (header is None or block <= header)
 
@@ -57,25 +70,19 @@ class Part:
 
     @property
     def variable(self) -> str | None:
-        """The sheet's name where it is a variable's, such as ``Concentration (uM)``."""
+        """The sheet's name where it names a variable, such as ``Concentration (uM)``."""
         named = match_columns([self.sheet or ""])
         return self.sheet if set(named) - {"well", "row", "col", "plate"} else None
 
 
-def decode(content: bytes, *, source: str) -> str:
-    """Read text whatever its encoding: UTF-8 with or without a mark, UTF-16, else Windows-1252; gzipped or not.
-
-    Raises
-    ------
-    PlateMapError
-        It is gzipped and damaged.
+def decode(content: bytes) -> str:
+    """Decode text: UTF-8 with or without a byte-order mark, UTF-16, else Windows-1252.
 
     Examples
     --------
-    >>> decode("µ".encode("cp1252"), source="map.csv"), decode("µ".encode("utf-16"), source="map.csv")
+    >>> decode("µ".encode("cp1252")), decode("µ".encode("utf-16"))
     ('µ', 'µ')
     """
-    content = unpack(content, source=source)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     try:
@@ -85,17 +92,63 @@ def decode(content: bytes, *, source: str) -> str:
 
 
 def unpack(content: bytes, *, source: str) -> bytes:
-    """Decompress what is gzipped.
+    """Decompress gzipped bytes; return others as they are.
 
     Raises
     ------
     PlateMapError
-        It is damaged.
+        If they are damaged.
     """
     try:
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     except (EOFError, OSError, zlib.error) as error:
         raise PlateMapError(f"cannot read {source}: {error}; it may be truncated: copy it again") from error
+
+
+def file_parts(content: str | bytes, *, source: str) -> tuple[list[Part], list[str]]:
+    """Split a file into one part per sheet, those that are empty included, and list the hidden sheets."""
+    if isinstance(content, str):
+        return [Part(source, read_rows(content, source=source))], []
+    content = unpack(content, source=source)
+    if is_workbook(content):
+        sheets = read_workbook(content, source=source)
+        parts = [Part(f"{source}, sheet {sheet.name!r}", sheet.rows, sheet.name) for sheet in sheets]
+        return parts, [sheet.name for sheet in sheets if sheet.is_hidden]
+    if content.startswith(b"PK\x03\x04"):
+        raise PlateMapError(
+            f"{source} is a zip archive and no spreadsheet, or a damaged one; unpack it, or save it again"
+        )
+    return [Part(source, read_rows(decode(content), source=source))], []
+
+
+def read_tables(content: str | bytes, *, source: str, role: str = "well") -> list[TextTable]:
+    r"""Read the tables of a file that are lists with a header: text, or each sheet that is shown and not empty.
+
+    Parameters
+    ----------
+    content
+        Text, or the bytes of a text file or spreadsheet.
+    source
+        The file; named in errors.
+    role
+        The header is the first line that names a column of this role (`match_columns`); else the first line.
+
+    Raises
+    ------
+    PlateMapError
+        If the file cannot be read, has no sheet with content, or a header is ambiguous.
+
+    Examples
+    --------
+    >>> [table] = read_tables("Plates to repeat\nwell;comment\nA1;clogged\n", source="list.csv")
+    >>> table.names, table.cells.row(0)
+    (['well', 'comment'], ('A1', 'clogged', 3))
+    """
+    parts, hidden = file_parts(content, source=source)
+    shown = [part for part in parts if part.rows and part.sheet not in hidden]
+    if not shown:
+        raise PlateMapError(f"{source}: every sheet is empty or hidden; expected a table with a header")
+    return [as_list(part.rows, source=part.source, role=role) for part in shown]
 
 
 def read_parts(content: str | bytes, *, source: str, sheet: str | None = None) -> list[Part]:
@@ -106,7 +159,7 @@ def read_parts(content: str | bytes, *, source: str, sheet: str | None = None) -
     content
         Text, or the bytes of a text file or spreadsheet.
     source
-        Where it came from; named in errors.
+        The file; named in errors.
     sheet
         The sheet of a workbook to read. None: those that are plate maps and are not hidden.
 
@@ -118,59 +171,91 @@ def read_parts(content: str | bytes, *, source: str, sheet: str | None = None) -
     Raises
     ------
     PlateMapError
-        It cannot be read, has no sheet of that name, or no sheet of it is a plate map.
+        If the file cannot be read, has no sheet of that name, or none of its sheets is a plate map.
     """
-    if isinstance(content, bytes):
-        content = unpack(content, source=source)
-        if is_workbook(content):
-            return _of_workbook(read_workbook(content, source=source), source=source, sheet=sheet)
-        if content.startswith(b"PK\x03\x04"):
-            raise PlateMapError(
-                f"{source} is a zip archive and no spreadsheet, or a damaged one; unpack it, or save it again"
-            )
-        content = decode(content, source=source)
+    parts, hidden = file_parts(content, source=source)
+    if parts and parts[0].sheet is None:
+        if sheet is not None:
+            raise PlateMapError(f"{source} is a text file without sheets, but the sheet {sheet!r} is requested")
+        return parts
+    about = ", ".join(f"{part.sheet!r}{' (hidden)' if part.sheet in hidden else ''}" for part in parts) or "none"
     if sheet is not None:
-        raise PlateMapError(f"{source} is a text file without sheets, but the sheet {sheet!r} is asked for")
-    return [Part(source, read_rows(content, source=source))]
-
-
-def _of_workbook(sheets: list[Worksheet], *, source: str, sheet: str | None) -> list[Part]:
-    """Choose the sheets that are plate maps."""
-    about = ", ".join(f"{s.name!r}{' (hidden)' if s.is_hidden else ''}" for s in sheets) or "none"
-    if sheet is not None:
-        chosen = [s for s in sheets if s.name == sheet] or [s for s in sheets if s.name.casefold() == sheet.casefold()]
-        if not chosen:
+        equal = [part for part in parts if part.sheet == sheet]
+        chosen = next(iter(equal or [p for p in parts if (p.sheet or "").casefold() == sheet.casefold()]), None)
+        if chosen is None:
             raise PlateMapError(f"{source} has no sheet {sheet!r}; its sheets: {about}")
-        if not chosen[0].rows:
+        if not chosen.rows:
             raise PlateMapError(f"{source}: the sheet {sheet!r} is empty; its sheets: {about}")
-        others = tuple((s.name, "another sheet is asked for") for s in sheets if s is not chosen[0])
-        return [Part(f"{source}, sheet {chosen[0].name!r}", chosen[0].rows, chosen[0].name, others)]
-    parts = [Part(f"{source}, sheet {s.name!r}", s.rows, s.name) for s in sheets if not s.is_hidden and s.rows]
-    maps = [part for part in parts if part.is_plate_map]
+        others = tuple((part.sheet or "", "another sheet is requested") for part in parts if part is not chosen)
+        return [replace(chosen, skipped=others)]
+    maps = [part for part in parts if part.sheet not in hidden and part.rows and part.is_plate_map]
     if not maps:
         raise PlateMapError(
             f"{source}: no sheet is a plate map; expected a header with a column of wells ('well', or 'row' and "
             f"'column') or a plate drawn with column numbers above row letters. Its sheets: {about}"
         )
-    read = {part.sheet for part in maps}
-    skipped = [(s.name, "hidden" if s.is_hidden else "no wells in it") for s in sheets if s.name not in read and s.rows]
-    return [replace(maps[0], skipped=tuple(skipped)), *maps[1:]]
+    others = tuple(
+        (part.sheet or "", "hidden" if part.sheet in hidden else "no wells in it")
+        for part in parts
+        if part not in maps and part.rows
+    )
+    return [replace(maps[0], skipped=others), *maps[1:]]
 
 
 def sheet_plates(parts: list[Part]) -> dict[str, str]:
-    """Take the names of several sheets as the plates that they describe.
-
-    Raises
-    ------
-    PlateMapError
-        A name is one that spreadsheet programs give, such as ``Sheet2``.
-    """
+    """Take the names of sheets for their plates; refuse names that spreadsheet programs give, such as ``Sheet2``."""
     names = [part.sheet or "" for part in parts]
     unnamed = [name for name in names if _UNNAMED.fullmatch(name.strip())]
     if unnamed:
         raise PlateMapError(
             f"{parts[0].source.rpartition(', sheet ')[0]}: {len(parts)} sheets are plate maps "
-            f"({', '.join(map(repr, names))}) and none says of which plate. Name the one to read ([plate_map] "
-            'sheet = "...", or --sheet), or call each sheet by its plate'
+            f"({', '.join(map(repr, names))}) and none names its plate. Name the sheet to read ([plate_map] "
+            'sheet = "...", or --sheet), or name each sheet after its plate'
         )
     return {name: name.strip() for name in names}
+
+
+# What must be equal in all rows of a well where a table has several, such as one per image.
+_OF_WELL = ("pert_type", "compound", "concentration", "unit", "moa")
+
+
+def one_row_per_well(part: Part, columns: Mapping[str, str]) -> Part:
+    """Rename columns of a list, and join its rows of one well where they agree on the contents of the well.
+
+    Parameters
+    ----------
+    part
+        The table; a drawn plate is returned as it is unless columns are named.
+    columns
+        The table's column by its new name: ``{"Plate": "Image_Metadata_Plate_DAPI"}``.
+
+    Raises
+    ------
+    PlateMapError
+        If a named column does not exist.
+    """
+    if part.is_grid and not columns:
+        return part
+    frame = as_list(part.rows, source=part.source).cells
+    absent = [name for name in columns.values() if name not in frame.columns]
+    if absent:
+        raise PlateMapError(f"{part.source}: no column {absent[0]!r}; found {', '.join(frame.drop(LINE).columns)}")
+    taken = {old: new if new.startswith("Metadata_") else f"Metadata_{new}" for new, old in columns.items()}
+    frame = frame.drop(n for n in taken.values() if n in frame.columns and n not in taken).rename(taken)
+    plain = {name: name.removeprefix("Image_") for name in frame.columns if name.startswith("Image_Metadata_")}
+    frame = frame.rename({old: new for old, new in plain.items() if new not in frame.columns})
+    roles = match_columns(frame.drop(LINE).columns)
+    keys = [roles[role] for role in ("plate", "well") if role in roles]
+    is_joined = False
+    if "well" in roles and frame.select(keys).is_duplicated().any():
+        varied = frame.group_by(keys).agg(pl.all().drop_nulls().n_unique()).select(pl.exclude(keys).max())
+        if all(varied[roles[role]][0] <= 1 for role in _OF_WELL if role in roles):
+            kept = [name for name in varied.columns if varied[name][0] <= 1 and name != LINE]
+            merged = pl.col(kept).drop_nulls().first()
+            frame = frame.group_by(keys, maintain_order=True).agg(pl.col(LINE).min(), merged)
+            is_joined = True
+    if not (is_joined or columns):
+        return part  # errors then name the lines of the file
+    names = [name for name in frame.columns if name != LINE]
+    body = frame.select(pl.col(names).fill_null("")).rows()
+    return Part(part.source, [(0, names), *zip(frame[LINE], map(list, body), strict=True)], part.sheet)

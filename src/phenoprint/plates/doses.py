@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from phenoprint.errors import PlateMapError
 
-__all__ = ["Dose", "canonical_unit", "parse_dose"]
+__all__ = ["Dose", "canonical_unit", "molar_factor", "parse_dose"]
 
-# Powers of ten of mol/l; ASCII spellings, so that SQL can ask for 'uM' from any keyboard.
+# Powers of ten of mol/l. The spelling is ASCII, so that it can be typed in SQL.
 MOLAR = {"M": 0, "mM": -3, "uM": -6, "nM": -9, "pM": -12, "fM": -15}
 
 _UNITS = {
@@ -29,6 +29,9 @@ _UNITS = {
     "micromolar": "uM",
     "nanomolar": "nM",
     "picomolar": "pM",
+    "femtomolar": "fM",
+    "fmol/l": "fM",
+    **{f"{prefix}mol/dm3": f"{prefix}M" for prefix in ("", "m", "u", "n", "p", "f")},
     "g/l": "g/l",
     "mg/ml": "mg/ml",
     "ug/ml": "ug/ml",
@@ -57,7 +60,7 @@ class Dose(NamedTuple):
 
 
 def canonical_unit(text: str) -> str | None:
-    """One spelling of a concentration unit, or None for text that is no unit.
+    """Return the standard spelling of a concentration unit, or None for text that is no unit.
 
     Parameters
     ----------
@@ -74,6 +77,18 @@ def canonical_unit(text: str) -> str | None:
         return cleaned
     key = re.sub(r"\s+", "", cleaned).replace("\u00b5", "u").replace("\u03bc", "u").lower()
     return _UNITS.get(key)
+
+
+def molar_factor(unit: str | None) -> float | None:
+    """Return the mol/l in one of a unit; None if the unit is not molar.
+
+    Examples
+    --------
+    >>> molar_factor("µM"), molar_factor("nmol/L"), molar_factor("M"), molar_factor("mg/mL"), molar_factor("m")
+    (1e-06, 1e-09, 1.0, None, None)
+    """
+    power = MOLAR.get(canonical_unit(unit or "") or "")
+    return None if power is None else float(f"1e{power}")
 
 
 def parse_dose(text: str | None) -> Dose:

@@ -156,7 +156,9 @@ def as_grid(rows: Rows, *, source: str) -> TextTable:
     frame = pl.DataFrame(columns_of, schema=dict.fromkeys(columns_of, pl.String))
     lines = pl.Series(LINE, list(line_of.values()), dtype=pl.Int64)
     is_bare = len(blocks) == 1 and not blocks[0].name
-    return TextTable(frame.columns, frame.with_columns(lines), unused=tuple(notes), is_drawn=True, is_bare=is_bare)
+    return TextTable(
+        frame.columns, frame.with_columns(lines), source, unused=tuple(notes), is_drawn=True, is_bare=is_bare
+    )
 
 
 def _check_cover(blocks: list[_Block], problems: Problems) -> None:

@@ -15,21 +15,17 @@ __all__ = ["as_list", "find_header"]
 _SEARCHED = 60  # lines of titles that may stand above a header
 
 
-def _n_roles(cells: list[str]) -> int:
-    """How many columns of a plate map a line names; 0 if wells are not among them."""
+def _n_roles(cells: list[str], role: str) -> int:
+    """Count the columns of a plate map that a line names; 0 if `role` is not among them."""
     roles = match_columns(cell for cell in cells if cell)
-    return len(roles) if "well" in roles or {"row", "col"} <= set(roles) else 0
+    return len(roles) if role in roles or (role == "well" and {"row", "col"} <= set(roles)) else 0
 
 
-def find_header(rows: Rows) -> int | None:
-    """Index of the line that names columns, wells among them; None where there is none.
+def find_header(rows: Rows, *, role: str = "well") -> int | None:
+    """Find the line that names columns, among them one of `role`; return its index, or None.
 
-    Of a header of two lines, such as merged cells above the names, the lower one counts.
-
-    Parameters
-    ----------
-    rows
-        As `read_rows` returns them.
+    Of a header of two lines, such as merged cells above the names, the lower one counts. For the role ``well``,
+    columns of rows and columns of the plate will do.
 
     Examples
     --------
@@ -37,25 +33,25 @@ def find_header(rows: Rows) -> int | None:
     1
     """
     for index, (_, cells) in enumerate(rows[:_SEARCHED]):
-        found = _n_roles(cells)
+        found = _n_roles(cells, role)
         if found and (len([cell for cell in cells if cell]) > 1 or index == 0):
-            below = _n_roles(rows[index + 1][1]) if index + 1 < len(rows) else 0
+            below = _n_roles(rows[index + 1][1], role) if index + 1 < len(rows) else 0
             return index + 1 if below >= found else index
     return None
 
 
-def as_list(rows: Rows, *, source: str) -> TextTable:
-    """Take the header and what stands below it as a table of strings.
+def as_list(rows: Rows, *, source: str, role: str = "well") -> TextTable:
+    """Take the header (`find_header`, else the first line) and the lines below it as a table of strings.
 
     A line ``plate,<barcode>`` above the header gives the plate of all rows.
 
     Raises
     ------
     PlateMapError
-        Wells stand above the header, two columns share a name, a row has more cells than the header, or a column
+        If a well stands above the header, two columns share a name, a row has more cells than the header, or a column
         with values has no name.
     """
-    header = find_header(rows) or 0
+    header = find_header(rows, role=role) or 0
     problems = Problems(source)
     plate: str | None = None
     unused: list[tuple[int, str]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -16,7 +16,7 @@ from phenoprint.plates.lists import as_list
 from phenoprint.plates.positions import check_wells, read_wells
 from phenoprint.plates.text_table import LINE, Problems, TextTable, check_identifiers, check_names, metadata_name
 from phenoprint.plates.vocabulary import column_key
-from phenoprint.plates.well import PlateFormat, Well
+from phenoprint.plates.well import PlateFormat, Well, well_positions
 
 __all__ = ["PLATE_MAP_SCHEMA", "READING_SCHEMA", "PlateMap", "parse_plate_map", "read_plate_map", "unsaid_words"]
 
@@ -165,12 +165,8 @@ def read_plate_map(
 
 def _call(table: TextTable, name: str) -> TextTable:
     """Name the variable of a drawn plate that has no name."""
-    return TextTable(
-        [name if column == "compound" else column for column in table.names],
-        table.cells.rename({"compound": name}),
-        unused=table.unused,
-        is_drawn=True,
-    )
+    names = [name if column == "compound" else column for column in table.names]
+    return replace(table, names=names, cells=table.cells.rename({"compound": name}), is_bare=False)
 
 
 def _join_variables(named: list[tuple[Part, TextTable]]) -> TextTable:
@@ -183,9 +179,8 @@ def _join_variables(named: list[tuple[Part, TextTable]]) -> TextTable:
             table.cells.drop(LINE), on=keys, how="full", coalesce=True, nulls_equal=True, maintain_order="left_right"
         )
     unused = tuple(text for table in tables for text in table.unused)
-    return TextTable(
-        [n for n in joined.columns if n != LINE], joined.with_columns(pl.col(LINE).fill_null(0)), unused, is_drawn=True
-    )
+    names = [name for name in joined.columns if name != LINE]
+    return TextTable(names, joined.with_columns(pl.col(LINE).fill_null(0)), named[0][0].source, unused, is_drawn=True)
 
 
 def _of_plates(parts: Sequence[Part], maps: list[PlateMap]) -> list[PlateMap]:
@@ -266,12 +261,13 @@ def _read_one(
     value, unit = read_doses(table, roles, problems)
     kinds, words = read_kinds(table, assigned, problems, pert_types=pert_types)
     problems.raise_any()
+    at = well_positions(wells)
     frame = pl.DataFrame(
         {
             "Metadata_Plate": plate_of,
             "Metadata_Well": wells,
-            "Metadata_Row": [Well.parse(well).row + 1 for well in wells],
-            "Metadata_Col": [Well.parse(well).col + 1 for well in wells],
+            "Metadata_Row": at["row"] + 1,
+            "Metadata_Col": at["col"] + 1,
             "Metadata_Batch": read_cells(table, roles, "batch"),
             "Metadata_pert_type": kinds,
             "Metadata_compound": read_cells(table, roles, "compound"),

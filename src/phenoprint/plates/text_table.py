@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -33,12 +34,12 @@ _BROKEN = r"^(?:#N/A|#REF!|#NAME\?|#VALUE!|#DIV/0!|#NUM!|#NULL!|=.+)$"
 
 @dataclass
 class Problems:
-    """Collects what is wrong with a text, so that one look shows all of it.
+    """Collects the problems of a text, so that one error lists all of them.
 
     Parameters
     ----------
     source
-        Where the text came from, named in the message.
+        The file, named in the message.
     """
 
     source: str
@@ -48,13 +49,17 @@ class Problems:
         """Note a problem at a 1-based line."""
         self.found.append((line, text))
 
+    def add_all(self, lines: Iterable[int], text: str) -> None:
+        """Note one problem at several lines."""
+        self.found += [(line, text) for line in lines]
+
     def raise_any(self) -> None:
-        """Raise what was noted, by line.
+        """Raise the problems that were noted, by line.
 
         Raises
         ------
         PlateMapError
-            At least one problem was noted; up to five are named.
+            If at least one problem was noted; lists up to five.
         """
         if not self.found:
             return
@@ -67,7 +72,7 @@ class Problems:
 
 
 def _located(text: str, lines: list[int]) -> str:
-    """Say a problem once, with the first lines that have it."""
+    """Name a problem once, with the first lines that have it."""
     if len(lines) == 1:
         return f"line {lines[0]}: {text}"
     others = ", ".join(str(line) for line in lines[1:4])
@@ -85,19 +90,27 @@ class TextTable:
         Column names.
     cells
         Frame with those columns (String, blank is null) and ``line`` (Int64, 1-based).
+    source
+        The file, and the sheet where it has several.
     unused
         Line and text of what stands around the table.
     is_drawn
         Wells and plates are those of a drawn plate, not columns of the file.
     is_bare
-        The sheet is one drawn plate whose variable is not named.
+        The table is one drawn plate whose variable has no name.
     """
 
     names: list[str]
     cells: pl.DataFrame
+    source: str = ""
     unused: tuple[tuple[int, str], ...] = ()
     is_drawn: bool = False
     is_bare: bool = False
+
+    @property
+    def lines(self) -> pl.Series:
+        """The line of each row in the file, 1-based."""
+        return self.cells[LINE]
 
 
 def read_rows(text: str, *, source: str) -> Rows:
@@ -129,7 +142,7 @@ def read_rows(text: str, *, source: str) -> Rows:
     lines = body.splitlines()
     sample = [line for line in lines if line.strip() and not line.startswith("#")][:20]
     if not sample:
-        raise PlateMapError(f"{source}: the plate map is empty; expected a header and a row per well, or a grid")
+        raise PlateMapError(f"{source}: the plate map is empty; expected a header and one row per well, or a grid")
     delimiter = max(
         _DELIMITERS,
         key=lambda mark: (
@@ -153,7 +166,7 @@ def read_rows(text: str, *, source: str) -> Rows:
 
 
 def text_table(rows: Rows, *, source: str) -> TextTable:
-    """Take the first row as header and the others as strings.
+    """Take the first row for the header and the others as strings.
 
     Raises
     ------
@@ -182,7 +195,8 @@ def text_table(rows: Rows, *, source: str) -> TextTable:
     problems.raise_any()
     frame = pl.DataFrame({name: list(values) for name, values in named.items()}, schema=dict.fromkeys(named, pl.String))
     frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
-    return TextTable(list(named), frame.with_columns(pl.Series(LINE, [line for line, _ in rows[1:]], dtype=pl.Int64)))
+    lines = pl.Series(LINE, [line for line, _ in rows[1:]], dtype=pl.Int64)
+    return TextTable(list(named), frame.with_columns(lines), source)
 
 
 def check_identifiers(table: TextTable, column: str, problems: Problems) -> None:

@@ -1,4 +1,4 @@
-"""The field's words for the columns of a plate map."""
+"""Names in use for the columns of a plate map."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     }.items()
 }
 
-# Columns with these names say what kind a well is if all their values do; otherwise they are ordinary metadata.
+# Columns with these names hold kinds of wells if all their values are such; otherwise they are ordinary metadata.
 MAYBE_PERT_TYPE: Sequence[str] = tuple(
     name
     for names in (
@@ -105,18 +105,20 @@ def name_key(name: str) -> str:
     return column_key(fold(re.sub(r"^(?:image_)?metadata_", "", name.strip(), flags=re.IGNORECASE))).replace("_", "")
 
 
-def match_columns(names: Iterable[str]) -> dict[str, str]:
-    """Guess which column plays which role.
+def match_columns(names: Iterable[str], more: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
+    """Assign columns to roles by their names.
 
     Parameters
     ----------
     names
         Column names as written.
+    more
+        Further roles with their names, such as ``{"site": ["site", "field"]}``.
 
     Returns
     -------
     dict
-        Role (a key of ``COLUMNS``) to the column's name as written; roles without a column are absent.
+        Role (a key of ``COLUMNS`` or `more`) to the column's name as written; roles without a column are absent.
 
     Examples
     --------
@@ -129,7 +131,7 @@ def match_columns(names: Iterable[str]) -> dict[str, str]:
         written.setdefault(name_key(name), name)
         doses.setdefault(name_key(split_unit(name)[0]), name)
     roles: dict[str, str] = {}
-    for role, known in COLUMNS.items():
+    for role, known in {**COLUMNS, **(more or {})}.items():
         pool = {**doses, **written} if role == "concentration" else written
         found = next((pool[key] for name in known if (key := name.replace("_", "")) in pool), None)
         if found is not None:

@@ -13,7 +13,7 @@ import polars as pl
 
 from phenoprint.errors import PlateMapError, UnknownNameError, UsageError, first_few
 
-__all__ = ["PlateFormat", "Well", "normalize_wells"]
+__all__ = ["PlateFormat", "Well", "normalize_wells", "well_positions"]
 
 MAX_ROWS, MAX_COLUMNS = 32, 48  # the 1536-well plate, A01 to AF48
 
@@ -254,3 +254,37 @@ def normalize_wells(wells: pl.Series, *, strict: bool = True) -> pl.Series:
             f"expected a row A to AF and a column 1 to {MAX_COLUMNS}, written like A01, a1, r01c01 or 0101"
         )
     return text.replace_strict(spelled, return_dtype=pl.String) if spelled else text
+
+
+def well_positions(wells: pl.Series) -> pl.DataFrame:
+    """Return the position of every well.
+
+    Parameters
+    ----------
+    wells
+        Wells in any spelling that `Well.parse` reads.
+
+    Returns
+    -------
+    pl.DataFrame
+        Int32 ``row`` and ``col``, 0-based, one row per value; null where the well is null.
+
+    Raises
+    ------
+    PlateMapError
+        If some text is not a well.
+
+    Examples
+    --------
+    >>> well_positions(pl.Series(["A01", "b3", None])).rows()
+    [(0, 0), (1, 2), (None, None)]
+    """
+    position = {text: _parse(text) for text in wells.drop_nulls().unique().to_list()}
+    return pl.DataFrame(
+        [
+            wells.replace_strict({text: at[axis] for text, at in position.items()}, return_dtype=pl.Int32).alias(name)
+            for axis, name in enumerate(("row", "col"))
+        ]
+        if position
+        else {name: pl.Series([None] * len(wells), dtype=pl.Int32) for name in ("row", "col")}
+    )

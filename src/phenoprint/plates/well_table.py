@@ -8,7 +8,7 @@ import polars as pl
 
 from phenoprint.errors import LostRowsError, PlateMapError, SchemaError
 from phenoprint.plates.platemap import PLATE_MAP_SCHEMA
-from phenoprint.plates.well import Well
+from phenoprint.plates.well import well_positions
 
 __all__ = ["expand_plate_map", "perturbation_table", "well_table"]
 
@@ -91,14 +91,12 @@ def well_table(
             f"{keys.height} wells became {wells.height} when the plate map was joined: "
             "the map holds a well twice; keep one row of it"
         )
-    position = {well: Well.parse(well) for well in wells["Metadata_Well"].unique().to_list()}
-    rows, columns = ({well: getattr(place, axis) + 1 for well, place in position.items()} for axis in ("row", "col"))
-    well = pl.col("Metadata_Well")
+    at = well_positions(wells["Metadata_Well"])
     batch = pl.col("Metadata_Plate").replace_strict(dict(batches or {}), default=None, return_dtype=pl.String)
     table = wells.with_columns(
         pl.coalesce(batch, "Metadata_Batch").alias("Metadata_Batch"),
-        well.replace_strict(rows, return_dtype=pl.Int32).alias("Metadata_Row"),
-        well.replace_strict(columns, return_dtype=pl.Int32).alias("Metadata_Col"),
+        (at["row"] + 1).alias("Metadata_Row"),
+        (at["col"] + 1).alias("Metadata_Col"),
         pl.col("has_images", "is_annotated").fill_null(value=False),
     )
     first = list(PLATE_MAP_SCHEMA)

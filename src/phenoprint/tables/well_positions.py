@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.plates import Well
+from phenoprint.plates import well_positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,17 +46,7 @@ def well_places(data: pl.DataFrame) -> NDArray[np.intp]:
     if all(name in schema and schema[name].is_integer() for name in names):
         place = data.select(pl.col(name).cast(pl.Int64) - 1 for name in names)
     elif "Metadata_Well" in schema:
-        wells = data.get_column("Metadata_Well").unique().drop_nulls()
-        parsed = [Well.parse(str(text)) for text in wells.to_list()]
-        table = pl.DataFrame(
-            {
-                "Metadata_Well": wells,
-                names[0]: pl.Series([well.row for well in parsed], dtype=pl.Int64),
-                names[1]: pl.Series([well.col for well in parsed], dtype=pl.Int64),
-            }
-        )
-        keyed = data.select("Metadata_Well").with_row_index("n")
-        place = keyed.join(table, on="Metadata_Well", how="left").sort("n").select(names)
+        place = well_positions(data.get_column("Metadata_Well").cast(pl.String))
     else:
         raise SchemaError("the position of wells needs Metadata_Row and Metadata_Col, or Metadata_Well; found neither")
     missing = place.height - place.drop_nulls().height

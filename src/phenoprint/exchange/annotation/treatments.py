@@ -1,39 +1,29 @@
-"""What is known of treatments apart from plates: a table of compounds joined to the wells that hold them.
+"""Tables of treatments, one row per compound or per compound and concentration, joined to the wells that hold them.
 
-The field calls it external metadata: one row per compound, or per compound and concentration, with mechanism,
-target and the like. The Broad's tables are joined by ``broad_sample``, JUMP's by ``Metadata_JCP2022``, others by the
-compound's name.
+They hold mechanism, target and the like. The Broad's tables are joined by ``broad_sample``, JUMP's by
+``Metadata_JCP2022``, others by the compound's name.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from phenoprint.errors import PlateMapError
-from phenoprint.exchange.compressed import compression
+from phenoprint.exchange.annotation.plate_maps import read_map_file
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.names import MISSING
-from phenoprint.exchange.sources.text import read_columns_of_text
-from phenoprint.plates import (
-    COLUMNS,
-    LINE,
-    PlateFormat,
-    as_sheet,
-    column_key,
-    is_workbook,
-    match_columns,
-    parse_plate_map,
-    read_workbook,
-)
-from phenoprint.tables import WELL_KEY
+from phenoprint.plates import PlateFormat, match_columns, parse_plate_map, read_tables
+from phenoprint.tables import PLATE, WELL, WELL_KEY
 
 __all__ = ["Treatments", "as_wells", "join_treatments", "read_treatments"]
 
-COMPOUND, DOSE, UNIT = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
-_PLACES = (*WELL_KEY, "Metadata_Row", "Metadata_Col")
+_COMPOUND, _DOSE, _UNIT = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
+# Columns that a plate map has even where the file has none of them.
+_ADDED: Final = {"batch": "Metadata_Batch", "pert_type": "Metadata_pert_type", "moa": "Metadata_moa"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +33,11 @@ class Treatments:
     Parameters
     ----------
     source
-        Where it is from.
+        Its file.
     frame
-        One row per treatment: ``Metadata_*`` columns, with the field's own for compound, dose, unit and mechanism.
+        One row per treatment: ``Metadata_*`` columns, with the standard ones for compound, dose, unit and mechanism.
     has_dose
-        Whether doses of a compound are rows of their own.
+        Whether each dose of a compound has a row.
     """
 
     source: str
@@ -56,13 +46,10 @@ class Treatments:
 
 
 def as_wells(n: int) -> pl.DataFrame:
-    """Give rows that stand in no well a place each, so that they can be read as a plate map is."""
+    """Assign a plate and well to each of `n` rows that have none, so that they can be read like a plate map."""
     grid = [str(well) for well in PlateFormat.of(1536).wells()]
     return pl.DataFrame(
-        {
-            "Metadata_Plate": [f"rows {k // len(grid)}" for k in range(n)],
-            "Metadata_Well": [grid[k % len(grid)] for k in range(n)],
-        }
+        {PLATE: [f"rows {k // len(grid)}" for k in range(n)], WELL: [grid[k % len(grid)] for k in range(n)]}
     )
 
 
@@ -77,9 +64,7 @@ def read_treatments(given: str | Path | pl.DataFrame) -> Treatments:
     Raises
     ------
     PlateMapError
-        If a dose cannot be understood, or nothing is said of any treatment.
-    SchemaError
-        If the file cannot be read.
+        If the file cannot be read, a dose cannot be understood, or there is no column of compounds.
     """
     raw = given if isinstance(given, pl.DataFrame) else _read_file(Path(given).expanduser())
     source = "the frame of treatments" if isinstance(given, pl.DataFrame) else str(given)
@@ -90,64 +75,50 @@ def read_treatments(given: str | Path | pl.DataFrame) -> Treatments:
             f"{source}: no column of compounds in it (compound, broad_sample, JCP2022, ...); expected one, "
             f"found {', '.join(raw.columns)}"
         )
-    table = parse_plate_map(as_wells(text.height).hstack(text).write_csv(), source=source).drop(_PLACES)
-    unsaid = [name for role, name in _UNSAID.items() if role not in roles]
-    return Treatments(source, table.drop(unsaid), "concentration" in roles)
+    table = parse_plate_map(as_wells(text.height).hstack(text).write_csv(), source=source)
+    added = [name for role, name in _ADDED.items() if role not in roles]
+    return Treatments(source, table.drop(PLATE, WELL, "Metadata_Row", "Metadata_Col", *added), "concentration" in roles)
 
 
 def _read_file(path: Path) -> pl.DataFrame:
-    """Read the columns of a text file, or of the one sheet of a spreadsheet that names compounds."""
-    if path.is_file() and compression(path) not in (None, "zip"):
-        return read_columns_of_text(path)
-    content = path.read_bytes() if path.is_file() else b""
-    if not is_workbook(content):
-        return read_columns_of_text(path)
-    found = {}
-    sheets = [sheet for sheet in read_workbook(content, source=str(path)) if not sheet.is_hidden]
-    for sheet in sheets:
-        heads = (i for i, (_, cells) in enumerate(sheet.rows[:60]) if "compound" in match_columns(filter(None, cells)))
-        if (head := next(heads, None)) is not None:
-            table = as_sheet(sheet.rows[head:], source=f"{path}, sheet {sheet.name!r}").cells.drop(LINE)
-            found[sheet.name] = table.with_columns(pl.when(~pl.all().is_in(MISSING)).then(pl.all()))
+    """Read a text file, or the one sheet of a spreadsheet that has a column of compounds."""
+    tables = read_tables(read_map_file(path), source=str(path), role="compound")
+    found = [table for table in tables if "compound" in match_columns(table.names)] if len(tables) > 1 else tables
     if len(found) != 1:
         raise PlateMapError(
             f"{path}: expected one sheet with a column of compounds (compound, broad_sample, JCP2022, ...), found "
-            f"{len(found)} among {', '.join(repr(sheet.name) for sheet in sheets) or 'none that is shown'}; keep one"
+            f"{len(found)} among {', '.join(table.source.rpartition(', sheet ')[2] for table in tables)}; keep one"
         )
-    return next(iter(found.values()))
-
-
-# What a plate map has even if nothing was said of it.
-_UNSAID = {"batch": "Metadata_Batch", "pert_type": "Metadata_pert_type", "moa": "Metadata_moa"}
+    return found[0].cells.select(pl.when(~pl.col(found[0].names).is_in(MISSING)).then(pl.col(found[0].names)))
 
 
 def join_treatments(
     wells: pl.DataFrame, treatments: Treatments, findings: Findings, *, source: str, of: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    r"""Give wells what is known of their treatments.
+    r"""Add the columns of a table of treatments to wells.
 
     Parameters
     ----------
     wells
-        Annotated wells, as `phenoprint.plates.parse_plate_map` gives them.
+        Annotated wells, as `phenoprint.plates.parse_plate_map` returns them.
     treatments
-        As `read_treatments` gives them.
+        As `read_treatments` returns them.
     findings
-        Takes notes of what the join rests on and of treatments that are not in the table.
+        Takes notes of the columns that are joined by and of treatments that are not in the table.
     source
-        What to call the wells in notes.
+        Name of the wells in notes.
     of
-        Plates and wells that notes name; all by default.
+        Plates and wells that notes count; all by default.
 
     Returns
     -------
     polars.DataFrame
-        The same wells in the same order; what the table says of a treatment fills what the wells do not say.
+        The same wells in the same order; the table fills missing values only.
 
     Raises
     ------
     PlateMapError
-        If the table says two things of one treatment.
+        If the table has two different rows of one treatment.
 
     Examples
     --------
@@ -159,18 +130,18 @@ def join_treatments(
     """
     name = _shared_name(wells, treatments)
     keys = [pl.col(name).alias("__name")]
-    by_dose = treatments.has_dose and wells[DOSE].null_count() < wells.height
+    by_dose = treatments.has_dose and wells[_DOSE].null_count() < wells.height
     if by_dose:
-        # Four digits, as in the names of treatments: 0.1 + 0.2 and 0.3 are one dose. No dose and 0 are one, too.
-        keys.append(pl.when(pl.col(DOSE) != 0).then(pl.col(DOSE)).round_sig_figs(4).alias("__dose"))
+        # Four digits, as in the names of treatments: 0.1 + 0.2 and 0.3 are one dose. No dose equals 0.
+        keys.append(pl.when(pl.col(_DOSE) != 0).then(pl.col(_DOSE)).round_sig_figs(4).alias("__dose"))
     key = ["__name", "__dose"][: len(keys)]
     table = treatments.frame.with_columns(keys).filter(pl.col("__name").is_not_null())
-    skipped = {*key, name, COMPOUND, DOSE, *(() if by_dose else (UNIT,))}
+    skipped = {*key, name, _COMPOUND, _DOSE, *(() if by_dose else (_UNIT,))}
     added = [c for c in table.columns if c not in skipped and table[c].null_count() < table.height]
     table = table.select(*key, *added).unique(maintain_order=True)
     if doubled := table.filter(table.select(key).is_duplicated()).rows(named=True):
         shown = doubled[0]["__name"] + (f" at {doubled[0]['__dose']}" if by_dose else "")
-        raise PlateMapError(f"{treatments.source}: it says two things of {shown}; keep one row of it")
+        raise PlateMapError(f"{treatments.source}: it has two different rows of {shown}; keep one")
     joined = wells.with_columns(keys).join(
         table.with_columns(__found=pl.lit(value=True)),
         on=key,
@@ -179,11 +150,11 @@ def join_treatments(
         maintain_order="left",
         suffix=" of the table",
     )
-    spoken = joined if of is None else joined.join(of, on=list(_PLACES[:2]), how="semi")
-    n_found, absent = spoken["__found"].count(), spoken.filter(pl.col("__found").is_null())["__name"].drop_nulls()
+    counted = joined if of is None else joined.join(of, on=WELL_KEY, how="semi")
+    n_found, absent = counted["__found"].count(), counted.filter(pl.col("__found").is_null())["__name"].drop_nulls()
     by = f"by {name}{' and concentration' if by_dose else ''}"
     if n_found:
-        detail = f"with {treatments.source} {by}: {', '.join(added) or 'it says nothing more'}"
+        detail = f"with {treatments.source} {by}: {', '.join(added) or 'no further column'}"
         findings.note("treatments_joined", name, n_found, source=source, detail=detail)
     if absent.len():
         detail = f"wells with treatments that {treatments.source} does not have {by}, such as {absent[0]!r}"
@@ -195,8 +166,8 @@ def join_treatments(
 
 
 def _shared_name(wells: pl.DataFrame, treatments: Treatments) -> str:
-    """Find the column that names treatments on both sides: the one that most wells are found by."""
+    """Find the column of compounds that matches most wells."""
     table = treatments.frame
-    names = [c for c in table.columns if c in wells.columns and column_key(c) in COLUMNS["compound"]]
+    names = [c for c in table.columns if c in wells.columns and "compound" in match_columns([c])]
     n_found = {c: int(wells[c].is_in(table[c].drop_nulls().unique().implode()).sum()) for c in names}
     return max(n_found, key=lambda c: n_found[c])

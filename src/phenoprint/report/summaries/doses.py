@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-__all__ = ["AXIS_DOSE", "AXIS_UNIT", "axis_units", "molar_factor", "with_axis_doses"]
+from phenoprint.plates import molar_factor
+
+__all__ = ["AXIS_DOSE", "AXIS_UNIT", "axis_units", "with_axis_doses"]
 
 AXIS_DOSE, AXIS_UNIT = "Metadata_axis_dose", "Metadata_axis_unit"
 DOSE, UNIT = "Metadata_Concentration", "Metadata_Concentration_Unit"
-
-_PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
-_WORDS = {"milli": "m", "micro": "u", "nano": "n", "pico": "p", "femto": "f"}
-_MOLAR = re.compile(r"(milli|micro|nano|pico|femto|[munpf])?\s*(?:m|molar|mol\s*/\s*l|mol/dm3)", re.IGNORECASE)
-
-
-def molar_factor(unit: str | None) -> float | None:
-    """Return the moles a litre in one of a unit; None where the unit is not molar.
-
-    Examples
-    --------
-    >>> molar_factor("uM"), molar_factor("nmol/L"), molar_factor("M"), molar_factor("mg/mL"), molar_factor("m")
-    (1e-06, 1e-09, 1.0, None, None)
-    """
-    text = (unit or "").strip().replace("µ", "u").replace("μ", "u")  # the micro sign and the Greek letter
-    match = _MOLAR.fullmatch(text)
-    if match is None or text == "m":
-        return None
-    prefix = (match[1] or "").lower()
-    return _PREFIXES[_WORDS.get(prefix, prefix)]
 
 
 def axis_units(units: Iterable[str | None]) -> dict[str, tuple[str, float]]:
