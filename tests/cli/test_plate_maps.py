@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import polars as pl
 import pytest
 
 from phenoprint.cli.plate_maps import print_plate_maps
-from phenoprint.plates import READING_SCHEMA, read_parts, read_plate_map
+from phenoprint.plates import read_parts, read_plate_map
+from phenoprint.tables import frame_of
 
 MAP = (
     "Layout of March\n\nPosition;Substanz;Konz. (nM);Typ;Note;Type\n"
@@ -35,5 +35,5 @@ def test_doubtful_words_are_pointed_out(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_without_a_map_only_the_wells_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    print_plate_maps(pl.DataFrame(schema=READING_SCHEMA), {"trt": 0, "negcon": 0, "poscon": 0, "empty": 0})
+    print_plate_maps(frame_of("plate_map_reading"), {"trt": 0, "negcon": 0, "poscon": 0, "empty": 0})
     assert capsys.readouterr().out == "wells      0 trt, 0 negcon, 0 poscon, 0 empty\n"

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import UnknownNameError
-from phenoprint.evaluation import PLATE_ACCEPTANCE_SCHEMA, AcceptanceLimits, plate_acceptance
+from phenoprint.evaluation import AcceptanceLimits, plate_acceptance
+from phenoprint.tables import get_table
 
 
 def plate(
@@ -53,7 +54,7 @@ def fields(share: float, name: str = "p1") -> pl.DataFrame:
 def test_good_plate_passes_everything() -> None:
     wells = plate(effect=20.0)
     table = plate_acceptance(wells, readouts=readouts(wells), image_quality=fields(0.02))
-    assert table.schema == PLATE_ACCEPTANCE_SCHEMA
+    assert table.schema == get_table("plate_acceptance").schema
     assert set(verdicts(table).values()) == {"pass"}, table
     assert {
         "negative_controls",

@@ -10,8 +10,9 @@ import pytest
 import tifffile
 
 from phenoprint.errors import ImageError, SchemaError
-from phenoprint.images import IMAGE_SCHEMA, INDEX_SCHEMA, READERS, inspect_files, write_tiff
+from phenoprint.images import INDEX_SCHEMA, READERS, inspect_files, write_tiff
 from phenoprint.plates import reconcile
+from phenoprint.tables import get_table
 
 NAMES = [f"{well}_s1_{channel}.tif" for well in ("A01", "A02", "B01") for channel in ("DNA", "ER")]
 
@@ -36,7 +37,7 @@ def row(table: pl.DataFrame, name: str) -> dict[str, object]:
 
 def test_good_files(folder: Path) -> None:
     table = inspect(folder)
-    assert table.schema == IMAGE_SCHEMA
+    assert table.schema == get_table("image").schema
     assert table["path"].to_list() == NAMES
     assert set(table["status"]) == {"ok"}
     assert table["reason"].null_count() == 6
@@ -179,7 +180,7 @@ def test_an_index_that_is_none(tmp_path: Path) -> None:
         inspect_files(pl.DataFrame(schema=INDEX_SCHEMA).drop("Metadata_Site"), tmp_path)
     with pytest.raises(ImageError, match="does not exist"):
         inspect_files(pl.DataFrame(schema=INDEX_SCHEMA), tmp_path / "nowhere")
-    assert inspect_files(pl.DataFrame(schema=INDEX_SCHEMA), tmp_path).schema == IMAGE_SCHEMA
+    assert inspect_files(pl.DataFrame(schema=INDEX_SCHEMA), tmp_path).schema == get_table("image").schema
 
 
 @pytest.mark.real

@@ -33,7 +33,7 @@ def test_a_catalog_carries_them_for_tables_and_views(tmp_path: Path) -> None:
         for column in get_table(name).columns:
             assert comments[name, column.name] == column.description
     kinds = dict(screen.sql("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").rows())
-    assert kinds["feature_effect"] == get_table("feature_effect").description
+    assert kinds["object"] == get_table("object").description
     assert comments["well", "Metadata_perturbation"] == "Perturbation id: compound@dose unit"
 
 

@@ -12,7 +12,16 @@ import polars as pl
 from phenoprint.errors import UsageError
 from phenoprint.evaluation import adjust_p_values
 from phenoprint.profiles import Fit, MadRobust
-from phenoprint.tables import count, feature_columns, feature_matrix, mean, median, require_columns, to_polars
+from phenoprint.tables import (
+    count,
+    feature_columns,
+    feature_matrix,
+    get_table,
+    mean,
+    median,
+    require_columns,
+    to_polars,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,15 +36,9 @@ PLATE, KIND = "Metadata_Plate", "Metadata_pert_type"
 FEWEST_CONTROLS = 3
 """Negative controls that a plate needs: of two, no spread can be had that means anything."""
 
-EFFECT_SCHEMA = {
-    "feature": pl.String,
-    "effect": pl.Float32,
-    "rank": pl.Int32,
-    "n_wells": pl.Int32,
-    "n_controls": pl.Int32,
-    "p_value": pl.Float64,
-    "q_value": pl.Float64,
-}
+_SCHEMA = get_table("feature_effect").schema_of(
+    ("feature", "effect", "rank", "n_wells", "n_controls", "p_value", "q_value")
+)
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,7 @@ def _test(
 
 
 def _as_frame(treatment: str, features: Sequence[str], parts: Sequence[_Effects]) -> pl.DataFrame:
-    schema = {treatment: pl.String} | EFFECT_SCHEMA
+    schema = pl.Schema({treatment: pl.String(), **_SCHEMA})
     if not parts:
         return pl.DataFrame(schema=schema)
     lengths = [len(part.features) for part in parts]
@@ -268,4 +271,4 @@ def _as_frame(treatment: str, features: Sequence[str], parts: Sequence[_Effects]
         "q_value": np.concatenate([part.q_values for part in parts]),
     }
     frame = pl.DataFrame(columns).with_columns(pl.col("p_value", "q_value").fill_nan(None))
-    return frame.cast(schema)  # type: ignore[arg-type]
+    return frame.cast(schema)

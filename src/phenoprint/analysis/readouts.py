@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.analysis.effects import FEWEST_CONTROLS, has_profile
-from phenoprint.tables import WELL_KEY, feature_columns, feature_matrix, median, require_columns, to_polars
+from phenoprint.tables import WELL_KEY, feature_columns, feature_matrix, frame_of, median, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,15 +28,6 @@ DEFAULT_READOUTS = {
 }
 """Readouts that every well gets, with their units."""
 
-_SCHEMA = {
-    "Metadata_Plate": pl.String,
-    "Metadata_Well": pl.String,
-    "readout": pl.String,
-    "value": pl.Float64,
-    "unit": pl.String,
-    "n_cells": pl.Int64,
-    "reason": pl.String,
-}
 _NO_PROFILE = "no profile: the well lacks more than half of the features"
 _FEW = f"fewer than {FEWEST_CONTROLS} negative controls with a profile on the plate"
 
@@ -79,7 +70,7 @@ def default_readouts(frame: FrameLike) -> pl.DataFrame:
     """
     data = to_polars(frame)
     require_columns(data, [*WELL_KEY, KIND], purpose="readouts of wells")
-    parts = [pl.DataFrame(schema=_SCHEMA)]
+    parts = [frame_of("readout")]
     for _, rows in data.sort(WELL_KEY).group_by("Metadata_Plate", maintain_order=True):
         parts += _of_plate(rows)
     return pl.concat(parts).sort("readout", *WELL_KEY)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.tables import count, feature_columns, feature_matrix, mad, median, require_columns, to_polars
+from phenoprint.tables import count, feature_columns, feature_matrix, get_table, mad, median, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,14 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster_signatures", "compare_clusters", "rank_signatures"]
 
-_SCHEMA = {
-    "cluster": pl.Int32,
-    "feature": pl.String,
-    "effect": pl.Float32,
-    "cliffs_delta": pl.Float32,
-    "n_wells": pl.Int32,
-    "n_others": pl.Int32,
-}
+_SCHEMA = get_table("cluster_signature").schema_of(
+    ("cluster", "feature", "effect", "cliffs_delta", "n_wells", "n_others")
+)
 
 
 def cluster_signatures(frame: FrameLike, *, cluster: str = "Metadata_cluster", top: int = 0) -> pl.DataFrame:
@@ -99,7 +94,7 @@ def compare_clusters(frame: FrameLike, *, cluster: str = "Metadata_cluster") -> 
         )
         for name in names
     ]
-    return pl.concat(parts).drop_nans("cliffs_delta").cast(_SCHEMA)  # type: ignore[arg-type]
+    return pl.concat(parts).drop_nans("cliffs_delta").cast(_SCHEMA)
 
 
 def rank_signatures(table: pl.DataFrame, *, top: int = 0) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Scores and the baselines they must beat: retrieval, reproducibility, mechanisms, assay quality."""
 
-from phenoprint.evaluation.acceptance import PLATE_ACCEPTANCE_SCHEMA, AcceptanceLimits, plate_acceptance
+from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.assay import cliffs_delta, ssmd, z_prime
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.headlines import LEAST_TREATMENTS, is_headline, stands_on
@@ -16,7 +16,6 @@ from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, sco
 __all__ = [
     "LEAST_TREATMENTS",
     "METRICS",
-    "PLATE_ACCEPTANCE_SCHEMA",
     "SCORES",
     "STEP_SCORES",
     "TREATMENT_SCORES",

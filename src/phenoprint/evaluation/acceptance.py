@@ -12,24 +12,14 @@ import polars as pl
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.baselines import known_places
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.tables import WELL_KEY, feature_columns, require_columns, to_polars
+from phenoprint.tables import WELL_KEY, feature_columns, frame_of, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from phenoprint.tables import FrameLike
 
-__all__ = ["PLATE_ACCEPTANCE_SCHEMA", "AcceptanceLimits", "plate_acceptance"]
-
-PLATE_ACCEPTANCE_SCHEMA: dict[str, type[pl.DataType]] = {
-    "Metadata_Plate": pl.String,
-    "criterion": pl.String,
-    "value": pl.Float64,
-    "threshold": pl.Float64,
-    "verdict": pl.String,
-    "reason": pl.String,
-}
-
+__all__ = ["AcceptanceLimits", "plate_acceptance"]
 
 _SIGNIFICANT = 0.01  # several position checks a plate: at 0.05 one sound plate in five would warn
 
@@ -138,11 +128,9 @@ def plate_acceptance(
         if fields is not None:
             rows.append(_field_check(fields.filter(here), limits))
         found += [(plate, row) for row in rows]
-    return pl.DataFrame(
+    return frame_of(
+        "plate_acceptance",
         [(plate, row.check, row.value, row.threshold, row.verdict, row.reason) for plate, row in found],
-        schema=PLATE_ACCEPTANCE_SCHEMA,
-        orient="row",
-        nan_to_null=True,
     )
 
 

@@ -18,7 +18,7 @@ from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.step_profiles import by_kind, drawn_plates, on_one_scale
 from phenoprint.evaluation.variance_shares import position_variance, variance_between
 from phenoprint.profiles import consensus
-from phenoprint.tables import Groups, feature_columns, require_columns, to_polars
+from phenoprint.tables import Groups, feature_columns, frame_of, require_columns, to_polars
 
 if TYPE_CHECKING:
     from phenoprint.profiles import StepResult
@@ -59,17 +59,6 @@ TREATMENT_SCORES = frozenset(
     {"replicate_retrieval", "control_retrieval", "reproducible_share", "moa_consistency", "moa_by_count"}
 )
 """The scores that stand on treatments; the others stand on wells."""
-
-_SCHEMA: dict[str, type[pl.DataType]] = {
-    "step": pl.String,
-    "number": pl.Int32,
-    "score": pl.String,
-    "value": pl.Float64,
-    "baseline": pl.Float64,
-    "n": pl.Int64,
-    "n_total": pl.Int64,
-    "reason": pl.String,
-}
 
 _N_NULL = 200  # random sets or shuffles a baseline; the standard error of a share of them is below 0.04
 
@@ -196,7 +185,7 @@ def score_steps(
             seed=seed,
         )
         rows += [(name, number, *row) for row in _scored(profiles)]
-    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    return frame_of("step_score", rows)
 
 
 def _scored(profiles: _Profiles) -> list[tuple[str, float | None, float | None, int, int, str | None]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from phenoprint.store import concat_ledgers, ledger_rows
-from phenoprint.tables import PLATE, WELL, get_table
+from phenoprint.tables import PLATE, WELL, declared_columns, frame_of
 
 __all__ = ["add_up", "balanced_ledger", "counted"]
 
@@ -55,10 +55,7 @@ def counted(
         n_lost=nothing if lost is None else found,
         reason=pl.lit(lost, pl.String),
     )
-    return full.select(
-        (pl.col(name) if name in full.columns else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in get_table("ledger").schema.items()
-    )
+    return declared_columns(full, "ledger")
 
 
 def add_up(ledgers: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -76,16 +73,15 @@ def add_up(ledgers: Sequence[pl.DataFrame]) -> pl.DataFrame:
     >>> whole.select("n_in", "n_out", "n_lost").rows()
     [(4, 2, 2)]
     """
-    schema = get_table("ledger").schema
     parts = [part for part in ledgers if part.height]
     if not parts:
-        return pl.DataFrame(schema=schema)
+        return frame_of("ledger")
     numbered = pl.concat([part.with_columns(pl.lit(k).alias("part")) for k, part in enumerate(parts)])
     # n_in and n_out are repeated for every reason of an entry: count them once per part.
     totals = numbered.unique(["part", *_ENTRY]).group_by(_ENTRY).agg(pl.col("n_in").sum(), pl.col("n_out").sum())
     lost = numbered.filter(pl.col("n_lost") > 0).group_by(*_ENTRY, "reason").agg(pl.col("n_lost").sum())
     whole = totals.join(lost, on=_ENTRY, how="left", nulls_equal=True).with_columns(pl.col("n_lost").fill_null(0))
-    return concat_ledgers([whole.select(pl.col(name).cast(dtype) for name, dtype in schema.items())])
+    return concat_ledgers([declared_columns(whole, "ledger")])
 
 
 def balanced_ledger(losses: pl.DataFrame) -> pl.DataFrame:

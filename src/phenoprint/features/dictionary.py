@@ -11,27 +11,9 @@ from phenoprint.errors import UsageError, first_few
 from phenoprint.features._prepare import prepare_field
 from phenoprint.features.family import Definition, FeatureFamily
 from phenoprint.features.presets import chosen_families
-from phenoprint.tables import split_channels
+from phenoprint.tables import frame_of, split_channels
 
 __all__ = ["feature_dictionary"]
-
-_SCHEMA = dict.fromkeys(
-    (
-        "feature",
-        "compartment",
-        "family",
-        "measure",
-        "channel",
-        "parameters",
-        "unit",
-        "version",
-        "alias",
-        "description",
-        "source",
-        "difference",
-    ),
-    pl.String,
-)
 
 
 def feature_dictionary(
@@ -90,7 +72,7 @@ def feature_dictionary(
             for name in family.measure(objects)
         ]
     field.close()
-    table = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    table = frame_of("feature", rows)
     twice = table.filter(pl.col("feature").is_duplicated())["feature"].unique(maintain_order=True).to_list()
     if twice:
         raise UsageError(f"two of the feature families measure {first_few(twice)}; leave one of them out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phenoprint.images.crops import channel_limits, crop_cells, to_rgb
 from phenoprint.images.detect import DetectedLayout, LayoutCandidate, detect_layout, no_match
-from phenoprint.images.files import IMAGE_SCHEMA, inspect_files
+from phenoprint.images.files import inspect_files
 from phenoprint.images.foreign import ForeignFiles
 from phenoprint.images.illumination import Illumination, estimate_illumination
 from phenoprint.images.planes import read_field, read_plane, write_tiff
@@ -14,7 +14,6 @@ from phenoprint.images.readers import INDEX_SCHEMA, PATTERNS, READERS, Reader, c
 from phenoprint.images.readers.pattern_reader import list_files, name_kinds, rename_channels
 
 __all__ = [
-    "IMAGE_SCHEMA",
     "INDEX_SCHEMA",
     "PATTERNS",
     "QUALITY_COLUMNS",

@@ -15,27 +15,15 @@ import polars as pl
 
 from phenoprint.errors import SchemaError
 from phenoprint.images.readers.reader import INDEX_SCHEMA, check_root
+from phenoprint.tables import get_table
 
 if TYPE_CHECKING:
     from phenoprint.images.headers import ImageHeader
 
-__all__ = ["IMAGE_SCHEMA", "inspect_files"]
+__all__ = ["inspect_files"]
 
-IMAGE_SCHEMA: dict[str, type[pl.DataType]] = {
-    **INDEX_SCHEMA,
-    "hash": pl.String,
-    "pixel_hash": pl.String,
-    "bytes": pl.Int64,
-    "mtime_ns": pl.Int64,
-    "height": pl.Int32,
-    "width": pl.Int32,
-    "dtype": pl.String,
-    "n_planes": pl.Int32,
-    "n_channels": pl.Int32,
-    "status": pl.String,
-    "reason": pl.String,
-}
-_FOUND = [name for name in IMAGE_SCHEMA if name not in INDEX_SCHEMA]
+_TABLE = get_table("image")
+_FOUND = [name for name in _TABLE.schema if name not in INDEX_SCHEMA]
 _BLOCK = 1 << 20
 
 
@@ -107,17 +95,17 @@ def inspect_files(
             rows += found
             if on_file is not None:
                 on_file(done, len(asked))
-    facts = pl.DataFrame(rows, schema={name: IMAGE_SCHEMA[name] for name in ("path", "page", *_FOUND)}, orient="row")
+    facts = pl.DataFrame(rows, schema=_TABLE.schema_of(("path", "page", *_FOUND)), orient="row")
     if all_pages:
         return _by_planes(index.drop("page").join(facts, on="path", how="left", maintain_order="left_right"))
-    return index.join(facts, on=["path", "page"], how="left", maintain_order="left").select(list(IMAGE_SCHEMA))
+    return index.join(facts, on=["path", "page"], how="left", maintain_order="left").select(list(_TABLE.schema))
 
 
 def _by_planes(table: pl.DataFrame) -> pl.DataFrame:
     """Give every page a z of its own, below the z that the file's name says."""
     n_pages = pl.col("page").max() + 1
     return table.with_columns((pl.col("Metadata_Z") * n_pages + pl.col("page")).cast(pl.Int32)).select(
-        list(IMAGE_SCHEMA)
+        list(_TABLE.schema)
     )
 
 

@@ -12,7 +12,7 @@ from phenoprint.evaluation import (
     moa_accuracy,
     replicate_reproducibility,
 )
-from phenoprint.tables import WELL_KEY, feature_columns
+from phenoprint.tables import WELL_KEY, declared_columns, feature_columns, frame_of
 
 __all__ = ["activity", "also_controls", "dose_curves", "moa_calls", "replicate_score"]
 
@@ -25,55 +25,6 @@ _DESCRIBE = [
     "Metadata_moa",
     "Metadata_pert_type",
 ]
-
-ACTIVITY_SCHEMA = {
-    "Metadata_perturbation": pl.String,
-    "Metadata_compound": pl.String,
-    "Metadata_Concentration": pl.Float64,
-    "Metadata_Concentration_Unit": pl.String,
-    "Metadata_moa": pl.String,
-    "Metadata_pert_type": pl.String,
-    "n_replicates": pl.Int64,
-    "mean_average_precision": pl.Float64,
-    "mean_normalized_average_precision": pl.Float64,
-    "p_value": pl.Float64,
-    "corrected_p_value": pl.Float64,
-    "smallest_p": pl.Float64,
-    "below_corrected_p": pl.Boolean,
-}
-PREDICTION_SCHEMA = {
-    "Metadata_perturbation": pl.String,
-    "Metadata_compound": pl.String,
-    "Metadata_moa": pl.String,
-    "predicted": pl.String,
-    "is_correct": pl.Boolean,
-    "nearest": pl.String,
-    "similarity": pl.Float64,
-}
-CURVE_SCHEMA = {
-    "readout": pl.String,
-    "Metadata_compound": pl.String,
-    "Metadata_Concentration_Unit": pl.String,
-    "ec50": pl.Float64,
-    "ec50_low": pl.Float64,
-    "ec50_high": pl.Float64,
-    "slope": pl.Float64,
-    "bottom": pl.Float64,
-    "top": pl.Float64,
-    "r2": pl.Float64,
-    "n_wells": pl.Int64,
-    "n_doses": pl.Int64,
-    "status": pl.String,
-    "reason": pl.String,
-}
-SCORE_SCHEMA = {
-    "score": pl.String,
-    "value": pl.Float64,
-    "n": pl.Int64,
-    "n_total": pl.Int64,
-    "is_headline": pl.Boolean,
-    "description": pl.String,
-}
 
 
 def also_controls(profiles: pl.DataFrame) -> pl.DataFrame:
@@ -133,7 +84,7 @@ def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) 
     repeated = treated.group_by("Metadata_perturbation").len().filter(pl.col("len") > 1)
     controls = profiles.filter(pl.col("Metadata_pert_type") == "negcon")
     if repeated.is_empty() or controls.is_empty() or not feature_columns(profiles):
-        return pl.DataFrame(schema=ACTIVITY_SCHEMA)
+        return frame_of("activity")
     queries = treated.filter(pl.col("Metadata_perturbation").is_in(repeated["Metadata_perturbation"].implode()))
     # A control is nobody's replicate: each gets an identity of its own.
     singles = controls.with_columns(
@@ -157,9 +108,7 @@ def activity(profiles: pl.DataFrame, *, null_size: int = 10_000, seed: int = 0) 
         .join(about, on="Metadata_perturbation", how="left")
         .join(counts, on="Metadata_perturbation", how="left")
     )
-    return joined.select(pl.col(name).cast(dtype) for name, dtype in ACTIVITY_SCHEMA.items()).sort(
-        "Metadata_perturbation"
-    )
+    return declared_columns(joined, "activity").sort("Metadata_perturbation")
 
 
 def replicate_score(profiles: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
@@ -167,7 +116,7 @@ def replicate_score(profiles: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
     wells = _treated(profiles)
     repeated = wells.group_by("Metadata_perturbation").len().filter(pl.col("len") > 1)
     if repeated.height < 2 or not feature_columns(wells):
-        return pl.DataFrame(schema=SCORE_SCHEMA)
+        return frame_of("score")
     record = replicate_reproducibility(wells, replicate_by=["Metadata_perturbation"], seed=seed)
     row = (
         "replicates_reproducible",
@@ -177,7 +126,7 @@ def replicate_score(profiles: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
         is_headline(record.n_groups),
         "share of treatments whose replicates correlate above the 95th percentile of random groups of their size",
     )
-    return pl.DataFrame([row], schema=SCORE_SCHEMA, orient="row")
+    return frame_of("score", [row])
 
 
 def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -192,7 +141,7 @@ def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -
         Predictions, one row per treatment, and scores, one row per score.
     """
     if not {"Metadata_moa", "Metadata_compound", "Metadata_pert_type"} <= set(consensus.columns):
-        return pl.DataFrame(schema=PREDICTION_SCHEMA), pl.DataFrame(schema=SCORE_SCHEMA)
+        return frame_of("moa_prediction"), frame_of("score")
     found = active.filter(pl.col("below_corrected_p").fill_null(False))["Metadata_perturbation"]
     called = consensus.filter(
         pl.col("Metadata_perturbation").is_in(found.implode())
@@ -203,7 +152,7 @@ def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -
     shared = compounds.filter(pl.col("n") > 1)["Metadata_moa"]
     called = called.filter(pl.col("Metadata_moa").is_in(shared.implode()))
     if shared.len() < 2 or not feature_columns(called):
-        return pl.DataFrame(schema=PREDICTION_SCHEMA), pl.DataFrame(schema=SCORE_SCHEMA)
+        return frame_of("moa_prediction"), frame_of("score")
     record = moa_accuracy(called, label="Metadata_moa", not_same=["Metadata_compound"], seed=seed)
     n_total = consensus.filter(pl.col("Metadata_pert_type") == "trt")["Metadata_perturbation"].n_unique()
     stands = (record.n, n_total, is_headline(record.n))
@@ -220,8 +169,8 @@ def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -
         scores.append(
             ("moa_accuracy_cell_count_only", record.count_accuracy, *stands, "the same from cell counts alone")
         )
-    predictions = record.predictions.select(pl.col(name).cast(dtype) for name, dtype in PREDICTION_SCHEMA.items())
-    return predictions.sort("Metadata_perturbation"), pl.DataFrame(scores, schema=SCORE_SCHEMA, orient="row")
+    predictions = declared_columns(record.predictions, "moa_prediction")
+    return predictions.sort("Metadata_perturbation"), frame_of("score", scores)
 
 
 def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: list[str]) -> pl.DataFrame:
@@ -270,5 +219,5 @@ def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: list[str]) 
                 "reason": fit.reason,
             }
         )
-    curves = pl.DataFrame(rows, schema=CURVE_SCHEMA)
+    curves = frame_of("dose_response", rows)
     return curves.with_columns(pl.col(pl.Float64).fill_nan(None))  # a curve that could not be fitted has no numbers

@@ -7,19 +7,10 @@ import polars as pl
 
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.exclusions import without_excluded
-from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY, feature_columns
+from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY, feature_columns, frame_of
 
-__all__ = ["GALLERY_SCHEMA", "choose_treatments", "make_gallery", "typical_cells"]
+__all__ = ["choose_treatments", "make_gallery", "typical_cells"]
 
-GALLERY_SCHEMA = {
-    "Metadata_Plate": pl.String,
-    "Metadata_Well": pl.String,
-    "Metadata_Site": pl.String,
-    "Metadata_ObjectNumber": pl.Int32,
-    "Metadata_perturbation": pl.String,
-    "rank": pl.Int32,
-    "crop": pl.Binary,
-}
 _DEFAULT_CROP_PX = 64
 # What makes a cell look typical: its size and shape, and how bright it is in each stain.
 _LOOKS = ("AreaShape_Area", "AreaShape_Eccentricity", "AreaShape_FormFactor", "AreaShape_Solidity", "_Intensity_")
@@ -111,7 +102,7 @@ def make_gallery(context: Context) -> pl.DataFrame:
     wells = profiled.filter(pl.col("Metadata_perturbation").is_in(treatments)).collect()
     chosen = _choose_cells(context, wells, treatments, section.gallery_cells)
     if chosen.is_empty():
-        return pl.DataFrame(schema=GALLERY_SCHEMA)
+        return frame_of("gallery")
     limits: dict[str, np.ndarray] = {}
     rows = []
     for (plate, well, site), group in chosen.group_by(SITE_KEY, maintain_order=True):
@@ -124,8 +115,8 @@ def make_gallery(context: Context) -> pl.DataFrame:
         for crop, row in zip(crops, group.iter_rows(named=True), strict=True):
             rgb = to_rgb(crop, channels=list(context.channels), limits=limits[plate])
             png = bytes(imagecodecs.png_encode(rgb))
-            rows.append({name: row[name] for name in GALLERY_SCHEMA if name != "crop"} | {"crop": png})
-    return pl.DataFrame(rows, schema=GALLERY_SCHEMA).sort("Metadata_perturbation", "rank")
+            rows.append({name: row[name] for name in columns if name != "crop"} | {"crop": png})
+    return frame_of("gallery", rows).sort("Metadata_perturbation", "rank")
 
 
 def _choose_cells(context: Context, wells: pl.DataFrame, treatments: list[str], count: int) -> pl.DataFrame:

@@ -16,7 +16,6 @@ from phenoprint.pipeline.datasets import dataset_folder
 from phenoprint.pipeline.image_problems import image_problems
 from phenoprint.pipeline.platemaps import read_plate_maps
 from phenoprint.plates import (
-    READING_SCHEMA,
     PlateFormat,
     perturbation_id,
     perturbation_table,
@@ -24,7 +23,7 @@ from phenoprint.plates import (
     well_table,
 )
 from phenoprint.store import ledger_rows
-from phenoprint.tables import SITE_KEY, WELL_KEY
+from phenoprint.tables import SITE_KEY, WELL_KEY, frame_of
 
 __all__ = ["Ingested", "image_root", "in_order", "index_images", "ingest"]
 
@@ -262,7 +261,7 @@ def ingest(
             "plate": _plate_table(images, wells, config.plate_map.format),
             "perturbation": perturbation_table(wells),
             "problem": problems,
-            "plate_map_reading": pl.DataFrame(schema=READING_SCHEMA) if found is None else found.reading,
+            "plate_map_reading": frame_of("plate_map_reading") if found is None else found.reading,
             "feature": feature_dictionary(list(channels), families=config.features.chosen()),
         },
         problems=problems,

@@ -8,6 +8,7 @@ import polars as pl
 
 from phenoprint.errors import first_few
 from phenoprint.pipeline.exclusions import exclusion_reasons
+from phenoprint.tables import declared_columns
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ProfilesSection
@@ -126,15 +127,13 @@ def reference_verdicts(status: pl.DataFrame) -> pl.DataFrame:
     status
         Rows of the table ``feature_status``.
     """
-    from phenoprint.evaluation import PLATE_ACCEPTANCE_SCHEMA
     from phenoprint.profiles import FEWEST_REFERENCE
 
     noted = status.filter((pl.col("status") == "reference_all") & pl.col("Metadata_Plate").is_not_null())
     rows = noted.sort("Metadata_Plate", "step").unique("Metadata_Plate", keep="first", maintain_order=True)
     threshold, verdict = pl.lit(FEWEST_REFERENCE), pl.lit("warn")
-    return rows.with_columns(criterion=pl.lit("reference"), threshold=threshold, verdict=verdict).select(
-        pl.col(name).cast(dtype) for name, dtype in PLATE_ACCEPTANCE_SCHEMA.items()
-    )
+    judged = rows.with_columns(criterion=pl.lit("reference"), threshold=threshold, verdict=verdict)
+    return declared_columns(judged, "plate_acceptance")
 
 
 def excluded_plates(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:
@@ -147,8 +146,6 @@ def excluded_plates(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFra
     exclusions
         Rows of the table ``exclusion``.
     """
-    from phenoprint.evaluation import PLATE_ACCEPTANCE_SCHEMA
-
     reasons = wells.select("Metadata_Plate", exclusion_reasons(wells, exclusions).alias("reason"))
     by_plate = reasons.group_by("Metadata_Plate").agg(
         pl.col("reason").null_count().alias("_left"), pl.col("reason").sort().first()
@@ -158,7 +155,4 @@ def excluded_plates(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFra
     rows = by_plate.filter(pl.col("_left") == 0).with_columns(
         pl.lit("excluded").alias("criterion"), (pl.lit("not judged: ") + why).alias("reason")
     )
-    nothing = (pl.lit(None).alias(name) for name in ("value", "threshold", "verdict"))
-    return rows.with_columns(nothing).select(
-        pl.col(name).cast(dtype) for name, dtype in PLATE_ACCEPTANCE_SCHEMA.items()
-    )
+    return declared_columns(rows, "plate_acceptance")

@@ -12,7 +12,6 @@ from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.imported import imported_tables
 from phenoprint.plates import (
     PERT_TYPES,
-    READING_SCHEMA,
     PlateFormat,
     PlateMap,
     read_parts,
@@ -20,7 +19,7 @@ from phenoprint.plates import (
     unsaid_words,
 )
 from phenoprint.store import Screen
-from phenoprint.tables import WELL_KEY
+from phenoprint.tables import WELL_KEY, frame_of
 
 __all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_plate_maps", "wells_by_kind"]
 
@@ -108,7 +107,7 @@ def wells_by_kind(screen: Screen) -> dict[str, int]:
 def plate_map_reading(screen: Screen) -> pl.DataFrame:
     """Return how the plate maps of a screen were read; an empty table where there are none."""
     if "plate_map_reading" not in screen.tables():
-        return pl.DataFrame(schema=READING_SCHEMA)
+        return frame_of("plate_map_reading")
     return screen.table("plate_map_reading").collect()
 
 

@@ -84,7 +84,7 @@ def ledger_rows(
         (plate, well, step, unit_of_count, int(n_in), left, n, why) for why, n in reasons.items()
     ]
     rows = rows or [(plate, well, step, unit_of_count, int(n_in), left, 0, None)]
-    return pl.DataFrame(rows, schema=get_table("ledger").schema, orient="row")
+    return frame_of("ledger", rows)
 
 
 def check_balance(frame: pl.DataFrame) -> None:

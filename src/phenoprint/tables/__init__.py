@@ -1,7 +1,7 @@
 """What a table is: declarations, keys, feature and metadata columns, frames, statistics, status of features."""
 
 from phenoprint.tables.comments import column_comment
-from phenoprint.tables.conformity import conform, declared_columns, nan_to_null, validate
+from phenoprint.tables.conformity import conform, declared_columns, frame_of, nan_to_null, validate
 from phenoprint.tables.feature_names import FeatureName, channels_of, split_channels, split_feature
 from phenoprint.tables.feature_status import StatusRow, WithStatus, concat_status, not_finite_rows, status_frame
 from phenoprint.tables.frames import (
@@ -38,7 +38,7 @@ from phenoprint.tables.keys import (
     WELL_KEY,
 )
 from phenoprint.tables.records import Column, Reference, Table
-from phenoprint.tables.registry import frame_of, get_table, table_names
+from phenoprint.tables.registry import get_table, table_names
 from phenoprint.tables.statistics import MAD_SCALE, STATISTICS, count, mad, mean, median, quantile, sd, statistic_named
 from phenoprint.tables.well_positions import well_places
 

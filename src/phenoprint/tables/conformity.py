@@ -7,6 +7,9 @@ others are features, which are 32-bit floats.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -15,7 +18,7 @@ from phenoprint.tables.keys import METADATA_PREFIX
 from phenoprint.tables.records import Table
 from phenoprint.tables.registry import get_table
 
-__all__ = ["conform", "declared_columns", "nan_to_null", "validate"]
+__all__ = ["conform", "declared_columns", "frame_of", "nan_to_null", "validate"]
 
 
 def nan_to_null(frame: pl.DataFrame) -> pl.DataFrame:
@@ -30,6 +33,34 @@ def nan_to_null(frame: pl.DataFrame) -> pl.DataFrame:
     """
     floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
     return frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
+
+
+def frame_of(table: str, rows: Iterable[Any] = ()) -> pl.DataFrame:
+    """Build a frame of a table's declared columns.
+
+    Parameters
+    ----------
+    table
+        The table's name.
+    rows
+        Dictionaries by column name, absent ones NULL, or tuples in the declared order. None gives an empty frame.
+
+    Returns
+    -------
+    polars.DataFrame
+        The declared columns only; NaN is NULL.
+
+    Raises
+    ------
+    UnknownNameError
+        If no table of that name is declared.
+
+    Examples
+    --------
+    >>> frame_of("cell").columns
+    ['Metadata_Plate', 'Metadata_Well', 'Metadata_Site', 'Metadata_ObjectNumber']
+    """
+    return nan_to_null(pl.DataFrame(list(rows), schema=get_table(table).schema, orient="row"))
 
 
 def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:

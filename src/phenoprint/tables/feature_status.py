@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
+from phenoprint.tables.conformity import frame_of
 from phenoprint.tables.frames import count_not_finite
-from phenoprint.tables.registry import frame_of
 
 if TYPE_CHECKING:
     from phenoprint.tables.frames import FloatArray

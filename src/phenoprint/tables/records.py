@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -99,6 +100,10 @@ class Table:
     def schema(self) -> pl.Schema:
         """The declared columns as a polars schema."""
         return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    def schema_of(self, names: Iterable[str]) -> pl.Schema:
+        """Return the types of some declared columns, in the order given."""
+        return pl.Schema({name: self.schema[name] for name in names})
 
     @property
     def by_well(self) -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
-
-import polars as pl
+from typing import TYPE_CHECKING, Final
 
 from phenoprint.errors import UnknownNameError
 from phenoprint.tables.declarations import answers, cells, images, profiles, run, wells
@@ -14,7 +12,7 @@ from phenoprint.tables.declarations import answers, cells, images, profiles, run
 if TYPE_CHECKING:
     from phenoprint.tables.records import Table
 
-__all__ = ["frame_of", "get_table", "table_names"]
+__all__ = ["get_table", "table_names"]
 
 _TABLES: Final[Mapping[str, Table]] = MappingProxyType(
     {table.name: table for subject in (wells, images, cells, profiles, answers, run) for table in subject.TABLES}
@@ -49,31 +47,3 @@ def get_table(name: str) -> Table:
         return _TABLES[name]
     except KeyError:
         raise UnknownNameError("table", name, _TABLES) from None
-
-
-def frame_of(table: str, rows: Iterable[Any] = ()) -> pl.DataFrame:
-    """Build a frame of a table's declared columns.
-
-    Parameters
-    ----------
-    table
-        The table's name.
-    rows
-        Dictionaries by column name, absent ones NULL, or tuples in the declared order. None gives an empty frame.
-
-    Returns
-    -------
-    polars.DataFrame
-        The declared columns only; NaN is NULL.
-
-    Raises
-    ------
-    UnknownNameError
-        If no table of that name is declared.
-
-    Examples
-    --------
-    >>> frame_of("cell").columns
-    ['Metadata_Plate', 'Metadata_Well', 'Metadata_Site', 'Metadata_ObjectNumber']
-    """
-    return pl.DataFrame(list(rows), schema=get_table(table).schema, orient="row", nan_to_null=True)

@@ -11,7 +11,6 @@ from phenoprint.errors import PlateMapError, SchemaError
 from phenoprint.exchange.compressed import READ_ERRORS, open_plain
 from phenoprint.plates import (
     MAP_ENDINGS,
-    READING_SCHEMA,
     PlateMap,
     assign_plate_maps,
     is_barcode_platemap,
@@ -22,6 +21,7 @@ from phenoprint.plates import (
     unsaid_words,
 )
 from phenoprint.plates import read_plate_map as read_parts_as_map
+from phenoprint.tables import frame_of
 
 __all__ = ["read_barcode_platemap", "read_map_file", "read_plate_map"]
 
@@ -63,7 +63,7 @@ def read_plate_map(
     [('P1', 'A01', 'negcon'), ('P2', 'A01', 'trt')]
     """
     if isinstance(given, pl.DataFrame):
-        return PlateMap(given, pl.DataFrame(schema=READING_SCHEMA))
+        return PlateMap(given, frame_of("plate_map_reading"))
     path = Path(given).expanduser()
 
     def read(file: Path, content: bytes | None = None) -> PlateMap:

@@ -9,7 +9,7 @@ import polars as pl
 
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.names import measured_columns
-from phenoprint.tables import channels_of, get_table, split_feature
+from phenoprint.tables import channels_of, frame_of, split_feature
 
 __all__ = ["describe_features", "feature_status", "note_extremes", "note_nuisance"]
 
@@ -39,10 +39,7 @@ def describe_features(features: Sequence[str], aliases: dict[str, str] | None = 
     channels = channels_of(features)
     rows = [(name, *split_feature(name, channels), (aliases or {}).get(name), "imported") for name in features]
     names = ("feature", "compartment", "family", "measure", "channel", "parameters", "alias", "source")
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
-    schema = get_table("feature").schema
-    absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in names]
-    return frame.with_columns(absent).select(list(schema))
+    return frame_of("feature", (dict(zip(names, row, strict=True)) for row in rows))
 
 
 def feature_status(profiles: pl.DataFrame, plate: str, *, is_normalized: bool) -> pl.DataFrame:
@@ -82,7 +79,7 @@ def feature_status(profiles: pl.DataFrame, plate: str, *, is_normalized: bool) -
         rows += [
             (plate, name, "import", "extreme", reason, value) for name, value in extreme_features(profiles).items()
         ]
-    return pl.DataFrame(rows, schema=get_table("feature_status").schema, orient="row")
+    return frame_of("feature_status", rows)
 
 
 def note_extremes(status: pl.DataFrame, n_rows: int, findings: Findings, *, source: str) -> None:

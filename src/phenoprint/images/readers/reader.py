@@ -10,19 +10,12 @@ import polars as pl
 from phenoprint.errors import ImageError, SchemaError
 from phenoprint.plates import normalize_wells
 from phenoprint.plugins import Registry
+from phenoprint.tables import CHANNEL, SITE_KEY, get_table
 
 __all__ = ["INDEX_SCHEMA", "READERS", "Reader", "checked_index"]
 
-INDEX_SCHEMA: dict[str, type[pl.DataType]] = {
-    "Metadata_Plate": pl.String,
-    "Metadata_Well": pl.String,
-    "Metadata_Site": pl.String,
-    "Metadata_Channel": pl.String,
-    "Metadata_Z": pl.Int32,
-    "Metadata_T": pl.Int32,
-    "path": pl.String,
-    "page": pl.Int32,
-}
+INDEX_SCHEMA = get_table("image").schema_of((*SITE_KEY, CHANNEL, "Metadata_Z", "Metadata_T", "path", "page"))
+"""Columns of an index: where each image plane is."""
 
 
 class Reader(ABC):

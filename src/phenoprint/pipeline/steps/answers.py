@@ -12,7 +12,7 @@ from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
 from phenoprint.pipeline.phenotypes import keep_parameter, phenotypes
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows
-from phenoprint.tables import WELL_KEY, get_table
+from phenoprint.tables import WELL_KEY, frame_of
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -156,7 +156,7 @@ class Project(Step):
         else:
             maps = [project(profiles, method=method, seed=seed) for method in ("pca", "umap")]
             tables["projection"] = pl.concat(maps)
-        status = pl.DataFrame(statuses, schema=get_table("feature_status").schema, orient="row")
+        status = frame_of("feature_status", statuses)
         return Outcome(tables | {"feature_status": status})
 
 

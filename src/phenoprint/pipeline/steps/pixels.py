@@ -25,6 +25,7 @@ from phenoprint.pipeline.context import site_order
 from phenoprint.pipeline.events import Message, OnEvent
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import hash_key, ledger_rows, remove_file
+from phenoprint.tables import frame_of
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -204,14 +205,13 @@ class Calibrate(Step):
         """Estimate from up to 16 fields spread over the plate."""
         from phenoprint.segmentation import estimate_nucleus_diameter, nucleus_channel
 
-        schema = {"Metadata_Plate": pl.String, "nucleus_diameter_px": pl.Float64, "n_fields": pl.Int32}
         section = context.config.segmentation
         if section.nucleus_diameter_um is not None or section.nucleus_diameter_px is not None:
-            return Outcome({"calibration": pl.DataFrame(schema=schema)}, digest="given")
+            return Outcome({"calibration": frame_of("calibration")}, digest="given")
         try:
             channel = context.channels[nucleus_channel(context.channels, section.parameters.get("nucleus_channel"))]
         except UsageError:  # segmenters that need the nuclear channel were checked to have one
-            return Outcome({"calibration": pl.DataFrame(schema=schema)}, digest="no nuclear channel")
+            return Outcome({"calibration": frame_of("calibration")}, digest="no nuclear channel")
         groups = _sample_fields(context.images(unit.plate), channel, 16)
         images = list(_single_channel(groups, context, channel, Counter()))
         try:
@@ -219,7 +219,7 @@ class Calibrate(Step):
         except DataError:  # a plate without a single nucleus: each field is left to itself
             diameter = None
         row = [(unit.plate, diameter, len(images))]
-        return Outcome({"calibration": pl.DataFrame(row, schema=schema, orient="row")}, digest=hash_key(diameter))
+        return Outcome({"calibration": frame_of("calibration", row)}, digest=hash_key(diameter))
 
 
 def _compile_segmentation() -> None:

@@ -16,7 +16,7 @@ from phenoprint.pipeline.recipe import normalizer_packages, recipe_of, reference
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import ledger_rows, remove_file
-from phenoprint.tables import WELL_KEY, get_table
+from phenoprint.tables import WELL_KEY, frame_of
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -95,7 +95,7 @@ def _extreme(profiles: Profiles) -> pl.DataFrame:
             largest[name] = max(value, largest.get(name, 0.0))
     reason = f"values of {EXTREME:,.0f} spreads or more, which outweigh all others; the recipe keeps them"
     rows = [(None, name, "recipe", "extreme", reason, value) for name, value in largest.items()]
-    return pl.DataFrame(rows, schema=get_table("feature_status").schema, orient="row")
+    return frame_of("feature_status", rows)
 
 
 def _drop_models(folder: Path, *, keep: set[Path]) -> None:
@@ -193,6 +193,6 @@ class Consensus(Step):
             rows = ledger_rows(self.name, None, unit_of_count="features", n_in=n_features, lost=features)
             ledger = pl.concat([ledger, rows])
         statuses = [(None, name, self.name, *why, None) for name, why in out.items()]
-        status = pl.DataFrame(statuses, schema=get_table("feature_status").schema, orient="row")
+        status = frame_of("feature_status", statuses)
         tables = {"profile_consensus": frame.sort("Metadata_perturbation"), "feature_status": status}
         return Outcome(tables, ledger)
