@@ -112,7 +112,7 @@ def read_barcode_platemap(path: Path, read: Callable[[Path], PlateMap], *, conte
         maps[name] = read(place)
     wells = assign_plate_maps(barcodes, {name: one.wells for name, one in maps.items()})
     readings = [one.reading for one in maps.values()]
-    return PlateMap(wells, pl.concat(readings) if readings else pl.DataFrame(schema=READING_SCHEMA))
+    return PlateMap(wells, pl.concat(readings) if readings else frame_of("plate_map_reading"))
 
 
 def read_map_file(path: Path) -> bytes:
