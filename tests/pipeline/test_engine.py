@@ -60,7 +60,7 @@ class Sum(Step):
     name = "sum"
     title = "Sum"
     scope = Scope.PLATE
-    needs = ("make",)
+    needs = ("image_metric",)
     tables = ("calibration",)
 
     def run(self, unit: Unit, context: Context) -> Outcome:
@@ -74,7 +74,7 @@ class Tell(Sum):
 
     name = "tell"
     scope = Scope.WELL
-    needs = ("sum",)
+    needs = ("calibration",)
     tables = ()
 
     def run(self, unit: Unit, context: Context) -> Outcome:

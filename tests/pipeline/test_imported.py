@@ -13,13 +13,13 @@ from polars.testing import assert_frame_equal
 
 from phenoprint.errors import ConfigError
 from phenoprint.exchange.importing import import_profiles
-from phenoprint.pipeline import RunResult, run_screen
+from phenoprint.pipeline import RunResult, run_screen, schedule_of
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Event, Message
-from phenoprint.pipeline.imported import forget_replaced, imported_keys, imported_tables, steps_after_import
+from phenoprint.pipeline.imported import forget, given_tables, imported_keys
 from phenoprint.pipeline.recipe_run import RecipeRun
-from phenoprint.pipeline.steps import STEPS, Unit
+from phenoprint.pipeline.steps import Unit
 from phenoprint.pipeline.steps.profiles import ApplyRecipe
 from phenoprint.profiles import apply_recipe
 from phenoprint.report import write_report
@@ -159,9 +159,7 @@ def test_what_an_import_replaced_is_forgotten(imported: Path, tmp_path: Path) ->
     import_profiles(as_level(tmp_path / "4b", "_normalized_feature_select", seed=1), imported)
     screen = open_screen(imported)
     before = screen.table("profile_selected").collect()
-    tables = imported_tables(screen)
-    going = {step.name for step in steps_after_import(STEPS, tables)}
-    forget_replaced(screen, [step for step in STEPS if step.name not in going])
+    forget(screen, schedule_of(screen).left_out)
     assert not {"profile_normalized", "profile_step", "step_score"} & set(screen.tables())
     assert not list((imported / "models").glob("*"))
     assert_frame_equal(screen.table("profile_selected").collect(), before)
@@ -241,7 +239,7 @@ TOGETHER: list[dict[str, Any]] = [
 def context_of(folder: Path, **section: Any) -> Context:
     """Give what a step sees of a screen of imported tables."""
     config = ScreenConfig.model_validate({"screen": {"name": "screen"}, "profiles": section})
-    return Context(folder, config, folder, (), imported=imported_tables(open_screen(folder)))
+    return Context(folder, config, folder, (), given=given_tables(open_screen(folder)))
 
 
 def test_steps_that_see_all_plates_say_everything_once(imported: Path) -> None:

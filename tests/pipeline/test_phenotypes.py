@@ -13,7 +13,7 @@ from phenoprint.errors import UsageError
 from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.context import Context
-from phenoprint.pipeline.imported import imported_tables
+from phenoprint.pipeline.imported import given_tables
 from phenoprint.pipeline.phenotypes import nuisance_message, phenotypes
 from phenoprint.pipeline.recipe import recipe_of
 from phenoprint.pipeline.status import screen_notes
@@ -47,7 +47,7 @@ def table(path: Path, *, only_images: bool = False) -> Path:
 
 def context_of(folder: Path, **section: Any) -> Context:
     config = ScreenConfig.model_validate({"screen": {"name": "screen"}, "profiles": section})
-    return Context(folder, config, folder, (), imported=imported_tables(open_screen(folder)))
+    return Context(folder, config, folder, (), given=given_tables(open_screen(folder)))
 
 
 def test_selected_profiles_of_another_tool(tmp_path: Path) -> None:

@@ -16,9 +16,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from phenoprint.errors import ConfigError, ScreenLockedError
-from phenoprint.pipeline import RunResult, SimulatedScreen, run_screen
+from phenoprint.pipeline import RunResult, SimulatedScreen, run_screen, step_order
 from phenoprint.pipeline.events import Event, StepFinished, StepStarted
-from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import Screen, check_balance
 from phenoprint.store import open as open_screen
 
@@ -154,7 +153,7 @@ def test_workers_do_not_change_the_result(tiny_run: RunResult, tiny_images: Simu
     result = run_screen(tiny_images.config, output=tmp_path / "two", workers=2, on_event=events.append)
     assert_same_tables(tiny_run.screen, result.screen)
     started = [event.step for event in events if isinstance(event, StepStarted)]
-    assert started == ["ingest", *(step.name for step in STEPS)]
+    assert started == ["ingest", *step_order()]
     assert sum(isinstance(event, StepFinished) for event in events) == len(started)
 
 

@@ -467,15 +467,12 @@ def test_the_same_screen_gives_the_same_page(small_source: Any, text: str) -> No
     assert render_report(small_source, now=NOW) == text
 
 
-def test_steps_of_the_ledger_stand_in_the_order_of_a_run() -> None:
-    from phenoprint.pipeline.steps import STEPS
-    from phenoprint.report.sections.losses import STEP_ORDER
-
-    names = [step.name for step in STEPS]
-    place = names.index("recipe")  # in the ledger it stands as its own steps
-    run = ["ingest", *names[:place], "drop_invariant", "normalize", "select", "limit", *names[place + 1 :]]
-    assert [name for name in STEP_ORDER if name in run] == [name for name in run if name in STEP_ORDER]
-    assert set(STEP_ORDER) <= set(run)
+def test_steps_of_the_ledger_are_in_the_order_of_a_run(text: str) -> None:
+    page = text[text.index('id="losses"') :]
+    rows = page[page.index("In, out and lost by step") :].partition("</table>")[0]
+    found = list(dict.fromkeys(re.findall(r"<b>([^<]+)</b>", rows)))
+    print(found)
+    assert 0
 
 
 def test_fitted_curves_are_hill_curves_between_the_given_doses() -> None:

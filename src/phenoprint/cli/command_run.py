@@ -217,13 +217,13 @@ def _print_outlook(state: ScreenState) -> None:
 
 
 def _print_steps(screen: Screen, steps: pl.DataFrame) -> None:
-    """Print the steps of the screen; for imported tables, the steps that use them."""
-    from phenoprint.pipeline import imported_tables, steps_of
+    """Print the steps that run on the screen, and others that have results."""
+    from phenoprint.pipeline import imported_tables, schedule_of
 
     imported = imported_tables(screen)
     if imported:
         console.print(f"imported  {', '.join(sorted(imported))}")
-    own = [step.name for step in steps_of(screen)]
+    own = [step.name for step in schedule_of(screen).steps]
     if not own:
         console.print("no step uses treatment profiles as input; query and export them")
         return

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.events import Event, Message, StepFinished, StepStarted, UnitFinished
     from phenoprint.pipeline.imported import imported_tables, write_import_config
     from phenoprint.pipeline.notes import recipe_notes
-    from phenoprint.pipeline.plan import steps_of
+    from phenoprint.pipeline.plan import schedule_of, step_order
     from phenoprint.pipeline.platemaps import count_kinds, plate_map_reading, wells_by_kind
     from phenoprint.pipeline.runner import RunResult, run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
@@ -56,11 +56,12 @@ __all__ = [
     "propose",
     "recipe_notes",
     "run_screen",
+    "schedule_of",
     "screen_notes",
     "screen_state",
     "screen_summary",
     "simulate_screen",
-    "steps_of",
+    "step_order",
     "verify_dataset",
     "verify_screen",
     "wells_by_kind",
@@ -75,7 +76,7 @@ _HOMES = {
         "plate_map_reading",
         "wells_by_kind",
     ),
-    "plan": ("steps_of",),
+    "plan": ("schedule_of", "step_order"),
     "events": (
         "Event",
         "Message",

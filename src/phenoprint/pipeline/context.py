@@ -1,4 +1,4 @@
-"""What a unit of work may look at: the screen, its configuration, its images, corrected."""
+"""What a unit of work reads: the screen, its configuration, its images and their correction."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from phenoprint.images import Illumination, read_field
 from phenoprint.pipeline.artefacts import illumination_name, read_illumination
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
+from phenoprint.pipeline.imported import GIVEN
 from phenoprint.pixels import to_unit
-from phenoprint.store import Screen, read_table, strict_join
+from phenoprint.store import Screen, read_table, strict_join, table_files
 from phenoprint.tables import WELL_KEY
 
 __all__ = ["Context", "site_order"]
@@ -41,7 +42,7 @@ def _plate_images(root: Path, plate: str, stamp: int) -> pl.DataFrame:  # noqa: 
 
 
 @lru_cache(maxsize=1)
-def _imported_wells(root: Path, stamp: int) -> pl.DataFrame:  # noqa: ARG001 - the stamp ages the cache
+def _annotation(root: Path, stamp: int) -> pl.DataFrame:  # noqa: ARG001 - the stamp ages the cache
     return read_table(root, "well").select(pl.col("^Metadata_.*$")).collect()
 
 
@@ -59,7 +60,7 @@ def _plate_illumination(
 
 @dataclass(frozen=True)
 class Context:
-    """The surroundings of a unit; everything in it can be sent to another process.
+    """What a unit of work reads; everything in it can be sent to another process.
 
     Attributes
     ----------
@@ -72,9 +73,9 @@ class Context:
     channels
         The stains, in the order of the pixel arrays.
     stamp
-        Changes with every run; keeps caches of long-lived workers from outliving it.
-    imported
-        Tables that were imported, on a screen without images.
+        A number that changes with every run, so that long-lived workers drop what they cached in an earlier one.
+    given
+        The tables that no step makes: those of the images, or those that were imported.
     """
 
     path: Path
@@ -82,12 +83,7 @@ class Context:
     image_root: Path
     channels: tuple[str, ...]
     stamp: int = 0
-    imported: frozenset[str] = frozenset()
-
-    @property
-    def is_imported(self) -> bool:
-        """Whether the screen starts from imported tables instead of images."""
-        return bool(self.imported)
+    given: frozenset[str] = GIVEN
 
     @property
     def screen(self) -> Screen:
@@ -95,8 +91,12 @@ class Context:
         return Screen(self.path)
 
     def table(self, name: str) -> pl.LazyFrame:
-        """Return a table of the screen as it stands."""
+        """Return a table of the screen; an empty one where it has not been written."""
         return read_table(self.path, name)
+
+    def holds(self, table: str) -> bool:
+        """Whether the screen holds files of a table."""
+        return bool(table_files(self.path, table))
 
     def images(self, plate: str, well: str | None = None) -> pl.DataFrame:
         """Return the rows of the image table of a plate or of one of its wells."""
@@ -104,11 +104,11 @@ class Context:
         return rows if well is None else rows.filter(pl.col("Metadata_Well") == well)
 
     def wells(self, plate: str) -> pl.DataFrame:
-        """Return the well table of a plate, every well with the id of its treatment."""
+        """Return the well table of a plate."""
         return read_table(self.path, "well", plate=plate).collect()
 
     def exclusions(self, plate: str | None = None) -> pl.DataFrame:
-        """Return what people decided to leave out, on a plate or on all."""
+        """Return the exclusions of a plate, or of all plates."""
         return exclusions_of(self.path, plate)
 
     def profiles(
@@ -119,16 +119,26 @@ class Context:
         columns: str = "*",
         schema: Mapping[str, pl.DataType] | None = None,
     ) -> pl.DataFrame:
-        """Return well profiles, of all plates or one, all columns or those of a pattern, without excluded wells.
+        """Return well profiles without excluded wells.
 
-        Imported ones get the annotation of their wells, which may be newer than what they carry themselves. ``schema``
-        is that of the whole table, where it is known: it spares reading it again for each of many plates.
+        Profiles that were imported get the annotation of the table ``well``, which may be newer than their own.
+
+        Parameters
+        ----------
+        table
+            A table of well profiles.
+        plate
+            The plate to read; default: all.
+        columns
+            A name or regular expression that selects columns.
+        schema
+            The schema of the whole table, where it is known, so that it is not read again for each of many plates.
         """
         frame = read_table(self.path, table, plate=plate, schema=schema).select(pl.col(columns)).collect()
         frame = without_excluded(frame, self.exclusions(plate))
-        if not self.is_imported:
+        if table not in self.given:
             return frame
-        wells = _imported_wells(self.path, self.stamp)
+        wells = _annotation(self.path, self.stamp)
         own = frame.drop([name for name in wells.columns if name not in WELL_KEY and name in frame.columns])
         joined = strict_join(own, wells, on=WELL_KEY, expect="m:1")
         return joined.select(pl.col("^Metadata_.*$"), pl.exclude("^Metadata_.*$"))

@@ -20,6 +20,7 @@ from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStart
 from phenoprint.pipeline.executors import Executor
 from phenoprint.pipeline.judge import Judged, Standing, State, judge
 from phenoprint.pipeline.keys import KeyTree
+from phenoprint.pipeline.schedule import Schedule
 from phenoprint.pipeline.steps.base import Scope, Step, Unit
 from phenoprint.pipeline.work import Job, failed_on_data, record_death, run_job, unit_name
 from phenoprint.store import TABLE, Receipt, Scrutiny, load_receipts, remove_file, remove_receipt, write_receipt
@@ -57,7 +58,7 @@ class RunSummary:
 
 
 class Engine:
-    """Runs steps over a screen.
+    """Runs the steps of a screen.
 
     Parameters
     ----------
@@ -93,13 +94,15 @@ class Engine:
         self.retry_failed = retry_failed
         self.scrutiny = scrutiny
         self.failures: list[tuple[str, Unit, str]] = []
-        self._tree = KeyTree(context)
+        self._tree: KeyTree
 
     def run(self, steps: Sequence[Step]) -> RunSummary:
-        """Run every unit of ``steps`` whose result is absent or no longer holds."""
+        """Run those of ``steps`` that can run: every unit whose result is absent or no longer valid."""
         summary = RunSummary()
         begun = time.perf_counter()
-        for step in steps:
+        schedule = Schedule.of(steps, self.context.given)
+        self._tree = KeyTree(self.context, schedule)
+        for step in schedule.steps:
             self._run_step(step, summary.steps[step.name])
         summary.seconds = time.perf_counter() - begun
         return summary
@@ -224,7 +227,7 @@ class Engine:
         done = {unit for unit in self._tree.units(step.scope) if self._tree.is_done(step.name, unit)}
         if step.scope is not Scope.WELL:
             for unit in set(self._tree.units(step.scope)) - done:
-                for table in set(step.tables) - self.context.imported:
+                for table in set(step.tables) - self.context.given:
                     drop_table(self.context.path, table, part=step.parts.get(table), plate=unit.plate or None)
             return
         screen = self.context.screen

@@ -1,12 +1,11 @@
-"""Screens that start from imported tables instead of images: what is there, and which steps go on from it."""
+"""The tables that a run starts from: those of images, or imported ones, with the configuration for these."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -22,62 +21,53 @@ from phenoprint.store import (
     receipt_path,
     remove_file,
     remove_receipt,
+    table_files,
     write_bytes,
 )
 from phenoprint.tables import WELL_KEY
 
-if TYPE_CHECKING:
-    from phenoprint.pipeline.steps.base import Step
-
 __all__ = [
+    "GIVEN",
     "adapt_reference",
-    "forget_replaced",
+    "forget",
+    "given_tables",
     "import_config",
     "imported_keys",
     "imported_tables",
     "refuse_damaged",
     "require_all_plates",
-    "steps_after_import",
     "write_import_config",
 ]
 
-# Which step makes a table when a run starts from images.
-MADE_BY = {
-    "cell": "measure",
-    "profile_well": "aggregate",
-    "profile_normalized": "recipe",
-    "profile_selected": "recipe",
-    "profile_consensus": "consensus",
-}
+# The tables of a screen of images before any step has run. ``image`` includes the table ``site``; ``well`` includes
+# ``plate``, ``perturbation`` and ``feature``.
+GIVEN = frozenset({"image", "well", "exclusion"})
 _WITH_CONTROLS = '# reference = "negcon"      # or "all", for plates without negative controls'
 _WITHOUT_CONTROLS = 'reference = "all"           # no well is known as a negative control; "negcon" once some are'
-_FROM_CELLS = ("flag_cells", "aggregate", "learn_states", "heterogeneity")
-_FROM_WELLS = (
-    "recipe",
-    "consensus",
-    "well_readouts",
-    "neighbours",
-    "feature_effects",
-    "plate_acceptance",
-    "calls",
-    "dose_response",
-    "project",
-    "cluster_signatures",
-)
-
 
 def imported_tables(screen: Screen) -> frozenset[str]:
     """Return the tables of cells and profiles that were imported into a screen."""
-    return frozenset(unit for _, unit in load_receipts(screen.path, "import") if unit in MADE_BY)
+    return frozenset(table for _, table in load_receipts(screen.path, "import"))
+
+
+def given_tables(screen: Screen) -> frozenset[str]:
+    """Return the tables that a run of a screen starts from: those of images, or those that were imported.
+
+    Imported treatments (level 5) come without wells.
+    """
+    imported = imported_tables(screen)
+    if not imported:
+        return GIVEN
+    return imported | (GIVEN - {"image"} if table_files(screen.path, "well") else {"exclusion"})
 
 
 def refuse_damaged(screen: Screen, scrutiny: Scrutiny) -> None:
-    """Refuse to go on from damaged tables that came from the user: nothing in the screen can make them again.
+    """Refuse to run on damaged imported tables or exclusions, which no step can make again.
 
     Raises
     ------
     DataError
-        Names the first file, what is wrong with it, and what to do.
+        If a file is damaged. The message names it, the damage, and what to do.
     """
     own = [read_receipt(receipt_path(screen.path, TABLE, None, unit)) for unit in ("import", "exclusion")]
     wrong: dict[str, str] = {}
@@ -87,7 +77,7 @@ def refuse_damaged(screen: Screen, scrutiny: Scrutiny) -> None:
     for name, what in wrong.items():
         more = f" ({len(wrong) - 1} more files were damaged)" if len(wrong) > 1 else ""
         again = (
-            "say again what is excluded ('phenoprint exclude')"
+            "enter the exclusions again ('phenoprint exclude')"
             if name.startswith("tables/exclusion/")
             else "import its plate again"
         )
@@ -95,35 +85,32 @@ def refuse_damaged(screen: Screen, scrutiny: Scrutiny) -> None:
 
 
 def imported_keys(screen: Screen) -> dict[tuple[str, str], str]:
-    """Return a key for every plate of every imported table, by table and plate, and by the step it stands for.
+    """Return a key for every imported table and plate.
 
-    It changes with what was imported and with the annotation of the plate's wells. A step of which several tables were
-    imported rests on all of them; one that still runs, such as the recipe after level 4a, has a key of its own.
+    It changes with what was imported and with the annotation of the wells of the plate.
     """
-    receipts = {place: r for place, r in load_receipts(screen.path, "import").items() if place[1] in MADE_BY}
+    receipts = load_receipts(screen.path, "import")
+    if not receipts:
+        return {}
     wells = screen.table("well").collect().sort(WELL_KEY)
     annotation = {
         str(plate): hash_key(rows.columns, rows.rows()) for (plate,), rows in wells.group_by("Metadata_Plate")
     }
-    has_selected = any(unit == "profile_selected" for _, unit in receipts)
-    keys: dict[tuple[str, str], list[str]] = {}
-    for (plate, unit), receipt in receipts.items():
-        key = f"{unit} {receipt.key} {annotation.get(plate or '', '')}"
-        keys[unit, plate or ""] = [key]
-        if unit != "profile_normalized" or has_selected:
-            keys.setdefault((MADE_BY[unit], plate or ""), []).append(key)
-    return {place: hash_key(sorted(found)) for place, found in keys.items()}
+    return {
+        (table, plate or ""): hash_key(receipt.key, annotation.get(plate or "", ""))
+        for (plate, table), receipt in receipts.items()
+    }
 
 
 def require_all_plates(screen: Screen, table: str) -> None:
-    """Raise where a table was imported for some plates only, so that the others would be left out without a word.
+    """Require that a table, where it was imported, was imported for all plates.
 
     Raises
     ------
     DataError
-        Names the plates.
+        If some plates were imported without it; a run would leave them out.
     """
-    receipts = [(plate, unit) for plate, unit in load_receipts(screen.path, "import") if unit in MADE_BY]
+    receipts = list(load_receipts(screen.path, "import"))
     there = {plate for plate, unit in receipts if unit == table}
     missing = sorted({plate for plate, _ in receipts if plate is not None} - there)
     if there and missing:
@@ -135,69 +122,36 @@ def require_all_plates(screen: Screen, table: str) -> None:
         )
 
 
-def steps_after_import(steps: Sequence[Step], imported: frozenset[str]) -> tuple[Step, ...]:
-    """Return the steps that go on from imported tables; none of them replaces what was imported.
-
-    Raises
-    ------
-    ConfigError
-        Where only treatments (level 5) were imported, from which no step goes on.
-
-    Examples
-    --------
-    >>> from phenoprint.pipeline.steps import STEPS
-    >>> [step.name for step in steps_after_import(STEPS, frozenset({"profile_well"}))][:3]
-    ['recipe', 'consensus', 'well_readouts']
-    """
-    if not imported & {"cell", "profile_well", "profile_normalized", "profile_selected"}:
-        raise ConfigError(
-            "only treatments (level 5) were imported, and no step of a run goes on from these: query and export work "
-            "without a run; import cells or wells (levels 2 to 4b) to have them profiled and called"
-        )
-    wanted = set(_FROM_WELLS)
-    if "cell" in imported:
-        wanted |= set(_FROM_CELLS)
-    if "profile_well" in imported:
-        wanted -= {"flag_cells", "aggregate"} if "cell" not in imported else {"aggregate"}
-    if "profile_selected" in imported:
-        wanted -= {"recipe"}
-    if "profile_consensus" in imported:
-        wanted -= {"consensus"}
-    return tuple(step for step in steps if step.name in wanted)
-
-
-def forget_replaced(screen: Screen, steps: Iterable[Step]) -> None:
-    """Remove what steps made that do not run any more, since what they would make was imported.
-
-    Else the ledger would go on telling of it, and their tables of profiles that are not those of the screen.
+def forget(screen: Screen, steps: Iterable[str]) -> None:
+    """Remove the results and receipts of steps that no longer run, but no imported table.
 
     Parameters
     ----------
     screen
-        The screen, held by the caller.
+        The screen, locked by the caller.
     steps
-        The steps that do not run.
+        The names of the steps.
     """
     imported = {name for receipt in load_receipts(screen.path, "import").values() for name in receipt.outputs}
     for step in steps:
-        for (plate, unit), receipt in load_receipts(screen.path, step.name).items():
+        for (plate, unit), receipt in load_receipts(screen.path, step).items():
             for name in set(receipt.outputs) - imported:
                 remove_file(screen.path / name)
-            remove_receipt(screen.path, step.name, plate, unit)
+            remove_receipt(screen.path, step, plate, unit)
 
 
 def write_import_config(screen: Screen) -> Path | None:
-    """Write the commented ``screen.toml`` of imported tables, where there is none yet.
+    """Write a commented ``screen.toml`` for imported tables, unless the screen has one.
 
     Parameters
     ----------
     screen
-        A screen that nobody holds.
+        A screen that is not locked.
 
     Returns
     -------
     Path or None
-        The file; None where one was there, or nothing was imported that a run goes on from.
+        The file; None if the screen has one already, or nothing was imported.
 
     Raises
     ------
@@ -249,19 +203,19 @@ def _has_controls(screen: Screen) -> bool:
 
 
 def adapt_reference(screen: Screen) -> str | None:
-    """Have ``screen.toml`` use negative controls that were annotated after it was written without knowing any.
+    """Make ``screen.toml`` use negative controls that were annotated after `import_config` wrote it without any.
 
-    Only the line that `import_config` wrote is replaced; what a user wrote in its place stays.
+    Only the line that `import_config` wrote is replaced.
 
     Parameters
     ----------
     screen
-        The screen, held by the caller.
+        The screen, locked by the caller.
 
     Returns
     -------
     str or None
-        The new text; None where nothing changed.
+        The new text; None if nothing changed.
     """
     text = screen.config_text
     if _WITHOUT_CONTROLS not in text.splitlines() or not _has_controls(screen):

@@ -15,17 +15,18 @@ from phenoprint.errors import ConfigError, PhenoprintError
 from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.exclusions import exclusion_keys
-from phenoprint.pipeline.imported import imported_keys, imported_tables, steps_after_import
+from phenoprint.pipeline.imported import given_tables, imported_keys
 from phenoprint.pipeline.ingest import in_order
 from phenoprint.pipeline.judge import Standing, State, judge
 from phenoprint.pipeline.keys import KeyTree
+from phenoprint.pipeline.schedule import Schedule
 from phenoprint.pipeline.steps import STEPS
 from phenoprint.pipeline.steps.base import Step
 from phenoprint.pipeline.work import unit_name
 from phenoprint.store import TABLE, RunRecord, Screen, Scrutiny, check_outputs, hash_key, load_receipts, receipt_steps
 from phenoprint.version import __version__
 
-__all__ = ["Outlook", "Plan", "look_ahead", "make_plan", "parsed_run", "sources_of", "steps_of"]
+__all__ = ["Outlook", "Plan", "look_ahead", "make_plan", "parsed_run", "schedule_of", "sources_of", "step_order"]
 
 _Row = tuple[str, str | None, str, str, str]
 _UNITS = {
@@ -113,7 +114,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
         if screen.config_text:
             changed.append(f"screen.toml, which cannot be used now: {error}")
     channels = record.channels if record else _channels(screen)
-    has_run = record is not None or any(load_receipts(screen.path, step.name) for step in steps_of(screen))
+    has_run = record is not None or any(load_receipts(screen.path, step.name) for step in schedule_of(screen).steps)
     if asked is None:
         return Outlook(Plan(_frame([])), changed, _frame([]), _failed(screen, _frame([])), {}, ran, has_run)
     then = plan = make_plan(screen, asked, channels=channels, scrutiny=scrutiny)
@@ -162,17 +163,25 @@ def parsed_run(record: RunRecord | None) -> ScreenConfig | None:
         return None
 
 
-def steps_of(screen: Screen) -> Sequence[Step]:
-    """Return the steps that a run of a screen has; of an imported one, those that go on from its tables."""
-    imported = imported_tables(screen)
-    if imported == {"profile_consensus"}:
-        return ()
-    return steps_after_import(STEPS, imported) if imported else STEPS
+def step_order() -> tuple[str, ...]:
+    """Return the names of all steps, in the order in which a run of images takes them.
+
+    Examples
+    --------
+    >>> step_order()[:2]
+    ('illumination', 'quality')
+    """
+    return tuple(step.name for step in Schedule.of(STEPS).steps)
+
+
+def schedule_of(screen: Screen) -> Schedule:
+    """Return the steps that run on a screen, in order, and why the others do not."""
+    return Schedule.of(STEPS, given_tables(screen))
 
 
 def sources_of(screen: Screen) -> dict[str, str]:
     """Hash what the user may change between runs besides images and configuration, by what it is."""
-    imported = sorted(imported_keys(screen).items()) if imported_tables(screen) else []
+    imported = sorted(imported_keys(screen).items())
     excluded = sorted(exclusion_keys(screen.path).items())
     given = {"imported tables or their annotation": imported, "exclusions": excluded}
     return {name: hash_key(keys) for name, keys in given.items() if keys}
@@ -202,13 +211,14 @@ def make_plan(screen: Screen, config: ScreenConfig, *, channels: Sequence[str], 
         config=config,
         image_root=screen.path,
         channels=named or tuple(channels),
-        imported=imported_tables(screen),
+        given=given_tables(screen),
     )
+    schedule = schedule_of(screen)
     try:
-        tree = KeyTree(context)
+        tree = KeyTree(context, schedule)
     except (PhenoprintError, pl.exceptions.PolarsError) as error:
         return Plan(_frame([*rows, ("ingest", None, "screen", State.DAMAGED.value, str(error))]), damaged)
-    for step in steps_of(screen):
+    for step in schedule.steps:
         judged = judge(step, tree, load_receipts(screen.path, step.name), scrutiny=scrutiny)
         damaged |= judged.damaged
         for item in judged.standings:

@@ -160,10 +160,9 @@ class RecipeRun:
         """
         from phenoprint.tables import feature_columns
 
-        is_normalized = "profile_normalized" in context.imported
+        is_normalized = "profile_normalized" in context.given
         table = "profile_normalized" if is_normalized else "profile_well"
-        if context.is_imported:
-            require_all_plates(context.screen, table)
+        require_all_plates(context.screen, table)
         about = context.profiles(table, columns="^Metadata_.*$")
         counts = about.get_column("Metadata_Object_Count", default=pl.Series([None]))
         recipe = recipe_of(context.config.profiles, has_counts=counts.null_count() < len(counts))
@@ -212,7 +211,7 @@ class RecipeRun:
     def excluded(self) -> pl.DataFrame:
         """Balance the excluded wells of imported profiles: rows of the ledger."""
         wells = self.context.table(self.table).select(WELL_KEY).collect()
-        is_imported = self.table in self.context.imported
+        is_imported = self.table in self.context.given
         return well_ledger(wells if is_imported else wells.clear(), self.context.exclusions())
 
     def apply(self, step: RecipeStep, number: int, profiles: Profiles) -> Made:

@@ -19,18 +19,17 @@ from phenoprint.pipeline.events import Message, OnEvent, count_files, ignore
 from phenoprint.pipeline.executors import make_executor
 from phenoprint.pipeline.imported import (
     adapt_reference,
-    forget_replaced,
+    forget,
+    given_tables,
     imported_tables,
     refuse_damaged,
-    steps_after_import,
 )
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.phenotypes import nuisance_message
-from phenoprint.pipeline.plan import sources_of
+from phenoprint.pipeline.plan import schedule_of, sources_of, step_order
 from phenoprint.pipeline.platemaps import check_plate_map
 from phenoprint.pipeline.prepare import prepare
 from phenoprint.pipeline.status import screen_notes
-from phenoprint.pipeline.steps import STEPS
 from phenoprint.store import (
     TABLE,
     RunRecord,
@@ -57,6 +56,10 @@ __all__ = ["RunResult", "run_screen"]
 
 # Who answers for the tables that no step writes.
 _INGEST, _LEDGER = "ingest", "ledger"
+_NOTHING_RUNS = (
+    "only treatments (level 5) were imported, and no step of a run goes on from these: query and export work without a "
+    "run; import cells or wells (levels 2 to 4b) to have them profiled and called"
+)
 
 
 @dataclass(frozen=True)
@@ -161,8 +164,8 @@ def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
 def _write_ledger(screen: Screen, first: pl.DataFrame, engine: Engine) -> None:
     """Bring the ledger of all steps together, with a row for every unit that was not done; it must balance."""
     rows = [first]
-    for step in STEPS:
-        for _, receipt in sorted(load_receipts(screen.path, step.name).items(), key=str):
+    for step in step_order():
+        for _, receipt in sorted(load_receipts(screen.path, step).items(), key=str):
             if receipt.ledger:
                 rows.append(pl.DataFrame(list(receipt.ledger), schema=first.schema))
     for name, unit, reason in engine.failures:
@@ -241,8 +244,9 @@ def run_screen(
             if (adapted := adapt_reference(screen)) is not None:
                 config, text = parse_config(adapted), adapted
                 on_event(Message(f"negative controls are annotated now: {screen.path / 'screen.toml'} uses them"))
-        imported = frozenset() if has_images else imported_tables(screen)
-        steps = steps_after_import(STEPS, imported) if imported else STEPS
+        schedule = schedule_of(screen)
+        if not schedule.steps:
+            raise ConfigError(_NOTHING_RUNS)
         record = RunRecord(
             configuration=text,
             channels=ingested.channels,
@@ -252,19 +256,18 @@ def run_screen(
         write_run(screen.path, record)
         if has_images:
             _write_ingested(screen, ingested)
-        else:
-            forget_replaced(screen, [step for step in STEPS if step not in steps])
+        forget(screen, schedule.left_out)
         context = Context(
             path=screen.path,
             config=config,
             image_root=image_root(config, base) if has_images else base,
             channels=ingested.channels,
             stamp=time.time_ns(),
-            imported=imported,
+            given=given_tables(screen),
         )
         with make_executor(workers) as executor:
             engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed, scrutiny=scrutiny)
-            summary = engine.run(steps)
+            summary = engine.run(schedule.steps)
         _warn_of_phenotypes(screen, on_event)
         for note in screen_notes(screen):
             on_event(Message(note, level="warning"))

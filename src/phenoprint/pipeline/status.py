@@ -12,8 +12,7 @@ from phenoprint.errors import DamagedTableError
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
 from phenoprint.pipeline.imported import imported_tables
 from phenoprint.pipeline.notes import extreme_notes, recipe_notes, reference_note
-from phenoprint.pipeline.plan import look_ahead, parsed_run
-from phenoprint.pipeline.steps import STEPS
+from phenoprint.pipeline.plan import look_ahead, parsed_run, step_order
 from phenoprint.store import Screen, Scrutiny, load_receipts, read_run
 from phenoprint.tables import SITE_KEY, frame_of
 
@@ -134,13 +133,13 @@ def _steps(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
     """Count the units of each step by how they stand, with what they cost."""
     counts = {(step, state): n for step, state, n in units.group_by("step", "state").len().iter_rows()}
     rows = []
-    for step in STEPS:
-        receipts = load_receipts(screen.path, step.name).values()
-        done, failed, missing = (counts.get((step.name, state), 0) for state in ("fresh", "failed", "missing"))
-        stale = counts.get((step.name, "stale"), 0) + counts.get((step.name, "damaged"), 0)
+    for step in step_order():
+        receipts = load_receipts(screen.path, step).values()
+        done, failed, missing = (counts.get((step, state), 0) for state in ("fresh", "failed", "missing"))
+        stale = counts.get((step, "stale"), 0) + counts.get((step, "damaged"), 0)
         seconds = round(sum(receipt.seconds for receipt in receipts), 2)
         peak = max((receipt.peak_rss_mb for receipt in receipts), default=0.0)
-        rows.append((step.name, done, failed, stale, missing, seconds, peak))
+        rows.append((step, done, failed, stale, missing, seconds, peak))
     schema = {"step": pl.String} | dict.fromkeys(("done", "failed", "stale", "missing"), pl.Int64)
     return pl.DataFrame(rows, schema=schema | {"seconds": pl.Float64, "peak_rss_mb": pl.Float64}, orient="row")
 

@@ -16,6 +16,7 @@ from phenoprint.pipeline.config import ScreenConfig, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine
 from phenoprint.pipeline.executors import SerialExecutor
+from phenoprint.pipeline.imported import GIVEN
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.plan import look_ahead
 from phenoprint.pipeline.prepare import read_base
@@ -122,8 +123,9 @@ def _replay(context: Context, wells: list[Unit], folder: Path) -> dict[Unit, pl.
     here = pl.struct(WELL_KEY).is_in([{"Metadata_Plate": unit.plate, "Metadata_Well": unit.well} for unit in wells])
     for name in ("image", "well"):
         scratch.write(name, context.table(name).filter(here).collect())
-    again = Context(folder, context.config, context.image_root, context.channels, context.stamp + 1)
     # The illumination functions and the calibration need the whole plate: they are taken as recorded.
+    given = GIVEN | {"illumination", "calibration"}
+    again = Context(folder, context.config, context.image_root, context.channels, context.stamp + 1, given)
     if (context.path / "illumination").is_dir():
         shutil.copytree(context.path / "illumination", folder / "illumination", dirs_exist_ok=True)
     for unit in {Unit(unit.plate) for unit in wells}:

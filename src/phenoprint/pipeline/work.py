@@ -82,7 +82,7 @@ def _write(job: Job, outcome: Outcome) -> dict[str, Output]:
                 drop_table(screen.path, table, part=part, keep=set(paths))
             written += paths
     files = {screen.path / name for name in outcome.files}
-    for table in set(job.step.tables) - set(outcome.tables) - job.context.imported if not unit.well else ():
+    for table in set(job.step.tables) - set(outcome.tables) - job.context.given if not unit.well else ():
         drop_table(screen.path, table, part=job.step.parts.get(table), plate=unit.plate or None, keep=files)
     return record_outputs(screen.path, files.union(written))
 

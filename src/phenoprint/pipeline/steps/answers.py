@@ -32,7 +32,8 @@ class PlateAcceptance(Step):
     name = "plate_acceptance"
     title = "Plate acceptance"
     scope = Scope.SCREEN
-    needs = ("aggregate", "recipe", "flag_images", "exclusion")
+    needs = ("well", "exclusion")
+    uses = ("profile_normalized", "readout", "image_quality")
     tables = ("plate_acceptance",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -69,7 +70,7 @@ class Calls(Step):
     name = "calls"
     title = "Activity and MoA"
     scope = Scope.SCREEN
-    needs = ("recipe", "consensus", "exclusion")
+    needs = ("profile_selected", "profile_consensus", "exclusion")
     tables = ("activity", "moa_prediction", "score")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -99,7 +100,8 @@ class DoseResponse(Step):
     name = "dose_response"
     title = "Dose-response"
     scope = Scope.SCREEN
-    needs = ("aggregate", "recipe", "well_readouts", "exclusion")
+    needs = ("readout", "well", "exclusion")
+    uses = ("profile_normalized",)
     tables = ("dose_response",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -133,7 +135,7 @@ class Project(Step):
     title = "Projection"
     version = 2
     scope = Scope.SCREEN
-    needs = ("recipe", "exclusion")
+    needs = ("profile_selected", "exclusion")
     tables = ("projection", "cluster", "feature_status")
     parts: ClassVar = {"feature_status": "project"}
 
@@ -166,7 +168,18 @@ class Gallery(Step):
     name = "gallery"
     title = "Galleries"
     scope = Scope.SCREEN
-    needs = ("calls", "segment", "illumination")
+    needs = (
+        "image",
+        "illumination",
+        "calibration",
+        "object",
+        "cell",
+        "cell_quality",
+        "profile_well",
+        "profile_consensus",
+        "activity",
+        "exclusion",
+    )
     tables = ("gallery",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:

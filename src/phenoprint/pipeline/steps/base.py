@@ -1,13 +1,13 @@
-"""What a step is: a named function from earlier results to tables and files, at one scope.
+"""What a step is: a named function from tables and files to tables and files, over wells, plates or the screen.
 
-A step's *unit* is a well, a plate or the screen. Its key is a hash of the step's name and version, the
-parameters it reads, and the keys of what it needs; a unit whose receipt carries the same key is not run again.
+A step's *unit* is a well, a plate or the screen. Its key is a hash of the step's name and version, of the parameters
+that it reads, and of the keys of what it depends on. A unit whose receipt has the same key is not run again.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,14 +51,14 @@ class Outcome:
     tables
         Frames by table name; for a well they become its part of the table.
     ledger
-        Rows of the ledger that this unit answers for, or None.
+        Rows of the ledger for this unit, or None.
     files
         Files written, relative to the screen folder.
     digest
         Hash of what came out. Later steps then depend on it instead of on what went in, so that the same result from
         changed inputs re-runs nothing.
     unusable
-        How many fields could not be used because of their files; makes the run partial.
+        How many fields could not be used because of their files. Any such field makes the run partial.
     """
 
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
@@ -71,21 +71,31 @@ class Outcome:
 class Step(ABC):
     """One step of a run.
 
+    To add a step: write a subclass, declare the tables that it writes in `phenoprint.tables`, and list it in
+    `phenoprint.pipeline.steps.STEPS`. Where it runs, and in which order, follows from ``needs``, ``uses`` and
+    ``tables`` (see `phenoprint.pipeline.schedule.Schedule`).
+
     Attributes
     ----------
     name
         Short name, as in receipts and the ledger.
     title
-        What the progress bar says.
+        The label of the progress bar.
     version
         Raised whenever the same inputs and parameters give another result.
     scope
         What a unit covers.
     needs
-        Names of the steps whose results it reads; ``"image"`` and ``"well"`` stand for the ingested tables,
-        ``"exclusion"`` for what people decided to leave out.
+        The tables and files that it reads and cannot run without. ``image`` (with ``site``), ``well`` (with ``plate``,
+        ``perturbation`` and ``feature``) and ``exclusion`` are there before any step has run.
+    uses
+        The tables that it reads where they exist.
+    instead
+        By need: the table that replaces it where that table was imported.
     tables
-        The tables it writes.
+        The tables that it writes, its result first. A step whose result was imported does not run.
+    files
+        Names of the other results that steps may need, such as ``illumination``.
     parts
         For a table that several steps write rows of: the name of this step's file.
     """
@@ -95,8 +105,20 @@ class Step(ABC):
     version: ClassVar[int] = 1
     scope: ClassVar[Scope]
     needs: ClassVar[tuple[str, ...]] = ()
+    uses: ClassVar[tuple[str, ...]] = ()
+    instead: ClassVar[Mapping[str, str]] = {}
     tables: ClassVar[tuple[str, ...]] = ()
+    files: ClassVar[tuple[str, ...]] = ()
     parts: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """What later steps can read of this one."""
+        return (*self.tables, *self.files)
+
+    def needed(self, given: Collection[str]) -> tuple[str, ...]:
+        """Return the needs on a screen with some given tables."""
+        return tuple(self.instead[need] if self.instead.get(need) in given else need for need in self.needs)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return the part of the configuration that the result depends on."""

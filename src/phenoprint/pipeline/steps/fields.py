@@ -23,7 +23,7 @@ class FlagImages(Step):
     name = "flag_images"
     title = "Image flags"
     scope = Scope.PLATE
-    needs = ("quality", "segment", "exclusion")
+    needs = ("image", "image_metric", "object", "exclusion")
     tables = ("image_quality", "quality_threshold")
 
     def run(self, unit: Unit, context: Context) -> Outcome:

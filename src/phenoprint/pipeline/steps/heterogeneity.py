@@ -37,8 +37,10 @@ class LearnStates(Step):
     name = "learn_states"
     title = "Cell states"
     scope = Scope.SCREEN
-    needs = ("flag_cells", "aggregate", "recipe")
+    needs = ("well", "cell", "cell_quality", "profile_selected", "exclusion")
+    uses = ("image_quality",)
     tables = ("feature_status",)
+    files = ("cell_states",)
     parts: ClassVar = {"feature_status": "learn_states"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -103,7 +105,8 @@ class Heterogeneity(Step):
     name = "heterogeneity"
     title = "Heterogeneity"
     scope = Scope.PLATE
-    needs = ("flag_cells", "aggregate", "recipe", "learn_states")
+    needs = ("well", "cell", "cell_quality", "profile_well", "profile_selected", "cell_states", "exclusion")
+    uses = ("image_quality",)
     tables = ("profile_heterogeneity", "feature_status")
     parts: ClassVar = {"feature_status": "heterogeneity"}
 

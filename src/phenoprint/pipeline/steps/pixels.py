@@ -76,6 +76,7 @@ class Illuminate(Step):
     title = "Illumination"
     scope = Scope.PLATE
     needs = ("image",)
+    files = ("illumination",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return the illumination section."""
@@ -237,7 +238,7 @@ class Segment(Step):
     name = "segment"
     title = "Segmentation"
     scope = Scope.WELL
-    needs = ("image", "illumination", "calibrate")
+    needs = ("image", "illumination", "calibration")
     tables = ("object",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -315,7 +316,7 @@ class Measure(Step):
     name = "measure"
     title = "Features"
     scope = Scope.WELL
-    needs = ("image", "illumination", "segment")
+    needs = ("image", "illumination", "object")
     tables = ("cell",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:

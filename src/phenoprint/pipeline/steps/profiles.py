@@ -38,8 +38,9 @@ class ApplyRecipe(Step):
     name = "recipe"
     title = "Recipe"
     scope = Scope.SCREEN
-    needs = ("aggregate", "profile_normalized", "exclusion")
-    tables = ("profile_normalized", "profile_selected", "profile_step", "step_score", "feature_status")
+    needs = ("profile_well", "well", "exclusion")
+    instead: ClassVar = {"profile_well": "profile_normalized"}
+    tables = ("profile_selected", "profile_normalized", "profile_step", "step_score", "feature_status")
     parts: ClassVar = {"feature_status": "recipe", "profile_step": _EVERY_STEP}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -160,7 +161,7 @@ class Consensus(Step):
     name = "consensus"
     title = "Consensus"
     scope = Scope.SCREEN
-    needs = ("recipe", "exclusion")
+    needs = ("profile_selected", "exclusion")
     tables = ("profile_consensus", "feature_status")
     parts: ClassVar = {"feature_status": "consensus"}
 
@@ -173,9 +174,7 @@ class Consensus(Step):
         from phenoprint.profiles import consensus
         from phenoprint.tables import feature_columns
 
-        is_imported = "profile_selected" in context.imported
-        if is_imported:
-            require_all_plates(context.screen, "profile_selected")
+        require_all_plates(context.screen, "profile_selected")
         given = context.profiles("profile_selected")
         out = left_out(context, "profile_selected", given.columns)
         profiles = given.drop(list(out))
@@ -183,7 +182,7 @@ class Consensus(Step):
         frame = consensus(known, by=["Metadata_perturbation"], statistic=context.config.profiles.consensus)
         lost = {"not annotated, or annotated as empty": profiles.height - known.height}
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
-        if is_imported:
+        if "profile_selected" in context.given:
             wells = context.table("profile_selected").select(WELL_KEY).collect()
             ledger = pl.concat([well_ledger(wells, context.exclusions()), ledger])
         reasons = [status for status, _ in out.values()]

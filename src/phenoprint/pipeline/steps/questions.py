@@ -32,7 +32,7 @@ class WellReadouts(Step):
     name = "well_readouts"
     title = "Well readouts"
     scope = Scope.SCREEN
-    needs = ("recipe", "exclusion")
+    needs = ("profile_selected", "exclusion")
     tables = ("readout",)
     parts: ClassVar = {"readout": "default"}
 
@@ -64,7 +64,7 @@ class Neighbours(Step):
     name = "neighbours"
     title = "Neighbours"
     scope = Scope.SCREEN
-    needs = ("consensus", "exclusion")
+    needs = ("profile_consensus", "well", "exclusion")
     tables = ("neighbour",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -87,7 +87,8 @@ class FeatureEffects(Step):
     name = "feature_effects"
     title = "Feature effects"
     scope = Scope.SCREEN
-    needs = ("recipe", "exclusion")
+    needs = ("profile_selected", "well", "exclusion")
+    uses = ("profile_normalized",)
     tables = ("feature_effect",)
     parts: ClassVar = {"feature_effect": _EVERY_PART}
 
@@ -113,7 +114,8 @@ class ClusterSignatures(Step):
     name = "cluster_signatures"
     title = "Cluster signatures"
     scope = Scope.SCREEN
-    needs = ("recipe", "project", "exclusion")
+    needs = ("profile_selected", "cluster", "well", "exclusion")
+    uses = ("profile_normalized",)
     tables = ("cluster_signature",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:

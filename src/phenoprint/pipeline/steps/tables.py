@@ -30,7 +30,8 @@ class FlagCells(Step):
     name = "flag_cells"
     title = "Cell flags"
     scope = Scope.PLATE
-    needs = ("well", "measure", "exclusion")
+    needs = ("well", "cell", "exclusion")
+    uses = ("object",)
     tables = ("cell_quality", "cell_quality_preview")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -51,10 +52,10 @@ class FlagCells(Step):
         usual = cells.with_columns(counts.alias("Metadata_counts"))
         flagged = cell_quality(usual, rules=rules, reference=pl.col("Metadata_counts") if counts.any() else None)
         preview = _preview(cells.filter(counts), flagged.filter(counts), context.wells(unit.plate), missing)
-        border = context.table("object").filter(here).select(*CELL_KEY, "touches_border").collect()
-        if context.is_imported:  # nobody knows whether an imported cell touches the border
+        if not context.holds("object"):  # imported cells come without
             flagged = flagged.with_columns(pl.lit(None, pl.Boolean).alias("touches_border"))
         else:
+            border = context.table("object").filter(here).select(*CELL_KEY, "touches_border").collect()
             # Wells that were segmented but could not be measured have objects and no cells: they are no loss here.
             flagged = strict_join(flagged, border, on=CELL_KEY, expect="m:1")
             strangers = flagged["touches_border"].null_count()
@@ -125,7 +126,8 @@ class Aggregate(Step):
     name = "aggregate"
     title = "Well profiles"
     scope = Scope.PLATE
-    needs = ("well", "measure", "flag_images", "flag_cells", "exclusion")
+    needs = ("well", "cell", "cell_quality", "exclusion")
+    uses = ("object", "image_quality")
     tables = ("profile_well", "readout")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -181,17 +183,15 @@ class Aggregate(Step):
             left = group.height - sum(lost.values())
             if left == 0:
                 empty[well] = excluded[well] or (
-                    "no cell was imported"
-                    if context.is_imported and group.is_empty()
-                    else "every cell excluded"
-                    if context.is_imported
+                    "every cell excluded"
+                    if group.height
+                    else "no cell was imported"
+                    if not context.holds("object")
                     else "segmentation failed, see status"
                     if well not in held["object"]
                     else "measurement failed, see status"
                     if well not in held["cell"]
                     else "no cell found"
-                    if group.is_empty()
-                    else "every cell excluded"
                 )
         for well in wells:
             lost = {empty[well]: 1} if well in empty else {}

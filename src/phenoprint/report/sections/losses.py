@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from phenoprint.pipeline import step_order
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import ledger_waterfall
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
@@ -15,33 +16,19 @@ from phenoprint.tables import WELL_KEY
 __all__ = ["losses"]
 
 COLUMNS = [*WELL_KEY, "step", "unit_of_count", "n_in", "n_out", "n_lost", "reason"]
-# the stored ledger is sorted by name; readers want the order of a run
-STEP_ORDER = (
-    "ingest",
-    "illumination",
-    "quality",
-    "calibrate",
-    "segment",
-    "thumbnail",
-    "measure",
-    "flag_images",
-    "flag_cells",
-    "aggregate",
-    "drop_invariant",
-    "normalize",
-    "select",
-    "limit",
-)
 WHY = "Every step of a run and every import writes it."
 
 
 def _order(page: Page, ledger: pl.DataFrame) -> tuple[str, ...]:
-    """Return the steps in the order of a run: an import first, the recipe as it was, the consensus last."""
-    imports = ledger["step"].unique(maintain_order=True)
-    first = imports.filter(imports.str.starts_with("import")).to_list()
+    """Return the steps in the order of a run: imports first, the steps of the recipe in place of ``recipe``."""
+    found = ledger["step"].unique(maintain_order=True).to_list()
+    imports = [name for name in found if name.startswith("import")]
+    run = ("ingest", *step_order())
+    before, after = run[: run.index("recipe")], run[run.index("recipe") + 1 :]
     scored = page.tables.columns("step_score", ["step", "number"])
-    recipe = () if scored is None else tuple(scored.unique("step").sort("number")["step"].to_list())
-    return (*first, *(name for name in STEP_ORDER if name not in recipe), *recipe, "consensus")
+    recipe = [] if scored is None else scored.unique("step").sort("number")["step"].to_list()
+    others = [name for name in found if name not in {*imports, *run, *recipe}]
+    return (*imports, *before, *others, *recipe, *after)
 
 
 def losses(page: Page) -> Section:
