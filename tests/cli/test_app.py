@@ -14,7 +14,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from phenoprint.pipeline import RunResult, SimulatedScreen
+from phenoprint.cli.render import ProgressDisplay
+from phenoprint.cli.signals import interrupt_on_stop, leave_on_stop
+from phenoprint.pipeline import Message, RunResult, SimulatedScreen
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -229,6 +231,31 @@ def test_the_beginning_of_the_command_line_imports_nothing_that_takes_time() -> 
     code = "import sys; before = set(sys.modules); import phenoprint.cli.app; print(len(set(sys.modules) - before))"
     code += "; assert not {'typer', 'polars', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_whose_exception_is_lost_stops_at_the_next_event(number: signal.Signals) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    display = ProgressDisplay(quiet=True)
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(number)  # Python drops what is raised in a finalizer
+
+    try:
+        leave_on_stop()
+        interrupt_on_stop()
+        display(Message("one unit"))
+        Finalized()
+        with pytest.raises(KeyboardInterrupt):
+            display(Message("the next unit"))
+        leave_on_stop()
+        display(Message("another command"))
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 # An interrupt in the middle of a text that is executed, as dataclasses are made while modules are imported.

@@ -122,9 +122,7 @@ def test_every_name_is_declared_and_made_by_some_step() -> None:
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step.scope is not Scope.WELL], ids=lambda step: step.name)
-def test_a_step_reads_only_what_it_declares(
-    step: Step, own_screen: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_reads_only_what_it_declares(step: Step, own_screen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: set[str] = set()
     from phenoprint.store import parquet
 

@@ -1,4 +1,4 @@
-"""Where the command line begins and ends: signals, errors and exit codes; `commands` has what lies between.
+"""The entry point of the command line: signals, errors and exit codes; `commands` has the commands.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partial (something of the screen could not be used, or its run has not
 ended), 130 stopped by an interrupt (SIGINT, as from Ctrl-C, or SIGTERM); what was done is kept.
@@ -8,41 +8,21 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable
-from types import FrameType
+
+from phenoprint.cli.signals import INTERRUPTED, STOPPED, interrupt_on_stop, leave_on_stop
 
 __all__ = ["main"]
 
 DONE, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
-INTERRUPTED = 130  # also what typer makes of an interrupt
-_STOPPED = "stopped; what is done is kept, the same command goes on from here"
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    """End at once: nothing is held or begun yet, and an exception would come out of the middle of an import."""
-    os.write(2, f"{_STOPPED}\n".encode())
-    os._exit(INTERRUPTED)
-
-
-def _on_stop(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Say what SIGTERM, which schedulers send to end a job, and Ctrl-C do from now on."""
-    if threading.current_thread() is not threading.main_thread():  # no other may set a handler
-        return
-    signal.signal(signal.SIGTERM, handler)
-    # Whoever started this may have set Ctrl-C to be ignored, as nohup and shells do for jobs in the background.
-    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _leave):
-        signal.signal(signal.SIGINT, handler)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with its exit code.
+    """Run the command line and exit with its code.
 
-    Errors that Phenoprint raises on purpose are printed as one message; ``PHENOPRINT_DEBUG=1`` shows the trace.
+    Errors of Phenoprint are printed as one message; ``PHENOPRINT_DEBUG=1`` shows the trace.
     """
-    _on_stop(_leave)
+    leave_on_stop()
     from rich.markup import escape
 
     from phenoprint.cli.commands import app
@@ -53,21 +33,21 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
-        _on_stop(signal.default_int_handler)  # the lock is freed, and no worker is left
+        interrupt_on_stop()
         code = app(args=arguments, standalone_mode=False)
         if code == INTERRUPTED:
-            raise KeyboardInterrupt  # noqa: TRY301 - one place says what an interrupt means
+            raise KeyboardInterrupt  # noqa: TRY301 - handled below, like every interrupt
     except PhenoprintError as error:
         if os.environ.get("PHENOPRINT_DEBUG"):
             raise
         errors.print(f"[bold red]error[/]  {escape(str(error))}", soft_wrap=True)
         code = USAGE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
-        errors.print(_STOPPED)
+        errors.print(STOPPED)
         code = INTERRUPTED
-        # "python -m" ends by the signal, whatever the exit code, where the interrupt came out of a text being executed,
-        # as when dataclasses are made, although it was caught; executing another text makes it forget.
-        exec("")  # noqa: S102 - nothing of anybody's is executed
+        # After an interrupt within "exec" (as dataclasses use it), "python -m" ends by the signal whatever the exit code,
+        # although the interrupt was caught. Another "exec" resets that.
+        exec("")  # noqa: S102 - the text is empty
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             error.show()  # type: ignore[attr-defined]

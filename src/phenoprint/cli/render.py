@@ -28,6 +28,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from phenoprint.cli.signals import check_stopped
 from phenoprint.pipeline import Event, Message, StepFinished, StepStarted, UnitFinished
 
 __all__ = [
@@ -57,7 +58,7 @@ _CONTROL = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "
 
 
 class _Rate(ProgressColumn):
-    """Units a second."""
+    """Units per second."""
 
     def render(self, task: Task) -> Text:
         """Return the rate, blank until it is known."""
@@ -95,7 +96,14 @@ class ProgressDisplay:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
-        """Draw one event."""
+        """Draw one event; stop here if a signal has come.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the process was asked to stop.
+        """
+        check_stopped()
         if self._quiet:
             return
         match event:

@@ -121,7 +121,8 @@ class Context:
     ) -> pl.DataFrame:
         """Return well profiles without excluded wells.
 
-        Profiles that were imported get the annotation of the table ``well``, which may be newer than their own.
+        Imported profiles get the annotation of the table ``well``, which may be newer than their own. A table without
+        rows gets its columns.
 
         Parameters
         ----------
@@ -136,7 +137,7 @@ class Context:
         """
         frame = read_table(self.path, table, plate=plate, schema=schema).select(pl.col(columns)).collect()
         frame = without_excluded(frame, self.exclusions(plate))
-        if table not in self.given:
+        if frame.height and table not in self.given:
             return frame
         wells = _annotation(self.path, self.stamp)
         own = frame.drop([name for name in wells.columns if name not in WELL_KEY and name in frame.columns])

@@ -45,6 +45,7 @@ GIVEN = frozenset({"image", "well", "exclusion"})
 _WITH_CONTROLS = '# reference = "negcon"      # or "all", for plates without negative controls'
 _WITHOUT_CONTROLS = 'reference = "all"           # no well is known as a negative control; "negcon" once some are'
 
+
 def imported_tables(screen: Screen) -> frozenset[str]:
     """Return the tables of cells and profiles that were imported into a screen."""
     return frozenset(table for _, table in load_receipts(screen.path, "import"))
