@@ -45,8 +45,8 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         errors.print(STOPPED)
         code = INTERRUPTED
-        # After an interrupt within "exec" (as dataclasses use it), "python -m" ends by the signal whatever the exit code,
-        # although the interrupt was caught. Another "exec" resets that.
+        # After an interrupt within "exec" (as dataclasses use it), "python -m" ends by the signal whatever the exit
+        # code, although the interrupt was caught. Another "exec" resets that.
         exec("")  # noqa: S102 - the text is empty
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
