@@ -14,8 +14,9 @@ def read(text: str, **options: dict[str, str]) -> tuple[list[str], pl.DataFrame]
     return found.wells["Metadata_pert_type"].to_list(), found.reading
 
 
-def details(reading: pl.DataFrame, kind: str = "column") -> dict[str, tuple[str | None, str | None]]:
-    return {row["found"]: (row["read_as"], row["detail"]) for row in reading.filter(kind=kind).iter_rows(named=True)}
+def details(reading: pl.DataFrame, kind: str = "column") -> dict[str, tuple[str | None, str | None, str | None]]:
+    rows = reading.filter(kind=kind).select("found", "read_as", "place", "doubt").iter_rows()
+    return {found: (read_as, place, doubt) for found, read_as, place, doubt in rows}
 
 
 @pytest.mark.parametrize(
@@ -41,26 +42,26 @@ def test_a_column_of_kinds_is_known_by_its_values(column: str) -> None:
     kinds, reading = read(text)
     assert kinds == ["poscon", *["negcon"] * 7, "empty", "trt"]
     assert details(reading)[column][0] == "pert_type"
-    assert details(reading, "value")["Medium"] == ("negcon", f"in {column}")
+    assert details(reading, "value")["Medium"] == ("negcon", f"in {column}", None)
 
 
 def test_a_column_of_other_values_stays_metadata_and_says_why() -> None:
     kinds, reading = read("well,Cmpd,Type\nA1,taxol,tubulin binder\nA2,DMSO,control\n")
     assert kinds == ["trt", "negcon"]
-    assert details(reading)["Type"] == (None, "kept as Metadata_Type: its value 'tubulin binder' is no kind of well")
+    assert details(reading)["Type"] == (None, "kept as Metadata_Type", "its value 'tubulin binder' is no kind of well")
     # a column that only says that there are samples does not turn DMSO into a treatment
     kinds, reading = read("well,Cmpd,Type\nA1,taxol,sample\nA2,DMSO,sample\n")
     assert kinds == ["trt", "negcon"]
-    assert "names no controls beside treatments" in str(details(reading)["Type"][1])
+    assert "names no controls beside treatments" in str(details(reading)["Type"][2])
 
 
 def test_the_compounds_alone_name_controls() -> None:
     kinds, reading = read("well,Substanz\nA1,DMSO\nA2,taxol\nA3,\nA4,Kontrolle\n")
     assert kinds == ["negcon", "trt", "empty", "trt"]
     assert details(reading, "value") == {
-        "DMSO": ("negcon", "in Substanz"),
-        "(blank)": ("empty", "in Substanz"),
-        "Kontrolle": ("trt", "in Substanz; may be a control; say so with pert_types"),
+        "DMSO": ("negcon", "in Substanz", None),
+        "(blank)": ("empty", "in Substanz", None),
+        "Kontrolle": ("trt", "in Substanz", "may be a control; say so with pert_types"),
     }
 
 
@@ -102,13 +103,13 @@ def test_two_columns_that_disagree_are_refused() -> None:
 def test_a_kind_that_contradicts_the_compound_is_reported() -> None:
     kinds, reading = read("well,compound,pert_type\nA1,DMSO,trt\nA2,DMSO,negcon\n")
     assert kinds == ["trt", "negcon"]
-    assert details(reading, "value")["trt"][1] == "in pert_type; compound says 'DMSO'"
+    assert details(reading, "value")["trt"][1:] == ("in pert_type", "compound says 'DMSO'")
 
 
 def test_columns_that_could_have_been_more_are_named() -> None:
     _, reading = read("well,compound,treatment,passage\nA1,x,y,7\n")
-    assert details(reading)["treatment"] == (None, "kept as Metadata_treatment: 'compound' is taken for compound")
+    assert details(reading)["treatment"] == (None, "kept as Metadata_treatment", "'compound' is taken for compound")
     assert details(reading)["passage"][0] is None
     _, reading = read("well,compound,row\nA1,x,7\n")
-    assert details(reading)["row"] == (None, "its values are not those of the wells")
-    assert details(read("well,row,col\nB3,B,3\n")[1])["row"] == ("row", None)
+    assert details(reading)["row"] == (None, None, "its values are not those of the wells")
+    assert details(read("well,row,col\nB3,B,3\n")[1])["row"] == ("row", None, None)

@@ -139,7 +139,7 @@ def test_the_sheet_that_is_a_plate_map_is_read_and_the_others_are_named(xlsx: Wr
     content = xlsx(sheets, hidden=["old"])
     assert wells(content) == [(None, "A01", "negcon", "DMSO", None, None)]
     reading = read_plate_map(read_parts(content, source="map.xlsx")).reading
-    skipped = reading.filter(kind="sheet").select("found", "read_as", "detail").rows()
+    skipped = reading.filter(kind="sheet").select("found", "read_as", "doubt").rows()
     assert skipped == [("Readme", None, "no wells in it"), ("old", None, "hidden")]
     assert wells(content, sheet="OLD") == [(None, "A01", "trt", "wrong", None, None)]
     fails(content, r"no sheet 'Map'; its sheets: 'Readme', 'Layout', 'old' \(hidden\)", sheet="Map")

@@ -1,4 +1,4 @@
-"""What became of the plate maps, in a few lines."""
+"""Print how the plate maps were read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = {
 
 
 def print_plate_maps(reading: pl.DataFrame, counts: dict[str, int]) -> None:
-    """Print which column was taken for what, which words decided, what was not used, and the wells of each kind.
+    """Print the role of each column and word, what was not used, and the number of wells of each kind.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def print_plate_maps(reading: pl.DataFrame, counts: dict[str, int]) -> None:
         As `phenoprint.pipeline.platemaps.count_kinds` returns them.
     """
     if reading.height:
-        of_map = reading.filter(pl.col("detail").fill_null("").str.starts_with("pert_types says").not_())
+        is_word = pl.col("kind") == "value"
+        of_map = reading.filter(~is_word | pl.col("place").is_not_null())
         sources = of_map["source"].unique(maintain_order=True).to_list()
         more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
         _line("plate map", [f"{source}{more}" for source in sources[:1]])
@@ -39,11 +40,11 @@ def print_plate_maps(reading: pl.DataFrame, counts: dict[str, int]) -> None:
         _line("columns", [f"{row['found']} is {row['read_as']}" for row in used.iter_rows(named=True)])
         _line("not used", [_unused(row) for row in columns.filter(pl.col("read_as").is_null()).iter_rows(named=True)])
         sheets = reading.filter(pl.col("kind") == "sheet").iter_rows(named=True)
-        _line("sheets", [f"{row['found']} is {row['read_as'] or 'not used: ' + row['detail']}" for row in sheets])
+        _line("sheets", [f"{row['found']} is {row['read_as'] or 'not used: ' + row['doubt']}" for row in sheets])
         _line("beside it", [repr(text) for text in reading.filter(kind="text")["found"].unique(maintain_order=True)])
-        words = reading.filter(kind="value").group_by("found", "read_as", maintain_order=True).agg(pl.col("n").sum())
+        words = reading.filter(is_word).group_by("found", "read_as", maintain_order=True).agg(pl.col("n").sum())
         _line("words", [f"{text} is {kind} ({n})" for text, kind, n in words.iter_rows() if kind])
-        doubts = reading.filter(pl.col("kind") == "value", pl.col("detail").str.contains("; |pert_types says"))
+        doubts = reading.filter(is_word, pl.col("doubt").is_not_null())
         _line("[yellow]to check[/]", [_doubt(row) for row in doubts.iter_rows(named=True)])
     always = {"trt", "negcon", "poscon", "empty"}
     _line("wells", [f"{n:,} {_KINDS[kind]}" for kind, n in counts.items() if n or kind in always], limit=None)
@@ -61,12 +62,10 @@ def _line(title: str, items: list[str], *, limit: int | None = _SHOWN) -> None:
 
 
 def _unused(row: dict[str, object]) -> str:
-    """Name a column that is only kept, with the reason where it has one of its own."""
-    where, _, reason = str(row["detail"]).partition(": ")
-    own = reason if "not a name" not in reason else ""
-    return f"{row['found']} ({'; '.join(part for part in (where, own) if part)})"
+    """Name a column that is kept without a role, with the reason where there is one."""
+    return f"{row['found']} ({'; '.join(str(row[name]) for name in ('place', 'doubt') if row[name])})"
 
 
 def _doubt(row: dict[str, object]) -> str:
-    detail = str(row["detail"])
-    return f"{row['found']} is {row['read_as']}: {detail.partition('; ')[2]}" if "; " in detail else detail
+    """Say what to check of a word of the plate map, or of the configuration."""
+    return f"{row['found']} is {row['read_as']}: {row['doubt']}" if row["place"] else str(row["doubt"])

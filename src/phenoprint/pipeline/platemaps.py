@@ -171,14 +171,11 @@ def _columns(reading: pl.DataFrame) -> str:
     columns = reading.filter(kind="column").unique(["found", "read_as"], maintain_order=True)
     used = [f"{row['found']} is {row['read_as']}" for row in columns.drop_nulls("read_as").iter_rows(named=True)]
     left = [
-        str(row["found"])
-        + ("" if "not a name" in str(row["detail"]) else f" ({str(row['detail']).partition(': ')[2]})")
-        for row in columns.filter(pl.col("read_as").is_null()).iter_rows(named=True)
+        f"{name} ({doubt})" if doubt else str(name)
+        for name, doubt in columns.filter(pl.col("read_as").is_null()).select("found", "doubt").iter_rows()
     ]
-    doubts = [
-        f"{row['found']!r} {row['detail'].partition('; ')[2]}"
-        for row in reading.filter(pl.col("kind") == "value", pl.col("detail").str.contains("; ")).iter_rows(named=True)
-    ]
+    is_doubtful = (pl.col("kind") == "value") & pl.col("place").is_not_null() & pl.col("doubt").is_not_null()
+    doubts = [f"{word!r} {doubt}" for word, doubt in reading.filter(is_doubtful).select("found", "doubt").iter_rows()]
     said = f"{', '.join(used) or 'no column was recognised'}"
     said += f"; not used: {first_few(left)}" if left else ""
     return said + (f"; to check: {first_few(doubts)}" if doubts else "")

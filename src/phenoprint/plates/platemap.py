@@ -33,13 +33,16 @@ PLATE_MAP_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_moa": pl.String,
 }
 
+# kind, found, read_as, n, place, doubt
+_Reading = tuple[str, str | None, str | None, int | None, str | None, str | None]
 READING_SCHEMA: dict[str, type[pl.DataType]] = {
     "source": pl.String,
     "kind": pl.String,
     "found": pl.String,
     "read_as": pl.String,
     "n": pl.Int32,
-    "detail": pl.String,
+    "place": pl.String,
+    "doubt": pl.String,
 }
 
 
@@ -159,7 +162,7 @@ def read_plate_map(
             f"{parts[0].source.rpartition(', sheet ')[0]}: well {well} of plate {plate} stands in more than one sheet "
             "of a plate map; keep one, or name the sheet to read"
         )
-    skipped = [("sheet", name, None, None, why) for part in parts for name, why in part.skipped]
+    skipped = [("sheet", name, None, None, None, why) for part in parts for name, why in part.skipped]
     return PlateMap(wells, pl.concat([*(each.reading for each in maps), _reading(parts[0].source, skipped)]))
 
 
@@ -204,7 +207,7 @@ def _of_plates(parts: Sequence[Part], maps: list[PlateMap]) -> list[PlateMap]:
         PlateMap(
             each.wells.with_columns(pl.lit(plates[part.sheet or ""]).alias("Metadata_Plate")),
             pl.concat(
-                [each.reading, _reading(part.source, [("sheet", part.sheet, f"plate {part.sheet}", None, None)])]
+                [each.reading, _reading(part.source, [("sheet", part.sheet, f"plate {part.sheet}", None, None, None)])]
             ),
         )
         for part, each in zip(parts, maps, strict=True)
@@ -225,12 +228,12 @@ def unsaid_words(pert_types: Mapping[str, str], maps: Sequence[PlateMap], *, sou
 
     Examples
     --------
-    >>> unsaid_words({"Medium": "empty"}, [], source="screen.toml")["detail"].to_list()
+    >>> unsaid_words({"Medium": "empty"}, [], source="screen.toml")["doubt"].to_list()
     ["pert_types says empty, but no well says 'Medium'"]
     """
     said = {str(text).strip().casefold() for one in maps for text in one.reading.filter(kind="value")["found"]}
     rows = [
-        ("value", word, None, 0, f"pert_types says {kind}, but no well says {word!r}")
+        ("value", word, None, 0, None, f"pert_types says {kind}, but no well says {word!r}")
         for word, kind in pert_types.items()
         if word.strip().casefold() not in said
     ]
@@ -290,28 +293,28 @@ def _read_one(
 
 def _uses(
     table: TextTable, assigned: Columns, kept: Mapping[str, str], words: Mapping[Word, int], *, agree: bool
-) -> list[tuple[str, str | None, str | None, int | None, str | None]]:
-    """List what became of columns, words and lines around the table."""
+) -> list[_Reading]:
+    """List how columns, words and lines beside the table were read."""
     role_of = {column: role for role, column in assigned.roles.items()}
     role_of |= dict.fromkeys(assigned.kinds, "pert_type")
-    rows: list[tuple[str, str | None, str | None, int | None, str | None]] = []
+    rows: list[_Reading] = []
     for name in table.names:
         if table.is_drawn and name in {"plate", "well"}:
             continue
         role, n = role_of.get(name), table.cells[name].count()
-        reason = assigned.reasons.get(name, "not a name of anything that is known")
+        doubt = assigned.reasons.get(name)
         if role in {"row", "col"} and not agree:
-            role, reason = None, "its values are not those of the wells"
-        detail = None if role else f"kept as {kept[name]}: {reason}" if name in kept else reason
-        rows.append(("column", name, role, n, detail))
+            role, doubt = None, "its values are not those of the wells"
+        place = f"kept as {kept[name]}" if name in kept and not role else None
+        rows.append(("column", name, role, n, place, None if role else doubt))
     for (column, text, kind, note), n in words.items():
         where = f"in {column}" if column else "no compound is named"
-        rows.append(("value", text or "(blank)", kind, n, f"{where}; {note}" if note else where))
-    rows += [("text", text, None, None, f"line {line}, beside the table") for line, text in table.unused]
+        rows.append(("value", text or "(blank)", kind, n, where, note or None))
+    rows += [("text", text, None, None, f"line {line}, beside the table", None) for line, text in table.unused]
     return rows
 
 
-def _reading(source: str, rows: Sequence[tuple[str, str | None, str | None, int | None, str | None]]) -> pl.DataFrame:
+def _reading(source: str, rows: Sequence[_Reading]) -> pl.DataFrame:
     return pl.DataFrame([(source, *row) for row in rows], schema=READING_SCHEMA, orient="row")
 
 
