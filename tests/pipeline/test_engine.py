@@ -128,7 +128,7 @@ def test_everything_once_and_then_nothing(folder: Path) -> None:
 
 def test_parameter_reaches_all_that_depends_on_it(folder: Path) -> None:
     run(folder)
-    assert done(run(folder, preset="other")) == (3, 1, 3)
+    assert done(run(folder, preset="cell-painting-fast")) == (3, 1, 3)
 
 
 def test_changed_content_runs_one_well_and_what_covers_it(folder: Path) -> None:
@@ -147,13 +147,13 @@ def test_vanished_well_leaves_the_tables(folder: Path) -> None:
 def test_failure_on_data_waits_for_the_user_and_others_go_on(folder: Path) -> None:
     run(folder)
     (folder / "order_A02").write_text("data")
-    summary = run(folder, preset="other")
+    summary = run(folder, preset="cell-painting-fast")
     assert summary.is_partial
     assert summary.steps["make"].failed == 1
     assert stored(folder) == ["A01", "A03"], "rows of an earlier success must not answer for a failed well"
     (folder / "order_A02").unlink()
-    assert done(run(folder, preset="other")) == (0, 0, 0)
-    healed = run(folder, preset="other", retry_failed=True)
+    assert done(run(folder, preset="cell-painting-fast")) == (0, 0, 0)
+    healed = run(folder, preset="cell-painting-fast", retry_failed=True)
     assert healed.steps["make"].done == 1
     assert not healed.is_partial
     assert stored(folder) == WELLS
@@ -196,7 +196,7 @@ def test_receipt_is_withdrawn_while_results_are_replaced(folder: Path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(work, "write_receipt", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            run(folder, preset="other")
+            run(folder, preset="cell-painting-fast")
     assert done(run(folder))[0] >= 1
 
 
@@ -234,7 +234,7 @@ def test_plate_results_go_with_the_plate_that_fails(folder: Path) -> None:
     assert open_screen(folder).table("calibration").collect().height == 1
     for well in WELLS:
         (folder / f"order_{well}").write_text("data")
-    run(folder, preset="other")
+    run(folder, preset="cell-painting-fast")
     assert open_screen(folder).table("calibration").collect().is_empty()
 
 
