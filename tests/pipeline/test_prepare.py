@@ -140,5 +140,5 @@ def test_excluded_wells_are_a_change_by_the_user_and_damaged_ones_are_not_read(o
     assert verify_screen(open_screen(own_screen)).holds
     path = next((own_screen / "tables" / "exclusion").rglob("*.parquet"))
     path.write_bytes(path.read_bytes()[:-3] + b"abc")
-    with pytest.raises(DataError, match=r"exclusion\.parquet does not hold.*delete it and say again what is excluded"):
+    with pytest.raises(DataError, match=r"exclusion\.parquet does not hold.*delete it and enter the exclusions again"):
         run_screen(own_screen, workers=1)
