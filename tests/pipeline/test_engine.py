@@ -245,6 +245,24 @@ def test_vanished_well_takes_its_receipts_along(folder: Path) -> None:
     assert sorted(path.stem for path in (folder / "receipts" / "make").rglob("*.json")) == ["A01", "A03"]
 
 
+class Stray(Make):
+    """Returns a table and a column that it does not declare."""
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        given = super().run(unit, context).tables["image_metric"]
+        return Outcome({"image_metric": given.with_columns(Metadata_stray=1), "score": pl.DataFrame()})
+
+
+def test_a_step_that_returns_more_than_it_declares_fails(folder: Path) -> None:
+    config = parse_config('screen.name = "s"\nimages.root = "."\n')
+    with SerialExecutor() as executor:
+        engine = Engine(Context(folder, config, folder, ("DNA",)), executor)
+        engine.run([Stray()])
+    assert {reason for _, _, reason in engine.failures} == {
+        "failed: step make returned what it does not declare: score, image_metric.Metadata_stray"
+    }
+
+
 def test_failures_are_told_with_their_reasons(folder: Path) -> None:
     (folder / "order_A02").write_text("data")
     config = parse_config('screen.name = "s"\nimages.root = "."\nfeatures.preset = "minimal"\n')

@@ -245,7 +245,7 @@ def test_imported_profiles_of_other_levels_have_the_tables(suffix: str, table: s
     for name in TABLES:
         assert rows(screen, name).height, name
     config = parse_config('screen.name = "x"')
-    context = Context(screen.path, config, screen.path, (), imported=frozenset({table}))
+    context = Context(screen.path, config, screen.path, (), given=frozenset({table}))
     assert Explained.of(context).table == table
 
 

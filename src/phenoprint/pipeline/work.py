@@ -1,25 +1,29 @@
-"""Do one unit of work and record it; runs in whatever process the executor chose."""
+"""Run one unit of a step and record it, in whatever process the executor chose."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from phenoprint.errors import DamagedTableError, DataError, PhenoprintError
+import polars as pl
+
+from phenoprint.errors import DamagedTableError, DataError, PhenoprintError, SchemaError
 from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.keys import Key
 from phenoprint.pipeline.steps.base import Outcome, Step, Unit
 from phenoprint.store import Output, Receipt, record_outputs, remove_receipt, write_receipt
+from phenoprint.tables import get_table
 from phenoprint.version import __version__
 
 __all__ = ["Job", "failed_on_data", "peak_memory_mb", "record_death", "run_job", "unit_name"]
 
-# Errors of the input start with this in a receipt: trying again is of no use before the input changes. A damaged table
-# is none: once it is made again, it has the same key.
+# Errors of the input have this prefix in a receipt: such a unit is not tried again before its input changes. A damaged
+# table is not an error of the input: once it is made again, it has the same key.
 _DATA = "data:"
 
 
@@ -34,7 +38,7 @@ class Job:
 
 
 def unit_name(step: Step, unit: Unit) -> str:
-    """Return what a receipt calls a unit: its well, or the scope of its step.
+    """Return the name of a unit in its receipt: its well, or the scope of its step.
 
     Examples
     --------
@@ -64,12 +68,31 @@ def peak_memory_mb() -> float:
 
 
 def failed_on_data(receipt: Receipt) -> bool:
-    """Whether a unit failed because of its input, not of the machine."""
+    """Whether a unit failed because of its input and not because of the machine."""
     return receipt.status == "failed" and receipt.error is not None and receipt.error[0].startswith(_DATA)
 
 
+def _require_declared(step: Step, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Require that a step returns no table or column that is not declared.
+
+    Raises
+    ------
+    SchemaError
+        If it does. The message names the step and what it returned.
+    """
+    undeclared = sorted(set(tables) - set(step.tables))
+    for name in set(tables).intersection(step.tables):
+        declared = get_table(name)
+        if not declared.holds_features:
+            columns = {column.name for column in declared.columns}
+            undeclared += [f"{name}.{column}" for column in tables[name].columns if column not in columns]
+    if undeclared:
+        raise SchemaError(f"step {step.name} returned what it does not declare: {', '.join(undeclared)}")
+
+
 def _write(job: Job, outcome: Outcome) -> dict[str, Output]:
-    """Write the tables of an outcome where its scope keeps them; return the files that last."""
+    """Write the tables of an outcome; return the files to record in the receipt."""
+    _require_declared(job.step, outcome.tables)
     screen, unit = job.context.screen, job.unit
     written = []
     for table, frame in outcome.tables.items():
@@ -109,7 +132,7 @@ def run_job(job: Job) -> Receipt:
     Errors of the unit become a failed receipt: the rest of the screen goes on.
     """
     begun, clock = datetime.now(UTC), time.perf_counter()
-    # While results are being replaced no receipt may vouch for them.
+    # There is no receipt while results are being replaced.
     remove_receipt(job.context.path, job.step.name, job.unit.plate or None, unit_name(job.step, job.unit))
     try:
         outcome = job.step.run(job.unit, job.context)
