@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +83,11 @@ def test_command_line_help_loads_nothing_heavy() -> None:
     )
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
     assert [name for name in HEAVY if name in loaded and name != "polars"] == []
+
+
+def test_the_guide_for_additions_names_files_that_exist() -> None:
+    package = Path(phenoprint.__file__).parent
+    text = (package / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)`", text)
+    assert len(named) >= 8
+    assert [path for path in named if not (package / path).is_file()] == []

@@ -173,7 +173,7 @@ def test_wrong_use() -> None:
     data = wells()
     with pytest.raises(UnknownNameError, match="did you mean 'mad_robust'"):
         normalize(data, "mad_robst")
-    with pytest.raises(UnknownNameError, match="parameter of 'mad_robust'"):
+    with pytest.raises(UnknownNameError, match="parameter of normalization method 'mad_robust'"):
         normalize(data, epsilon=0)
     with pytest.raises(UsageError, match="true or false for each row"):
         normalize(data, reference=pl.col("Cells_F0"))

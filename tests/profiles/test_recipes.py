@@ -172,7 +172,7 @@ def test_wrong_use() -> None:
         Recipe.of("r", [{"operation": "select"}, {"operation": "select"}])
     with pytest.raises(UnknownNameError, match="parameter of the step 'limit'"):
         Recipe.of("r", [{"operation": "limit", "most": 3}])
-    with pytest.raises(UnknownNameError, match="parameter of 'mad_robust'"):
+    with pytest.raises(UnknownNameError, match="parameter of normalization method 'mad_robust'"):
         apply_recipe(wells(), [{"operation": "normalize", "epsilon": 0}])
     with pytest.raises(SchemaError, match="Metadata_pert_type"):
         apply_recipe(wells().drop("Metadata_pert_type"))
