@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.plates import PlateFormat
+from phenoprint.plates import PlateFormat, perturbation_id
+from phenoprint.tables import WELL_KEY, conform, frame_of, get_table
 
 HOSTILE = '<b>α-"Tubulin"</b> & </script><script>alert(1)</script>'
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
@@ -26,7 +27,6 @@ MECHANISMS = (
     "cyclin <CDK>",
     "inert",
 )
-KEY = ["Metadata_Plate", "Metadata_Well"]
 
 
 @dataclass
@@ -85,37 +85,23 @@ def _layout(plates: int, n: int) -> pl.DataFrame:
             elif well.col in {1, shape.columns - 1} and well.row % 2 == 0:
                 kind, compound, dose, moa = "poscon", "nocodazole", 1.0, "tubulin"
             rows.append(
-                (
-                    f"SIM-{p + 1:02d}",
-                    str(well),
-                    well.row + 1,
-                    well.col + 1,
-                    f"batch {p // 2 + 1}",
-                    kind,
-                    compound,
-                    dose,
-                    moa,
-                )
+                {
+                    "Metadata_Plate": f"SIM-{p + 1:02d}",
+                    "Metadata_Well": str(well),
+                    "Metadata_Row": well.row + 1,
+                    "Metadata_Col": well.col + 1,
+                    "Metadata_Batch": f"batch {p // 2 + 1}",
+                    "Metadata_pert_type": kind,
+                    "Metadata_compound": compound,
+                    "Metadata_Concentration": dose,
+                    "Metadata_Concentration_Unit": None if dose is None else "uM",
+                    "Metadata_moa": moa,
+                    "has_images": str(well) != "B02",
+                    "is_annotated": True,
+                }
             )
-    columns = [
-        *KEY,
-        "Metadata_Row",
-        "Metadata_Col",
-        "Metadata_Batch",
-        "Metadata_pert_type",
-        "Metadata_compound",
-        "Metadata_Concentration",
-        "Metadata_moa",
-    ]
-    frame = pl.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None)
-    unit = pl.when(pl.col("Metadata_Concentration").is_not_null()).then(pl.lit("µM"))
-    dose = pl.col("Metadata_Concentration").cast(pl.String).fill_null("0")
-    return frame.with_columns(
-        unit.alias("Metadata_Concentration_Unit"),
-        pl.format("{}@{} µM", "Metadata_compound", dose).alias("Metadata_perturbation"),
-        has_images=pl.col("Metadata_Well") != "B02",
-        is_annotated=pl.lit(value=True),
-    )
+    wells = frame_of("well", rows)
+    return wells.with_columns(perturbation_id(wells))
 
 
 def _feature_names(n: int) -> list[str]:
@@ -160,23 +146,22 @@ def make_source(
 
     selected = names[::3]
     frames = {
-        "well": wells.drop("Metadata_perturbation"),
-        "plate": wells.group_by("Metadata_Plate", "Metadata_Batch")
-        .agg(plate_format=pl.lit(n, dtype=pl.Int32))
-        .sort("Metadata_Plate"),
+        "well": wells,
+        "plate": wells.group_by("Metadata_Plate", "Metadata_Batch").agg(plate_format=pl.lit(n)).sort("Metadata_Plate"),
         "profile_well": profile((z + base) * scale, names),
         "profile_normalized": profile(z, names),
         "profile_selected": profile(z[:, ::3], selected),
         "readout": meta.filter(keep).select(
-            *KEY, readout=pl.lit("log ratio"), value=pl.Series(z[:, 0]).filter(keep), n_cells=pl.lit(100)
+            *WELL_KEY, readout=pl.lit("log ratio"), value=pl.Series(z[:, 0]).filter(keep), n_cells=pl.lit(100)
         ),
     }
     frames |= _images(wells, rng, counts) | _answers(wells, meta, z, rng) | _losses(wells, counts, names, selected)
-    source = Source(folder, frames=frames)
     if pictures:
         frames["gallery"] = _gallery(wells, rng)
+    source = Source(folder, frames={name: _declared(frame, name) for name, frame in frames.items()})
+    if pictures:
         hues = {m: rng.uniform(0.2, 1, 3) for m in MECHANISMS}
-        for plate, well, moa in wells.filter(keep).select(*KEY, "Metadata_moa").iter_rows():
+        for plate, well, moa in wells.filter(keep).select(*WELL_KEY, "Metadata_moa").iter_rows():
             path = folder / "thumbnails" / plate / f"{well}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(jpeg(picture(rng, 160, hues.get(moa, np.ones(3)))))
@@ -184,8 +169,16 @@ def make_source(
     return source
 
 
+def _declared(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Return a table as a screen holds it; columns that no declaration explains are an error."""
+    declared = get_table(table)
+    undeclared = set(frame.columns) - set(declared.schema)
+    assert declared.holds_features or not undeclared, f"{table}: {undeclared}"
+    return conform(frame, table)
+
+
 def _images(wells: pl.DataFrame, rng: np.random.Generator, counts: np.ndarray) -> dict[str, pl.DataFrame]:
-    base = wells.select(*KEY).with_columns(n_cells=pl.Series(counts // 2)).filter(wells["has_images"])
+    base = wells.select(*WELL_KEY).with_columns(n_cells=pl.Series(counts // 2)).filter(wells["has_images"])
     sites = base.join(pl.DataFrame({"Metadata_Site": ["1", "2"]}), how="cross")
     rows = sites.join(pl.DataFrame({"Metadata_Channel": list(CHANNELS)}), how="cross")
     n = rows.height
@@ -251,15 +244,11 @@ def _answers(
     )
     calls = calls.with_columns(is_correct=pl.col("predicted") == pl.col("Metadata_moa"))
     accuracy = float(calls["is_correct"].mean() or 0)
-    scores = [
-        ("moa_accuracy", accuracy),
-        ("moa_accuracy_shuffled_labels", 0.11),
-        ("moa_accuracy_cell_count_only", 0.24),
-        ("moa_accuracy_position_only", 0.17),
-    ]
+    values = {"": accuracy, "_shuffled_labels": 0.11, "_cell_count_only": 0.24, "_position_only": 0.17}
+    scores = [{"score": f"moa_accuracy{name}", "value": value} for name, value in values.items()]
     u, s, _ = np.linalg.svd(z - z.mean(0), full_matrices=False)
     xy = u[:, :2] * s[:2]
-    points = wells.select(KEY).with_columns(
+    points = wells.select(WELL_KEY).with_columns(
         method=pl.lit("umap"),
         x=pl.Series(xy[:, 0], dtype=pl.Float32),
         y=pl.Series(xy[:, 1], dtype=pl.Float32),
@@ -284,7 +273,7 @@ def _answers(
         {
             "readout": ["log ratio"] * 2,
             "Metadata_compound": ["tubulin b", "tubulin c"],
-            "Metadata_Concentration_Unit": ["µM"] * 2,
+            "Metadata_Concentration_Unit": ["uM"] * 2,
             "ec50": [0.3, None],
             "ec50_low": [0.2, None],
             "ec50_high": [0.5, None],
@@ -302,17 +291,12 @@ def _answers(
         "activity": activity,
         "moa_prediction": calls,
         **_effects(activity["Metadata_perturbation"]),
-        "score": pl.DataFrame(scores, schema={"score": pl.String, "value": pl.Float64}, orient="row"),
+        "score": frame_of("score", scores),
         "projection": points,
-        "cluster": points.select(*KEY, cluster=pl.Series(rng.integers(0, 6, points.height), dtype=pl.Int32)),
+        "cluster": points.select(*WELL_KEY, cluster=pl.Series(rng.integers(0, 6, points.height), dtype=pl.Int32)),
         "dose_response": fits,
         "step_score": _step_scores(),
-        "plate_acceptance": pl.DataFrame(
-            checks,
-            schema=["Metadata_Plate", "criterion", "value", "threshold", "verdict", "reason"],
-            orient="row",
-            infer_schema_length=None,
-        ),
+        "plate_acceptance": frame_of("plate_acceptance", checks),
     }
 
 
@@ -332,6 +316,8 @@ def _effects(treatments: pl.Series) -> dict[str, pl.DataFrame]:
         compartment=pl.lit("Nuclei"),
         channel=pl.lit("DNA"),
         effect=9.0 - pl.col("rank"),
+        n_wells=pl.lit(2),
+        n_controls=pl.lit(12),
         q_value=pl.col("rank") / 100,
     )
     return {"neighbour": neighbour, "feature_effect": effect}
@@ -345,22 +331,12 @@ def _step_scores() -> pl.DataFrame:
         rows.append((step, number, "position_variance", 0.2 - 0.05 * number, 0.0, 96, 96, None))
         rows.append((step, number, "batch_mixing", None, 1.0, 0, 96, "<one> batch"))
         rows.append((step, number, "n_features", 40.0 - 10 * (number == 2), None, 96, 96, None))
-    schema = {
-        "step": pl.String,
-        "number": pl.Int32,
-        "score": pl.String,
-        "value": pl.Float64,
-        "baseline": pl.Float64,
-        "n": pl.Int64,
-        "n_total": pl.Int64,
-        "reason": pl.String,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return frame_of("step_score", rows)
 
 
 def _losses(wells: pl.DataFrame, counts: np.ndarray, names: list[str], selected: list[str]) -> dict[str, pl.DataFrame]:
     rows = []
-    for (plate, well), count in zip(wells.select(KEY).iter_rows(), counts.tolist(), strict=True):
+    for (plate, well), count in zip(wells.select(WELL_KEY).iter_rows(), counts.tolist(), strict=True):
         rows.append((plate, well, "ingest", "images", 10, 10, 0, None))
         rows.append(
             (
@@ -394,18 +370,9 @@ def _losses(wells: pl.DataFrame, counts: np.ndarray, names: list[str], selected:
             "correlated",
         )
     )
-    schema = ["Metadata_Plate", "Metadata_Well", "step", "unit_of_count", "n_in", "n_out", "n_lost", "reason"]
     gone = [name for name in names if name not in set(selected)]
-    status = pl.DataFrame(
-        {
-            "Metadata_Plate": [None] * len(gone),
-            "feature": gone,
-            "step": "select",
-            "status": "correlated",
-            "reason": [f"r = 0.95 with {n}" for n in gone],
-            "value": 0.95,
-        },
-        schema_overrides={"Metadata_Plate": pl.String},
+    status = frame_of(
+        "feature_status", [(None, name, "select", "correlated", f"r = 0.95 with {name}", 0.95) for name in gone]
     )
     parts = [name.split("_") for name in names]
     dictionary = pl.DataFrame(
@@ -417,18 +384,9 @@ def _losses(wells: pl.DataFrame, counts: np.ndarray, names: list[str], selected:
             "difference": ["pixels on the border count" if p[1] == "Granularity" else None for p in parts],
         }
     )
-    exclusion = pl.DataFrame(
-        {
-            "scope": ["well"],
-            "Metadata_Plate": ["SIM-01"],
-            "Metadata_Well": ["E06"],
-            "Metadata_Site": [None],
-            "reason": ["fibre <in> the field"],
-        },
-        schema_overrides={"Metadata_Site": pl.String},
-    )
+    exclusion = frame_of("exclusion", [("well", "SIM-01", "E06", None, None, "fibre <in> the field", None, None)])
     return {
-        "ledger": pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None),
+        "ledger": frame_of("ledger", rows),
         "feature_status": status,
         "feature": dictionary,
         "exclusion": exclusion,
@@ -439,31 +397,18 @@ def _gallery(wells: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     rows = []
     groups = (
         wells.filter("has_images")
-        .sort("Metadata_perturbation", *KEY)
+        .sort("Metadata_perturbation", *WELL_KEY)
         .group_by("Metadata_perturbation", maintain_order=True)
     )
     for (name,), part in groups:
-        if not str(name).endswith(("@1.0 µM", "@0 µM")):
+        if not str(name).endswith("@1 uM") and name != "DMSO":
             continue
         hue = rng.uniform(0.2, 1, 3)
         for rank in range(8):
             well = part.row(rank % part.height, named=True)
-            rows.append(
-                (
-                    well["Metadata_Plate"],
-                    well["Metadata_Well"],
-                    "1",
-                    rank + 1,
-                    name,
-                    png(picture(rng, 64, hue)),
-                    rank,
-                )
-            )
-    return pl.DataFrame(
-        rows,
-        schema=[*KEY, "Metadata_Site", "Metadata_ObjectNumber", "Metadata_perturbation", "crop", "rank"],
-        orient="row",
-    )
+            place = (well["Metadata_Plate"], well["Metadata_Well"], "1", rank + 1)
+            rows.append((*place, name, rank, png(picture(rng, 64, hue))))
+    return frame_of("gallery", rows)
 
 
 @pytest.fixture(scope="session")

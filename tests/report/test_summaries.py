@@ -230,7 +230,7 @@ def test_annotations_hold_every_well_any_table_knows(small_source: object) -> No
     assert found["Metadata_Well"].to_list()[:3] == ["A01", "A02", "A03"]
     row = found.row(0, named=True)
     assert (row["Metadata_pert_type"], row["treatment"]) == ("negcon", "DMSO")
-    assert found.filter(Metadata_Well="A02")["treatment"].to_list() == ["nocodazole 1 µM"] * 2
+    assert found.filter(Metadata_Well="A02")["treatment"].to_list() == ["nocodazole 1 uM"] * 2
 
 
 def test_wells_of_profiles_alone_are_known(source_factory: Callable[..., object], tmp_path: Path) -> None:
