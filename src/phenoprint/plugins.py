@@ -137,7 +137,8 @@ class Registry(Generic[T]):
         """
         if isinstance(plugin, self.base):
             if parameters:
-                raise UsageError(f"a {self.kind} that is made already takes no parameters; found {sorted(parameters)}")
+                what = self.base.__name__
+                raise UsageError(f"parameters go into the {what} itself; found both a {what} and parameters")
             return plugin
         if not isinstance(plugin, str):
             raise UnknownNameError(self.kind, plugin, self.names())

@@ -135,7 +135,7 @@ def test_parameters_are_checked_and_converted(lenses: Registry[Lens]) -> None:
 def test_an_instance_is_returned_as_it_is(lenses: Registry[Lens]) -> None:
     lens = Thin(3)
     assert lenses.make(lens) is lens
-    with pytest.raises(UsageError, match="takes no parameters"):
+    with pytest.raises(UsageError, match="both a Lens and parameters"):
         lenses.make(lens, focus=1)
     with pytest.raises(UnknownNameError, match="unknown lens 3"):
         lenses.make(3)  # type: ignore[arg-type]
