@@ -1,4 +1,4 @@
-"""Drawn fields and a score, shared by the tests of segmentation."""
+"""Drawn fields and a matching score for the segmentation tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _draw_field(
     seed: int = 0,
     noise: float = 0.004,
 ) -> Array:
-    """DNA and AGP planes (2, Y, X) float32 of round cells on a dim noisy background."""
+    """Draw round cells on a dim noisy background: DNA and AGP planes (2, Y, X) float32."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     rng = np.random.default_rng(seed)
     dna = np.full(shape, 0.02)
@@ -34,7 +34,7 @@ def _draw_field(
 
 
 def _matches(found: Array, truth: Array, least_iou: float = 0.5) -> tuple[int, int, int]:
-    """True positives, false positives and false negatives of objects at an overlap (IoU)."""
+    """Count true positives, false positives and false negatives at a minimum overlap (IoU)."""
     true_numbers, true_index = np.unique(truth, return_inverse=True)
     true_index = true_index.reshape(truth.shape) + (0 if true_numbers[0] == 0 else 1)
     n_found, n_true = int(found.max()), int(true_index.max())

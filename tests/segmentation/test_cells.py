@@ -8,7 +8,7 @@ from phenoprint.segmentation.cells import cell_image, grow_cells
 
 @pytest.fixture
 def two(draw_field):
-    """Two cells side by side, well apart from the border, with their nuclei as truth."""
+    """Draw two cells side by side, away from the border; return the field and its true nuclei."""
     field = draw_field([(80, 50), (80, 100)], cell_radius=21)
     y, x = np.mgrid[:160, :160]
     nuclei = np.zeros((160, 160), np.int32)
@@ -43,7 +43,7 @@ def test_without_a_visible_boundary_cells_are_widened_nuclei(two, channel):
     assert (cells > 0).sum() == pytest.approx(2 * np.pi * (9 + 9) ** 2, rel=0.05)
 
 
-def test_reach_is_a_cap(two):
+def test_no_cell_extends_beyond_the_reach(two):
     field, nuclei = two
     everywhere = field[1:].copy()
     everywhere[:, 20:140] = 0.3
@@ -68,5 +68,5 @@ def test_several_channels_are_averaged_on_one_scale(two):
     assert 0 < noise < 0.1
 
 
-def test_no_nuclei_no_cells():
+def test_a_field_without_nuclei_has_no_cells():
     assert grow_cells(np.ones((1, 9, 9), np.float32), np.zeros((9, 9), np.int32), diameter=5).max() == 0

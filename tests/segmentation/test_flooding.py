@@ -1,4 +1,4 @@
-"""The compiled kernels against slow and independent ones."""
+"""The compiled kernels compared with slow independent implementations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0
 
 
 def slow_propagation(image, seeds, mask, regularization):
-    """Jones et al. 2005 with a heap, in float64, as CellProfiler's C code does it."""
+    """Propagation of Jones et al. 2005 with a heap, in float64, as in CellProfiler's C code."""
     height, width = image.shape
     padded = np.pad(image.astype(float), 1, mode="edge")
     window = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
@@ -42,7 +42,7 @@ def slow_propagation(image, seeds, mask, regularization):
 
 @pytest.mark.parametrize("regularization", [0.02, 0.5, 3.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_propagation_is_the_one_of_the_paper(seed, regularization):
+def test_propagation_equals_the_published_algorithm(seed, regularization):
     rng = np.random.default_rng(seed)
     image = rng.random((31, 28)).astype(np.float32)
     seeds = np.zeros((31, 28), np.int32)
@@ -87,7 +87,7 @@ def test_a_deep_pass_separates_and_a_shallow_one_does_not():
     assert basins(ridge, neck=0.8).tolist() == [[0, 1, 1, 1, 2, 2, 0]]
 
 
-def test_near_summits_and_specks_are_joined():
+def test_close_summits_and_specks_are_merged():
     ridge = np.array([[9, 1, 8, 0, 0, 0, 0]], np.float32)
     assert basins(ridge).max() == 2
     assert basins(ridge, reach=3).max() == 1
@@ -96,7 +96,7 @@ def test_near_summits_and_specks_are_joined():
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), neck=st.floats(0.05, 0.99))
-def test_basins_cover_the_mask_once_and_scale_does_not_matter(seed, neck):
+def test_basins_cover_the_mask_and_do_not_depend_on_scale(seed, neck):
     rng = np.random.default_rng(seed)
     landscape = (rng.integers(0, 9, (14, 17)) * (rng.random((14, 17)) < 0.8)).astype(np.float32)
     found = basins(landscape, neck=neck)

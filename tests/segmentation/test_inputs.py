@@ -36,7 +36,7 @@ def test_the_nuclear_channel_is_found(channels, index):
     assert nucleus_channel(channels) == index
 
 
-def test_no_nuclear_channel_says_what_was_looked_for_and_what_is_there():
+def test_a_missing_nuclear_channel_is_an_error_with_both_lists_of_names():
     with pytest.raises(UsageError, match=r"looked for DNA, DAPI, Hoechst.*found GFP, RFP; .*nucleus_channel"):
         nucleus_channel(["GFP", "RFP"])
     with pytest.raises(UnknownNameError, match="did you mean 'DNA'"):
@@ -44,7 +44,7 @@ def test_no_nuclear_channel_says_what_was_looked_for_and_what_is_there():
     assert nucleus_channel(["GFP", "RFP"], "RFP") == 1
 
 
-def test_cell_channels_are_the_best_there_are():
+def test_the_best_available_cell_channels_are_taken():
     painting = ["DNA", "ER", "RNA", "AGP", "Mito"]
     assert cell_channels(painting, nucleus=0) == (3,)
     assert cell_channels(painting, nucleus=0, wanted="ER") == (1,)

@@ -15,7 +15,7 @@ def disc(shape, row, column, radius):
 @pytest.mark.parametrize("threshold", ["local", "minimum_cross_entropy", "otsu"])
 @pytest.mark.parametrize("diameter", [10.0, 30.0])
 @pytest.mark.parametrize("field", ["white", "vignette", "haze", "hot pixels", "counts"])
-def test_a_field_without_cells_gives_nothing(field, diameter, threshold):
+def test_a_field_without_cells_has_no_nuclei(field, diameter, threshold):
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:300, :300] / 300 - 0.5
     image = 0.1 + rng.normal(0, 0.005, (300, 300))
@@ -37,7 +37,7 @@ def test_a_mask_without_background_is_one_object(declump):
     assert (split_clumps(image, np.ones((30, 40), bool), diameter=30.0, declump=declump) == 1).all()
 
 
-def test_without_the_noise_test_noise_becomes_nuclei():
+def test_noise_is_segmented_without_the_noise_test():
     image = np.random.default_rng(1).normal(0.1, 0.005, (200, 200)).astype(np.float32)
     assert find_nuclei(image, diameter=10, minimum_snr=0).max() > 0
 
@@ -54,7 +54,7 @@ def test_one_dim_cell_in_a_large_field_is_found(threshold):
     assert ((found > 0) & truth).sum() / ((found > 0) | truth).sum() > 0.8
 
 
-def test_local_threshold_outlines_dim_and_bright_alike():
+def test_the_local_threshold_gives_dim_and_bright_nuclei_the_same_size():
     dim, bright = disc((120, 200), 60, 50, 12), disc((120, 200), 60, 150, 12)
     image = gaussian_filter(0.05 + 0.3 * dim + 0.9 * bright, 2).astype(np.float32)
     local = nuclear_mask(image, diameter=24)
@@ -71,11 +71,11 @@ def test_touching_nuclei_are_cut_at_the_waist(declump, count):
     assert found.max() == count
     np.testing.assert_array_equal(found > 0, pair)
     if count == 2:
-        # The cut runs where the waist is.
+        # The labels change at the waist.
         assert abs(int((found[30] == found[30, 32]).sum()) - int((found[30] == found[30, 54]).sum())) <= 3
 
 
-def test_intensity_cuts_what_shape_does_not():
+def test_intensity_splits_nuclei_that_shape_does_not():
     y, x = np.mgrid[:40, :80]
     bar = (np.abs(y - 20) < 10) & (np.abs(x - 40) < 24)
     image = (bar * (0.2 + 0.3 * np.abs(np.sin((x - 40) / 24 * np.pi)))).astype(np.float32)
@@ -83,14 +83,14 @@ def test_intensity_cuts_what_shape_does_not():
     assert split_clumps(image, bar, diameter=20, declump="shape").max() == 1
 
 
-def test_one_long_nucleus_stays_whole():
+def test_one_long_nucleus_is_not_split():
     y, x = np.mgrid[:60, :100]
     ellipse = ((y - 30) / 11) ** 2 + ((x - 50) / 26) ** 2 < 1
     image = gaussian_filter(0.02 + 0.5 * ellipse, 1).astype(np.float32)
     assert find_nuclei(image, diameter=32).max() == 1
 
 
-def test_size_limits_drop_specks_and_giants():
+def test_size_limits_remove_specks_and_giants():
     speck, good, giant = disc((200, 300), 40, 40, 3), disc((200, 300), 40, 120, 10), disc((200, 300), 110, 220, 45)
     image = gaussian_filter(0.02 + 0.5 * (speck | good | giant), 0.7).astype(np.float32)
     found = find_nuclei(image, diameter=20)

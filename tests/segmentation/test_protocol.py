@@ -11,7 +11,7 @@ from phenoprint.segmentation import SEGMENTERS, Segmenter, segment
 
 @dataclass(frozen=True, kw_only=True)
 class Everything(Segmenter):
-    """One cell that fills the field."""
+    """Label the whole field as one cell."""
 
     number: int = 1
 
@@ -20,7 +20,7 @@ class Everything(Segmenter):
         return {"Nuclei": whole, "Cells": whole}
 
 
-def test_public_names_are_sorted_and_there():
+def test_public_names_are_sorted_and_exist():
     constants_first = sorted(segmentation.__all__, key=lambda name: (not name.isupper(), name))
     assert segmentation.__all__ == constants_first
     assert all(hasattr(segmentation, name) for name in segmentation.__all__)

@@ -20,13 +20,13 @@ Array = np.ndarray[Any, Any]
 
 
 def f1(counts: list[tuple[int, int, int]]) -> float:
-    """Mean over images."""
+    """Return the mean score over images."""
     return float(np.mean([2 * hit / max(2 * hit + extra + lost, 1) for hit, extra, lost in counts]))
 
 
 @pytest.fixture(scope="module")
 def bowl(real_data):
-    """Images of the 2018 Data Science Bowl with their labels, by size; none that the defaults were chosen on."""
+    """Images of the 2018 Data Science Bowl with labels, by size; the defaults were chosen on other images."""
     from skimage.io import imread
 
     by_size: dict[tuple[int, int], list[tuple[Array, Array]]] = {}
@@ -41,14 +41,14 @@ def bowl(real_data):
     ("size", "at_half", "at_seven_tenths"),
     [((256, 256), 0.86, 0.72), ((360, 360), 0.85, 0.80), ((520, 696), 0.87, 0.77)],
 )
-def test_hand_labelled_nuclei_are_found_without_any_setting(*, bowl, matches, size, at_half, at_seven_tenths):
+def test_hand_labelled_nuclei_are_found_with_the_defaults(*, bowl, matches, size, at_half, at_seven_tenths):
     found = [(segment(image[None], channels=["DNA"])["Nuclei"], labels) for image, labels in bowl[size]]
     assert len(found) >= 8
     assert f1([matches(nuclei, labels) for nuclei, labels in found]) > at_half
     assert f1([matches(nuclei, labels, 0.7) for nuclei, labels in found]) > at_seven_tenths
 
 
-def test_the_estimated_diameter_is_that_of_the_labels(bowl):
+def test_the_estimated_diameter_equals_that_of_the_labels(bowl):
     ratio = []
     for pairs in bowl.values():
         for image, labels in pairs[::3]:
@@ -58,7 +58,7 @@ def test_the_estimated_diameter_is_that_of_the_labels(bowl):
     assert np.mean((np.array(ratio) > 0.75) & (np.array(ratio) < 1.35)) > 0.9
 
 
-def test_parts_of_real_fields_without_a_nucleus_give_nothing(bowl):
+def test_parts_of_real_fields_without_a_nucleus_have_no_objects(bowl):
     found = []
     for pairs in bowl.values():
         for image, labels in pairs:
@@ -84,7 +84,7 @@ def plate(real_data):
 
 
 def log_ratio(pixels: Array, labels: dict[str, Array]) -> Array:
-    """Log of nuclear over cytoplasmic mean GFP, one a cell."""
+    """Return the logarithm of nuclear over cytoplasmic mean GFP, one value per cell."""
     gfp, means = pixels[1] / 255, []
     for part in (labels["Nuclei"], cytoplasm(labels["Nuclei"], labels["Cells"])):
         area = np.bincount(part.ravel(), minlength=labels["Cells"].max() + 1)
@@ -99,7 +99,7 @@ def test_translocation_separates_the_controls_of_bbbc013(plate):
     for well, pixels in plate.items():
         labels = segment(pixels, channels=["DNA", "GFP"], nucleus_diameter_px=diameter)
         median[well], count[well] = np.median(log_ratio(pixels, labels)), labels["Cells"].max()
-        # Practically every cell has cytoplasm to measure in.
+        # Nearly every cell has cytoplasm.
         assert np.unique(cytoplasm(labels["Nuclei"], labels["Cells"])).size - 1 >= 0.99 * count[well]
     negative = np.array([median[row + column] for row in "ABCD" for column in ("01", "02")])
     positive = np.array([median[row + "12"] for row in "ABCD"])
@@ -119,7 +119,7 @@ def test_every_nucleus_of_the_reference_field_is_found(reference_data, matches):
         truth = tifffile.imread(root / f"{name.lower()}.tif")
         hits, _, lost = matches(labels[name], truth, 0.8)
         assert hits / (hits + lost) > least
-    # The reference dropped what touches the border.
+    # The reference has no objects at the border.
     assert 0 <= labels["Nuclei"].max() - 191 < 45
 
 
@@ -135,7 +135,7 @@ def test_schwann_cells_agree_with_their_masks(real_data, matches):
         labels = segment(pixels, channels=["DNA", "ER", "AGP"])
         nuclei = tifffile.imread(root / f"Plate_2_masks/{well}_01_1_{site}_DAPI_001_MaskNuclei.tiff") > 0
         cells = tifffile.imread(root / f"Plate_2_masks/{well}_01_3_{site}_RFP_001_MaskCells.tiff") > 0
-        # The masks leave out cells at the border: ours must cover what they hold.
+        # The masks do not include cells at the border, so every object of theirs must be in ours.
         assert (labels["Nuclei"] > 0)[nuclei].mean() > 0.93
         assert (labels["Cells"] > 0)[cells].mean() > 0.93
         touched = np.unique(labels["Nuclei"][nuclei])

@@ -1,4 +1,4 @@
-"""What holds for every field, whatever is in it."""
+"""Properties of the segmentation of any field."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_labels_are_well_formed(*, draw_field, centres, radius, seed, method, bo
     cells=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=9, unique=True),
     seed=st.integers(0, 99),
 )
-def test_as_many_cells_as_drawn_and_mirroring_or_shifting_moves_them_only(draw_field, cells, seed):
+def test_all_drawn_cells_are_found_and_move_with_the_image(draw_field, cells, seed):
     jitter = np.random.default_rng(seed).uniform(-4, 4, (len(cells), 2))
     centres = [(32 + 52 * r + a, 32 + 52 * c + b) for (r, c), (a, b) in zip(cells, jitter, strict=True)]
     field = draw_field(centres, shape=(168, 168), seed=seed)
@@ -107,7 +107,7 @@ def test_integers_and_floats_agree(draw_field):
         assert (found != segment(field, channels=CHANNELS)[name]).mean() < 0.001
 
 
-def test_diameter_in_micrometres_is_the_one_in_pixels(draw_field):
+def test_diameters_in_micrometres_and_in_pixels_agree(draw_field):
     field = draw_field([(50, 50), (60, 110)])
     in_um = segment(field, channels=CHANNELS, pixel_size_um=0.5, nucleus_diameter_um=9)
     in_px = segment(field, channels=CHANNELS, nucleus_diameter_px=18)
@@ -115,7 +115,7 @@ def test_diameter_in_micrometres_is_the_one_in_pixels(draw_field):
         np.testing.assert_array_equal(found, in_px[name])
 
 
-def test_border_objects_are_kept_or_dropped_but_hold_their_ground(draw_field):
+def test_border_objects_are_kept_or_removed_without_changing_their_neighbours(draw_field):
     field = draw_field([(80, 4), (80, 44)])
     kept = segment(field, channels=CHANNELS)
     dropped = segment(field, channels=CHANNELS, border="discard")
@@ -137,7 +137,7 @@ def test_border_objects_are_kept_or_dropped_but_hold_their_ground(draw_field):
         ({"nucleus_channel": "DAN"}, "did you mean 'DNA'"),
     ],
 )
-def test_unknown_names_are_offered_the_nearest(draw_field, params, message):
+def test_unknown_names_are_errors_with_the_closest_name(draw_field, params, message):
     with pytest.raises(UnknownNameError, match=message):
         segment(draw_field([]), channels=CHANNELS, **params)
 

@@ -22,11 +22,11 @@ def two_peaks():
     return np.concatenate([rng.normal(0.1, 0.02, 9000), rng.normal(0.5, 0.1, 1000)]).clip(0).astype(np.float32)
 
 
-def test_otsu_is_scikit_images(two_peaks):
+def test_otsu_equals_scikit_image(two_peaks):
     assert otsu(two_peaks) == pytest.approx(threshold_otsu(two_peaks, nbins=4096), abs=5e-3)
 
 
-def test_minimum_cross_entropy_is_scikit_images(two_peaks):
+def test_minimum_cross_entropy_equals_scikit_image(two_peaks):
     assert minimum_cross_entropy(two_peaks) == pytest.approx(threshold_li(two_peaks), abs=2e-3)
 
 
@@ -45,7 +45,7 @@ def test_equal_values_have_no_foreground(rule):
     assert not (values > rule(values)).any()
 
 
-def test_background_is_not_moved_by_what_is_bright(two_peaks):
+def test_the_background_does_not_depend_on_bright_pixels(two_peaks):
     alone = background_level(two_peaks[:9000], below=1.0)
     both = background_level(two_peaks, below=minimum_cross_entropy(two_peaks))
     assert both.level == pytest.approx(0.1, abs=0.01)
@@ -61,7 +61,7 @@ def test_white_noise_is_measured_on_a_slope_with_objects(sd):
     assert white_noise(image.astype(np.float32)) == pytest.approx(sd, rel=0.15)
 
 
-def test_local_levels_tell_dim_from_bright_surroundings():
+def test_local_levels_follow_dim_and_bright_neighbourhoods():
     image = np.full((120, 240), 0.1, np.float32)
     image[:, 120:] += 0.1
     image[50:70, 50:70], image[50:70, 170:190] = 0.3, 0.9
@@ -75,7 +75,7 @@ def test_local_levels_tell_dim_from_bright_surroundings():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 2), (33, 47)])
-def test_local_levels_of_any_size(shape):
+def test_local_levels_work_for_any_size(shape):
     image = np.linspace(0, 1, shape[0] * shape[1], dtype=np.float32).reshape(shape)
     for level in local_levels(image, image > 0.5, 30.0):
         assert level.shape == shape

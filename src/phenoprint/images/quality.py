@@ -95,7 +95,7 @@ def image_quality(pixels: npt.NDArray[Any], *, channels: Sequence[str]) -> pl.Da
 
 def _measure(plane: npt.NDArray[Any]) -> list[float]:
     """Return the values of one image in the order of `QUALITY_COLUMNS`; NaN where there is none."""
-    values, counts, unit = _histogram(plane)
+    values, counts, unit = _value_counts(plane)
     if not len(values):
         return [np.nan] * len(QUALITY_COLUMNS)
     scaled = plane.astype(np.float32) * np.float32(unit)
@@ -114,7 +114,7 @@ def _measure(plane: npt.NDArray[Any]) -> list[float]:
     ]
 
 
-def _histogram(plane: npt.NDArray[Any]) -> tuple[Float64, npt.NDArray[np.int64], float]:
+def _value_counts(plane: npt.NDArray[Any]) -> tuple[Float64, npt.NDArray[np.int64], float]:
     """Return the values that occur in ascending order, how often, and the unit that brings them into [0, 1].
 
     Everything but focus and noise follows exactly from this, and 16-bit images have few different values.

@@ -1,4 +1,4 @@
-"""From pixels to nuclei, cells and cytoplasm."""
+"""Segmentation of nuclei and cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells, grown from their nuclei."""
+"""Cells, grown from the nuclei."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Array = np.ndarray[Any, Any]
 
 
 def cell_image(pixels: Array, nuclei: Array) -> tuple[Array, float]:
-    """One picture of the cytoplasm from one or several channels, and the height of its noise.
+    """Combine the cell channels into one image of the cytoplasm.
 
-    Each channel is set to 0 at its background and to 1 at the typical level close around the nuclei, where
-    there is cytoplasm for certain, and cut at 2; the channels are then averaged. So a share of the cytoplasm
-    and a regularization mean the same for every stain and camera, and neither a bright neighbour nor a
-    nucleus full of the stain moves the outline of a dim cell.
+    Each channel is scaled to 0 at its background and to 1 at the typical level close to the nuclei, where there is
+    cytoplasm for certain, and limited to 2. The channels are then averaged. Thresholds and regularization thereby mean
+    the same for every stain and camera, and neither bright neighbours nor stain inside the nuclei move the outline of
+    a dim cell.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def cell_image(pixels: Array, nuclei: Array) -> tuple[Array, float]:
     Returns
     -------
     image, noise
-        ``(Y, X)`` float32, and the noise level on its scale: infinite where no channel shows cytoplasm.
+        ``(Y, X)`` float32, and its noise level; infinite if no channel shows cytoplasm.
     """
     from scipy.ndimage import maximum_filter
 
@@ -45,7 +45,7 @@ def cell_image(pixels: Array, nuclei: Array) -> tuple[Array, float]:
         smoothed = gaussian_smooth(channel, 1.0)
         back = background_level(smoothed, below=minimum_cross_entropy(smoothed))
         height = float(np.median(smoothed[ring])) - back.level
-        # Smoothing by one pixel leaves 0.28 of white noise.
+        # Smoothing by one pixel reduces white noise to 0.28 of its level.
         noise = max(back.spread, 0.3 * white_noise(channel))
         if height > max(3 * noise, 1e-9):
             total += np.minimum((smoothed - np.float32(back.level)) * np.float32(1 / height), np.float32(2))
@@ -66,13 +66,13 @@ def grow_cells(
     reach: float = 5.0,
     blind_reach: float = 0.75,
 ) -> Array:
-    """Give every nucleus its cell.
+    """Grow one cell from every nucleus.
 
-    Cytoplasm is what exceeds `threshold` of the level close around the nuclei in the cell channels, or their
-    minimum-cross-entropy threshold where that is lower, but in any case the noise; and a thin rim around
-    each nucleus, so that no cell is without cytoplasm unless neighbours press on it from all sides. It is
-    shared out among the nuclei within `reach`. Where the channels show no cytoplasm above the noise, or
-    there are none, cells are the nuclei widened by `blind_reach`.
+    The foreground is where the cell channels exceed both the noise and the lower of two thresholds: `threshold` times
+    the level close to the nuclei, and their minimum-cross-entropy threshold. A thin rim around each nucleus is added,
+    so that a cell has cytoplasm unless neighbours enclose it on all sides. The foreground is divided among the nuclei
+    within `reach`. Without cell channels, or if they show no cytoplasm above the noise, cells are the nuclei dilated by
+    `blind_reach`.
 
     Parameters
     ----------
@@ -86,16 +86,16 @@ def grow_cells(
         ``"propagation"`` (Jones et al. 2005: paths of little change), ``"watershed"`` (basins of the
         gradient) or ``"distance"`` (the nearest nucleus).
     threshold
-        Share of the cytoplasm's typical level, in (0, 1).
+        Fraction of the cytoplasm's typical level, in (0, 1).
     regularization
-        Of the propagation: small follows the image, large the distance to the nucleus.
+        Regularization of the propagation: small values follow the image, large ones the distance to the nucleus.
     reach, blind_reach
-        Largest distance from the nucleus, in nuclear diameters.
+        Largest distance from the nucleus, in nuclear diameters, with and without visible cytoplasm.
 
     Returns
     -------
     ndarray
-        ``(Y, X)`` int32 labels with the numbers of `nuclei`; each cell holds its nucleus, and no other's.
+        ``(Y, X)`` int32 labels with the numbers of `nuclei`; each cell contains its own nucleus and no other.
     """
     from phenoprint.segmentation.flooding import propagate
 
@@ -104,7 +104,7 @@ def grow_cells(
     away = squared_distance(nuclei == 0)
     image, noise = cell_image(pixels, nuclei) if len(pixels) else (np.zeros(nuclei.shape, np.float32), np.inf)
     if np.isfinite(noise):
-        # Where few thick cells set the scale, the histogram knows better where their thin margins end.
+        # Where a few thick cells set the scale, the histogram gives the better threshold for their thin margins.
         cut = min(threshold, max(minimum_cross_entropy(image), 0.15))
         mask = (image > max(cut, 4 * noise)) & (away <= (reach * diameter) ** 2)
         mask |= away <= max(0.08 * diameter, 1.5) ** 2
@@ -114,7 +114,7 @@ def grow_cells(
     if method == "watershed":
         return _watershed(image, nuclei, mask, diameter)
     if method == "distance":
-        # With nothing but the step to pay for, propagation is a path length inside the mask.
+        # On a constant image the cost of propagation is the length of the path inside the mask.
         image, regularization = np.zeros_like(image), 1.0
     cells: Array = propagate(image, nuclei, mask, regularization)
     return cells

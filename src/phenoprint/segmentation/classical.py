@@ -1,4 +1,4 @@
-"""The segmenter that needs no model."""
+"""Segmentation by thresholds, declumping and propagation; it needs no model."""
 
 from __future__ import annotations
 
@@ -28,51 +28,55 @@ BORDERS = ("discard", "keep")
 
 @dataclass(frozen=True, kw_only=True)
 class ClassicalSegmenter(Segmenter):
-    """Threshold, declumping and propagation, as in CellProfiler's primary and secondary objects.
+    """Segment by threshold, declumping and propagation, as CellProfiler's primary and secondary objects.
 
     Attributes
     ----------
     nucleus_channel
         Name of the nuclear channel; None looks for DNA, DAPI, Hoechst, ...
     cell_channels
-        Names of the channels whose mean outlines the cells. None takes the first of AGP, RNA, ER, ... that is
-        there, else all that are not nuclear or transmitted light; ``()`` takes none.
+        Names of the channels whose mean shows the cells. None takes the first of AGP, RNA, ER, ... among the channels,
+        or else all that are neither nuclear nor transmitted light; ``()`` takes none.
     nucleus_diameter_um, nucleus_diameter_px
-        Typical diameter of a nucleus, in µm (needs the pixel size) or pixels; give one. Neither: estimated
-        from the field itself. For a plate, estimate it once over several fields with
-        `estimate_nucleus_diameter`, so that all wells are cut with the same knife. A value within 30% of the
-        truth is near enough.
+        Typical diameter of a nucleus, in µm (needs the pixel size) or in pixels; at most one of them. With neither it
+        is estimated from the field. For a plate, estimate it once over several fields with
+        `estimate_nucleus_diameter`, so that all wells are segmented with the same value. An error of 30% does not
+        matter.
     diameter_range
         Smallest and largest equivalent diameter of a nucleus, in multiples of the typical one.
     threshold
         ``"local"``, ``"minimum_cross_entropy"`` or ``"otsu"``, see `phenoprint.segmentation.nuclei.nuclear_mask`.
     threshold_factor
-        Above 1 makes nuclei smaller, below 1 larger.
+        Values above 1 make nuclei smaller, values below 1 larger.
     minimum_snr
-        Least contrast of a nucleus in noise levels; what keeps empty fields empty.
+        Smallest contrast of a nucleus in noise levels, so that empty fields stay empty.
     declump
         ``"combined"``, ``"shape"``, ``"intensity"`` or ``"none"``.
     neck
-        In (0, 1); a pass below this share of the lower summit separates two nuclei. Higher splits more.
+        In (0, 1); a pass below this fraction of the lower summit separates two nuclei. Higher values split more.
     cell_method
         ``"propagation"``, ``"watershed"`` or ``"distance"``.
     cell_threshold
-        Where the cell ends: share, in (0, 1), of the level close around the nuclei.
+        Threshold of the cells: fraction, in (0, 1), of the level close to the nuclei.
     cell_regularization
-        Of the propagation, above 0; large values cut half way between nuclei.
+        Regularization of the propagation, above 0; with large values borders lie half way between nuclei.
     cell_reach
-        No cell extends further from its nucleus, in nuclear diameters.
+        Largest distance of a cell's pixels from its nucleus, in nuclear diameters.
     cell_blind_reach
-        The same where no channel shows the cell.
+        The same if no channel shows the cells.
     border
-        ``"keep"`` keeps objects cut by the field's border: the `object` table flags them and a query can
-        leave them out. ``"discard"`` drops cells whose nucleus touches the border; while growing they still
-        hold their ground, so that neighbours do not take it.
+        ``"keep"`` keeps objects cut by the border of the field; the `object` table flags them. ``"discard"`` removes
+        cells whose nucleus touches the border, after all cells were grown, so that neighbours do not grow into them.
 
     Raises
     ------
     UsageError
-        A parameter out of its range.
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> ClassicalSegmenter(nucleus_diameter_px=20, border="discard").neck
+    0.9
     """
 
     nucleus_channel: str | None = None
@@ -161,7 +165,7 @@ class ClassicalSegmenter(Segmenter):
         return {"Nuclei": nuclei, "Cells": cells}
 
     def _diameter_px(self, image: Array, pixel_size_um: float | None) -> float | None:
-        """Diameter given or estimated, in pixels; None where the field shows no nucleus to estimate it from."""
+        """Return the given or estimated diameter in pixels; None if there is no nucleus to estimate it from."""
         if self.nucleus_diameter_px is not None:
             return self.nucleus_diameter_px
         if self.nucleus_diameter_um is not None:

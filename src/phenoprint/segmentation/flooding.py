@@ -1,6 +1,6 @@
-"""Compiled kernels of the classical segmenter.
+"""Compiled kernels that split clumps of nuclei and grow cells.
 
-Imported only inside functions: numba takes half a second to load, and its compiled code is cached on disk.
+Import this module inside functions only: numba takes half a second to load. Its compiled code is cached on disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def compiled(kernel: Kernel) -> Kernel:
-    """Compile once, keep the machine code on disk, let other threads run meanwhile."""
+    """Compile a kernel once, cache the machine code on disk, and release the GIL while it runs."""
     return cast("Kernel", numba.njit(cache=True, nogil=True)(kernel))
 
 
@@ -32,16 +32,15 @@ def _root(parent: Array, node: int) -> int:
 
 
 @compiled
-def flood_basins(  # noqa: PLR0912  a kernel is one loop nest
+def flood_basins(  # noqa: PLR0912  a kernel is one nest of loops
     value: Array, order: Array, neck: float, reach: float, speck: int
 ) -> Array:
-    """Split a mask into the basins of a landscape, joining those without a neck between them.
+    """Split a mask into the basins of a landscape; basins without a neck between them are merged.
 
-    Pixels are visited from the highest to the lowest. A pixel without a visited neighbour opens a basin;
-    where two basins meet they become one if the pass is nearly as high as the lower summit
-    (``pass >= neck * summit``), if the summits are nearer than `reach`, or if the smaller basin has fewer
-    than `speck` pixels by then. It is a watershed whose hierarchy is cut by *relative* dynamics, so that one
-    number suits large and small objects alike.
+    Pixels are visited from the highest to the lowest. A pixel without a visited neighbour starts a basin. Where two
+    basins meet, they are merged if the pass is nearly as high as the lower summit (``pass >= neck * summit``), if the
+    summits are closer than `reach`, or if the smaller basin has fewer than `speck` pixels so far. This is a watershed
+    with a *relative* dynamics criterion, so that one threshold suits large and small objects.
 
     Parameters
     ----------
@@ -50,16 +49,16 @@ def flood_basins(  # noqa: PLR0912  a kernel is one loop nest
     order
         Flat indices of the pixels above 0, highest first.
     neck
-        Share of the lower summit in [0, 1] from which a pass no longer separates; 0 joins all, 1 none.
+        Fraction of the lower summit in [0, 1] from which a pass does not separate two basins; 0 merges all, 1 none.
     reach
-        Summits nearer than this many pixels belong together.
+        Summits closer than this many pixels belong to one basin.
     speck
-        Basins of fewer pixels than this are joined to the neighbour they meet first.
+        Basins of fewer pixels than this are merged with the neighbour they meet first.
 
     Returns
     -------
     ndarray
-        ``(Y, X)`` int32 labels 1..n in the order of falling summits.
+        ``(Y, X)`` int32 labels 1..n, in descending order of their summits.
     """
     height, width = value.shape
     flat = value.ravel()
@@ -92,7 +91,7 @@ def flood_basins(  # noqa: PLR0912  a kernel is one loop nest
                 low = min(flat[a], flat[b])
                 gap = (a // width - b // width) ** 2 + (a % width - b % width) ** 2
                 if flat[position] >= neck * low or gap < reach2 or min(area[best], area[basin]) < speck:
-                    # The older basin has the higher summit: pixels come in falling order.
+                    # The older basin has the higher summit, because pixels come in descending order.
                     keep, gone = min(best, basin), max(best, basin)
                     parent[gone] = keep
                     area[keep] += area[gone]
@@ -120,10 +119,10 @@ def flood_basins(  # noqa: PLR0912  a kernel is one loop nest
 
 @compiled
 def _step_costs(image: Array, regularization: float) -> Array:
-    """Cost of the steps (0, 1), (1, -1), (1, 0), (1, 1) from every pixel, ``((Y + 2) * (X + 2), 4)``.
+    """Return the cost of the steps (0, 1), (1, -1), (1, 0), (1, 1) from every pixel, ``((Y + 2) * (X + 2), 4)``.
 
-    Rows are the pixels of the image with a frame of one pixel around it. Coordinates beyond the border are
-    clamped to it when differences are taken, as in CellProfiler.
+    Rows are the pixels of the image with a frame of one pixel around it. For the differences, coordinates beyond the
+    border are clamped to it, as in CellProfiler.
     """
     height, width = image.shape
     squared = np.float32(regularization * regularization)
@@ -137,7 +136,7 @@ def _step_costs(image: Array, regularization: float) -> Array:
             for w in range(3):
                 ay = min(max(y + w - 1, 0), height - 1)
                 by = min(max(y + dy + w - 1, 0), height - 1)
-                # One row of differences, then the sum over three of its columns.
+                # One row of differences, summed over windows of three columns.
                 left = abs(image[ay, 0] - image[by, min(max(dx - 1, 0), width - 1)])
                 middle = abs(image[ay, 0] - image[by, min(max(dx, 0), width - 1)])
                 for x in range(width):
@@ -153,15 +152,15 @@ def _step_costs(image: Array, regularization: float) -> Array:
 
 
 @compiled
-def propagate(  # noqa: PLR0912, PLR0915  a kernel is one loop nest
+def propagate(  # noqa: PLR0912, PLR0915  a kernel is one nest of loops
     image: Array, seeds: Array, mask: Array, regularization: float
 ) -> Array:
     """Grow labels over a mask along paths of little change in intensity.
 
-    The distance of Jones, Carpenter and Golland (2005) as CellProfiler's *Propagation* computes it: between
-    neighbours, the sum of absolute differences of their 3 x 3 surroundings and the regularization times the
-    step, added in quadrature; a pixel goes to the seed with the shortest path. Every step costs at least the
-    regularization, so a queue of buckets of that width settles pixels in exact order in linear time.
+    The distance of Jones, Carpenter and Golland (2005) as CellProfiler's *Propagation* computes it. The cost of a step
+    between neighbours is the sum of absolute differences of their 3 x 3 neighbourhoods and the regularization times
+    the length of the step, added in quadrature. A pixel belongs to the seed with the cheapest path. Every step costs
+    at least the regularization, so a queue of buckets of that width visits pixels in exact order in linear time.
 
     Parameters
     ----------
@@ -170,9 +169,9 @@ def propagate(  # noqa: PLR0912, PLR0915  a kernel is one loop nest
     seeds
         ``(Y, X)`` int32 labels to grow.
     mask
-        ``(Y, X)`` boolean; growth stays inside. Seeds keep their pixels wherever they are.
+        ``(Y, X)`` boolean; labels grow inside it only. Seeds keep their pixels outside the mask, too.
     regularization
-        Above 0. Small values follow the image, large ones the plain distance to the seed.
+        Above 0. With small values labels follow the image, with large ones the distance to the seed.
 
     Returns
     -------
@@ -182,11 +181,11 @@ def propagate(  # noqa: PLR0912, PLR0915  a kernel is one loop nest
     height, width = image.shape
     wide = width + 2
     cost = _step_costs(image, regularization)
-    # A frame of closed pixels stands around the image, so that no step needs to look for the border.
+    # A frame of closed pixels around the image makes checks for the border unnecessary.
     labels = np.zeros((height + 2) * wide, np.int32)
     distance = np.full((height + 2) * wide, np.float32(np.inf), np.float32)
     closed = np.ones((height + 2) * wide, np.bool_)
-    # A pixel may wait in several buckets; stale entries are skipped when they come up.
+    # A pixel may be in several buckets; entries of closed pixels are skipped.
     capacity = np.int64(2 * height * width + 16)
     link = np.empty(capacity, np.int32)
     item = np.empty(capacity, np.int32)
@@ -231,7 +230,7 @@ def propagate(  # noqa: PLR0912, PLR0915  a kernel is one loop nest
                 near = pixel + side[k]
                 if closed[near]:
                     continue
-                # A step's cost is stored once, at the pixel that comes first.
+                # The cost of a step is stored once, at the first of its two pixels.
                 there = here + (cost[pixel, k] if k < 4 else cost[near, k - 4])
                 if there >= distance[near]:
                     continue

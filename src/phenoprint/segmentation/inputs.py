@@ -25,7 +25,7 @@ NUCLEUS_CHANNELS = (
     "NuclearDNA",
     "HOECHST 33342",
 )
-"""Names of a nuclear stain, best first; compared without case, spaces, dashes and underscores."""
+"""Names of nuclear stains, the best first; case, spaces, dashes and underscores do not matter."""
 
 CELL_CHANNELS = (
     "AGP",
@@ -41,7 +41,7 @@ CELL_CHANNELS = (
     "GFP",
     "Mito",
 )
-"""Channels that outline a whole cell, best first. AGP (actin, Golgi, plasma membrane) and RNA fill it evenly."""
+"""Channels that show whole cells, the best first. AGP (actin, Golgi, plasma membrane) and RNA fill them evenly."""
 
 NOT_FLUORESCENT = ("brightfield", "bf", "phase", "dic", "transmitted", "tl", "brightfieldlow", "brightfieldhigh")
 
@@ -78,16 +78,26 @@ def nucleus_channel(channels: Sequence[str], wanted: str | None = None) -> int:
     Parameters
     ----------
     channels
-        Names, one a plane.
+        Names of all channels.
     wanted
-        The name to take; None looks for the names of `NUCLEUS_CHANNELS`.
+        Name of the nuclear channel; None searches for the names in `NUCLEUS_CHANNELS`.
+
+    Returns
+    -------
+    int
+        Its index.
 
     Raises
     ------
     UnknownNameError
-        `wanted` is not among them.
+        If `wanted` is not among the channels.
     UsageError
-        None of the usual names is there.
+        If no channel has one of the usual names.
+
+    Examples
+    --------
+    >>> nucleus_channel(["GFP", "Hoechst 33342"])
+    1
     """
     if wanted is not None:
         if wanted in channels:
@@ -97,7 +107,7 @@ def nucleus_channel(channels: Sequence[str], wanted: str | None = None) -> int:
     for name in NUCLEUS_CHANNELS:
         if _plain(name) in plain:
             return plain.index(_plain(name))
-    # "Hoechst33342" or "DAPI_460": the stain with more behind it.
+    # "Hoechst33342" or "DAPI_460": the stain followed by something else.
     for name in NUCLEUS_CHANNELS[:3]:
         for index, given in enumerate(plain):
             if given.startswith(_plain(name)):
@@ -111,22 +121,32 @@ def nucleus_channel(channels: Sequence[str], wanted: str | None = None) -> int:
 def cell_channels(
     channels: Sequence[str], *, nucleus: int, wanted: str | Sequence[str] | None = None
 ) -> tuple[int, ...]:
-    """Find the channels whose mean outlines the cells; none when nothing shows them.
+    """Find the channels whose mean shows the cells.
 
     Parameters
     ----------
     channels
-        Names, one a plane.
+        Names of all channels.
     nucleus
-        Index of the nuclear channel, never chosen by itself.
+        Index of the nuclear channel, which is chosen only if it is in `wanted`.
     wanted
-        One name or several; an empty sequence asks for none. None takes the first of `CELL_CHANNELS` that is
-        there, else every other channel that is not a transmitted-light one.
+        One name or several; an empty sequence means none. None takes the first of `CELL_CHANNELS` that is among the
+        channels, or else all other channels that are not transmitted light.
+
+    Returns
+    -------
+    tuple of int
+        Their indices; empty if no channel shows the cells.
 
     Raises
     ------
     UnknownNameError
-        A wanted name is not among them.
+        If a wanted name is not among the channels.
+
+    Examples
+    --------
+    >>> cell_channels(["DNA", "ER", "RNA", "AGP", "Mito"], nucleus=0)
+    (3,)
     """
     if wanted is not None:
         names = [wanted] if isinstance(wanted, str) else list(wanted)

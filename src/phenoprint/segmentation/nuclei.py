@@ -1,4 +1,4 @@
-"""Nuclei: foreground by threshold, then one object a nucleus."""
+"""Nuclei: foreground by threshold, then clumps split into single nuclei."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def nuclear_mask(
     threshold_factor: float = 1.0,
     minimum_snr: float = 6.0,
 ) -> Array:
-    """Pixels of nuclei, empty where nothing rises above the noise.
+    """Return the pixels of nuclei; none where nothing exceeds the noise.
 
-    ``"local"`` starts from the minimum-cross-entropy threshold and moves it, pixel by pixel, half way between
-    the foreground and the background of the surroundings (Ridler and Calvard's rule, locally), so that the
-    outline of a dim nucleus and of a bright one lie where each falls to half. A field without cells has no
-    valley in its histogram and any threshold would cut its noise: therefore thresholds stay
-    ``minimum_snr / 2`` noise levels above the background and an object counts only when its mean contrast is
-    `minimum_snr` of them; see `phenoprint.segmentation.threshold.noise_level`.
+    ``"local"`` starts from the minimum-cross-entropy threshold and moves it, pixel by pixel, half way between the
+    foreground and the background of the neighbourhood (Ridler and Calvard's rule, applied locally). The outlines of dim
+    and of bright nuclei thereby lie where their intensity falls to half. The histogram of a field without cells has no
+    valley, and any threshold would segment its noise. Thresholds therefore stay ``minimum_snr / 2`` noise levels above
+    the background, and the mean contrast of an object must exceed `minimum_snr` noise levels; see
+    `phenoprint.segmentation.threshold.noise_level`.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def nuclear_mask(
     threshold
         ``"local"``, ``"minimum_cross_entropy"`` or ``"otsu"``.
     threshold_factor
-        Multiplies the height of the threshold over the background.
+        Multiplies the height of the threshold above the background.
     minimum_snr
-        Least contrast of an object in noise levels; 0 switches the test off.
+        Smallest contrast of an object in noise levels; 0 disables the test.
 
     Returns
     -------
@@ -74,21 +74,21 @@ def nuclear_mask(
 def standing_out(
     image: Array, smoothed: Array, mask: Array, *, around: Array | float, height: Array | float, least: float
 ) -> Array:
-    """Drop objects that are noise or single hot pixels from a mask.
+    """Remove objects that are noise or single hot pixels from a mask.
 
     Parameters
     ----------
     image, smoothed
-        ``(Y, X)`` float32, as measured and smoothed.
+        ``(Y, X)`` float32, the image as recorded and smoothed.
     mask
         ``(Y, X)`` boolean.
     around
-        Background, everywhere or around each pixel.
+        Background, one value or per pixel.
     height
-        Of the threshold over the background. Four in ten pixels of an object must exceed it as measured too:
-        smoothing makes a disc of a hot pixel.
+        Height of the threshold above the background. Four in ten pixels of an object must exceed it in the unsmoothed
+        image, because smoothing turns a hot pixel into a disc.
     least
-        Contrast that the smoothed object must exceed on average.
+        Mean contrast that the smoothed object must exceed.
 
     Returns
     -------
@@ -108,23 +108,23 @@ def standing_out(
 
 
 def split_clumps(image: Array, mask: Array, *, diameter: float, declump: str = "combined", neck: float = 0.9) -> Array:
-    """One label a nucleus, clumps cut at their necks.
+    """Split clumps at their necks and label the nuclei.
 
-    The landscape is the distance to the outline (``"shape"``), the smoothed contrast (``"intensity"``) or
-    their product (``"combined"``: a slight waist and a slight dip add up to a cut). Two basins are one
-    nucleus unless the pass between them lies below `neck` of the lower summit. Details finer than a share of
-    the diameter are smoothed away first.
+    The landscape is the distance to the outline (``"shape"``), the smoothed contrast (``"intensity"``) or their product
+    (``"combined"``, in which a slight waist and a slight dip together separate two nuclei). Two basins are one nucleus
+    unless the pass between them is lower than `neck` times the lower summit. Details finer than a fraction of the
+    diameter are smoothed away first.
 
     Parameters
     ----------
     image, mask
-        ``(Y, X)`` float32 and boolean, as for and from `nuclear_mask`.
+        ``(Y, X)`` float32 and boolean, the input and the output of `nuclear_mask`.
     diameter
-        Typical diameter in pixels: sets smoothing and the least distance of two nuclei.
+        Typical diameter in pixels; sets the smoothing and the smallest distance between two nuclei.
     declump
         ``"combined"``, ``"shape"``, ``"intensity"`` or ``"none"``.
     neck
-        In (0, 1); higher splits more.
+        In (0, 1); higher values split more.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def split_clumps(image: Array, mask: Array, *, diameter: float, declump: str = "
     landscape[~mask] = 0
     flat = landscape.ravel()
     pixels = np.flatnonzero(mask)
-    # 16 bits sort by radix, stably: the same order on every platform.
+    # 16-bit integers are sorted by a stable radix sort: the same order on every platform.
     rank = (65_535 - flat[pixels] * np.float32(65_534 / flat.max())).astype(np.uint16)
     order = pixels[np.argsort(rank, kind="stable")]
     basins: Array = flood_basins(landscape, order, neck, 0.3 * diameter, max(1, int(0.02 * diameter**2)))
@@ -171,7 +171,7 @@ def find_nuclei(
     neck: float = 0.9,
     diameter_range: tuple[float, float] = (0.35, 3.0),
 ) -> Array:
-    """Label the nuclei of one channel.
+    """Segment the nuclei in one channel.
 
     Parameters
     ----------
@@ -184,13 +184,12 @@ def find_nuclei(
     declump, neck
         See `split_clumps`.
     diameter_range
-        Objects whose equivalent diameter is below or above these multiples of `diameter` are dropped as
-        debris or as something else.
+        Objects whose equivalent diameter is below or above these multiples of `diameter` are removed.
 
     Returns
     -------
     ndarray
-        ``(Y, X)`` int32 labels 1..n, numbered from top to bottom and left to right by their first pixel.
+        ``(Y, X)`` int32 labels 1..n, numbered by their first pixel, from top to bottom and left to right.
     """
     mask = nuclear_mask(
         image,

@@ -1,4 +1,4 @@
-"""What a segmenter is, and those there are by name."""
+"""The interface of segmenters, and the registry of all segmenters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Segmenter(ABC):
-    """Turns the channels of a field into nuclei and cells.
+    """Segments the nuclei and cells of a field.
 
     A segmenter is a frozen dataclass with this one method; its fields are its parameters. It receives checked pixels
     and must not change them. In a run, one with the parameter ``nucleus_diameter_px`` receives the diameter of the
@@ -27,22 +27,22 @@ class Segmenter(ABC):
     def segment(
         self, pixels: Array, *, channels: Sequence[str], pixel_size_um: float | None = None
     ) -> dict[str, Array]:
-        """Label the objects of one field.
+        """Segment one field.
 
         Parameters
         ----------
         pixels
             ``(C, Y, X)`` float32 in [0, 1], finite.
         channels
-            The C names.
+            Names of the C channels.
         pixel_size_um
-            Edge of a pixel in µm, None where unknown.
+            Size of a pixel in µm; None if unknown.
 
         Returns
         -------
         dict
-            ``{"Nuclei": (Y, X), "Cells": (Y, X)}`` int32, 0 background, numbers 1..n shared by both, every
-            nucleus inside its cell.
+            ``{"Nuclei": (Y, X), "Cells": (Y, X)}`` int32, 0 is background. A nucleus and its cell have the same number
+            in 1..n, and the nucleus lies inside the cell.
         """
 
 

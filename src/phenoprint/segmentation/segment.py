@@ -1,4 +1,4 @@
-"""The front door: one call from pixels to labels."""
+"""Segmentation of one field with any segmenter."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def segment(
     segmenter: str = "classical",
     **params: object,
 ) -> dict[str, Array]:
-    """Find the nuclei and cells of one field.
+    """Segment the nuclei and cells of one field.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def segment(
         ``(C, Y, X)`` of any integer or float type; integers are divided by the maximum of their type, floats
         are taken as they are and expected in [0, 1].
     channels
-        The C names, such as ``["DNA", "ER", "RNA", "AGP", "Mito"]``.
+        Names of the C channels, such as ``["DNA", "ER", "RNA", "AGP", "Mito"]``.
     pixel_size_um
-        Edge of a pixel in µm; needed only for parameters in µm.
+        Size of a pixel in µm; needed only for parameters in µm.
     segmenter
         A name in `SEGMENTERS`.
     **params
@@ -44,18 +44,18 @@ def segment(
     Returns
     -------
     dict
-        ``{"Nuclei": labels, "Cells": labels}``, ``(Y, X)`` int32, 0 background. Numbers are 1..n without gaps; a
-        cell and its nucleus share theirs, and the nucleus lies inside the cell. A field without cells
-        gives zeros.
+        ``{"Nuclei": labels, "Cells": labels}``, each ``(Y, X)`` int32, 0 is background. The numbers are 1..n without
+        gaps. A cell and its nucleus have the same number, and the nucleus lies inside the cell. Labels of a field
+        without cells are all 0.
 
     Raises
     ------
     UnknownNameError
-        No such segmenter, parameter or channel; the nearest name is offered.
+        For an unknown segmenter, parameter or channel; the message has the closest name.
     UsageError
-        Wrong shape, no nuclear channel, a parameter out of its range.
+        For a wrong shape, a missing nuclear channel, or a parameter out of range.
     ImageError
-        NaN or infinite pixels, or a type that is no number.
+        For pixels that are NaN or infinite, or a type that is neither integer nor float.
 
     Examples
     --------

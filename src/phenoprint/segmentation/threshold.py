@@ -1,4 +1,4 @@
-"""Thresholds, background level and noise of fluorescence images; pure functions of float32 arrays."""
+"""Thresholds, background level and noise of fluorescence images."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ BINS = 4096
 
 
 class Background(NamedTuple):
-    """What the empty part of an image looks like.
+    """Intensity of the background of an image.
 
     Attributes
     ----------
     level
         The most common intensity among the dark pixels.
     spread
-        Robust standard deviation of the intensities below `level`; nothing bright can inflate it.
+        Robust standard deviation of the intensities below `level`, which bright pixels do not affect.
     """
 
     level: float
@@ -40,7 +40,7 @@ class Background(NamedTuple):
 
 
 def gaussian_smooth(image: Array, sigma: float) -> Array:
-    """Gaussian smoothing, reflected at the border, float32.
+    """Smooth an image with a Gaussian, reflected at the border, in float32.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def gaussian_smooth(image: Array, sigma: float) -> Array:
     return out
 
 
-def _histogram(values: Array) -> tuple[Array, Array]:
-    """Count `values` in equal bins over their range: counts and centres, one bin when all are the same."""
+def _binned_counts(values: Array) -> tuple[Array, Array]:
+    """Count values in equal bins over their range; return counts and centres, one bin if all values are equal."""
     low, high = float(values.min()), float(values.max())
     if not high > low:
         return np.array([values.size]), np.array([low])
@@ -66,7 +66,7 @@ def _histogram(values: Array) -> tuple[Array, Array]:
 
 
 def otsu(values: Array) -> float:
-    """Threshold of largest variance between the two classes (Otsu 1979).
+    """Return the threshold with the largest variance between the two classes (Otsu 1979).
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def otsu(values: Array) -> float:
     Returns
     -------
     float
-        The threshold; foreground is what lies above. Equal values give themselves: no foreground.
+        The threshold; values above it are foreground. If all values are equal, it is this value.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def otsu(values: Array) -> float:
     >>> 0.1 < otsu(np.array([0.1, 0.1, 0.1, 0.9], dtype="float32")) < 0.9
     True
     """
-    counts, centres = _histogram(values)
+    counts, centres = _binned_counts(values)
     if counts.size == 1:
         return float(centres[0])
     weight = np.cumsum(counts)[:-1].astype(np.float64)
@@ -96,19 +96,20 @@ def otsu(values: Array) -> float:
 
 
 def minimum_cross_entropy(values: Array) -> float:
-    """Threshold of least cross entropy between image and classes (Li and Lee 1993, iterated as Li and Tam 1998).
+    """Return the threshold with the smallest cross entropy between image and classes (Li and Lee 1993).
 
-    Lower than Otsu's where few bright pixels face much background, so that dim nuclei beside bright ones stay.
+    Iterated as in Li and Tam (1998). It is lower than Otsu's if bright pixels are few, so that it includes dim nuclei
+    beside bright ones.
 
     Parameters
     ----------
     values
-        Float array of any shape, not empty; shifted internally so that the darkest value counts as 0.
+        Float array of any shape, not empty; shifted internally so that the smallest value is 0.
 
     Returns
     -------
     float
-        The threshold; foreground is what lies above. Equal values give themselves: no foreground.
+        The threshold; values above it are foreground. If all values are equal, it is this value.
 
     Examples
     --------
@@ -116,11 +117,11 @@ def minimum_cross_entropy(values: Array) -> float:
     >>> 0.1 < minimum_cross_entropy(np.array([0.1, 0.1, 0.1, 0.9], dtype="float32")) < 0.9
     True
     """
-    counts, centres = _histogram(values)
+    counts, centres = _binned_counts(values)
     if counts.size == 1:
         return float(centres[0])
     bin_width = centres[1] - centres[0]
-    # Logarithms need positive values: the darkest bin stands one width above 0.
+    # Logarithms need positive values, so the darkest bin lies one bin width above 0.
     level = centres - centres[0] + bin_width
     weight = np.cumsum(counts).astype(np.float64)
     mass = np.cumsum(counts * level)
@@ -143,19 +144,19 @@ THRESHOLDS: dict[str, Callable[[Array], float]] = {
 
 
 def background_level(values: Array, *, below: float) -> Background:
-    """Level and spread of the background of an image.
+    """Estimate level and spread of the background of an image.
 
-    The level is the middle of the shortest interval that holds a quarter of the pixels at or below `below`;
-    the spread comes from the darker side alone.
+    The level is the middle of the shortest interval that contains a quarter of the pixels up to `below`. The spread is
+    estimated from the pixels darker than the level.
 
     Parameters
     ----------
     values
         Float array of any shape.
     below
-        Brighter pixels are foreground and left out.
+        Brighter pixels are foreground and are ignored.
     """
-    counts, centres = _histogram(values)
+    counts, centres = _binned_counts(values)
     if counts.size == 1:
         return Background(float(centres[0]), 0.0)
     counts = np.where(centres <= below, counts, 0)
@@ -171,10 +172,10 @@ def background_level(values: Array, *, below: float) -> Background:
 
 
 def white_noise(image: Array) -> float:
-    """Measure the standard deviation of the pixel noise of an image from mixed second differences.
+    """Estimate the standard deviation of the pixel noise of an image from mixed second differences.
 
-    Gradients and shading cancel (after Immerkær 1996); the top tenth of the differences, where edges are, is
-    left out.
+    Gradients and shading cancel in them (after Immerkær 1996). The largest tenth of the differences, at edges, is
+    ignored.
 
     Parameters
     ----------
@@ -186,22 +187,22 @@ def white_noise(image: Array) -> float:
     mixed = np.abs(image[1:, 1:] - image[:-1, 1:] - image[1:, :-1] + image[:-1, :-1]).ravel()
     kept = mixed[:: max(1, mixed.size // 262_144)]
     kept = np.partition(kept, int(0.9 * kept.size))[: max(1, int(0.9 * kept.size))]
-    # Mean of |z| over the central 90% of a normal, and a sum of four variances under the root.
+    # 0.6577 is the mean of |z| over the central 90% of a normal distribution; a difference sums four variances.
     return float(kept.mean(dtype=np.float64) / 0.6577 / 2)
 
 
 def noise_level(image: Array, back: Background) -> float:
-    """Tell the contrast in an image that means nothing.
+    """Return the noise level: contrast of this size in an image has no meaning.
 
-    The largest of the pixel noise, the spread of the dark side of the histogram and one grey step (of an
-    8-bit image at most: two grey levels are a drawing, not a bad camera).
+    It is the largest of three values: the pixel noise, the spread of the background, and one grey step of the image, of
+    an 8-bit image at most (images with few grey levels are masks or drawings rather than noisy).
 
     Parameters
     ----------
     image
-        ``(Y, X)`` float32, as measured.
+        ``(Y, X)`` float32, not smoothed.
     back
-        Its background, after smoothing.
+        Background of the smoothed image.
     """
     values = image.ravel()
     levels = np.unique(values[:: max(1, values.size // 32_768)])
@@ -210,10 +211,10 @@ def noise_level(image: Array, back: Background) -> float:
 
 
 def local_levels(image: Array, mask: Array, sigma: float) -> tuple[Array, Array]:
-    """Mean intensity of the foreground and of the background around every pixel.
+    """Return the mean intensity of the foreground and of the background around every pixel.
 
-    Normalized convolution on a grid thinned to a quarter of `sigma`; far from any foreground (background)
-    the mean of the whole foreground (background) stands in.
+    Normalized convolution on a grid with a spacing of a quarter of `sigma`. Far from any foreground (background) the
+    value tends to the mean of the whole foreground (background).
 
     Parameters
     ----------
@@ -222,7 +223,7 @@ def local_levels(image: Array, mask: Array, sigma: float) -> tuple[Array, Array]
     mask
         ``(Y, X)`` boolean foreground.
     sigma
-        Width of the surroundings in pixels.
+        Standard deviation of the Gaussian neighbourhood in pixels.
 
     Returns
     -------
@@ -242,7 +243,7 @@ def local_levels(image: Array, mask: Array, sigma: float) -> tuple[Array, Array]
 
 
 def _enlarge(grid: Array, shape: tuple[int, ...], step: int) -> Array:
-    """Bilinear interpolation of a thinned grid back to the pixels it was taken from."""
+    """Interpolate a thinned grid bilinearly to all pixels."""
     if step == 1:
         return grid
     for axis in (0, 1):
