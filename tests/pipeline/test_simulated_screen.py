@@ -1,4 +1,4 @@
-"""A simulated screen on disk: ordinary files, a plate map, the truth apart, the same on any number of workers."""
+"""A simulated screen on disk: image files, a plate map and the truth, the same for any number of workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from phenoprint.pipeline import SimulatedScreen, load_config
 from phenoprint.simulation import draw_field, tiny_design
 
 
-def test_files_are_what_a_microscope_writes(tiny_images: SimulatedScreen) -> None:
+def test_image_files_are_like_those_of_a_microscope(tiny_images: SimulatedScreen) -> None:
     files = sorted(path.name for path in (tiny_images.images / "SIM-P01").iterdir())
     assert len(files) == 24 * 5
     assert files[0] == "A01_s1_AGP.tif"
@@ -25,12 +25,12 @@ def test_files_are_what_a_microscope_writes(tiny_images: SimulatedScreen) -> Non
     np.testing.assert_array_equal(pixels, drawn.pixels[0])
 
 
-def test_layout_is_recognised_like_any_other(tiny_images: SimulatedScreen) -> None:
+def test_the_layout_of_the_files_is_recognised(tiny_images: SimulatedScreen) -> None:
     best = detect_layout(tiny_images.images).best
     assert (best.n_matched, best.n_unmatched, best.plates) == (120, 0, ["SIM-P01"])
 
 
-def test_truth_lies_apart_and_balances(tiny_images: SimulatedScreen) -> None:
+def test_the_truth_agrees_with_the_images(tiny_images: SimulatedScreen) -> None:
     cells = pl.read_parquet(tiny_images.truth / "cells.parquet")
     masks = [tifffile.imread(path) for path in sorted((tiny_images.truth / "masks").rglob("*.tif"))]
     assert len(masks) == 24
@@ -38,7 +38,7 @@ def test_truth_lies_apart_and_balances(tiny_images: SimulatedScreen) -> None:
     assert {"wells", "compounds", "fields", "cells"} == {path.stem for path in tiny_images.truth.glob("*.parquet")}
 
 
-def test_plate_map_tells_nothing_of_the_truth(tiny_images: SimulatedScreen) -> None:
+def test_the_plate_map_does_not_contain_the_truth(tiny_images: SimulatedScreen) -> None:
     header = tiny_images.plate_map.read_text().splitlines()[0]
     assert header == "plate,well,pert_type,compound,concentration,unit,moa"
     assert load_config(tiny_images.config).plate_map.files == ["platemap.csv"]

@@ -28,7 +28,7 @@ def _sharpness(image: np.ndarray) -> float:
     return float(ndimage.laplace(image.astype(float)).std() / image.std())
 
 
-def test_a_perfect_microscope_has_nothing_to_tell() -> None:
+def test_without_artefacts_all_conditions_are_neutral() -> None:
     truth = field_truth(_only(tiny_design()))
     assert not truth.select(pl.any_horizontal("is_out_of_focus", "is_saturated", "has_debris").any()).item()
     assert set(truth["density"]) == {1.0}
@@ -37,7 +37,7 @@ def test_a_perfect_microscope_has_nothing_to_tell() -> None:
         assert set(truth[f"background_{channel}"]) == {0.0}
 
 
-def test_rates_are_kept() -> None:
+def test_artefacts_occur_at_their_rates() -> None:
     design = replace(
         demo_design(n_plates=2),
         n_sites=2,
@@ -51,14 +51,14 @@ def test_rates_are_kept() -> None:
     assert truth["saturated_channel"].is_not_null().equals(truth["is_saturated"])
 
 
-def test_out_of_focus_is_blurred_in_every_channel() -> None:
+def test_fields_out_of_focus_are_blurred_in_every_channel() -> None:
     sharp = draw_field(_only(tiny_design()), "SIM-P01", "B02").pixels
     blurred = draw_field(_only(tiny_design(), out_of_focus_rate=1.0), "SIM-P01", "B02").pixels
     for channel in range(5):
         assert _sharpness(blurred[channel]) < 0.5 * _sharpness(sharp[channel])
 
 
-def test_saturation_hits_the_recorded_channel() -> None:
+def test_the_recorded_channel_is_saturated() -> None:
     design = _only(tiny_design(), saturated_rate=1.0)
     truth = field_truth(design).filter(pl.col("Metadata_Well") == "B02").row(0, named=True)
     pixels = draw_field(design, "SIM-P01", "B02").pixels
@@ -67,7 +67,7 @@ def test_saturation_hits_the_recorded_channel() -> None:
     assert saturated.max() > 0.005
 
 
-def test_debris_adds_light_and_moves_no_cell() -> None:
+def test_debris_adds_light_and_does_not_move_cells() -> None:
     clean = draw_field(_only(tiny_design()), "SIM-P01", "B02")
     dirty = draw_field(_only(tiny_design(), debris_rate=1.0), "SIM-P01", "B02")
     assert np.array_equal(clean.nuclei, dirty.nuclei)
@@ -93,7 +93,7 @@ def test_edges_lose_cells_and_gradients_are_smooth() -> None:
     assert abs(steps[0]) > 0.001
 
 
-def test_batches_differ_more_than_plates_of_a_batch() -> None:
+def test_batches_differ_more_than_plates_within_a_batch() -> None:
     base = replace(demo_design(n_plates=2), artefacts=PlateArtefacts(batch_gain=0.4, plate_gain=0.01))
     gains = replace(base, n_plates=4, n_batches=2)
     middle = field_truth(gains).filter(pl.col("Metadata_Well") == "H12")

@@ -1,4 +1,4 @@
-"""The design refuses screens that cannot be."""
+"""Designs of screens: presets, and values out of range."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_presets_fill_their_plates() -> None:
     assert len(sim.mechanism_names()) >= 12
 
 
-def test_designs_are_values() -> None:
+def test_equal_designs_are_equal_and_hashable() -> None:
     assert sim.tiny_design(seed=2) == sim.tiny_design(seed=2)
     assert hash(sim.tiny_design(seed=2)) == hash(sim.tiny_design(seed=2))
     assert sim.tiny_design(seed=2) != sim.tiny_design(seed=3)
@@ -71,6 +71,6 @@ def test_unknown_names_are_refused_with_a_hint() -> None:
 
 
 @pytest.mark.parametrize("change", [{"vignette": 1.5}, {"debris_rate": -0.1}, {"read_noise": float("inf")}])
-def test_impossible_vices_are_refused(change: dict[str, float]) -> None:
+def test_impossible_artefacts_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(change))):
         sim.PlateArtefacts(**change)

@@ -1,4 +1,4 @@
-"""Fields: the same anywhere, balanced with their truth, and countable."""
+"""Fields: reproducible, consistent with their truth, and countable."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_wells_sites_and_seeds_differ() -> None:
         draw_field(replace(design, seed=1), "SIM-P01", "A01"),
     ]
     assert len({field.pixels.tobytes() for field in fields}) == 4
-    # not only the noise: the cells themselves
+    # The cells differ, not only the noise.
     assert len({field.nuclei.tobytes() for field in fields}) == 4
 
 
@@ -54,7 +54,7 @@ def test_wells_sites_and_seeds_differ() -> None:
     st.sampled_from([0.5, 0.8, 2.0]),
     st.tuples(st.integers(16, 200), st.integers(16, 200)),
 )
-def test_labels_balance_with_the_truth(
+def test_labels_agree_with_the_truth(
     seed: int, well: str, n_cells: float, pixel_size_um: float, shape: tuple[int, int]
 ) -> None:
     design = replace(tiny_design(seed=seed), cells_per_field=n_cells, pixel_size_um=pixel_size_um, field_shape=shape)
@@ -72,7 +72,7 @@ def test_labels_balance_with_the_truth(
     assert truth["effect"].is_between(0, 1).all()
 
 
-def test_an_empty_well_holds_only_background() -> None:
+def test_an_empty_well_has_only_background() -> None:
     design = replace(tiny_design(), doses_um=(20.0,), empty_wells=True)
     well = layout(design).filter(pl.col("Metadata_pert_type") == "empty")["Metadata_Well"][0]
     field = draw_field(design, "SIM-P01", well)
@@ -81,7 +81,7 @@ def test_an_empty_well_holds_only_background() -> None:
     assert field.pixels.max() < 5_000
 
 
-def test_cell_density_is_as_designed() -> None:
+def test_the_cell_density_is_that_of_the_design() -> None:
     design = replace(demo_design(seed=2), artefacts=PlateArtefacts.off())
     wells = layout(design).filter(pl.col("Metadata_pert_type") == "negcon")["Metadata_Well"]
     counts = [draw_field(design, "SIM-P01", well).cells_truth.height for well in wells]
@@ -89,7 +89,7 @@ def test_cell_density_is_as_designed() -> None:
 
 
 def test_a_plain_threshold_counts_the_nuclei() -> None:
-    """Otsu and a distance watershed, as any laboratory would, find the cells of untreated fields."""
+    """Otsu's threshold and a distance watershed find the cells of untreated fields."""
     from skimage.feature import peak_local_max
     from skimage.filters import threshold_otsu
     from skimage.segmentation import watershed

@@ -38,19 +38,19 @@ def test_library_is_complete_and_anonymous() -> None:
     counts = dict(per_mechanism.iter_rows())
     assert counts.pop(None) == design.n_inert
     assert set(counts.values()) == {design.compounds_per_mechanism}
-    # the numbers of the names give nothing away: they do not rise with the mechanism
+    # The numbers in the names do not depend on the mechanism.
     tested = truth.filter(pl.col("Metadata_pert_type") == "trt")["Metadata_compound"].to_list()
     assert tested != sorted(tested)
 
 
-def test_potencies_differ_inside_a_mechanism() -> None:
+def test_potencies_differ_within_a_mechanism() -> None:
     truth = compound_truth(demo_design()).filter(pl.col("Metadata_pert_type") == "trt")
     spread = truth.drop_nulls("mechanism").group_by("mechanism").agg(pl.col("ec50_um").max() / pl.col("ec50_um").min())
     assert spread["ec50_um"].to_numpy().min() > 1.02
     assert np.median(spread["ec50_um"]) > 2.5
 
 
-def test_inert_compounds_do_nothing() -> None:
+def test_inert_compounds_have_no_effect() -> None:
     truth = well_truth(demo_design())
     assert truth.filter(pl.col("mechanism").is_null())["effect"].max() == 0
     assert truth.filter(pl.col("mechanism").is_not_null())["effect"].min() > 0  # type: ignore[operator]

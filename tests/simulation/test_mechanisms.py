@@ -1,4 +1,4 @@
-"""Every mechanism shows: measured on pixels and masks, not on the traits the cells were drawn from."""
+"""The phenotype of every mechanism, measured on pixels and masks rather than on the traits that were drawn."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _screen(mechanism: str) -> ScreenDesign:
         n_poscon=6,
         artefacts=PlateArtefacts.off(),
         empty_wells=True,
-        seed=mechanism_names().index(mechanism),  # counts of two mechanisms must not be the same draw
+        seed=mechanism_names().index(mechanism),  # a different draw of the cell count for each mechanism
     )
 
 
@@ -50,7 +50,7 @@ def _fields(mechanism: str, pert_type: str) -> tuple[SimulatedField, ...]:
 
 
 def _per_cell(field: SimulatedField) -> pl.DataFrame:
-    """Measurements of cells that do not touch the border, from pixels and masks."""
+    """Measure the cells that do not touch the border on pixels and masks."""
     from skimage.measure import regionprops_table
 
     n = field.cells_truth.height
@@ -68,7 +68,7 @@ def _per_cell(field: SimulatedField) -> pl.DataFrame:
         for place, labels in (("nucleus", field.nuclei), ("cytoplasm", cytoplasm)):
             flat = labels.ravel()
             area = np.bincount(flat, minlength=n + 1)[1:]
-            area = np.where(area > 0, area, np.nan)  # a cell may be all nucleus at the border
+            area = np.where(area > 0, area, np.nan)  # a cell at the border may be all nucleus
             mean = np.bincount(flat, images[channel].ravel(), n + 1)[1:] / area
             columns[f"{name}_{place}"] = mean
             columns[f"{name}_{place}_texture"] = np.sqrt(np.bincount(flat, rough.ravel(), n + 1)[1:] / area) / mean
@@ -79,7 +79,7 @@ def _per_cell(field: SimulatedField) -> pl.DataFrame:
 
 @functools.cache
 def _change(mechanism: str) -> dict[str, float]:
-    """Ratio of treated to untreated, mean over cells, of each measurement; count a field beside."""
+    """Return the ratio of treated to untreated of each measurement, averaged over cells, and of the count per field."""
     treated, untreated = (
         pl.concat([_per_cell(field) for field in _fields(mechanism, kind)]) for kind in ("poscon", "negcon")
     )
@@ -115,7 +115,7 @@ PHENOTYPES: dict[str, Callable[[dict[str, float]], bool]] = {
 
 
 @pytest.mark.parametrize("mechanism", mechanism_names())
-def test_the_phenotype_shows_in_the_pixels(mechanism: str) -> None:
+def test_the_phenotype_is_visible_in_the_pixels(mechanism: str) -> None:
     change = _change(mechanism)
     assert PHENOTYPES[mechanism](change), {name: round(value, 2) for name, value in change.items()}
 
@@ -129,7 +129,7 @@ def test_only_the_subpopulation_responds() -> None:
     assert texture[True] > 1.3 * texture[False]
 
 
-def test_most_mechanisms_leave_the_count_alone() -> None:
+def test_most_mechanisms_do_not_change_the_count() -> None:
     spared = [name for name, mechanism in MECHANISMS.items() if mechanism.survival == 1.0]
     assert len(spared) >= 10
     ratios = [_change(name)["count"] for name in spared]

@@ -1,4 +1,4 @@
-"""Plate maps: every well once, controls everywhere, replicates complete and moved about."""
+"""Plate maps: every well once, controls spread over the plate, complete replicates at random positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phenoprint.errors import UnknownNameError
 from phenoprint.plates import PlateFormat
 from phenoprint.simulation import ScreenDesign, demo_design, draw_field, layout, mechanism_names, tiny_design
 
-# plates, plates a copy of the library, batches
+# plates, plates per copy of the library, batches
 DEALS = [(1, 1, 1), (2, 1, 1), (2, 1, 2), (2, 2, 1), (4, 2, 2), (4, 1, 2), (3, 1, 2)]
 
 designs = st.builds(
@@ -79,7 +79,7 @@ def test_columns_follow_the_plate_map_record() -> None:
     assert set(frame["Metadata_Concentration_Unit"].drop_nulls()) == {"uM"}
 
 
-def test_unknown_places_are_named() -> None:
+def test_unknown_plates_and_wells_are_errors() -> None:
     design = tiny_design()
     with pytest.raises(UnknownNameError, match="SIM-P01"):
         draw_field(design, "SIM-P1", "A01")

@@ -1,4 +1,4 @@
-"""Write a simulated screen to disk as a microscope would: TIFF files, a plate map, and the truth apart."""
+"""Write a simulated screen to disk: TIFF files, a plate map, a configuration, and the truth in a folder of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from phenoprint.tables import WELL_KEY
 __all__ = ["SimulatedScreen", "simulate_screen"]
 
 _CONFIG = """\
-# A simulated screen: {plates} plate(s) of {wells} wells; the truth lies in truth/.
+# A simulated screen: {plates} plate(s) of {wells} wells; the truth is in truth/.
 
 [screen]
 name = "{name}"
@@ -46,20 +46,20 @@ format = {wells}
 
 @dataclass(frozen=True)
 class SimulatedScreen:
-    """Where a simulated screen lies.
+    """Paths of a simulated screen.
 
     Attributes
     ----------
     folder
-        The folder of everything.
+        The folder of the screen.
     config
         A configuration to run.
     images
         Folder of ``<plate>/<well>_s<site>_<channel>.tif``.
     plate_map
-        The plate map, as a lab would have it.
+        The plate map, a CSV file.
     truth
-        Folder of truth: ``wells``, ``compounds``, ``fields``, ``cells`` (Parquet) and masks if they were asked for.
+        Folder of the truth: ``wells``, ``compounds``, ``fields``, ``cells`` (Parquet), and masks on request.
     """
 
     folder: Path
@@ -97,25 +97,25 @@ def simulate_screen(
     masks: bool = False,
     on_well: Callable[[int, int], None] | None = None,
 ) -> SimulatedScreen:
-    """Draw a screen and write it as ordinary TIFFs with a plate map; nothing downstream knows it is simulated.
+    """Draw a screen and write it as TIFF files with a plate map, like a real screen.
 
     Parameters
     ----------
     folder
-        Where to write; made if absent.
+        Where to write; created if absent.
     design
-        What to draw; default: one 384-well plate, as in the demo.
+        Design of the screen; default: one 384-well plate, as in the demo.
     workers
-        Processes; the pixels do not depend on how many.
+        Number of processes; the pixels do not depend on it.
     masks
-        Whether to write the true masks, too.
+        Whether to write the true masks as well.
     on_well
-        Called with (wells done, total).
+        Called with the number of finished and of all wells.
 
     Returns
     -------
     SimulatedScreen
-        Where things lie.
+        The paths.
     """
     design = design or demo_design()
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def simulate_screen(
 
 
 def _write_plate_map(wells: pl.DataFrame, path: Path) -> None:
-    """Write the plate map with the headings that a lab would use."""
+    """Write the plate map with the usual headings of a laboratory."""
     names = {
         "Metadata_Plate": "plate",
         "Metadata_Well": "well",

@@ -1,4 +1,4 @@
-"""What goes wrong with a field, decided from the seed and the place alone, and told as a table."""
+"""Imaging conditions of each field, drawn from the seed and the position, and tables of the truth."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ _OVEREXPOSURE = (9.0, 16.0)  # gain of the channel that saturates
 
 @dataclass(frozen=True)
 class Conditions:
-    """The circumstances of one field.
+    """The imaging conditions of one field.
 
     Parameters
     ----------
     gain, background
-        (5,) staining (1 is typical) and fluorescence of the medium (fraction of full exposure) a channel.
+        (5,) staining (1 is typical) and fluorescence of the medium (fraction of full exposure) of each channel.
     vignette
-        Loss of light in the corners, as a fraction.
+        Fraction of the light lost in the corners.
     light_centre
-        (5, 2) brightest point a channel, (y, x) as fractions of the field.
+        (5, 2) brightest point of each channel, (y, x) as fractions of the field.
     density
-        Number of cells seeded, 1 is typical.
+        Factor on the number of seeded cells, 1 is typical.
     sensitivity
-        Factor on the effective dose of this well.
+        Factor on the effective dose in the well.
     focus_blur_um
-        Extra blur, µm; 0 when in focus.
+        Additional blur, µm; 0 in focus.
     saturated_channel
-        Index of the overexposed channel; -1 when none.
+        Index of the overexposed channel; -1 for none.
     n_debris
-        Pieces of debris.
+        Number of pieces of debris.
     """
 
     gain: FloatArray
@@ -59,7 +59,7 @@ class Conditions:
 
 
 def conditions(design: ScreenDesign, spot: Spot, site_index: int) -> Conditions:
-    """Decide the circumstances of one field (`site_index` 0-based)."""
+    """Draw the imaging conditions of one field (`site_index` 0-based)."""
     artefacts, grid = design.artefacts, PlateFormat.of(design.plate_format)
     batch = stream(design.seed, Stream.BATCH, design.batch_index(spot.plate_index))
     plate = stream(design.seed, Stream.PLATE, spot.plate_index)
@@ -101,7 +101,7 @@ def conditions(design: ScreenDesign, spot: Spot, site_index: int) -> Conditions:
 
 
 def field_truth(design: ScreenDesign) -> pl.DataFrame:
-    """Circumstances of every field of the screen, without drawing any.
+    """Return the imaging conditions of every field of the screen.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def field_truth(design: ScreenDesign) -> pl.DataFrame:
     -------
     pl.DataFrame
         One row per plate, well and site: Metadata_Plate, Metadata_Well, Metadata_Site, is_edge,
-        is_out_of_focus, focus_blur_um, is_saturated, saturated_channel (null when none), has_debris,
-        n_debris, density (factor on the number of cells seeded), vignette (fraction lost in the corners),
+        is_out_of_focus, focus_blur_um, is_saturated, saturated_channel (null for none), has_debris,
+        n_debris, density (factor on the number of seeded cells), vignette (fraction of light lost in the corners),
         gain_<channel> (factor on the staining) and background_<channel> (fraction of full exposure).
 
     Examples
@@ -129,11 +129,11 @@ def field_truth(design: ScreenDesign) -> pl.DataFrame:
             for site_index, site in enumerate(design.sites):
                 here = conditions(design, Spot(plate_index, well), site_index)
                 names = {"Metadata_Plate": plate, "Metadata_Well": str(well), "Metadata_Site": site}
-                rows.append(names | {"is_edge": grid.is_edge(well)} | _told(here))
+                rows.append(names | {"is_edge": grid.is_edge(well)} | _columns(here))
     return pl.DataFrame(rows, schema_overrides={"saturated_channel": pl.String, "n_debris": pl.Int32})
 
 
-def _told(here: Conditions) -> dict[str, object]:
+def _columns(here: Conditions) -> dict[str, object]:
     saturated = here.saturated_channel
     return {
         "is_out_of_focus": here.focus_blur_um > 0,
@@ -150,7 +150,7 @@ def _told(here: Conditions) -> dict[str, object]:
 
 
 def well_truth(design: ScreenDesign) -> pl.DataFrame:
-    """Tell what truly happens in every well.
+    """Return the true effect in every well.
 
     Parameters
     ----------
@@ -161,8 +161,14 @@ def well_truth(design: ScreenDesign) -> pl.DataFrame:
     -------
     pl.DataFrame
         One row per plate and well: Metadata_Plate, Metadata_Well, Metadata_compound, Metadata_Concentration
-        (µM), mechanism (null when none), effect (0 to 1 by the Hill curve), density (factor on the number of
-        cells seeded), sensitivity (factor on the effective dose).
+        (µM), mechanism (null for none), effect (0 to 1 by the Hill curve), density (factor on the number of seeded
+        cells), sensitivity (factor on the effective dose).
+
+    Examples
+    --------
+    >>> from phenoprint.simulation import tiny_design
+    >>> well_truth(tiny_design())["mechanism"].n_unique()
+    5
     """
     rows = []
     for plate_index, plate in enumerate(design.plates):

@@ -1,4 +1,4 @@
-"""The design of a simulated screen: what is on the plates, how it is imaged, what goes wrong."""
+"""The design of a simulated screen: plates, treatments, imaging and plate artefacts."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenDesign:
-    """A simulated Cell Painting screen, complete: the same design draws the same pixels anywhere.
+    """The complete design of a simulated Cell Painting screen; the same design gives the same pixels everywhere.
 
-    A library of compounds (`mechanisms` x `compounds_per_mechanism` active ones and `n_inert` inert) is
-    tested at every dose, `replicates` wells each. `plates_per_library` plates carry one copy of the library,
-    all doses of a compound on one plate; `n_plates` plates are so many copies of it, dealt to `n_batches`
-    batches.
+    A library of compounds (`mechanisms` x `compounds_per_mechanism` active and `n_inert` inert ones) is tested at every
+    dose, with `replicates` wells per treatment. One copy of the library takes `plates_per_library` plates, with all
+    doses of a compound on one plate. The `n_plates` plates hold several copies, divided among `n_batches` batches.
 
     Parameters
     ----------
     plate_format
-        Wells a plate: 6, 12, 24, 48, 96, 384 or 1536.
+        Wells per plate: 6, 12, 24, 48, 96, 384 or 1536.
     n_plates, plates_per_library, n_batches, n_sites
-        How many there are; `n_plates` is a multiple of `plates_per_library`.
+        Numbers of plates, plates per copy of the library, batches and sites per well; `n_plates` is a multiple of
+        `plates_per_library`.
     field_shape
         (Y, X) of a field, px.
     pixel_size_um
@@ -37,30 +37,30 @@ class ScreenDesign:
     cells_per_field
         Mean number of cells with a visible nucleus in an untreated field.
     mechanisms
-        Names out of `mechanism_names`.
+        Names from `mechanism_names`.
     compounds_per_mechanism, n_inert
-        Size of the library.
+        Active compounds per mechanism, and inert compounds.
     doses_um
         Dose series of every compound, µM.
     replicates
-        Wells of a treatment on its plate.
+        Wells per treatment on its plate.
     n_negcon, n_poscon
-        Control wells per plate; None takes a twelfth and a twenty-fourth of the plate.
+        Control wells per plate; by default a twelfth and a twenty-fourth of the plate.
     empty_wells
-        Wells left over stay without cells (True) or are filled with negative control (False).
+        Whether the remaining wells are empty (True) or negative controls (False).
     plate_names
-        Names of the plates; None makes ``SIM-P01``, ``SIM-P02``, ...
+        Names of the plates; by default ``SIM-P01``, ``SIM-P02``, ...
     artefacts
         Strengths of the plate artefacts; `PlateArtefacts.off()` gives perfect images.
     seed
-        0 or more.
+        Seed of all random numbers, 0 or more.
 
     Raises
     ------
     UsageError
-        A number is out of range, or the treatments do not fit on the plates.
+        If a number is out of range, or the treatments do not fit on the plates.
     UnknownNameError
-        A plate format or a mechanism does not exist.
+        For an unknown plate format or mechanism.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class ScreenDesign:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check that the screen can exist."""
+        """Check all values."""
         PlateFormat.of(self.plate_format)
         for name in self.mechanisms:
             if name not in MECHANISMS:
@@ -144,29 +144,29 @@ class ScreenDesign:
 
     @property
     def n_compounds(self) -> int:
-        """Compounds of the library, inert ones included, controls not."""
+        """Number of compounds of the library, with inert ones and without controls."""
         return len(self.mechanisms) * self.compounds_per_mechanism + self.n_inert
 
     @property
     def n_treatments(self) -> int:
-        """Compounds times doses."""
+        """Number of treatments: compounds times doses."""
         return self.n_compounds * len(self.doses_um)
 
     @property
     def negcon_wells(self) -> int:
-        """Negative control wells per plate, before left-over wells are filled."""
+        """Number of negative control wells per plate, without the remaining wells that are filled with it."""
         return max(1, self.plate_format // 12) if self.n_negcon is None else self.n_negcon
 
     @property
     def poscon_wells(self) -> int:
-        """Positive control wells per plate."""
+        """Number of positive control wells per plate."""
         if not self.mechanisms:
             return 0
         return max(1, self.plate_format // 24) if self.n_poscon is None else self.n_poscon
 
     @property
     def wells_needed(self) -> int:
-        """Wells in use on the fullest plate."""
+        """Number of wells in use on the fullest plate."""
         compounds = math.ceil(self.n_compounds / self.plates_per_library)
         return compounds * len(self.doses_um) * self.replicates + self.negcon_wells + self.poscon_wells
 
@@ -181,12 +181,12 @@ class ScreenDesign:
         return tuple(str(site + 1) for site in range(self.n_sites))
 
     def batch_index(self, plate_index: int) -> int:
-        """0-based batch of a 0-based plate: whole copies of the library stay together."""
+        """Return the 0-based batch of a 0-based plate; the plates of one copy of the library are in one batch."""
         copies = self.n_plates // self.plates_per_library
         return (plate_index // self.plates_per_library) * self.n_batches // copies
 
     def batch(self, plate_index: int) -> str:
-        """Name of the batch of a 0-based plate."""
+        """Return the name of the batch of a 0-based plate."""
         return f"batch{self.batch_index(plate_index) + 1}"
 
 
@@ -207,16 +207,16 @@ _DEMO_MECHANISMS = (
 
 
 def demo_design(*, n_plates: int = 1, seed: int = 0) -> ScreenDesign:
-    """Full 384-well plates: 12 mechanisms x 3 compounds and 2 inert ones at 3 doses, 3 wells each a plate.
+    """Design full 384-well plates: 12 mechanisms x 3 compounds and 2 inert ones at 3 doses, 3 wells per treatment.
 
     Three replicates among 40 controls are enough for a treatment to reach significance on one plate.
 
     Parameters
     ----------
     n_plates
-        Copies of the plate, each laid out anew; two or more go to two batches.
+        Copies of the plate, each with its own layout; two or more are divided between two batches.
     seed
-        0 or more.
+        Seed of all random numbers, 0 or more.
 
     Examples
     --------
@@ -238,7 +238,7 @@ def demo_design(*, n_plates: int = 1, seed: int = 0) -> ScreenDesign:
 
 
 def tiny_design(*, seed: int = 0) -> ScreenDesign:
-    """One 24-well plate of small fields: 4 mechanisms, 2 doses; for tests.
+    """Design one 24-well plate of small fields for tests: 4 mechanisms, 2 doses.
 
     Examples
     --------

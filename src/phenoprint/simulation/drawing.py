@@ -1,4 +1,4 @@
-"""One field drawn: pixels, masks and the truth of every cell."""
+"""Drawing of one field: pixels, masks and the truth of every cell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from phenoprint.errors import UnknownNameError
+from phenoprint.pixels import touching_border
 from phenoprint.plates import Well
 from phenoprint.simulation.conditions import Conditions, conditions
 from phenoprint.simulation.design import CHANNELS, ScreenDesign
@@ -27,28 +28,28 @@ Labels = NDArray[np.int32]
 
 _FULL_EXPOSURE = 30_000.0  # counts of a signal of 1
 _CAMERA_OFFSET = 100.0  # counts in the dark
-_OPTICS_UM = 0.30  # blur of a perfect focus, µm
-_RESPONDS = 0.1  # a cell counts as responding from this effect on
-_MIN_NUCLEUS_UM2 = 10.0  # less of a nucleus in the frame is no cell to anyone
+_OPTICS_UM = 0.30  # blur in perfect focus, µm
+_RESPONDS = 0.1  # smallest effect at which a cell counts as responding
+_MIN_NUCLEUS_UM2 = 10.0  # smallest visible area of the nucleus of a labelled cell
 
 
 @dataclass(frozen=True)
 class SimulatedField:
-    """A field and its truth.
+    """A field with its truth.
 
     Parameters
     ----------
     pixels
         uint16 (5, Y, X), channels as in `CHANNELS`.
     nuclei, cells
-        int32 (Y, X), 0 is background, 1 to n the cells; all nuclei or fragments of a cell share its number.
+        int32 (Y, X), 0 is background, 1 to n are the cells; all nuclei or fragments of a cell have its number.
         Cells whose nucleus lies outside the frame are drawn but not labelled.
     cells_truth
         One row per label: Metadata_Plate, Metadata_Well, Metadata_Site, Metadata_ObjectNumber, state
         ("interphase", "mitotic", "apoptotic", "multinucleate"), is_responding, effect (0 to 1, on this cell),
-        n_nuclei, center_y and center_x (of the mask of the cell, px), nucleus_center_y and nucleus_center_x,
-        cell_area_px, nucleus_area_px, touches_border (the nucleus does), then the traits the cell was drawn
-        with, their unit at the end of the name.
+        n_nuclei, center_y and center_x (of the cell's mask, px), nucleus_center_y and nucleus_center_x,
+        cell_area_px, nucleus_area_px, touches_border (of the nucleus), then the traits of the cell, with their unit at
+        the end of the name.
     """
 
     pixels: NDArray[np.uint16]
@@ -59,7 +60,7 @@ class SimulatedField:
 
 @dataclass(frozen=True)
 class _Maps:
-    """Who owns each pixel: cell and nuclear body (-1 none), and how deep inside (0 middle, 1 edge)."""
+    """Cell and nuclear body of each pixel (-1 for none), and the relative radius in them (0 centre, 1 edge)."""
 
     owner: Labels
     depth: FloatImage
@@ -69,7 +70,7 @@ class _Maps:
 
 
 def draw_field(design: ScreenDesign, plate: str, well: str | Well, site: str | int = "1") -> SimulatedField:
-    """Draw one field; the same arguments give the same pixels in any process and any order.
+    """Draw one field; the same arguments give the same pixels in any process and in any order.
 
     Parameters
     ----------
@@ -90,9 +91,9 @@ def draw_field(design: ScreenDesign, plate: str, well: str | Well, site: str | i
     Raises
     ------
     UnknownNameError
-        The screen has no such plate, well or site.
+        If the screen has no such plate, well or site.
     PlateMapError
-        `well` is not a well of any plate.
+        If `well` is not the name of a well.
 
     Examples
     --------
@@ -138,7 +139,7 @@ def _rasterise(population: Population, shape: tuple[int, int]) -> _Maps:
 
 
 def _stain(population: Population, maps: _Maps, spots: list[Spots], pixel_size_um: float) -> FloatImage:
-    """Light of every channel before the optics, float32 (5, Y, X)."""
+    """Return the light of every channel before the optics, float32 (5, Y, X)."""
     from phenoprint.simulation.rendering import shade, splash
 
     signal = np.zeros((len(CHANNELS), *maps.owner.shape), np.float32)
@@ -171,12 +172,12 @@ def _stain(population: Population, maps: _Maps, spots: list[Spots], pixel_size_u
 def _photograph(
     rng: np.random.Generator, signal: FloatImage, design: ScreenDesign, here: Conditions
 ) -> NDArray[np.uint16]:
-    """Optics and camera: blur, uneven light, background, noise, counts."""
+    """Apply optics and camera: blur, uneven illumination, background, noise, counts."""
     from scipy.ndimage import gaussian_filter
 
     from phenoprint.simulation.rendering import expose
 
-    # half a pixel for the pixel itself, then the optics
+    # The sum of the blur by the pixel (0.45 px), the optics and the focus.
     sigma = np.hypot(np.hypot(_OPTICS_UM, here.focus_blur_um) / design.pixel_size_um, 0.45)
     blurred = np.stack([gaussian_filter(channel, sigma, mode="nearest", truncate=3.0) for channel in signal])
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
@@ -187,13 +188,13 @@ def _photograph(
 
 
 def _label(population: Population, maps: _Maps, pixel_size_um: float) -> tuple[Labels, Labels, NDArray[np.int64]]:
-    """Return both masks, numbered by the cells whose nucleus shows, and the index of each."""
+    """Return both masks, numbered by the cells with a visible nucleus, and the indices of these cells."""
     n, bodies = len(population.looks), population.bodies
-    main = np.append(np.where(bodies.is_main, bodies.cells, -1), -1)  # the last serves body -1
+    main = np.append(np.where(bodies.is_main, bodies.cells, -1), -1)  # the last entry is for body -1
     nucleus_of = main[maps.body]
     areas = np.bincount(nucleus_of.ravel() + 1, minlength=n + 1)[1:]
     shown = np.flatnonzero(areas >= max(_MIN_NUCLEUS_UM2 / pixel_size_um**2, 5.0))
-    number = np.zeros(n + 1, np.int32)  # the last serves owner -1
+    number = np.zeros(n + 1, np.int32)  # the last entry is for owner -1
     number[shown] = np.arange(1, len(shown) + 1)
     return number[nucleus_of], number[maps.owner], shown
 
@@ -208,7 +209,6 @@ def _cell_rows(
     content: WellContent,
 ) -> pl.DataFrame:
     n = len(shown)
-    border = np.concatenate([nuclei[0], nuclei[-1], nuclei[:, 0], nuclei[:, -1]])
     cell_area, cell_y, cell_x = _moments(cells, n)
     nucleus_area, nucleus_y, nucleus_x = _moments(nuclei, n)
     effects = population.effects[shown]
@@ -227,7 +227,7 @@ def _cell_rows(
             "nucleus_center_x": nucleus_x,
             "cell_area_px": cell_area.astype(np.int32),
             "nucleus_area_px": nucleus_area.astype(np.int32),
-            "touches_border": np.isin(np.arange(1, n + 1), border),
+            "touches_border": np.isin(np.arange(1, n + 1), touching_border(nuclei)),
             **{trait.name: population.looks[trait.name][shown] for trait in TRAITS},
         }
     )
@@ -240,7 +240,7 @@ def _cell_rows(
 
 
 def _moments(labels: Labels, n: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Area (px) and centre (y, x) of the labels 1 to n."""
+    """Return area (px) and centre (y, x) of the labels 1 to n."""
     ys, xs = np.nonzero(labels)
     of = labels[ys, xs]
     area = np.bincount(of, minlength=n + 1)[1:]

@@ -17,24 +17,24 @@ from phenoprint.simulation.traits import TRAITS, spread_of
 __all__ = ["NEGATIVE_CONTROL", "Compound", "compound_truth", "hill_effect", "library"]
 
 NEGATIVE_CONTROL = "DMSO"
-_POSITIVE_CONTROLS = 4  # different positive control compounds a screen, at most
-_OFF_TARGET = 0.25  # a compound's own small signature, in spreads of untreated cells
+_POSITIVE_CONTROLS = 4  # largest number of different positive control compounds
+_OFF_TARGET = 0.25  # size of a compound's own signature, in standard deviations between untreated cells
 
 
 @dataclass(frozen=True)
 class Compound:
-    """A compound and what it truly does.
+    """A compound and its true effect.
 
     Parameters
     ----------
     name
-        Fictitious, such as ``"PHN-0412"``; says nothing of the mechanism.
+        Fictitious name, such as ``"PHN-0412"``, unrelated to the mechanism.
     mechanism
-        Name of the mechanism; None when inert.
+        Name of the mechanism; None for an inert compound.
     pert_type
         ``"trt"`` or ``"poscon"``.
     ec50_um, hill_slope, emax
-        Its Hill curve; `emax` is 0 when inert.
+        Parameters of the Hill curve; `emax` is 0 for an inert compound.
     signature
         Off-target shift of each trait at full effect, in the units of `shift_vector`.
     """
@@ -48,23 +48,23 @@ class Compound:
     signature: tuple[float, ...]
 
     def effect(self, dose_um: float) -> float:
-        """Effect at a dose (µM), between 0 and `emax`."""
+        """Return the effect at a dose (µM), between 0 and `emax`."""
         return float(hill_effect(dose_um, ec50_um=self.ec50_um, hill_slope=self.hill_slope, emax=self.emax))
 
 
 def hill_effect(
     dose_um: float | NDArray[np.float64], *, ec50_um: float, hill_slope: float, emax: float = 1.0
 ) -> NDArray[np.float64]:
-    """Effect of a dose after Hill: ``emax * d^h / (ec50^h + d^h)``.
+    """Return the effect of a dose by Hill's formula, ``emax * d^h / (ec50^h + d^h)``.
 
     Parameters
     ----------
     dose_um
         Dose, µM, any shape; 0 gives 0.
     ec50_um
-        Dose of half the effect, µM.
+        Dose of half the maximal effect, µM.
     hill_slope
-        Steepness.
+        Slope of the curve.
     emax
         Effect at an infinite dose.
 
@@ -79,7 +79,7 @@ def hill_effect(
     0.5
     """
     dose = np.asarray(dose_um, float)
-    # in logarithms, so that no dose overflows
+    # Logarithms do not overflow for any dose.
     with np.errstate(divide="ignore"):
         log_ratio = hill_slope * (np.log(ec50_um) - np.log(dose))
     return np.where(dose > 0, emax / (1.0 + np.exp(np.minimum(log_ratio, 700.0))), 0.0)
@@ -87,10 +87,10 @@ def hill_effect(
 
 @lru_cache(maxsize=16)
 def library(design: ScreenDesign) -> tuple[Compound, ...]:
-    """All compounds of a screen: the library first, positive controls after.
+    """Return all compounds of a screen: the library, then the positive controls.
 
-    Potencies are spread over the dose series, stratified inside a mechanism, so that every series holds doses
-    with no, half and full effect.
+    Potencies are stratified over the dose series within each mechanism, so that every series has doses with no, half
+    and full effect.
     """
     rng = stream(design.seed, Stream.COMPOUNDS)
     names = [
@@ -101,7 +101,7 @@ def library(design: ScreenDesign) -> tuple[Compound, ...]:
     per_mechanism = design.compounds_per_mechanism
     compounds: list[Compound] = []
     for name in design.mechanisms:
-        # a mechanism keeps its potencies whatever others are simulated beside it
+        # The potencies of a mechanism do not depend on the other mechanisms of the screen.
         own = stream(design.seed, Stream.COMPOUNDS, 1, mechanism_names().index(name))
         strata = (own.permutation(per_mechanism) + own.uniform(size=per_mechanism)) / max(per_mechanism, 1)
         slopes, emaxes = own.uniform(0.9, 2.2, per_mechanism), own.uniform(0.85, 1.0, per_mechanism)
@@ -131,14 +131,14 @@ def library(design: ScreenDesign) -> tuple[Compound, ...]:
 
 
 def _signatures(rng: np.random.Generator, n: int) -> list[tuple[float, ...]]:
-    """Small off-target shifts, few traits a compound, so that compounds of a mechanism differ a little."""
+    """Draw small shifts of a few traits per compound, so that compounds of one mechanism differ slightly."""
     chosen = rng.uniform(size=(n, len(TRAITS))) < 0.2
     shifts = rng.normal(0, _OFF_TARGET, (n, len(TRAITS))) * spread_of() * chosen
     return [tuple(row.tolist()) for row in shifts]
 
 
 def compound_truth(design: ScreenDesign) -> pl.DataFrame:
-    """Tell what every compound of the screen truly does.
+    """Return the true effect of every compound of the screen.
 
     Parameters
     ----------
@@ -148,9 +148,9 @@ def compound_truth(design: ScreenDesign) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        One row per compound, the negative control included: Metadata_compound, Metadata_pert_type, mechanism
-        (null when inert), is_inert, ec50_um (null when inert), hill_slope, emax, penetrance (share of cells
-        that can respond), survival (share of cells left at full effect).
+        One row per compound and one for the negative control: Metadata_compound, Metadata_pert_type, mechanism,
+        is_inert, ec50_um, hill_slope, emax, penetrance (fraction of cells that can respond), survival (fraction of
+        cells that remain at full effect). mechanism, ec50_um and hill_slope are null for inert compounds.
 
     Examples
     --------

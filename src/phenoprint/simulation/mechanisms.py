@@ -1,4 +1,4 @@
-"""Mechanisms of action: what each does to a cell's traits, to its state and to the count."""
+"""Mechanisms of action: their effects on the traits and states of cells and on the cell count."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["MECHANISMS", "STATES", "STATE_CHANGES", "STATE_FREQUENCIES", "Mechan
 
 STATES = ("interphase", "mitotic", "apoptotic", "multinucleate")
 
-# How often an untreated cell is found outside interphase.
+# Probability of each state of an untreated cell other than interphase.
 STATE_FREQUENCIES: Mapping[str, float] = MappingProxyType(
     {"mitotic": 0.025, "apoptotic": 0.008, "multinucleate": 0.015}
 )
 
-# What a state does to the cell, on top of the mechanism.
+# Changes of traits by the state of a cell, in addition to those by the mechanism.
 STATE_CHANGES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "interphase": {},
@@ -66,15 +66,15 @@ class Mechanism:
     Parameters
     ----------
     name
-        As written to ``Metadata_moa``.
+        Value of ``Metadata_moa``.
     changes
-        Trait to factor or addend (`phenoprint.simulation.traits`).
+        Trait to its factor or addend (`phenoprint.simulation.traits`).
     states
-        State to added probability.
+        State to its added probability.
     survival
-        Share of cells left; 1 leaves the count alone.
+        Fraction of cells that remain; 1 does not change the count.
     penetrance
-        Share of cells that can respond at all; the rest look untreated at any dose.
+        Fraction of cells that can respond; the others look untreated at any dose.
     """
 
     name: str
@@ -241,7 +241,7 @@ _ALL = (
             "actin_fibres": 0.5,
             "golgi_intensity": 0.8,
         },
-        penetrance=0.3,  # only a subpopulation differentiates: the mean of the well hides it
+        penetrance=0.3,  # only a subpopulation differentiates, which the mean of the well hides
     ),
 )
 
@@ -249,7 +249,7 @@ MECHANISMS: Mapping[str, Mechanism] = MappingProxyType({mechanism.name: mechanis
 
 
 def mechanism_names() -> tuple[str, ...]:
-    """Names of all mechanisms that can be simulated.
+    """Return the names of all mechanisms that can be simulated.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Round things inside cells (nucleoli, Golgi, actin clumps, vacuoles, aggresomes) and debris outside."""
+"""Round organelles (nucleoli, Golgi, actin clumps, vacuoles, aggresomes), and debris outside the cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUCLEUS, CYTOPLASM, CELL, ANYWHERE = range(4)
 
 @dataclass(frozen=True)
 class Spots:
-    """Spots to splash on the channels, m of them.
+    """Round spots to draw on the channels.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ class Spots:
     radii
         (m,) px.
     cells
-        (m,) index of the cell that holds it; -1 when none.
+        (m,) index of the cell of each spot; -1 for none.
     regions
-        (m,) where it may show: 0 nucleus, 1 cytoplasm, 2 cell, 3 anywhere.
+        (m,) where the spot is visible: 0 nucleus, 1 cytoplasm, 2 cell, 3 anywhere.
     add, multiply
-        (m, 5) light added, and relative change of what is there, a channel.
+        (m, 5) light added, and relative change of the light already there, per channel.
     """
 
     centres: FloatArray
@@ -67,16 +67,16 @@ def _unit(angles: FloatArray) -> FloatArray:
 
 
 def draw_organelles(rng: np.random.Generator, population: Population, *, pixel_size_um: float) -> Spots:
-    """Scatter the inner bodies of all cells.
+    """Draw the organelles of all cells.
 
     Parameters
     ----------
     rng
-        The field's own stream.
+        Random generator of the field.
     population
         The cells.
     pixel_size_um
-        µm a pixel.
+        Size of a pixel, µm.
     """
     parts = [
         _vacuoles(rng, population, pixel_size_um),
@@ -94,10 +94,10 @@ def draw_organelles(rng: np.random.Generator, population: Population, *, pixel_s
 
 
 def _nucleoli(rng: np.random.Generator, population: Population, pixel: float) -> Spots:
-    """Bright in RNA, dark in DNA."""
+    """Draw nucleoli, bright in RNA and dark in DNA."""
     looks, bodies = population.looks, population.bodies
     n = len(looks)
-    # near its mean, unlike Poisson: most nuclei have a few, seldom none
+    # Counts vary less than a Poisson distribution: most nuclei have a few nucleoli, few have none.
     counts = np.floor(looks["nucleolus_count"] + rng.uniform(size=n)).astype(np.int64)
     cells = np.repeat(np.arange(n), counts)
     which = np.floor(rng.uniform(size=len(cells)) * population.n_nuclei[cells]).astype(np.int64)
@@ -111,7 +111,7 @@ def _nucleoli(rng: np.random.Generator, population: Population, pixel: float) ->
 
 
 def _golgi(rng: np.random.Generator, population: Population, pixel: float) -> Spots:
-    """Draw a bright crescent of pieces beside the nucleus, or pieces all over when dispersed."""
+    """Draw bright pieces, in a crescent beside the nucleus or scattered over the cell where dispersed."""
     looks, n = population.looks, len(population.looks)
     counts = np.rint(9 + 14 * looks["golgi_dispersal"]).astype(np.int64)
     cells = np.repeat(np.arange(n), counts)
@@ -140,7 +140,7 @@ def _actin_clumps(rng: np.random.Generator, population: Population, pixel: float
 
 
 def _vacuoles(rng: np.random.Generator, population: Population, pixel: float) -> Spots:
-    """Holes in everything that fills the cytoplasm."""
+    """Draw vacuoles, dark in every channel that stains the cytoplasm."""
     looks = population.looks
     cells = np.repeat(np.arange(len(looks)), rng.poisson(looks["vacuole_count"]))
     look, m = looks[cells], len(cells)
@@ -153,7 +153,7 @@ def _vacuoles(rng: np.random.Generator, population: Population, pixel: float) ->
 
 
 def _aggresomes(rng: np.random.Generator, population: Population, pixel: float) -> Spots:
-    """Draw a large body beside the nucleus, bright in ER and RNA, that pushes mitochondria away."""
+    """Draw a large body beside the nucleus, bright in ER and RNA and dark in Mito."""
     looks = population.looks
     cells = np.repeat(np.arange(len(looks)), np.minimum(rng.poisson(looks["aggresomes"]), 3))
     look, m = looks[cells], len(cells)
@@ -169,7 +169,7 @@ def _aggresomes(rng: np.random.Generator, population: Population, pixel: float) 
 
 
 def _nuclear_middles(population: Population) -> FloatArray:
-    """Middle of the nuclei of each cell (n, 2), px."""
+    """Return the mean position of the nuclei of each cell (n, 2), px."""
     bodies, n = population.bodies, len(population.looks)
     main = np.flatnonzero(bodies.is_main)
     cells = bodies.cells[main]
@@ -178,18 +178,18 @@ def _nuclear_middles(population: Population) -> FloatArray:
 
 
 def draw_debris(rng: np.random.Generator, n: int, *, field_shape: tuple[int, int], pixel_size_um: float) -> Spots:
-    """Draw lint: curved bright threads, each in one channel and faintly in the others.
+    """Draw debris: curved threads, bright in one channel and faint in the others.
 
     Parameters
     ----------
     rng
-        The field's own stream.
+        Random generator of the field.
     n
         Number of threads.
     field_shape
         (Y, X) px.
     pixel_size_um
-        µm a pixel.
+        Size of a pixel, µm.
     """
     steps = 48
     angle = rng.uniform(0, 2 * np.pi, (n, 1)) + np.cumsum(rng.normal(0, 0.13, (n, steps)), axis=1)

@@ -1,4 +1,4 @@
-"""Outlines of cells and nuclei: ellipses with lobes, as tables of the radius over the directions."""
+"""Outlines of cells and nuclei: ellipses with lobes, as tables of the radius by direction."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 __all__ = ["DIRECTIONS", "outline_tables"]
 
 DIRECTIONS = 64
+"""Number of directions of an outline table, at equal angles from -pi."""
 
 FloatArray = NDArray[np.float64]
 
@@ -26,22 +27,22 @@ def outline_tables(
     Parameters
     ----------
     rng
-        Where the lobes come from.
+        Random generator of the lobes.
     radii
-        (n,) radius of the circle of the same area, px.
+        (n,) radius of a circle of the same area, px.
     axis_ratios
-        (n,) long to short axis of the underlying ellipse.
+        (n,) ratio of the long to the short axis of the ellipse.
     angles
         (n,) direction of the long axis, radians from +x towards +y.
     irregularities
-        (n,) size of the lobes relative to the radius, root mean square.
+        (n,) root mean square size of the lobes relative to the radius.
     harmonics
-        Highest number of lobes around the outline; lobes start at 2 and fade as they get finer.
+        Largest number of lobes around the outline; the smallest is 2, and finer lobes are smaller.
 
     Returns
     -------
     numpy.ndarray
-        float64 (n, DIRECTIONS): radius at the directions -pi to pi, px.
+        float64 (n, DIRECTIONS): radius in the directions -pi to pi, px.
     """
     n = len(radii)
     theta = np.linspace(-np.pi, np.pi, DIRECTIONS, endpoint=False)
@@ -55,6 +56,6 @@ def outline_tables(
     phases = rng.uniform(0, 2 * np.pi, (n, len(orders)))
     lobes = np.einsum("nk,nkt->nt", sizes, np.cos(orders[:, None] * theta + phases[:, :, None]))
     table = ellipse * np.maximum(1 + lobes, 0.25)
-    # lobes add area: scale back so that the area stays what the traits say
+    # Lobes add area, so the outline is scaled to the area given by the traits.
     area = np.sqrt((table**2).mean(axis=1, keepdims=True))
     return np.asarray(table / np.where(area > 0, area, 1) * radii[:, None])

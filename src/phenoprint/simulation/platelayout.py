@@ -1,4 +1,4 @@
-"""Where everything stands: controls spread over the plate, treatments at random, anew on each plate."""
+"""Layout of each plate: controls spread over the plate, treatments at random positions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Spot", "WellContent", "contents", "find_well", "layout"]
 
 @dataclass(frozen=True)
 class WellContent:
-    """What a well holds: `compound` is None for the negative control and the empty well."""
+    """Treatment of a well; `compound` is None for negative controls and empty wells."""
 
     pert_type: str
     compound: Compound | None = None
@@ -29,20 +29,20 @@ class WellContent:
 
     @property
     def effect(self) -> float:
-        """Effect of the dose by the compound's Hill curve."""
+        """Effect of the dose by the Hill curve of the compound."""
         return 0.0 if self.compound is None or self.dose_um is None else self.compound.effect(self.dose_um)
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A well of a plate, by index: the key of its random streams."""
+    """A well of a plate, by index."""
 
     plate_index: int
     well: Well
 
     @property
     def key(self) -> tuple[int, int, int]:
-        """Plate, row and column, 0-based."""
+        """Plate, row and column, 0-based: the key of its random streams."""
         return (self.plate_index, self.well.row, self.well.col)
 
 
@@ -52,9 +52,9 @@ def find_well(design: ScreenDesign, plate: str, well: str | Well) -> Spot:
     Raises
     ------
     UnknownNameError
-        The screen has no such plate, or its plates no such well.
+        If the screen has no such plate, or its plates have no such well.
     PlateMapError
-        `well` is not a well of any plate.
+        If `well` is not the name of a well.
     """
     if plate not in design.plates:
         raise UnknownNameError("plate of the simulated screen", plate, design.plates)
@@ -68,7 +68,7 @@ def find_well(design: ScreenDesign, plate: str, well: str | Well) -> Spot:
 def _spread_positions(
     rng: np.random.Generator, order: np.ndarray[tuple[int], np.dtype[np.int64]], n: int
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Pick one position at random out of each of n stretches of `order`, in random order."""
+    """Draw one position from each of n sections of `order`; return them in random order."""
     if n == 0:
         return np.empty(0, np.int64)
     edges = np.linspace(0, len(order), n + 1)
@@ -81,7 +81,7 @@ def contents(design: ScreenDesign, plate_index: int) -> Mapping[Well, WellConten
     """Return the content of every well of a plate, row by row."""
     grid = PlateFormat.of(design.plate_format)
     rng = stream(design.seed, Stream.LAYOUT, plate_index)
-    # down one column and up the next: neighbours in this order are neighbours on the plate
+    # Down one column and up the next: neighbours in this order are neighbours on the plate.
     serpentine = np.arange(grid.n_wells).reshape(grid.rows, grid.columns).T.copy()
     serpentine[1::2] = serpentine[1::2, ::-1]
     order = serpentine.ravel().astype(np.int64)
@@ -110,7 +110,7 @@ def contents(design: ScreenDesign, plate_index: int) -> Mapping[Well, WellConten
 
 
 def layout(design: ScreenDesign) -> pl.DataFrame:
-    """Plate map of the screen, as a laboratory would write it.
+    """Return the plate map of the screen, as a laboratory would write it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The cells of a field: how many, where, in which state, with which look, nuclei and inner bodies."""
+"""The cells of a field: number, positions, states, traits, outlines and nuclei."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["Bodies", "Population", "draw_population"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_MARGIN_UM = 28.0  # cells beyond the frame that reach into it
-_TRIES = 24  # places tried for a cell before it settles where there is most room
-_SENSITIVITY = 0.45  # spread of the natural logarithm of dose that a cell feels
+_MARGIN_UM = 28.0  # margin around the frame, whose cells may extend into it
+_TRIES = 24  # positions tried for each cell; the one with most room is taken if none is free
+_SENSITIVITY = 0.45  # spread of the natural logarithm of the effective dose between cells
 _STATE_SHIFTS = np.stack([shift_vector(STATE_CHANGES[state]) for state in STATES])
 
 
@@ -37,13 +37,13 @@ class Bodies:
     centres
         (m, 2) px.
     radii
-        (m,) of the circle of the same area, px.
+        (m,) radius of a circle of the same area, px.
     tables
         (m, DIRECTIONS) radius in each direction, px.
     is_main
-        (m,) False for micronuclei, which no mask holds.
+        (m,) False for micronuclei, which are not in the masks.
     first
-        (n + 1,) first body of each cell.
+        (n + 1,) index of the first body of each cell.
     """
 
     cells: IntArray
@@ -56,7 +56,7 @@ class Bodies:
 
 @dataclass(frozen=True)
 class Population:
-    """The cells of a field, those that only reach into it included.
+    """The cells of a field, including those outside the frame that extend into it.
 
     Parameters
     ----------
@@ -67,15 +67,15 @@ class Population:
     effects
         (n,) effect of the treatment on the cell, 0 to 1.
     centres
-        (n, 2) of the cell outline, px.
+        (n, 2) centres of the cell outlines, px.
     tables
-        (n, DIRECTIONS) outline radius, px.
+        (n, DIRECTIONS) radii of the cell outlines, px.
     poses
-        (n, 4) texture offset y and x (px), texture turn and direction of the fibres (radians).
+        (n, 4) texture offset y and x (px), rotation of the texture and direction of the fibres (radians).
     bodies
         The nuclei.
     n_nuclei
-        (n,) without micronuclei.
+        (n,) number of nuclei or fragments, without micronuclei.
     """
 
     looks: NDArray[np.void]
@@ -96,15 +96,15 @@ def draw_population(
     Parameters
     ----------
     rng
-        The field's own stream.
+        Random generator of the field.
     design
         The screen.
     content
-        What the well holds.
+        Treatment of the well.
     here
-        Circumstances of the field.
+        Imaging conditions of the field.
     """
-    n = _how_many(rng, design, content, here)
+    n = _draw_count(rng, design, content, here)
     effects = _cell_effects(rng, content, here, n)
     states = _cell_states(rng, content, effects)
     looks = express(_shifts(content, effects) + _STATE_SHIFTS[states], rng.standard_normal((n, len(TRAITS))))
@@ -134,36 +134,36 @@ def draw_population(
     return Population(looks, states, effects, centres, tables, poses, bodies, n_nuclei)
 
 
-def _how_many(rng: np.random.Generator, design: ScreenDesign, content: WellContent, here: Conditions) -> int:
-    """Cells in the field and the margin around it."""
+def _draw_count(rng: np.random.Generator, design: ScreenDesign, content: WellContent, here: Conditions) -> int:
+    """Draw the number of cells in the field and the margin around it."""
     if content.pert_type == "empty":
         return 0
     survival = 1.0
     if content.compound is not None and content.compound.mechanism is not None:
         survival -= (1 - MECHANISMS[content.compound.mechanism].survival) * content.effect
     sides = np.array(design.field_shape) * design.pixel_size_um
-    # a nucleus counts when a good part of it is in the frame: about 5 µm around the frame on all sides
+    # A nucleus counts if a good part of it is in the frame: up to about 5 µm outside on all sides.
     share = np.prod(sides + 2 * _MARGIN_UM) / np.prod(sides + 10.0)
     return int(rng.poisson(design.cells_per_field * here.density * survival * share))
 
 
 def _cell_effects(rng: np.random.Generator, content: WellContent, here: Conditions, n: int) -> FloatArray:
-    """Effect on each cell: its own sensitivity to the dose, and whether it can respond at all."""
-    felt, can = rng.normal(0, _SENSITIVITY, n), rng.uniform(size=n)
+    """Draw the effect on each cell from its sensitivity to the dose and whether it can respond."""
+    sensitivity, susceptibility = rng.normal(0, _SENSITIVITY, n), rng.uniform(size=n)
     compound, dose = content.compound, content.dose_um
     if compound is None or compound.mechanism is None or dose is None:
         return np.zeros(n)
     effect = hill_effect(
-        dose * here.sensitivity * np.exp(felt),
+        dose * here.sensitivity * np.exp(sensitivity),
         ec50_um=compound.ec50_um,
         hill_slope=compound.hill_slope,
         emax=compound.emax,
     )
-    return np.where(can < MECHANISMS[compound.mechanism].penetrance, effect, 0.0)
+    return np.where(susceptibility < MECHANISMS[compound.mechanism].penetrance, effect, 0.0)
 
 
 def _shifts(content: WellContent, effects: FloatArray) -> FloatArray:
-    """Shift of every trait of every cell by the treatment, (n, traits)."""
+    """Return the shift of every trait of every cell by the treatment, (n, traits)."""
     compound = content.compound
     if compound is None or compound.mechanism is None:
         return np.zeros((len(effects), len(TRAITS)))
@@ -172,7 +172,7 @@ def _shifts(content: WellContent, effects: FloatArray) -> FloatArray:
 
 
 def _cell_states(rng: np.random.Generator, content: WellContent, effects: FloatArray) -> IntArray:
-    """State of each cell, index into `STATES`."""
+    """Draw the state of each cell, as an index into `STATES`."""
     name = content.compound.mechanism if content.compound else None
     added = MECHANISMS[name].states if name else {}
     draw = rng.uniform(size=len(effects))
@@ -186,7 +186,7 @@ def _cell_states(rng: np.random.Generator, content: WellContent, effects: FloatA
 
 
 def _nuclei_each(rng: np.random.Generator, states: IntArray, effects: FloatArray) -> IntArray:
-    """Nuclei or fragments of each cell."""
+    """Draw the number of nuclei or fragments of each cell."""
     n = len(states)
     several = 2 + rng.binomial(3, 0.4 * np.clip(effects, 0, 1), n)
     fragments = rng.integers(4, 8, n)
@@ -197,13 +197,13 @@ def _nuclei_each(rng: np.random.Generator, states: IntArray, effects: FloatArray
 def _positions(
     rng: np.random.Generator, design: ScreenDesign, extents_um: FloatArray
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Centres (n, 2) px of the nuclei, and whether there was room for each."""
+    """Choose the centres (n, 2) px of the nuclei; also return whether there was room for each."""
     from phenoprint.simulation.rendering import place
 
     margin = _MARGIN_UM / design.pixel_size_um
     low, high = -margin, np.array(design.field_shape) + margin
     candidates = rng.uniform(low, high, (len(extents_um), _TRIES, 2))
-    # cells like a little room but crowd when they must; nuclei of neighbours may touch, not overlap
+    # Cells keep some distance where they can; nuclei of neighbours may touch but not overlap.
     chosen, has_room = place(candidates, extents_um / design.pixel_size_um, 0.25)
     return chosen, has_room
 
@@ -217,7 +217,7 @@ def _draw_bodies(
     nuclei: FloatArray,
     states: IntArray,
 ) -> Bodies:
-    """Lay out nuclei, fragments and micronuclei around the centre of each cell's nucleus."""
+    """Place nuclei, fragments and micronuclei around the nuclear centre of each cell."""
     n = len(looks)
     small = rng.poisson(looks["micronuclei"])
     counts = n_nuclei + small
@@ -232,7 +232,7 @@ def _draw_bodies(
     area = np.where(siblings > 1, whole * 1.25 / siblings**0.75, whole)
     area = np.where(is_fragment, whole / siblings * rng.uniform(0.4, 1.8, len(cells)), area)
     area = np.where(is_main, area, rng.uniform(5.0, 16.0, len(cells)))
-    # sister nuclei lie side by side; fragments fill the place where the nucleus was, and a little more
+    # Sister nuclei lie side by side; fragments lie within and a little beyond the area of the former nucleus.
     apart = np.sqrt(area / np.pi) * (0.75 + 0.17 * siblings) * rng.uniform(0.95, 1.15, len(cells))
     scattered = np.sqrt(whole / np.pi) * (0.35 + 1.15 * np.sqrt(rng.uniform(size=len(cells))))
     away = np.where(siblings > 1, np.where(is_fragment, scattered, apart), 0.0)
@@ -242,11 +242,11 @@ def _draw_bodies(
     turn = np.where(is_main, turn, rng.uniform(0, 2 * np.pi, len(cells)))
     centres = nuclei[cells] + (away / design.pixel_size_um)[:, None] * np.stack([np.sin(turn), np.cos(turn)], axis=1)
     radii = np.sqrt(area / np.pi) / design.pixel_size_um
-    lonely = is_main & (siblings == 1)
+    is_single = is_main & (siblings == 1)
     tables = outline_tables(
         rng,
         radii,
-        axis_ratios=np.where(lonely, look["nucleus_axis_ratio"], 1.12),
+        axis_ratios=np.where(is_single, look["nucleus_axis_ratio"], 1.12),
         angles=rng.uniform(0, 2 * np.pi, len(cells)),
         irregularities=look["nucleus_irregularity"],
         harmonics=5,

@@ -1,10 +1,10 @@
-"""Compiled loops that draw cells; everything in px, compiled once and kept on disk by numba.
+"""Compiled loops that draw cells. All lengths are in px; numba caches the compiled code on disk.
 
-Outlines are tables of the radius over 64 directions. A pixel belongs to the cell it is relatively deepest
-inside of, so that neighbours share straight-ish borders as crowded cells do.
+Outlines are tables of the radius in `DIRECTIONS` directions. A pixel in several cells belongs to the one in which its
+relative distance from the centre is smallest, so that neighbours share nearly straight borders as crowded cells do.
 """
 
-# ruff: noqa: PLR0917 (compiled functions know no keyword-only arguments)
+# ruff: noqa: PLR0917 (compiled functions have no keyword-only arguments)
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["DIRECTIONS", "expose", "place", "raster_bodies", "raster_cells", "shade", "splash"]
+from phenoprint.simulation.outlines import DIRECTIONS
 
-DIRECTIONS = 64
+__all__ = ["expose", "place", "raster_bodies", "raster_cells", "shade", "splash"]
 
 _CHROMATIN, _GRAIN, _RETICULUM, _NETWORK, _PUNCTA, _FIBRES = range(6)
 _DNA, _ER, _RNA, _AGP, _MITO = range(5)
 
 
 def _radius(table: Any, dy: float, dx: float) -> Any:
-    """Radius of an outline in the direction of (dy, dx)."""
+    """Return the radius of an outline in the direction of (dy, dx)."""
     turn = (np.arctan2(dy, dx) / (2 * np.pi) + 0.5) * DIRECTIONS
     low = int(turn)
     share = turn - low
@@ -33,7 +33,7 @@ _radius = njit(cache=True)(_radius)
 
 
 def _sample(texture: Any, y: float, x: float) -> Any:
-    """Value of a tiling texture between its pixels."""
+    """Interpolate a tiling texture bilinearly."""
     y0, x0 = int(np.floor(y)), int(np.floor(x))
     sy, sx = y - y0, x - x0
     mask = texture.shape[0] - 1
@@ -47,7 +47,7 @@ _sample = njit(cache=True)(_sample)
 
 
 def _place(candidates: Any, extents: Any, crowding: float) -> Any:
-    """Choose positions so that nuclei keep apart: the first free candidate of each, else the freest one.
+    """Choose positions at which nuclei do not overlap: the first free candidate of each, or else the most distant one.
 
     `candidates` (n, k, 2) px, `extents` (n,) px; returns (n, 2) positions and (n,) whether there was room.
     """
@@ -77,7 +77,7 @@ place = njit(cache=True)(_place)
 
 
 def _raster_cells(owner: Any, depth: Any, rival: Any, centres: Any, tables: Any) -> None:
-    """Write who owns each pixel; `depth`, `rival`: relative radius in the owner and the runner-up."""
+    """Fill `owner` with the cell of each pixel; `depth`, `rival` with the relative radius in the two nearest cells."""
     height, width = owner.shape
     for cell in range(len(centres)):
         cy, cx = centres[cell]
@@ -98,7 +98,7 @@ raster_cells = njit(cache=True)(_raster_cells)
 
 
 def _raster_bodies(owner: Any, body: Any, depth: Any, centres: Any, tables: Any, cells: Any) -> None:
-    """Write which nuclear body covers each pixel; its cell takes the pixel over."""
+    """Fill `body` with the nuclear body of each pixel, and `owner` with the cell of this body."""
     height, width = owner.shape
     for b in range(len(centres)):
         cy, cx = centres[b]
@@ -117,7 +117,7 @@ raster_bodies = njit(cache=True)(_raster_bodies)
 
 
 def _nuclear_distance(y: int, x: int, centres: Any, tables: Any, first: int, last: int) -> Any:
-    """Distance (px) from the nearest of the bodies first..last of a cell, 0 inside."""
+    """Return the distance (px) to the nearest of the bodies first..last of a cell, 0 inside."""
     nearest = np.inf
     for b in range(first, last):
         dy, dx = y - centres[b, 0], x - centres[b, 1]
@@ -222,7 +222,7 @@ def _splash(
     add: Any,
     multiply: Any,
 ) -> None:
-    """Add flat-topped spots: `add` and `multiply` (n, 5) a channel.
+    """Add flat-topped spots; `add` and `multiply` (n, 5) have one value per channel.
 
     `regions` 0 nucleus, 1 cytoplasm, 2 the whole cell of `cells`, 3 anywhere.
     """
@@ -258,7 +258,7 @@ def _expose(
     camera: Any,
     out: Any,
 ) -> None:
-    """Turn light into counts; `camera`: full exposure, offset, counts a photoelectron, read noise."""
+    """Convert light to counts; `camera`: full exposure, offset, counts per photoelectron, read noise."""
     channels, height, width = signal.shape
     full, offset, shot, read = camera
     for channel in range(channels):

@@ -1,4 +1,4 @@
-"""Random streams that depend on what is drawn, never on the order or the number of workers."""
+"""Random streams that depend on purpose and position only, not on the order or the number of workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Stream", "stream"]
 
 
 class Stream(IntEnum):
-    """What a random stream is for; two purposes never share numbers."""
+    """Purposes of random streams; each has numbers of its own."""
 
     COMPOUNDS = 1
     LAYOUT = 2
@@ -24,21 +24,21 @@ class Stream(IntEnum):
 
 
 def stream(seed: int, purpose: Stream, *key: int) -> np.random.Generator:
-    """Return the generator of one purpose and place.
+    """Return the random generator of one purpose and position.
 
     Parameters
     ----------
     seed
         The screen's seed, 0 or more.
     purpose
-        What the numbers are for.
+        Purpose of the numbers.
     *key
-        Indices of the place, such as plate, row, column, site.
+        Indices of the position, such as plate, row, column, site.
 
     Returns
     -------
     numpy.random.Generator
-        The same for the same arguments, in any process.
+        The same numbers for the same arguments, in any process.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tiling textures that cells are cut from: made once per pixel size, sampled at random places."""
+"""Tiling textures of the cells, made once per pixel size and sampled at random offsets."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from phenoprint.simulation.seeding import Stream, stream
 
 __all__ = ["TEXTURES", "TILE", "texture_bank"]
 
-TILE = 256  # a power of two: the kernels wrap with a mask
+TILE = 256  # a power of two, because the kernels wrap coordinates with a bit mask
 
-# the order that the kernels know
+# In the order of the indices in the kernels.
 TEXTURES = ("chromatin", "grain", "reticulum", "network", "puncta", "fibres")
 
 
 def _noise(index: int, *, sigma_y: float, sigma_x: float) -> NDArray[np.float64]:
-    """Tiling Gaussian random field, mean 0, standard deviation 1, smoothed by sigmas in px."""
+    """Draw a tiling Gaussian random field of mean 0 and standard deviation 1, smoothed by sigmas in px."""
     white = np.fft.rfft2(stream(0, Stream.TEXTURE, index).standard_normal((TILE, TILE)))
     fy, fx = np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None, :]
     smooth = np.exp(-2 * np.pi**2 * ((fy * sigma_y) ** 2 + (fx * sigma_x) ** 2))
@@ -28,19 +28,19 @@ def _noise(index: int, *, sigma_y: float, sigma_x: float) -> NDArray[np.float64]
 
 
 def _lines(texture: NDArray[np.float64], *, width: float) -> NDArray[np.float64]:
-    """Thin lines where a field crosses zero, mean 1."""
+    """Draw thin lines where a field crosses zero, with mean 1."""
     lines = np.exp(-((texture / width) ** 2))
     return np.asarray(lines / lines.mean())
 
 
 @lru_cache(maxsize=8)
 def texture_bank(pixel_size_um: float) -> NDArray[np.float32]:
-    """Make the textures of a pixel size.
+    """Make the textures for a pixel size.
 
     Parameters
     ----------
     pixel_size_um
-        µm a pixel. Structures are drawn at their size in µm but never finer than the pixels can carry.
+        Size of a pixel, µm. Structures have their size in µm but are never finer than the pixels can resolve.
 
     Returns
     -------

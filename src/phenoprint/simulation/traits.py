@@ -1,7 +1,7 @@
-"""What a simulated cell looks like: a short list of traits with units and natural spread.
+"""Traits of a simulated cell, with units and natural variation.
 
-Every phenotype is a shift of these traits, so that the truth of a cell is a row of numbers and the drawing
-code knows nothing of mechanisms.
+Every phenotype is a shift of these traits. The truth of a cell is therefore one row of numbers, and the drawing code
+does not depend on mechanisms.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """One number of a cell's look.
+    """One trait of a cell.
 
     Parameters
     ----------
     name
-        What it is called in truth tables, with its unit.
+        Column name in the truth tables, with the unit.
     typical
         Value of an untreated cell.
     spread
-        Spread between untreated cells: of the natural logarithm for a fold trait, else of the value.
+        Standard deviation between untreated cells, of the natural logarithm for a fold trait, otherwise of the value.
     is_fold
-        A fold trait is multiplied by a shift, any other has the shift added.
+        Whether changes multiply the trait; they are added to other traits.
     low, high
-        Limits of what can be drawn.
+        Limits of the value.
     """
 
     name: str
@@ -53,7 +53,7 @@ def _sum(name: str, typical: float, spread: float, *, low: float = 0.0, high: fl
     return Trait(name, typical, spread, False, low, high)
 
 
-# Sizes after U2OS cells as Cell Painting shows them; intensities as fractions of a well-exposed frame.
+# Sizes of U2OS cells in Cell Painting images; intensities as fractions of a well-exposed image.
 TRAITS: tuple[Trait, ...] = (
     _fold("nucleus_area_um2", 205.0, 0.15, low=35.0, high=900.0),
     _fold("nucleus_axis_ratio", 1.25, 0.09, low=1.0, high=4.0),
@@ -61,8 +61,8 @@ TRAITS: tuple[Trait, ...] = (
     _fold("cell_radius_um", 23.0, 0.11, low=7.0, high=60.0),
     _fold("cell_axis_ratio", 1.35, 0.16, low=1.0, high=5.0),
     _sum("cell_irregularity", 0.060, 0.018, high=0.4),
-    _sum("polarity", 0.22, 0.08, high=0.8),  # how far the nucleus sits off the middle of the cell
-    _sum("roundedness", 0.15, 0.04),  # 0 flat and spread, 1 a ball
+    _sum("polarity", 0.22, 0.08, high=0.8),  # distance of the nucleus from the centre of the cell
+    _sum("roundedness", 0.15, 0.04),  # 0 flat and spread, 1 spherical
     _fold("dna_intensity", 0.36, 0.10),
     _sum("chromatin_contrast", 0.16, 0.03, high=0.9),
     _fold("nucleolus_count", 3.2, 0.20, low=0.05, high=12.0),
@@ -98,22 +98,22 @@ _HIGH = np.array([trait.high for trait in TRAITS])
 
 
 def shift_vector(changes: Mapping[str, float]) -> FloatArray:
-    """Turn named changes into a vector over all traits.
+    """Convert named changes to a vector over all traits.
 
     Parameters
     ----------
     changes
-        Trait name to its change at full effect: a factor for a fold trait, an addend for any other.
+        Trait name to its change at full effect: a factor for a fold trait, an addend for other traits.
 
     Returns
     -------
     numpy.ndarray
-        float64 (len(TRAITS),), natural logarithms where the trait is a fold.
+        float64 (len(TRAITS),), natural logarithms for fold traits.
 
     Raises
     ------
     UnknownNameError
-        A name is not a trait.
+        For an unknown trait.
 
     Examples
     --------
@@ -130,14 +130,14 @@ def shift_vector(changes: Mapping[str, float]) -> FloatArray:
 
 
 def express(shifts: FloatArray, deviates: FloatArray) -> NDArray[np.void]:
-    """Give each cell its look.
+    """Return the traits of each cell.
 
     Parameters
     ----------
     shifts
-        (n, len(TRAITS)) summed shifts of each cell, as `shift_vector` gives them.
+        (n, len(TRAITS)) summed shifts of each cell, in the units of `shift_vector`.
     deviates
-        (n, len(TRAITS)) standard normal deviates: the cell's own nature.
+        (n, len(TRAITS)) standard normal deviates: natural variation.
 
     Returns
     -------
@@ -153,5 +153,5 @@ def express(shifts: FloatArray, deviates: FloatArray) -> NDArray[np.void]:
 
 
 def spread_of() -> FloatArray:
-    """Spread of each trait between untreated cells, float64 (len(TRAITS),)."""
+    """Return the standard deviation of each trait between untreated cells, float64 (len(TRAITS),)."""
     return _SPREAD.copy()
