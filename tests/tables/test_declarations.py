@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -47,6 +50,13 @@ def test_a_run_makes_declared_tables_of_declared_columns(tiny_run: RunResult) ->
     assert {name: extra for name, frame in found.items() if (extra := undeclared(frame, name))} == {}
     for name, frame in found.items():
         validate(frame, name)
+
+
+def test_the_readme_lists_every_table_and_saved_view(tiny_run: RunResult, project_root: Path) -> None:
+    listed = (project_root / "README.md").read_text("utf-8").split("| table | one row per |")[1].split("\n\n")[0]
+    names = re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in listed.splitlines()[1:]))
+    assert len(names) == len(set(names))
+    assert set(names) == set(tiny_run.screen.describe()["table_name"]) | set(table_names())
 
 
 def test_plates_and_features_below_follow_the_declarations() -> None:
