@@ -268,7 +268,7 @@ def test_full_disk_fails_units_with_advice_and_a_later_run_goes_on(
 def test_well_that_cannot_be_measured_costs_the_plate_nothing(
     own_images: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phenoprint.pipeline.steps.pixels import Measure
+    from phenoprint.pipeline.steps.measurement import Measure
 
     config = own_images()
     original = Measure.run

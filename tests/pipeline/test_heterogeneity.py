@@ -22,10 +22,10 @@ from phenoprint.pipeline.steps.heterogeneity import (
     fit_to_controls,
     heterogeneity_features,
 )
-from phenoprint.pipeline.steps.tables import CELL, cell_fates
+from phenoprint.pipeline.steps.aggregation import judged_cells
 from phenoprint.store import check_balance, hash_key
 from phenoprint.store import open as open_screen
-from phenoprint.tables import feature_columns
+from phenoprint.tables import CELL_KEY, feature_columns
 
 RULE = """
 [[cell_quality.rules]]
@@ -57,10 +57,10 @@ def test_wells_are_compared_with_cells_of_controls_that_count(tiny_run: RunResul
     assert set(features) <= set(feature_columns(screen.table("profile_selected").collect()))
     controls = control_cells(unit, context, features, most=10_000)
     wells = screen.table("well").filter(Metadata_pert_type="negcon").collect()["Metadata_Well"]
-    fates = cell_fates(unit, context)
-    expected = fates.filter(pl.col("_reason").is_null() & pl.col("Metadata_Well").is_in(wells.implode()))
-    assert 0 < expected.height < fates.filter(pl.col("Metadata_Well").is_in(wells.implode())).height
-    assert controls.select(CELL).rows() == expected.select(CELL).sort(CELL).rows()
+    judged = judged_cells(unit, context)
+    expected = judged.filter(pl.col("_reason").is_null() & pl.col("Metadata_Well").is_in(wells.implode()))
+    assert 0 < expected.height < judged.filter(pl.col("Metadata_Well").is_in(wells.implode())).height
+    assert controls.select(CELL_KEY).rows() == expected.select(CELL_KEY).sort(CELL_KEY).rows()
     few = control_cells(unit, context, features, most=6)
     assert few.height == 6
     assert few.equals(control_cells(unit, context, features, most=6))

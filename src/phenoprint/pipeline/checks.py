@@ -68,7 +68,7 @@ def _check_segmentation(config: ScreenConfig, channels: tuple[str, ...]) -> None
 
 
 def _check_cell_rules(config: ScreenConfig, features: pl.DataFrame) -> None:
-    from phenoprint.pipeline.steps.tables import cell_rules
+    from phenoprint.pipeline.steps.cells import cell_rules
 
     cell_rules(config.cell_quality, _columns(features))
 

@@ -21,7 +21,8 @@ from phenoprint.pipeline.ingest import Ingested, image_root, ingest
 from phenoprint.pipeline.plan import look_ahead
 from phenoprint.pipeline.prepare import read_base
 from phenoprint.pipeline.steps.base import Unit
-from phenoprint.pipeline.steps.pixels import Measure, Segment
+from phenoprint.pipeline.steps.measurement import Measure
+from phenoprint.pipeline.steps.segmentation import Segment
 from phenoprint.store import (
     TABLE,
     Screen,

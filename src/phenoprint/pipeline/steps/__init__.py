@@ -1,15 +1,18 @@
-"""The steps of a run, in order."""
+"""The steps of a run. Those that could run next run in the order of this list (see `phenoprint.pipeline.schedule`)."""
 
 from __future__ import annotations
 
+from phenoprint.pipeline.steps.aggregation import Aggregate
 from phenoprint.pipeline.steps.answers import Calls, DoseResponse, Gallery, PlateAcceptance, Project
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.pipeline.steps.fields import FlagImages
+from phenoprint.pipeline.steps.cells import FlagCells
 from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
-from phenoprint.pipeline.steps.pixels import Calibrate, Illuminate, Measure, MeasureQuality, Segment, Thumbnail
+from phenoprint.pipeline.steps.illumination import Illuminate
+from phenoprint.pipeline.steps.image_quality import FlagImages, MeasureQuality
+from phenoprint.pipeline.steps.measurement import Measure, Thumbnail
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
 from phenoprint.pipeline.steps.questions import ClusterSignatures, FeatureEffects, Neighbours, WellReadouts
-from phenoprint.pipeline.steps.tables import Aggregate, FlagCells
+from phenoprint.pipeline.steps.segmentation import Calibrate, Segment
 
 __all__ = ["STEPS", "Outcome", "Scope", "Step", "Unit"]
 

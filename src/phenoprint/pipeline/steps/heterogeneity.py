@@ -11,8 +11,8 @@ import polars as pl
 
 from phenoprint.errors import DataError
 from phenoprint.pipeline.phenotypes import left_out
+from phenoprint.pipeline.steps.aggregation import judged_cells, well_batches
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.pipeline.steps.tables import cell_fates, well_batches
 from phenoprint.store import hash_key, ledger_rows, remove_file, strict_join, write_bytes
 from phenoprint.tables import CELL_KEY, WELL_KEY
 
@@ -158,17 +158,17 @@ def control_cells(unit: Unit, context: Context, features: list[str], *, most: in
     wells = context.wells(unit.plate)
     if context.config.profiles.reference == "negcon":
         wells = wells.filter(pl.col("Metadata_pert_type") == "negcon")
-    fates = cell_fates(unit, context).filter(
+    judged = judged_cells(unit, context).filter(
         pl.col("_reason").is_null() & pl.col("Metadata_Well").is_in(wells["Metadata_Well"].implode())
     )
-    if fates.height > most:
+    if judged.height > most:
         seed = context.config.evaluation.seed + zlib.crc32(unit.plate.encode())
-        fates = fates.sort(CELL_KEY).sample(most, seed=seed)
+        judged = judged.sort(CELL_KEY).sample(most, seed=seed)
     here = (pl.col("Metadata_Plate") == unit.plate) & pl.col("Metadata_Well").is_in(
-        fates["Metadata_Well"].unique().implode()
+        judged["Metadata_Well"].unique().implode()
     )
     cells = context.table("cell").filter(here).select(*CELL_KEY, *features)
-    return cells.join(fates.select(CELL_KEY).lazy(), on=CELL_KEY, how="semi").collect().sort(CELL_KEY)
+    return cells.join(judged.select(CELL_KEY).lazy(), on=CELL_KEY, how="semi").collect().sort(CELL_KEY)
 
 
 def fit_to_controls(controls: pl.DataFrame) -> FittedNormalization:
@@ -180,11 +180,11 @@ def fit_to_controls(controls: pl.DataFrame) -> FittedNormalization:
 
 def _kept_cells(unit: Unit, context: Context, features: list[str]) -> Iterator[pl.DataFrame]:
     """Give the cells of a plate that are not flagged, a few wells at a time."""
-    fates = cell_fates(unit, context)
+    judged = judged_cells(unit, context)
     here = pl.col("Metadata_Plate") == unit.plate
-    for wells in well_batches(fates):
+    for wells in well_batches(judged):
         chosen = pl.col("Metadata_Well").is_in(wells)
-        kept = fates.filter(chosen & pl.col("_reason").is_null()).select(CELL_KEY)
+        kept = judged.filter(chosen & pl.col("_reason").is_null()).select(CELL_KEY)
         cells = context.table("cell").filter(here & chosen).select(*CELL_KEY, *features)
         yield cells.join(kept.lazy(), on=CELL_KEY, how="semi").collect().sort(CELL_KEY)
 
