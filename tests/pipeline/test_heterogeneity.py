@@ -15,6 +15,7 @@ from phenoprint.pipeline.config import parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Event, Message
 from phenoprint.pipeline.steps import Step, Unit
+from phenoprint.pipeline.steps.aggregation import judged_cells
 from phenoprint.pipeline.steps.heterogeneity import (
     Heterogeneity,
     LearnStates,
@@ -22,7 +23,6 @@ from phenoprint.pipeline.steps.heterogeneity import (
     fit_to_controls,
     heterogeneity_features,
 )
-from phenoprint.pipeline.steps.aggregation import judged_cells
 from phenoprint.store import check_balance, hash_key
 from phenoprint.store import open as open_screen
 from phenoprint.tables import CELL_KEY, feature_columns

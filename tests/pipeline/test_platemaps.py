@@ -81,7 +81,7 @@ LINES = "well,Content,Passage\n" + "".join(f"{r}{c},{{}},7\n" for r in "ABCD" fo
             LINES.replace("Content", "Cmpd").replace("{}", "blank"),
             r"every imaged well .* is empty \(24\): well is well",
         ),
-        ("plate,well,Cmpd\nP9,A1,DMSO\n", r"none of the 24 imaged wells stands in the plate map .* plate P9 with"),
+        ("plate,well,Cmpd\nP9,A1,DMSO\n", r"none of the 24 imaged wells is in the plate map .* plate P9 with"),
     ],
 )
 def test_a_map_without_controls_stops_the_run_before_it_begins(

@@ -71,7 +71,7 @@ def test_verify_names_a_damaged_table_a_missing_one_and_one_that_nobody_wrote(ow
     assert reasons == {
         "profile_well.parquet": "does not hold what was written",
         "cell.parquet": "is missing",
-        "copied.parquet": "was written by no run: no receipt answers for it",
+        "copied.parquet": "was written by no run: it has no receipt",
     }
     assert result.wells_replayed == 0
     assert any("no well was replayed" in note for note in result.notes)
@@ -131,7 +131,7 @@ def test_a_damaged_table_does_not_stop_a_run(tiny_run: RunResult, own_screen: Pa
 def test_a_table_whose_receipt_is_damaged_is_made_again_for_its_plate(tiny_run: RunResult, own_screen: Path) -> None:
     receipt = own_screen / "receipts" / "table" / "SIM-P01" / "image_metric.json"
     flip(receipt, 900)
-    assert "no receipt answers for it" in str(verify_screen(open_screen(own_screen)).damaged.rows())
+    assert "it has no receipt" in str(verify_screen(open_screen(own_screen)).damaged.rows())
     assert not screen_state(open_screen(own_screen)).is_whole
     again = run_screen(own_screen, workers=1)
     assert done_by_step(again) == {"quality": 24}

@@ -1,4 +1,4 @@
-"""Files of a screen that are no tables: masks, illumination functions, thumbnails."""
+"""Files of a screen other than tables: masks, illumination functions, thumbnails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def drop_table(
 ) -> None:
     """Remove the files of a table that a step wrote: of one plate, or of all but those to ``keep``.
 
-    ``part`` names the step's files where several write the table; ``"*"`` stands for whatever names it gave them.
+    ``part`` is the name of the files of the step, where several steps write the table; ``"*"`` means any name.
     """
     name = f"{part or table}.parquet"
     for path in table_files(root, table):
@@ -46,7 +46,7 @@ def drop_table(
 
 
 def illumination_name(plate: str, channel: str) -> str:
-    """Return where an illumination function lies, relative to the screen folder.
+    """Return the path of an illumination function, relative to the screen folder.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def illumination_name(plate: str, channel: str) -> str:
 
 
 def write_illumination(path: Path, function: Illumination) -> None:
-    """Write an illumination function: the arrays, and all that is known of how it was made."""
+    """Write an illumination function: its arrays, and its other fields as JSON."""
     facts = {
         field.name: getattr(function, field.name)
         for field in dataclasses.fields(function)
@@ -70,14 +70,14 @@ def write_illumination(path: Path, function: Illumination) -> None:
 
 
 def read_illumination(path: Path) -> Illumination:
-    """Read an illumination function back."""
+    """Read an illumination function."""
     with np.load(path, allow_pickle=False) as stored:
         dark = stored.get("dark")
         return Illumination(flat=stored["flat"], dark=dark, **json.loads(str(stored["facts"])))
 
 
 def mask_name(plate: str, well: str, site: str) -> str:
-    """Return where the masks of a field lie, relative to the screen folder.
+    """Return the path of the masks of a field, relative to the screen folder.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def write_masks(path: Path, labels: dict[str, Array]) -> None:
 
 
 def read_masks(path: Path) -> dict[str, Array]:
-    """Read the masks of a field back: ``Nuclei`` and ``Cells``, each (Y, X) int32."""
+    """Read the masks of a field: ``Nuclei`` and ``Cells``, each (Y, X) int32."""
     import tifffile
 
     stack = tifffile.imread(path)
@@ -111,7 +111,7 @@ def read_masks(path: Path) -> dict[str, Array]:
 
 
 def thumbnail_name(plate: str, well: str) -> str:
-    """Return where the thumbnail of a well lies, relative to the screen folder.
+    """Return the path of the thumbnail of a well, relative to the screen folder.
 
     Examples
     --------

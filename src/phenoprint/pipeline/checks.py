@@ -1,4 +1,4 @@
-"""Check a configuration against what it is about, before any pixel is read."""
+"""Check a configuration against the images and features of its screen, before any pixel is read."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def check_against_screen(config: ScreenConfig, channels: tuple[str, ...] | None,
     config
         The configuration.
     channels
-        The stains that the images show; None without images.
+        The stains of the images; None without images.
     features
         The feature dictionary.
 
     Raises
     ------
     ConfigError
-        The first name that does not exist, with the section it stands in and the closest name there is.
+        If a name does not exist. The message names its section and the closest known name.
     """
     checks: tuple[tuple[str, Callable[[], None]], ...] = (
         ("segmentation", lambda: None if channels is None else _check_segmentation(config, channels)),

@@ -1,7 +1,7 @@
-"""``screen.toml``: what the user says of a screen, checked before anything runs.
+"""``screen.toml``: the configuration of a screen, checked before anything runs.
 
-Each section is a frozen model that refuses unknown keys, so that a misspelt option is an error and never a silent
-default. Sections are what steps depend on: changing a value re-runs the steps that read its section.
+Each section is a frozen model that refuses unknown keys, so that a misspelt option is an error. A changed value re-runs
+the steps that read its section.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ __all__ = [
     "SegmentationSection",
     "load_config",
     "parse_config",
+    "read_config",
 ]
 
 
@@ -44,7 +45,7 @@ class _Section(BaseModel):
 
 
 class ScreenSection(_Section):
-    """Name of the screen; the results go into a folder of this name."""
+    """Name of the screen; the results are written to a folder of this name."""
 
     name: str = Field(min_length=1, pattern=r"^[\w .-]+$")
     description: str = ""
@@ -53,9 +54,9 @@ class ScreenSection(_Section):
 class ImagesSection(_Section):
     """Where the images are and how their names are read.
 
-    ``options`` are the reader's own; those of the built-in readers are the fields of their classes.
-    ``page`` is for files of several pages: which one is read, from 0, or ``"max"`` for the brightest of all of them at
-    each pixel. Without it the first is read, and the table ``problem`` says so.
+    ``options`` are the parameters of the reader. ``page`` is for files with several pages: the page to read, from 0, or
+    ``"max"`` for the maximum over all pages at each pixel. By default the first page is read, and the table ``problem``
+    reports it.
     """
 
     root: str | None = None
@@ -80,7 +81,7 @@ class ImagesSection(_Section):
                 raise ValueError(f"give one of '{reader}' and 'options.{option}', not both")
         if self.page is not None and self.reader != "pattern":
             raise ValueError(
-                f"'page' is for the reader 'pattern'; '{self.reader}' says itself which page is which channel"
+                f"'page' is for the reader 'pattern'; '{self.reader}' reads the page of each channel from its own list"
             )
         return self
 
@@ -118,8 +119,8 @@ MapColumn = Literal[
 class PlateMapSection(_Section):
     """Which plate-map files to read; ``batches`` gives each plate its batch.
 
-    ``sheet`` names the sheet of a spreadsheet, ``columns`` says what a column holds where its name does not
-    (``{ compound = "Content" }``), ``pert_types`` what a word or compound of the map means
+    ``sheet`` names the sheet of a spreadsheet. ``columns`` names the columns that are not recognised
+    (``{ compound = "Content" }``), ``pert_types`` gives the meaning of words and compounds of the map
     (``{ "Medium" = "empty", "Wortmannin" = "poscon" }``).
     """
 
@@ -133,7 +134,7 @@ class PlateMapSection(_Section):
 
 
 class IlluminationSection(_Section):
-    """How uneven lighting is corrected; the options are those of `phenoprint.images.estimate_illumination`."""
+    """How uneven illumination is corrected; the options are those of `phenoprint.images.estimate_illumination`."""
 
     method: Literal["cellprofiler", "basic", "none"] = "cellprofiler"
     average: Literal["trimmed", "median", "mean"] = "trimmed"
@@ -144,13 +145,13 @@ class IlluminationSection(_Section):
 
 
 class QualitySection(_Section):
-    """What is done with flagged fields."""
+    """Whether flagged fields are left out."""
 
     exclude_flagged_sites: bool = True
 
 
 class SegmentationSection(_Section):
-    """Which segmenter and with what; ``parameters`` are the segmenter's own."""
+    """The segmenter; ``parameters`` are its parameters."""
 
     segmenter: str = "classical"
     nucleus_diameter_um: float | None = Field(default=None, gt=0)
@@ -217,7 +218,7 @@ class FeaturesSection(_Section):
 
 
 class LimitSection(_Section):
-    """One side of one feature; a cell passes it where it is beyond every number given."""
+    """A limit of one feature; a cell is beyond it if it is beyond every number given."""
 
     feature: str
     side: Literal["below", "above"]
@@ -233,7 +234,7 @@ class LimitSection(_Section):
 
 
 class CellRuleSection(_Section):
-    """A named rule: a cell that is beyond all its limits is flagged."""
+    """A named rule, which flags a cell that is beyond all its limits."""
 
     name: str = Field(min_length=1)
     limits: list[LimitSection] = Field(min_length=1)
@@ -247,7 +248,7 @@ class CellRuleSection(_Section):
 
 
 class CellQualitySection(_Section):
-    """Which cells are flagged, and which are left out of profiles; without ``rules``, the ones of coSMicQC."""
+    """Which cells are flagged, and which are left out of profiles; by default, the rules of coSMicQC."""
 
     exclude_flagged_cells: bool = True
     exclude_border_cells: bool = True
@@ -258,10 +259,10 @@ class ProfilesSection(_Section):
     """From cells to profiles.
 
     ``recipe`` is the name of a recipe in `phenoprint.profiles.RECIPES`, or a list of steps, ``[[profiles.recipe]]``
-    with ``operation`` and its parameters. ``reference`` says what stands where a recipe says ``negcon``: ``"all"`` for
+    with ``operation`` and its parameters. ``reference`` replaces ``negcon`` in a recipe: ``"all"`` for
     plates without negative controls. ``min_cells`` is how many cells a well needs to serve as reference, and
-    ``min_reference`` how many such wells a plate needs: with fewer, all its wells serve. ``readouts`` are named SQL
-    expressions over the columns of a cell, such as
+    ``min_reference`` how many such wells a plate needs; with fewer, all its wells are the reference. ``readouts`` are
+    named SQL expressions over the columns of a cell, such as
     ``"ln(Nuclei_Intensity_MeanIntensity_GFP / Cytoplasm_Intensity_MeanIntensity_GFP)"``; the median of a well is kept.
     ``keep_features`` names columns, or patterns such as ``"Image_Granularity_*"``, that are features of a profile
     though they are measured on images, are positions or numbers of objects.
@@ -288,7 +289,7 @@ class ProfilesSection(_Section):
 
 
 class EvaluationSection(_Section):
-    """What profiles are scored on, and how much the tables of answers hold.
+    """How profiles are scored, and how many rows the tables of answers have.
 
     ``neighbours`` is how many neighbours each treatment has in table ``neighbour``. ``top_features`` is how many
     features each treatment has in ``feature_effect`` and each cluster in ``cluster_signature``, the strongest first;
@@ -303,7 +304,7 @@ class EvaluationSection(_Section):
 
 
 class ReportSection(_Section):
-    """What the report shows."""
+    """The pictures of the report."""
 
     gallery_treatments: int = Field(default=40, ge=0)
     gallery_cells: int = Field(default=12, ge=1)
@@ -312,7 +313,7 @@ class ReportSection(_Section):
 
 
 class ScreenConfig(_Section):
-    r"""The whole of ``screen.toml``; without ``[images]`` the screen holds tables that were imported.
+    r"""The whole ``screen.toml``; without ``[images]`` the screen holds imported tables.
 
     Examples
     --------
@@ -339,7 +340,7 @@ class ScreenConfig(_Section):
         Raises
         ------
         ConfigError
-            Where the screen has none.
+            If the configuration has no such section.
         """
         if self.images is None:
             raise ConfigError(
@@ -349,7 +350,7 @@ class ScreenConfig(_Section):
         return self.images
 
     def section(self, name: str) -> dict[str, Any]:
-        r"""Return one section as plain data, for a step's key.
+        r"""Return one section as plain data, for the key of a step.
 
         Examples
         --------
@@ -369,12 +370,12 @@ def parse_config(text: str, *, source: str = "screen.toml") -> ScreenConfig:
     text
         TOML.
     source
-        Where the text comes from, for messages.
+        Name of the file, for messages.
 
     Raises
     ------
     ConfigError
-        If it is not TOML, or a key is unknown, missing or of a wrong kind; every problem is named at once.
+        If it is not TOML, or a key is unknown, missing or of a wrong type. The message lists every problem.
 
     Examples
     --------
@@ -393,6 +394,25 @@ def parse_config(text: str, *, source: str = "screen.toml") -> ScreenConfig:
         raise ConfigError(explain(error, ScreenConfig, source)) from error
 
 
+def read_config(path: Path) -> str:
+    """Return the text of a ``screen.toml``.
+
+    Raises
+    ------
+    ConfigError
+        If the file is absent or cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no configuration at {path}: if there are images in {path.parent}, 'phenoprint init {path.parent}' "
+            "examines them and writes one; to read tables of other tools, use 'phenoprint import'"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+
+
 def load_config(path: Path) -> ScreenConfig:
     """Read and check a ``screen.toml``.
 
@@ -401,13 +421,4 @@ def load_config(path: Path) -> ScreenConfig:
     ConfigError
         If the file is absent or wrong.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"no configuration at {path}: if images lie in {path.parent}, 'phenoprint init {path.parent}' looks at "
-            "them and writes one; tables of other tools come in with 'phenoprint import'"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    return parse_config(text, source=str(path))
+    return parse_config(read_config(path), source=str(path))

@@ -1,4 +1,4 @@
-"""Errors of a configuration as sentences: which key is unknown, missing or wrong, and what is known there."""
+"""Errors of a configuration as sentences: which key is unknown, missing or wrong, and which keys are known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that an annotation such as ``list[Model] | None`` is about."""
+    """Return the model in an annotation such as ``list[Model] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
@@ -36,11 +36,11 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     Parameters
     ----------
     error
-        What pydantic found.
+        The error.
     model
         The model of the whole file.
     source
-        Where the text comes from.
+        Name of the file, for the message.
     """
     lines = [f"{source} cannot be used:"]
     for item in error.errors():

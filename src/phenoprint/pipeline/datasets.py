@@ -1,7 +1,7 @@
-"""Public data sets by manifest: what there is, fetching with verification, and where it lies.
+"""Public data sets by manifest: list, fetch and verify them.
 
-A manifest (``data_manifests/<name>.toml``) is data about data: title, licence, channels, layout and the sha256 of
-every file. Nothing is fetched except by :func:`fetch_dataset`.
+A manifest (``data_manifests/<name>.toml``) holds the title, licence, channels and layout of a data set and the sha256
+of every file. Only :func:`fetch_dataset` downloads anything.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LayoutBlock(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a data set is, where it comes from and which files it holds."""
+    """The manifest of a data set: what it is, where it comes from, and its files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,7 +75,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Fetched:
-    """Outcome of a fetch: where the data lie, how many files were placed and how many already held."""
+    """Outcome of a fetch: the folder, and how many files were fetched and how many were there already."""
 
     folder: Path
     placed: int
@@ -122,7 +122,7 @@ def load_manifest(name: str) -> Manifest:
     UnknownNameError
         If there is no such data set.
     DataError
-        If the manifest itself is wrong.
+        If the manifest is wrong.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def layout_frame(manifest: Manifest) -> pl.DataFrame:
     Raises
     ------
     DataError
-        If a block has neither one concentration nor one a column, or two blocks claim a well.
+        If a block has neither one concentration nor one per column, or a well is in two blocks.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def layout_frame(manifest: Manifest) -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     twice = frame.filter(frame.select(WELL_KEY).is_duplicated())
     if twice.height:
-        raise DataError(f"manifest {manifest.name}: two layout blocks claim {twice['Metadata_Well'][0]}")
+        raise DataError(f"manifest {manifest.name}: two layout blocks contain {twice['Metadata_Well'][0]}")
     return frame
 
 
@@ -226,7 +226,7 @@ def _download(url: str, target: Path) -> None:
 
 
 def _place(manifest: Manifest, name: str, target: Path, mirror: Path | None) -> None:
-    """Bring one file to ``target``, verified before it gets its name."""
+    """Copy or download one file and verify it before it is renamed to ``target``."""
     digest = manifest.files[name]
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
@@ -256,8 +256,8 @@ def fetch_dataset(
 ) -> Fetched:
     """Place a data set under :func:`phenoprint_home`, each file verified by its sha256.
 
-    Files that are there and right are kept, so an interrupted fetch goes on where it stopped. The plate map of the
-    manifest's layout is written beside them as ``platemap.csv``.
+    Files that are correct are kept, so an interrupted fetch can be repeated. The plate map of the layout is written
+    beside them as ``platemap.csv``.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def fetch_dataset(
     UsageError
         If the manifest has no download address and no mirror is given.
     DataError
-        If a file is missing or not the one of the manifest.
+        If a file is missing, or its sha256 differs from the manifest.
     """
     manifest = load_manifest(name)
     if mirror is None and manifest.base_url is None:
@@ -300,7 +300,7 @@ def fetch_dataset(
 
 
 def verify_dataset(name: str) -> dict[str, str]:
-    """Re-hash a fetched data set and return what is wrong: file to reason, empty if all holds."""
+    """Hash a fetched data set again; return the reason for each file that is wrong."""
     manifest, folder = load_manifest(name), dataset_folder(name)
     wrong = {}
     for file, digest in manifest.files.items():

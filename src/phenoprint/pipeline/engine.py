@@ -1,8 +1,8 @@
 """Decide which units of which steps to run, run them, and record each with a receipt.
 
-Steps are walked in order, and each unit is judged before anything of its step runs: changing a parameter re-runs what
-depends on it and nothing else, a damaged file re-runs what it was made by. The state of a run is nothing but its
-receipts and files; killing it anywhere is safe.
+Steps run in order, and each unit is judged before its step begins. A changed parameter re-runs the units that depend on
+it, a damaged file the unit that made it. The receipts and files are the whole state of a run, so it may be killed at
+any time.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from phenoprint.store import TABLE, Receipt, Scrutiny, load_receipts, remove_fil
 
 __all__ = ["Engine", "RunSummary", "StepCount"]
 
-# A unit whose worker died twice is given up: it would only kill the next one.
+# A unit is given up after its worker has died twice.
 _ATTEMPTS = 2
-# Damaged files named one by one in messages.
+# How many damaged files are named in messages; more are counted.
 _NAMED = 3
 
 
 @dataclass
 class StepCount:
-    """How the units of one step ended; ``unusable`` counts fields that no step could read."""
+    """How many units of a step were done, valid before, failed or blocked; ``unusable`` counts unreadable fields."""
 
     done: int = 0
     fresh: int = 0
@@ -69,14 +69,14 @@ class Engine:
     on_event
         Receives progress events.
     retry_failed
-        Run again what failed on bad data, too; other failures are always tried again.
+        Whether to try units again that failed on bad data; other failures are always tried again.
     scrutiny
-        How closely the outputs of earlier runs are looked at.
+        How closely the outputs of earlier runs are checked.
 
     Attributes
     ----------
     failures
-        After a run: step, unit and reason of everything that was not done.
+        After a run: step, unit and reason of each unit that was not done.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Engine:
         self.on_event(StepFinished(step.name, count.done, count.failed, time.perf_counter() - begun))
 
     def _receipts(self, step: Step) -> dict[tuple[str | None, str], Receipt]:
-        """Read the receipts of a step; those of units that are no longer part of the screen go, with their files."""
+        """Read the receipts of a step; remove those of units that left the screen, with their files."""
         known = {(unit.plate or None, unit_name(step, unit)) for unit in self._tree.units(step.scope)}
         receipts = load_receipts(self.context.path, step.name)
         for (plate, unit), receipt in receipts.items():
@@ -133,7 +133,7 @@ class Engine:
         return {name: receipt for name, receipt in receipts.items() if name in known}
 
     def _clear(self, judged: Judged) -> None:
-        """Remove damaged files, which are made again, and name them; note new times of files that hold."""
+        """Remove damaged files, which are made again, and report them; record new times of unchanged files."""
         for receipt in judged.moved:
             write_receipt(self.context.path, receipt)
         for name in judged.damaged:
@@ -147,7 +147,7 @@ class Engine:
             self.on_event(Message(text, level="warning"))
 
     def _stays(self, step: Step, standing: Standing, count: StepCount) -> bool:
-        """Whether a unit is left as it is: done, blocked, or failed on data that have not changed."""
+        """Whether a unit is not run: it is done, blocked, or failed on data that have not changed."""
         unit, receipt = standing.unit, standing.receipt
         if standing.state is State.BLOCKED:
             remove_receipt(self.context.path, step.name, unit.plate or None, unit_name(step, unit))
@@ -172,13 +172,13 @@ class Engine:
         return True
 
     def _warm_up(self, step: Step) -> None:
-        """Prepare a step; what goes wrong there will go wrong in its units, and is recorded with them."""
+        """Prepare a step; an error here will occur in its units again, and is recorded with them."""
         try:
             step.warm_up(self.context, self.executor, self.on_event)
         except BrokenProcessPool:
             self.executor.restart()
         except Exception as error:  # noqa: BLE001
-            self.on_event(Message(f"{step.title}: could not be prepared ({error}); going on", level="warning"))
+            self.on_event(Message(f"{step.title}: could not be prepared ({error}); the run continues", level="warning"))
 
     def _count(self, step: Step, receipt: Receipt, count: StepCount) -> None:
         is_done = receipt.status == "done"
@@ -193,8 +193,8 @@ class Engine:
         self.on_event(UnitFinished(step.name, str(unit), receipt.seconds, message))
 
     def _execute(self, jobs: list[Job]) -> Iterable[Receipt]:
-        """Run units, yielding receipts as they end; a unit that kills its worker twice is recorded as failed."""
-        if jobs[0].step.scope is Scope.SCREEN:  # few and large: they use every core themselves
+        """Run units and yield their receipts as they end; a unit that kills its worker twice is recorded as failed."""
+        if jobs[0].step.scope is Scope.SCREEN:  # one unit that uses every core itself
             yield from (run_job(job) for job in jobs)
             return
         for _ in range(_ATTEMPTS):
@@ -214,7 +214,7 @@ class Engine:
         yield from self._one_by_one(jobs)
 
     def _one_by_one(self, jobs: list[Job]) -> Iterable[Receipt]:
-        """Run units alone, so that one which kills its worker takes no other with it."""
+        """Run one unit at a time, so that a unit that kills its worker ends no other."""
         for job in jobs:
             try:
                 yield self.executor.submit(run_job, job).result()
@@ -223,7 +223,7 @@ class Engine:
                 yield record_death(job)
 
     def _settle(self, step: Step) -> None:
-        """Merge the parts of wells into the plate's tables; drop rows that no result answers for."""
+        """Merge the parts of wells into the tables of their plate; drop rows of units that are not done."""
         done = {unit for unit in self._tree.units(step.scope) if self._tree.is_done(step.name, unit)}
         if step.scope is not Scope.WELL:
             for unit in set(self._tree.units(step.scope)) - done:

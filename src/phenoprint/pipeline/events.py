@@ -1,7 +1,7 @@
-"""What a run reports while it works: plain records that any renderer may consume.
+"""Progress events of a run: plain records.
 
-The engine calls ``on_event`` with these; the command line draws progress bars from them, a notebook may
-collect them in a list. None carries behaviour.
+The engine calls ``on_event`` with each. The command line draws progress bars from them; a notebook may collect them in
+a list.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Message(Event):
-    """Something the user should read, ``level`` in {"info", "warning"}."""
+    """A message for the user; ``level`` is "info" or "warning"."""
 
     text: str
     level: str = "info"
@@ -28,7 +28,7 @@ class Message(Event):
 
 @dataclass(frozen=True)
 class StepStarted(Event):
-    """A step begins: ``total`` units, of which ``fresh`` are already done and hold."""
+    """A step begins: ``total`` units, of which ``fresh`` are done and valid already."""
 
     step: str
     title: str
@@ -38,7 +38,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True)
 class UnitFinished(Event):
-    """One unit of a step ended, well (``error`` is None) or with an error."""
+    """One unit of a step ended; ``error`` is None if it is done."""
 
     step: str
     unit: str
@@ -48,7 +48,7 @@ class UnitFinished(Event):
 
 @dataclass(frozen=True)
 class StepFinished(Event):
-    """A step has no more units to do."""
+    """All units of a step have ended."""
 
     step: str
     done: int
@@ -67,7 +67,7 @@ def count_files(on_event: OnEvent, *, step: str, title: str) -> Callable[[int, i
     on_event
         Receives `StepStarted` before the first file, `UnitFinished` with each, `StepFinished` after the last.
     step, title
-        Name of the step, and what is shown of it.
+        Name of the step, and its label.
 
     Examples
     --------
@@ -89,4 +89,4 @@ def count_files(on_event: OnEvent, *, step: str, title: str) -> Callable[[int, i
 
 
 def ignore(_event: Event) -> None:
-    """Consume an event silently."""
+    """Ignore an event."""

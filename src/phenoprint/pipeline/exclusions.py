@@ -1,4 +1,4 @@
-"""What exclusions leave out of the steps of a run."""
+"""Which rows the steps of a run leave out because of exclusions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from phenoprint.tables import CELL_KEY, WELL_KEY
 
 __all__ = ["exclusion_keys", "exclusion_reasons", "exclusions_of", "lost_by_reason", "well_ledger", "without_excluded"]
 
-# What an exclusion names, the widest first: that one is named as the reason.
+# The scopes of exclusions, the widest first: its exclusion is given as the reason.
 _SCOPES = {"plate": ("plate", 1), "well": ("well", 2), "site": ("site", 3), "object": ("cell", 4)}
 
 
@@ -22,18 +22,18 @@ def exclusions_of(root: Path, plate: str | None = None) -> pl.DataFrame:
 
 
 def exclusion_keys(root: Path) -> dict[str, str]:
-    """Return a key for every plate with exclusions; it changes with what is left out and why."""
+    """Return a key for every plate with exclusions; it changes with the rows left out and with the reasons."""
     rows = exclusions_of(root).select("scope", *CELL_KEY, "reason").sort(pl.all(), nulls_last=True)
     return {str(plate): hash_key(group.rows()) for (plate,), group in rows.group_by("Metadata_Plate")}
 
 
 def exclusion_reasons(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.Series:
-    """Say of every row why it is left out; NULL where it counts.
+    """Return why each row is left out; NULL where it counts.
 
     Parameters
     ----------
     frame
-        Rows of wells, sites or cells: exclusions of what lies within a row do not concern it.
+        Rows of wells, sites or cells. The exclusion of a part of a row does not leave it out.
     exclusions
         Rows of the table ``exclusion``.
 
@@ -69,7 +69,7 @@ def without_excluded(frame: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFr
 
 
 def lost_by_reason(rows: pl.DataFrame) -> dict[str, int]:
-    """Count the rows whose column ``_reason`` says why they do not count, by reason.
+    """Count the rows by the column ``_reason``, without those where it is NULL.
 
     Examples
     --------
@@ -80,10 +80,10 @@ def lost_by_reason(rows: pl.DataFrame) -> dict[str, int]:
 
 
 def well_ledger(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:
-    """Balance the wells of imported profiles on plates with exclusions, well by well.
+    """Return ledger rows for the wells of imported profiles, on the plates with exclusions.
 
-    Profiles that a run makes itself lose excluded wells when cells are aggregated; imported ones keep their rows, and
-    lose them on the way into the first step that reads them.
+    Profiles that a run makes lose excluded wells when their cells are aggregated. Imported profiles keep their rows,
+    and the first step that reads them leaves out the excluded ones.
     """
     here = wells.filter(pl.col("Metadata_Plate").is_in(exclusions["Metadata_Plate"].unique().implode()))
     here = here.with_columns(exclusion_reasons(here, exclusions).alias("_reason")).sort(WELL_KEY)

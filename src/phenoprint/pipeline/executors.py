@@ -1,7 +1,7 @@
-"""Where units of work run: in this process or in a pool of spawned ones.
+"""Where units of work run: in this process or in a pool of spawned processes.
 
-An executor only decides *where*; what a unit does and how it is recorded is the engine's matter, so a cluster
-back-end is one class with :meth:`Executor.submit`.
+The engine decides what a unit does and how it is recorded. Another place to run units, such as a cluster, is one class
+with :meth:`Executor.submit`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from phenoprint.errors import UsageError
 
 __all__ = ["Executor", "ProcessExecutor", "SerialExecutor", "available_cores", "make_executor"]
 
-# One thread a worker: the pool already fills the cores, nested pools would fight for them.
+# One thread per worker, since the workers use all cores.
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
 )
@@ -47,9 +47,9 @@ def available_cores() -> int:
 
 @contextmanager
 def _for_children() -> Iterator[None]:
-    """Set what children inherit: one thread each, and Ctrl-C, which reaches the whole group, left to the parent.
+    """Start child processes with one thread each and with Ctrl-C, which reaches the whole group, ignored.
 
-    An interrupt that comes meanwhile reaches the parent when the block ends.
+    An interrupt within the block is delivered to the parent when the block ends.
     """
     kept = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
@@ -68,7 +68,7 @@ def _for_children() -> Iterator[None]:
 
 
 def _begin_worker(lifeline: Connection) -> None:
-    """Leave interrupts to the parent, and end with it or when it lets go of the lifeline."""
+    """Ignore interrupts in a worker, and end it when the parent ends or closes the lifeline."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -81,7 +81,7 @@ def _end_with(signs: list[int | Connection]) -> None:
 
 
 class Executor(ABC):
-    """Runs functions somewhere; a context manager."""
+    """A context manager that runs functions."""
 
     @abstractmethod
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
@@ -91,10 +91,10 @@ class Executor(ABC):
         """Make the executor usable again after a worker died."""
 
     def close(self) -> None:  # noqa: B027 - only pools hold anything
-        """Release what the executor holds; work not begun is dropped, work begun is waited for."""
+        """End the executor: drop work that has not begun, and wait for work that has."""
 
     def stop(self) -> None:
-        """Release what the executor holds at once; work begun is abandoned, and what it half wrote is swept later."""
+        """End the executor at once; the next run removes files that were written in part."""
         self.close()
 
     def __enter__(self) -> Self:
@@ -105,15 +105,15 @@ class Executor(ABC):
     ) -> None:
         if kind is None or issubclass(kind, Exception):
             self.close()
-        else:  # an interrupt: nobody waits for a well of minutes
+        else:  # an interrupt; a well may take minutes
             self.stop()
 
 
 class SerialExecutor(Executor):
-    """Runs everything at once in this process; for debugging and small screens."""
+    """Runs every function in this process when it is submitted; for debugging and small screens."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
-        """Run ``function(*arguments)`` now; its exception is kept in the future."""
+        """Run ``function(*arguments)`` now; the future holds its result or exception."""
         future: Future[Any] = Future()
         try:
             future.set_result(function(*arguments))
@@ -140,7 +140,7 @@ class ProcessExecutor(Executor):
         except BrokenProcessPool as error:
             raise UsageError(
                 "no worker process could start. A script that runs a screen must call it under "
-                "if __name__ == '__main__':, because workers import the script anew; or run with workers=1"
+                "if __name__ == '__main__':, because workers import the script again; or run with workers=1"
             ) from error
 
     def _start(self) -> tuple[ProcessPoolExecutor, tuple[Connection, Connection]]:
@@ -164,14 +164,14 @@ class ProcessExecutor(Executor):
         self._pool, self._lifeline = self._start()
 
     def close(self) -> None:
-        """Stop the workers once they have done what they are at; queued work is dropped."""
+        """Stop the workers after their current work; drop queued work."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         for end in self._lifeline:
             end.close()
 
     def stop(self) -> None:
-        """Stop the workers at once; queued work is dropped."""
-        self._lifeline[1].close()  # each worker waits for this, and ends
+        """Stop the workers at once; drop queued work."""
+        self._lifeline[1].close()  # each worker waits for this end of the pipe, and ends
         self.close()
 
 

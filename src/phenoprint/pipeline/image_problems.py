@@ -1,4 +1,4 @@
-"""What is to know of image files beyond whether they can be read: rows of the table ``problem``."""
+"""Rows of the table ``problem`` about image files that can be read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["image_problems"]
 
 
 def image_problems(section: ImagesSection, root: Path, images: pl.DataFrame, *, schema: pl.Schema) -> pl.DataFrame:
-    """List what a user should know of the files: those not used, several pages or channels in one, pictures with loss.
+    """List files that are not used, files with several pages or channels, and files with lossy compression.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ def image_problems(section: ImagesSection, root: Path, images: pl.DataFrame, *, 
     root
         Image root.
     images
-        The ``image`` table, channels that are not used included.
+        The ``image`` table, with the channels that are not used.
     schema
-        Of the table ``problem``.
+        The schema of the table ``problem``.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def _span(numbers: list[int]) -> str:
 
 
 def _several_pages(section: ImagesSection, images: pl.DataFrame) -> list[dict[str, str | None]]:
-    """Files with more pages than are read, where the configuration does not say which."""
+    """Report files with more pages than are read, unless the configuration chooses a page."""
     if section.page is not None:
         return []
     files = images.filter(pl.col("n_channels") == 1).group_by("Metadata_Plate", "path")
@@ -74,7 +74,7 @@ def _several_pages(section: ImagesSection, images: pl.DataFrame) -> list[dict[st
 
 
 def _several_channels(images: pl.DataFrame) -> list[dict[str, str | None]]:
-    """OME-TIFF files with channels that no row stands for."""
+    """Report OME-TIFF files with channels that are not read."""
     files = images.group_by("Metadata_Plate", "path").agg(
         pl.col("n_channels").max(), pl.col("Metadata_Channel").n_unique().alias("n_read")
     )
@@ -92,7 +92,7 @@ def _several_channels(images: pl.DataFrame) -> list[dict[str, str | None]]:
 
 
 def _lossy(images: pl.DataFrame) -> list[dict[str, str | None]]:
-    """Files compressed with loss."""
+    """Report files with lossy compression."""
     files = images.filter(name_kinds(images["path"]) == "JPEG").unique("path")
     return [
         _row(
@@ -106,7 +106,7 @@ def _lossy(images: pl.DataFrame) -> list[dict[str, str | None]]:
 
 
 def _unmatched(root: Path, images: pl.DataFrame) -> list[dict[str, str | None]]:
-    """Image files below the root that are not used."""
+    """Report image files below the root that are not used."""
     paths = list_files(root)
     left = paths.filter(~paths.is_in(images["path"].unique().implode()))
     if left.is_empty():

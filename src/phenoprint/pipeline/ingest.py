@@ -1,4 +1,4 @@
-"""From a folder of images and plate maps to the tables ``image``, ``site``, ``well``, ``plate``, ``perturbation``."""
+"""Read images and plate maps into the tables ``image``, ``site``, ``well``, ``plate`` and ``perturbation``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Ingested:
     channels
         The stains, in the order used for pixel arrays.
     ledger
-        Images found, readable and lost, a row per plate, well and reason.
+        Images found, readable and lost, one row per plate, well and reason.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -57,7 +57,7 @@ def image_root(config: ScreenConfig, base: Path) -> Path:
     Raises
     ------
     ConfigError
-        If it does not exist.
+        If the folder does not exist.
     """
     section = config.need_images()
     if section.dataset is not None:
@@ -92,7 +92,7 @@ def index_images(config: ScreenConfig, root: Path) -> pl.DataFrame:
 
 
 def _site_table(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame:
-    """Sum the image table up to fields, with what is wrong with each."""
+    """Aggregate the image table to one row per field, with the reason where a field cannot be used."""
     ok = pl.col("status") == "ok"
     found = pl.col("Metadata_Channel").unique()
     missing = pl.lit(list(channels)).list.set_difference(found.implode())
@@ -130,13 +130,13 @@ def _site_table(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame
 
 
 def _differing(value: pl.Expr, ok: pl.Expr) -> pl.Expr:
-    """Name the value of each channel of a group where they are not all the same; NULL where they are."""
+    """Name the value of each channel of a group if they differ; NULL if they are all the same."""
     of_channels = pl.format("{} {}", "Metadata_Channel", value).filter(ok).unique().sort().str.join(", ")
     return pl.when(value.filter(ok).n_unique() > 1).then(of_channels)
 
 
 def _plate_table(images: pl.DataFrame, wells: pl.DataFrame, given: int | None) -> pl.DataFrame:
-    """Count what each plate has."""
+    """Count the wells, sites and images of each plate."""
     counts = images.group_by("Metadata_Plate").agg(
         pl.struct("Metadata_Well", "Metadata_Site").n_unique().cast(pl.Int32).alias("n_sites"),
         pl.len().cast(pl.Int32).alias("n_images"),
@@ -173,7 +173,7 @@ def _plate_table(images: pl.DataFrame, wells: pl.DataFrame, given: int | None) -
 
 
 def _image_ledger(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFrame:
-    """Balance the images of each well: found, used, and why the others are not."""
+    """Return ledger rows for the images of each well: found, used, and why the others are not."""
     first = pl.col("Metadata_T") == pl.col("Metadata_T").min().over(
         "Metadata_Plate", "Metadata_Well", "Metadata_Channel"
     )
@@ -194,7 +194,7 @@ def _image_ledger(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFra
 
 
 def in_order(channels: Iterable[str]) -> list[str]:
-    """Sort stains as pixel arrays have them where the configuration names none: those of Cell Painting come first.
+    """Sort stains for pixel arrays: those of Cell Painting first, then the others by name.
 
     Examples
     --------
@@ -212,14 +212,14 @@ def ingest(
     known: pl.DataFrame | None = None,
     on_file: Callable[[int, int], None] | None = None,
 ) -> Ingested:
-    """Read what a screen consists of: files, plate maps, and where the two disagree.
+    """Read the image files and plate maps of a screen, and compare the two.
 
     Parameters
     ----------
     config
         The screen's configuration.
     base
-        Folder of the configuration; relative paths start there.
+        Folder of the configuration, which relative paths refer to.
     known
         An earlier image table; files whose size and time agree are not hashed again.
     on_file
@@ -243,7 +243,7 @@ def ingest(
     absent = [name for name in channels if name not in seen]
     if absent:
         raise DataError(
-            f"images.channels names {', '.join(absent)}, but no file shows it; the files show {', '.join(seen)}"
+            f"images.channels names {', '.join(absent)}, but no file has it; the files have {', '.join(seen)}"
         )
     ledger = _image_ledger(images, channels)
     all_images = images

@@ -1,6 +1,6 @@
-"""Judge each unit of a step before it runs: whether its receipt still answers for it, with its results in place.
+"""Judge each unit of a step: whether its receipt is valid, with its results in place.
 
-A run asks it to know what to do, `plan` to know what a run would do, and `verify` to know whether a screen holds.
+The engine runs the units that are not, `plan` lists what a run would do, and `verify` checks a finished screen.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Receipts = Mapping[tuple[str | None, str], Receipt]
 
 
 class State(StrEnum):
-    """How a unit stands; all but ``FRESH``, ``FAILED`` and ``BLOCKED`` would run."""
+    """The state of a unit; a run does all units but those that are ``FRESH``, ``FAILED`` or ``BLOCKED``."""
 
     FRESH = "fresh"
     FAILED = "failed"
@@ -47,22 +47,22 @@ class State(StrEnum):
 
     @property
     def would_run(self) -> bool:
-        """Whether a run does such a unit again, or for the first time."""
+        """Whether a run does units in this state."""
         return self in (State.STALE, State.DAMAGED, State.MISSING)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How one unit stands.
+    """The state of one unit.
 
     Attributes
     ----------
     unit, key
-        The unit and its key as it is now.
+        The unit and its present key.
     state
         Its state.
     reason
-        Why it is not fresh.
+        Why it is not ``FRESH``.
     receipt
         Its receipt, if it has one.
     """
@@ -76,16 +76,16 @@ class Standing:
 
 @dataclass(frozen=True)
 class TableFile:
-    """How the file of a table that holds the wells of a plate stands.
+    """The state of the file with the wells of a plate in a table.
 
     Attributes
     ----------
     wells
-        Wells that the file and the parts waiting for it hold.
+        The wells in the file, and in parts that are not merged yet.
     damage
         What is wrong with a file, by path relative to the screen.
     moved
-        The receipt with the time of change that its file has now, where only that differs.
+        The receipt with the present modification time of its file, if only that differs.
     """
 
     wells: Mapping[str, StoredWell] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Judged:
-    """How a step stands.
+    """The states of the units of a step.
 
     Attributes
     ----------
@@ -104,9 +104,9 @@ class Judged:
     damaged
         What is wrong with files of the step, by path relative to the screen.
     tables
-        Table and plate of those damaged files that hold the wells of a plate.
+        Table and plate of the damaged files that hold the wells of a plate.
     moved
-        Receipts whose files have the recorded content and another time of change, with the times of now.
+        Receipts with the present modification times of files whose content is as recorded.
     """
 
     standings: list[Standing] = field(default_factory=list)
@@ -128,7 +128,7 @@ def judge_table(folder: Path, table: str, plate: str, scrutiny: Scrutiny) -> Tab
         moved = replace(receipt, outputs={**receipt.outputs, **checked.moved}) if checked.moved else None
         damage = dict(checked.wrong)
         if damage and receipt.replaced and not check_outputs(folder, receipt.replaced, Scrutiny.TIME).wrong:
-            damage = {}  # a run was stopped before the new file took the place of this one
+            damage = {}  # a run was stopped before the new file replaced this one
     damage |= unreadable_parts(folder, table, plate)
     try:
         wells = pending_wells(folder, table, plate) if name in damage else stored_wells(folder, table, plate)
@@ -138,18 +138,18 @@ def judge_table(folder: Path, table: str, plate: str, scrutiny: Scrutiny) -> Tab
 
 
 def judge(step: Step, tree: KeyTree, receipts: Receipts, *, scrutiny: Scrutiny) -> Judged:
-    """Judge every unit of a step whose needs are remembered in the tree.
+    """Judge every unit of a step.
 
     Parameters
     ----------
     step
         The step.
     tree
-        The keys of all that comes before it.
+        The keys, with those of all steps that it depends on.
     receipts
         The step's receipts, by plate and unit.
     scrutiny
-        How closely outputs are looked at.
+        How closely outputs are checked.
     """
     judged = Judged()
     folder = tree.context.path
@@ -178,7 +178,7 @@ def judge(step: Step, tree: KeyTree, receipts: Receipts, *, scrutiny: Scrutiny) 
 
 
 def _absent(table: str, unit: Unit, file: TableFile, key: Key) -> str:
-    """Say why a table does not hold the rows of a well; empty if it does."""
+    """Return why a table does not hold the rows of a well; empty if it does."""
     held = file.wells.get(unit.well)
     if held is not None and held.key == key.value:
         return ""
@@ -199,7 +199,7 @@ def _by_receipt(step: Step, tree: KeyTree, unit: Unit, key: Key, receipt: Receip
 
 
 def _difference(receipt: Receipt, key: Key) -> str:
-    """Say what differs from what a receipt was made with."""
+    """Return how a key differs from that of a receipt."""
     if receipt.software != __version__:
         return f"made with phenoprint {receipt.software or 'of unknown version'}"
     then, now = receipt.parameters, key.parameters

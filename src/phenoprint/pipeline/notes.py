@@ -1,4 +1,4 @@
-"""What a user should know of how the profiles of a screen were made, beside what failed and what was lost."""
+"""Notes for the user on how the profiles of a screen were made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STATUSES = ("skipped", "reference_all")
 
 
 def recipe_notes(status: pl.DataFrame) -> list[str]:
-    """Say which steps were skipped, and where all wells served as the reference because controls were too few.
+    """List the steps that were skipped, and the plates compared with all their wells for want of controls.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def recipe_notes(status: pl.DataFrame) -> list[str]:
     ['step combat skipped: one batch']
     """
     noted = status.filter(pl.col("status").is_in(_STATUSES) & (pl.col("feature") == ""))
-    # Every plate has numbers of its own, which is no reason to name the step again.
+    # Reasons differ by plate in their numbers only; the step is listed once.
     same = pl.when(pl.col("status") == "skipped").then(pl.col("reason")).alias("_same")
     groups = noted.sort("step", "Metadata_Plate").group_by("step", "status", same, maintain_order=True)
     notes = []
@@ -52,7 +52,7 @@ def recipe_notes(status: pl.DataFrame) -> list[str]:
 
 
 def extreme_notes(status: pl.DataFrame) -> list[str]:
-    """Name the features that hold values of no measurement, and say what became of them.
+    """Name the features with extreme values, and whether they were left out.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def extreme_notes(status: pl.DataFrame) -> list[str]:
 
 
 def reference_note(profiles: ProfilesSection, wells: pl.DataFrame) -> str | None:
-    """Say it where profiles are compared with all wells though a plate has negative controls enough.
+    """Return a note if profiles are compared with all wells although plates have enough negative controls.
 
     Parameters
     ----------
@@ -120,7 +120,9 @@ def reference_note(profiles: ProfilesSection, wells: pl.DataFrame) -> str | None
 
 
 def reference_verdicts(status: pl.DataFrame) -> pl.DataFrame:
-    """Warn of each plate that was normalized to all its wells: rows of ``plate_acceptance``, criterion ``reference``.
+    """Return a warning for each plate normalized to all its wells: rows of ``plate_acceptance``.
+
+    The criterion is ``reference``.
 
     Parameters
     ----------
@@ -137,7 +139,9 @@ def reference_verdicts(status: pl.DataFrame) -> pl.DataFrame:
 
 
 def excluded_plates(wells: pl.DataFrame, exclusions: pl.DataFrame) -> pl.DataFrame:
-    """Say why excluded plates are not judged: rows of ``plate_acceptance``, criterion ``excluded``, without verdict.
+    """Return why excluded plates are not judged: rows of ``plate_acceptance`` without verdict.
+
+    The criterion is ``excluded``.
 
     Parameters
     ----------

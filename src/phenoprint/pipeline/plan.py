@@ -1,7 +1,7 @@
-"""What a run of a screen would do, without doing it: which units are done, which would run again, and why.
+"""List what a run of a screen would do: which units are done, which would run again, and why.
 
-A unit that would run again is explained where the user changed something since the last run, such as ``screen.toml``.
-Where nothing explains it, the screen does not hold what its last run made.
+Units may run again because the user changed something since the last run, such as ``screen.toml``. If nothing was
+changed, results of the last run are missing or damaged.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Plan:
     ----------
     units
         One row per unit: ``step``, ``Metadata_Plate``, ``unit``, ``state`` (fresh, failed, blocked, stale, damaged,
-        missing) and ``reason``, in the order of the steps. Tables that no step writes stand under who wrote them:
-        ingest, ledger, import.
+        missing) and ``reason``, in the order of the steps. For tables that no step writes, ``step`` is ingest,
+        ledger or import.
     damaged
         What is wrong with files, by path relative to the screen.
     """
@@ -63,23 +63,23 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outlook:
-    """How a screen stands against what its last run made, and against what its configuration asks for now.
+    """A screen compared with its last run and with its present configuration.
 
     Attributes
     ----------
     plan
         What a run would do now.
     changed
-        What the user changed since the last run, which explains units that would run again.
+        What the user has changed since the last run, so that units would run again.
     wrong
-        Units that would run again though nothing explains it; columns as of `Plan.units`.
+        Units that would run again although nothing was changed; columns as of `Plan.units`.
     failed
-        Units that have no results because they failed, or a step that they need did: ``step``, ``Metadata_Plate``,
+        Units without results because they or a step that they need failed: ``step``, ``Metadata_Plate``,
         ``unit`` and ``reason``.
     damaged
         What is wrong with files, by path relative to the screen.
     ran
-        The configuration of the last run, or of ``screen.toml`` where its record is gone; None if there is neither.
+        The configuration of the last run, or that of ``screen.toml`` without a record; None if there is neither.
     has_run
         Whether any run has left its record or a receipt of a step.
     """
@@ -94,7 +94,7 @@ class Outlook:
 
 
 def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) -> Outlook:
-    """Plan a run for the configuration as it is now, and compare with the one of the last run.
+    """Plan a run with the present configuration, and compare with that of the last run.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
     record
         The record of its last run; None if there is none.
     scrutiny
-        How closely the outputs of the last run are looked at.
+        How closely the outputs of the last run are checked.
     """
     changed: list[str] = []
     ran = parsed_run(record)
@@ -134,7 +134,7 @@ def look_ahead(screen: Screen, record: RunRecord | None, *, scrutiny: Scrutiny) 
 
 
 def _failed(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
-    """List the units that failed, and those that an earlier step blocks, which have no receipt."""
+    """List the units that failed, and those without a receipt because an earlier step failed."""
     rows = [
         (step, plate, unit, f"failed: {receipt.error[1] if receipt.error else 'no reason is recorded'}")
         for step in receipt_steps(screen.path)
@@ -147,7 +147,7 @@ def _failed(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
 
 
 def _channels(screen: Screen) -> list[str]:
-    """Return the stains of the image table, for a screen whose record of the run is gone."""
+    """Return the stains of the image table, for a screen without the record of its run."""
     try:
         images = screen.table("image").select("Metadata_Channel").unique().collect()
     except (PhenoprintError, pl.exceptions.PolarsError):
@@ -156,7 +156,7 @@ def _channels(screen: Screen) -> list[str]:
 
 
 def parsed_run(record: RunRecord | None) -> ScreenConfig | None:
-    """Return the configuration of a run; None where there is none, or this version does not understand it."""
+    """Return the configuration of a run; None if there is no record, or this version cannot read it."""
     try:
         return None if record is None else parse_config(record.configuration, source="the configuration of the run")
     except ConfigError:
@@ -164,7 +164,7 @@ def parsed_run(record: RunRecord | None) -> ScreenConfig | None:
 
 
 def step_order() -> tuple[str, ...]:
-    """Return the names of all steps, in the order in which a run of images takes them.
+    """Return the names of all steps, in the order of a run of images.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def schedule_of(screen: Screen) -> Schedule:
 
 
 def sources_of(screen: Screen) -> dict[str, str]:
-    """Hash what the user may change between runs besides images and configuration, by what it is."""
+    """Return hashes of what the user may change between runs besides images and configuration, by name."""
     imported = sorted(imported_keys(screen).items())
     excluded = sorted(exclusion_keys(screen.path).items())
     given = {"imported tables or their annotation": imported, "exclusions": excluded}
@@ -190,7 +190,7 @@ def sources_of(screen: Screen) -> dict[str, str]:
 def make_plan(screen: Screen, config: ScreenConfig, *, channels: Sequence[str], scrutiny: Scrutiny) -> Plan:
     """Judge every unit of every step of a screen; nothing is run or written.
 
-    Images are taken as they were found by the last run.
+    Images are those that the last run found.
 
     Parameters
     ----------
@@ -201,8 +201,7 @@ def make_plan(screen: Screen, config: ScreenConfig, *, channels: Sequence[str], 
     channels
         The stains, in the order of the last run.
     scrutiny
-        How closely the outputs of the last run are looked at.
-
+        How closely the outputs of the last run are checked.
     """
     rows, damaged = _judge_beside(screen, scrutiny)
     named = tuple(config.images.channels.values()) if config.images else ()
@@ -229,7 +228,7 @@ def make_plan(screen: Screen, config: ScreenConfig, *, channels: Sequence[str], 
 
 
 def _judge_beside(screen: Screen, scrutiny: Scrutiny) -> tuple[list[_Row], dict[str, str]]:
-    """Judge the tables that no step writes: those of the ingest, the ledger, and what was imported."""
+    """Judge the tables that no step writes: those of the ingest, the ledger, and imported tables."""
     rows: list[_Row] = []
     damaged: dict[str, str] = {}
     receipts = [receipt for (plate, _), receipt in load_receipts(screen.path, TABLE).items() if plate is None]
@@ -247,7 +246,7 @@ def _frame(rows: Sequence[_Row]) -> pl.DataFrame:
 
 
 def _remember(tree: KeyTree, step: Step, standing: Standing) -> None:
-    """Note what later steps will depend on, as far as it is known before the unit has run."""
+    """Record the key that later steps depend on, as far as it is known before the unit has run."""
     key, receipt = standing.key.value, standing.receipt
     is_done = standing.state not in (State.FAILED, State.BLOCKED)
     if standing.state in (State.FRESH, State.DAMAGED) and receipt is not None:

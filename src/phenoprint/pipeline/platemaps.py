@@ -1,4 +1,4 @@
-"""Plate maps of a screen of images: read, described, and checked before anything runs."""
+"""Read and check the plate maps of a screen, and count its wells by kind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_plate_ma
 
 
 def _find(name: str, base: Path, root: Path) -> Path:
-    """Find a plate map beside the configuration or below the images."""
+    """Find a plate map beside the configuration or in the folder of the images."""
     given = Path(name).expanduser()
     places = [given] if given.is_absolute() else [base / given, root / given]
     for place in places:
@@ -42,7 +42,7 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
     ConfigError
         If a file is absent.
     PlateMapError
-        If a file cannot be understood or two files claim a well.
+        If a file cannot be understood, or a well is in two files.
     """
     section = config.plate_map
     plate_format = None if section.format is None else PlateFormat.of(section.format)
@@ -66,7 +66,7 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
     if twice.height:
         first = twice.row(0, named=True)
         raise PlateMapError(
-            f"well {first['Metadata_Well']} of plate {first['Metadata_Plate'] or '(every plate)'} stands in more than "
+            f"well {first['Metadata_Well']} of plate {first['Metadata_Plate'] or '(every plate)'} is in more than "
             f"one plate map ({', '.join(section.files)}); keep one"
         )
     unsaid = unsaid_words(section.pert_types, maps, source="screen.toml")
@@ -84,8 +84,8 @@ def count_kinds(wells: pl.DataFrame) -> dict[str, int]:
     Returns
     -------
     dict
-        ``trt``, ``negcon``, ``poscon``, ``empty``, ``not_annotated``, and ``not_imaged``: wells that only the plate
-        map names.
+        ``trt``, ``negcon``, ``poscon``, ``empty``, ``not_annotated``, and ``not_imaged``: wells of the plate map
+        without images.
     """
     used = wells.filter(pl.col("has_images").fill_null(value=True))
     counted = dict(used["Metadata_pert_type"].value_counts().iter_rows())
@@ -94,7 +94,7 @@ def count_kinds(wells: pl.DataFrame) -> dict[str, int]:
 
 
 def wells_by_kind(screen: Screen) -> dict[str, int]:
-    """Count the wells of a screen as `count_kinds` does; of an imported one, those that its tables have rows of."""
+    """Count the wells of a screen as `count_kinds` does, with imported rows in place of images where there are any."""
     wells = screen.table("well").collect()
     tables = [screen.table(name) for name in sorted(imported_tables(screen)) if name != "profile_consensus"]
     if tables:
@@ -112,22 +112,22 @@ def plate_map_reading(screen: Screen) -> pl.DataFrame:
 
 
 def check_plate_map(wells: pl.DataFrame, reading: pl.DataFrame, *, reference: str) -> None:
-    """Refuse a plate map with which nothing could be called.
+    """Refuse a plate map from which no profile could be computed.
 
     Parameters
     ----------
     wells
         The table ``well``.
     reading
-        How the plate maps were read; empty where there is none, and then nothing is refused.
+        How the plate maps were read. Without plate maps it is empty, and nothing is refused.
     reference
         ``negcon`` or ``all``, as the configuration says.
 
     Raises
     ------
     PlateMapError
-        No imaged well stands in the plate map, all that do are empty, or none is a negative control though profiles
-        are to be compared with those.
+        If no imaged well is in the plate map, all of them are empty, or none is a negative control and profiles are to
+        be compared with those.
     """
     if reading.is_empty():
         return
@@ -136,9 +136,9 @@ def check_plate_map(wells: pl.DataFrame, reading: pl.DataFrame, *, reference: st
     counts = count_kinds(wells)
     if not imaged["is_annotated"].any():
         raise PlateMapError(
-            f"none of the {imaged.height} imaged wells stands in the plate map {source}. The images show "
+            f"none of the {imaged.height} imaged wells is in the plate map {source}. The images are of "
             f"{_shown(imaged)}; the map names {_shown(wells.filter('is_annotated'))}. Correct the plates or wells of "
-            "the map; without a plate column it stands for every plate"
+            "the map; without a plate column it applies to every plate"
         )
     named = counts["trt"] + counts["negcon"] + counts["poscon"]
     if not named:
@@ -150,13 +150,13 @@ def check_plate_map(wells: pl.DataFrame, reading: pl.DataFrame, *, reference: st
         raise PlateMapError(
             f"no imaged well is a negative control ({counts['trt']} trt, {counts['poscon']} poscon, {counts['empty']} "
             f"empty, {counts['not_annotated']} not annotated), but profiles are compared with them: "
-            f"{_columns(reading)}. Say in screen.toml what your controls are called: [plate_map] pert_types = "
+            f"{_columns(reading)}. Name your controls in screen.toml: [plate_map] pert_types = "
             '{ "name of the control" = "negcon" }, or compare with all wells: [profiles] reference = "all"'
         )
 
 
 def _shown(wells: pl.DataFrame) -> str:
-    """Name a few plates and wells."""
+    """Return the names of a few plates and wells."""
     plates = wells["Metadata_Plate"].drop_nulls().unique().sort().to_list()
     some = wells["Metadata_Well"].unique().sort().to_list()
     return (
@@ -167,7 +167,7 @@ def _shown(wells: pl.DataFrame) -> str:
 
 
 def _columns(reading: pl.DataFrame) -> str:
-    """Say which column was taken for what, and what could not be used."""
+    """Describe the roles of the columns, the columns that are not used, and the words to check."""
     columns = reading.filter(kind="column").unique(["found", "read_as"], maintain_order=True)
     used = [f"{row['found']} is {row['read_as']}" for row in columns.drop_nulls("read_as").iter_rows(named=True)]
     left = [

@@ -1,4 +1,4 @@
-"""The folder of a run before anything in it is touched: which screen, which configuration, which images."""
+"""Find the screen folder and the configuration of a run, before anything is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phenoprint.errors import ConfigError
-from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
+from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config, read_config
 from phenoprint.pipeline.imported import import_config, imported_tables, refuse_damaged
 from phenoprint.store import Screen, Scrutiny, create, is_screen, write_bytes
 
@@ -16,7 +16,7 @@ __all__ = ["Prepared", "prepare", "read_base"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A screen folder, its configuration, and what has to be copied into it once it is held.
+    """A screen folder and its configuration.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class Prepared:
     config, text
         The configuration and its text.
     base
-        Folder that its relative paths start from.
+        Folder that relative paths of the configuration refer to.
     is_copy
-        Whether the text is yet to be copied into the screen.
+        Whether the text has to be copied into the screen.
     """
 
     screen: Screen
@@ -37,12 +37,12 @@ class Prepared:
     is_copy: bool
 
     def refuse_mixture(self) -> None:
-        """Refuse to run images in a folder of imported tables, which would vanish; nothing is touched.
+        """Refuse to run images in a folder of imported tables, which the run would replace.
 
         Raises
         ------
         ConfigError
-            Says what to do instead.
+            If the folder holds imported tables and the configuration has images.
         """
         imported = sorted(imported_tables(self.screen))
         if imported and self.config.images is not None:
@@ -53,7 +53,7 @@ class Prepared:
             )
 
     def settle(self) -> None:
-        """Copy the configuration into the screen; call it while the screen is held."""
+        """Copy the configuration into the screen, which the caller has locked."""
         if self.is_copy:
             create(self.screen.path, config_text=self.text)
             write_bytes(_base_record(self.screen.path), json.dumps({"base": str(self.base)}).encode())
@@ -67,7 +67,7 @@ def prepare(path: Path, output: Path | None = None) -> Prepared:
     path
         A ``screen.toml`` or any other configuration file, or a screen folder that holds one.
     output
-        Where the screen folder shall be; default: a folder of the screen's name below the current directory.
+        The screen folder; default: a folder of the screen's name below the current directory.
 
     Raises
     ------
@@ -82,7 +82,8 @@ def prepare(path: Path, output: Path | None = None) -> Prepared:
     config_path = path / "screen.toml" if path.is_dir() else path
     if path.is_dir() and is_screen(path) and not (config_path.is_file() and config_path.stat().st_size):
         return _prepare_import(Screen(path))
-    config = load_config(config_path)
+    text = read_config(config_path)
+    config = parse_config(text, source=str(config_path))
     folder = output or (config_path.parent if is_own else Path.cwd() / config.screen.name)
     base = read_base(config_path.parent) if is_own else config_path.resolve().parent
     own = folder / "screen.toml"
@@ -93,12 +94,11 @@ def prepare(path: Path, output: Path | None = None) -> Prepared:
             raise ConfigError(
                 f"{folder} holds the screen {earlier!r}, not {config.screen.name!r}: choose another --output"
             )
-    text = config_path.read_text(encoding="utf-8-sig")
     return Prepared(screen=create(folder), config=config, text=text, base=base, is_copy=is_copy)
 
 
 def _prepare_import(screen: Screen) -> Prepared:
-    """Give a folder of imported tables that has no configuration yet the default one."""
+    """Propose the configuration of a folder of imported tables that has none."""
     refuse_damaged(screen, Scrutiny.TIME)
     text = import_config(screen)
     config = parse_config(text, source="the proposed configuration")
@@ -110,12 +110,12 @@ def _base_record(folder: Path) -> Path:
 
 
 def read_base(folder: Path) -> Path:
-    """Return the folder that relative paths of a screen's configuration start from.
+    """Return the folder that relative paths of the configuration of a screen refer to.
 
     Raises
     ------
     ConfigError
-        If the record of it was damaged.
+        If its record was damaged.
     """
     record = _base_record(folder)
     if not record.is_file():
@@ -124,7 +124,7 @@ def read_base(folder: Path) -> Path:
         return Path(json.loads(record.read_bytes())["base"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{record} was damaged ({error}); it says which folder relative paths of screen.toml start from. Run the "
+            f"{record} was damaged ({error}); it holds the folder that relative paths of screen.toml refer to. Run the "
             f"original configuration again ('phenoprint run CONFIG -o {folder}'), or delete this file if all paths "
             "in screen.toml are absolute or relative to the screen folder"
         ) from error

@@ -54,11 +54,11 @@ from phenoprint.version import __version__
 
 __all__ = ["RunResult", "run_screen"]
 
-# Who answers for the tables that no step writes.
+# The units of the receipts of tables that no step writes.
 _INGEST, _LEDGER = "ingest", "ledger"
 _NOTHING_RUNS = (
-    "only treatments (level 5) were imported, and no step of a run goes on from these: query and export work without a "
-    "run; import cells or wells (levels 2 to 4b) to have them profiled and called"
+    "only treatments (level 5) were imported, and no step uses these as input: query and export work without a run; "
+    "import cells or wells (levels 2 to 4b) to have them profiled and called"
 )
 
 
@@ -73,7 +73,7 @@ class RunResult:
     summary
         How its steps ended.
     problems
-        Where images and plate map disagree.
+        Differences between images and plate map.
     """
 
     screen: Screen
@@ -99,7 +99,7 @@ def _forget_plates(screen: Screen, ingested: Ingested) -> None:
 
 
 def _known_images(screen: Screen, on_event: OnEvent) -> pl.DataFrame | None:
-    """Return the image table of the last run; None where there is none, or it was damaged."""
+    """Return the image table of the last run; None if there is none or it was damaged."""
     if "image" not in screen.tables():
         return None
     receipt = read_receipt(receipt_path(screen.path, TABLE, None, _INGEST))
@@ -115,7 +115,7 @@ def _known_images(screen: Screen, on_event: OnEvent) -> pl.DataFrame | None:
 
 
 def _look_at_images(screen: Screen, config: ScreenConfig, base: Path, on_event: OnEvent, *, rehash: bool) -> Ingested:
-    """Find out what the screen consists of, reusing the hashes of images whose size and time have not changed."""
+    """Ingest images and plate maps; reuse the hashes of images whose size and time have not changed."""
     known = None if rehash else _known_images(screen, on_event)
     ingested = ingest(config, base, known=known, on_file=count_files(on_event, step="ingest", title="Ingest"))
     check_plate_map(ingested.tables["well"], ingested.tables["plate_map_reading"], reference=config.profiles.reference)
@@ -126,7 +126,7 @@ def _look_at_images(screen: Screen, config: ScreenConfig, base: Path, on_event: 
 
 
 def _write_ingested(screen: Screen, ingested: Ingested) -> None:
-    """Replace the tables that say what the screen consists of."""
+    """Replace the tables of the ingest."""
     _forget_plates(screen, ingested)
     remove_receipt(screen.path, TABLE, None, _INGEST)
     written = [path for name, frame in ingested.tables.items() for path in screen.write(name, frame)]
@@ -134,19 +134,19 @@ def _write_ingested(screen: Screen, ingested: Ingested) -> None:
 
 
 def _adopt_exclusions(screen: Screen) -> None:
-    """Answer for exclusions whose receipt was not written any more: their command was killed."""
+    """Write the receipt of exclusions whose command was killed before it did."""
     files = table_files(screen.path, "exclusion")
     if files and read_receipt(receipt_path(screen.path, TABLE, None, "exclusion")) is None:
         record_table(screen.path, "exclusion", files)
 
 
 def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
-    """Take the tables that were imported as what the screen consists of.
+    """Return the imported tables in place of those of an ingest.
 
     Raises
     ------
     ConfigError
-        Where there are none, or the configuration is about images.
+        If there are none, or the configuration has a plate map.
     """
     if not imported_tables(screen):
         raise ConfigError(
@@ -154,7 +154,7 @@ def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
             f"root = ..., or import tables with 'phenoprint import SOURCE -o {screen.path}'"
         )
     if config.plate_map != PlateMapSection():
-        raise ConfigError("[plate_map] is about images; give imported tables theirs with 'import --plate-map'")
+        raise ConfigError("[plate_map] is for images; give imported tables theirs with 'import --plate-map'")
     tables = {name: screen.table(name).collect() for name in ("image", "site", "well", "plate", "problem", "feature")}
     check_against_screen(config, None, tables["feature"])
     ledger = concat_ledgers([])
@@ -162,7 +162,7 @@ def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
 
 
 def _write_ledger(screen: Screen, first: pl.DataFrame, engine: Engine) -> None:
-    """Bring the ledger of all steps together, with a row for every unit that was not done; it must balance."""
+    """Write the ledger of all steps, with a row for each unit that was not done; check that it balances."""
     rows = [first]
     for step in step_order():
         for _, receipt in sorted(load_receipts(screen.path, step).items(), key=str):
@@ -197,10 +197,10 @@ def run_screen(
     rehash: bool = False,
     on_event: OnEvent = ignore,
 ) -> RunResult:
-    """Run everything of a screen that is not done yet, and bring ledger and catalog up to date.
+    """Run all units of a screen that are not done, and update ledger and catalog.
 
-    The screen is marked as incomplete (`phenoprint.store.incomplete`) before anything is replaced and until all is
-    in place. Images and the outputs of earlier runs are compared by size and time, and hashed where these differ.
+    While the run lasts, the screen is marked as incomplete (`phenoprint.store.incomplete`). Images and the outputs of
+    earlier runs are compared by size and time, and hashed where these differ.
 
     Parameters
     ----------
@@ -211,9 +211,9 @@ def run_screen(
     workers
         Processes; default: the available cores.
     retry_failed
-        Try again what failed on bad data that have not changed.
+        Whether to try units again that failed on bad data that have not changed.
     rehash
-        Hash every image and every output, whatever their size and time.
+        Whether to hash every image and every output, whatever their size and time.
     on_event
         Receives progress events.
 
@@ -231,7 +231,7 @@ def run_screen(
     scrutiny = Scrutiny.HASH if rehash else Scrutiny.TIME
     with screen.lock():
         if undo_killed_imports(screen.path):
-            on_event(Message("an import was killed half-way; the screen is as it was before it", level="warning"))
+            on_event(Message("an import was killed; the screen is as it was before that import", level="warning"))
         prepared.refuse_mixture()
         refuse_damaged(screen, scrutiny)
         _adopt_exclusions(screen)
@@ -281,7 +281,7 @@ def run_screen(
 
 
 def _ended(record: RunRecord, summary: RunSummary) -> RunRecord:
-    """Say how the run ended."""
+    """Return the record of the run with how it ended."""
     return replace(
         record,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -292,7 +292,7 @@ def _ended(record: RunRecord, summary: RunSummary) -> RunRecord:
 
 
 def _warn_of_phenotypes(screen: Screen, on_event: OnEvent) -> None:
-    """Say it where rules of cell quality remove what a treatment does."""
+    """Warn where rules of cell quality flag cells because of what a treatment does."""
     preview = screen.table("cell_quality_preview").filter(pl.col("is_likely_phenotype") & (pl.col("rule") != "any"))
     found = preview.group_by("rule").agg(pl.col("Metadata_perturbation").n_unique()).sort("rule").collect()
     for rule, count in found.iter_rows():

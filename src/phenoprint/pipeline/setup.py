@@ -29,7 +29,7 @@ __all__ = ["Proposal", "find_plate_maps", "plate_drawings", "propose", "write_pr
 
 @dataclass(frozen=True)
 class Proposal:
-    """What was found in a folder, and the configuration that follows from it.
+    """What was found in a folder, and a configuration for it.
 
     Attributes
     ----------
@@ -38,13 +38,13 @@ class Proposal:
     layout
         What was detected.
     ingested
-        The tables that the configuration gives.
+        The tables of the ingest with this configuration.
     foreign
-        Image files in the folder of formats that are not read.
+        Image files of formats that cannot be read.
     unread
         Files that look like plate maps and cannot be read, with the reason.
     obstacle
-        What would stop a run with this plate map; None if nothing would.
+        Why a run would refuse the plate map; None if it would not.
     """
 
     text: str
@@ -61,8 +61,8 @@ def find_plate_maps(root: Path) -> tuple[list[Path], Path | None, list[str]]:
     Returns
     -------
     list, Path or None, list
-        The files that read as plate maps; a ``barcode_platemap.csv`` if there is one; and why files that have a column
-        of wells or are drawn as a plate cannot be read. A table that is no plate map is passed over.
+        The plate maps; a ``barcode_platemap.csv`` if there is one; and the files that look like plate maps and cannot
+        be read, with the reason. Other tables are ignored.
     """
     found: list[Path] = []
     unread: list[str] = []
@@ -105,7 +105,7 @@ def _quote(text: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """Quote a text so that a regular expression stays readable."""
+    """Quote a regular expression for TOML without escapes, if possible."""
     return f"'{text}'" if "'" not in text and text.isprintable() else _quote(text)
 
 
@@ -129,7 +129,7 @@ def propose(
     plate_map
         A plate map; default: those found in the folder.
     pattern
-        How file names are built, as a regular expression; default: the built-in pattern that explains them.
+        Regular expression of the file names; default: the built-in pattern that fits.
     sheet
         The sheet of a spreadsheet; default: those that are plate maps.
     on_event
@@ -140,7 +140,7 @@ def propose(
     UsageError
         If the folder does not exist or the pattern cannot be used.
     ImageError
-        If no file name is understood; the message gives examples and says what else is there.
+        If no file name is understood. The message gives examples and lists other files.
     """
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder: give the folder that holds the images")
@@ -157,7 +157,7 @@ def propose(
     hashed = count_files(on_event, step="hash", title="Hash images")
     try:
         ingested = ingest(config, root, on_file=hashed)
-    except PlateMapError as error:  # the configuration is where it can be put right
+    except PlateMapError as error:  # it can be corrected in the configuration
         obstacle = str(error)
         ingested = ingest(config.model_copy(update={"plate_map": PlateMapSection()}), root, on_file=hashed)
     else:
@@ -168,7 +168,7 @@ def propose(
 
 
 def _obstacle(ingested: Ingested) -> str | None:
-    """Say why a run would refuse the plate map; None if it would not."""
+    """Return why a run would refuse the plate map; None if it would not."""
     try:
         check_plate_map(ingested.tables["well"], ingested.tables["plate_map_reading"], reference="all")
     except PlateMapError as error:
@@ -206,7 +206,7 @@ def _write(
         f"channels = {{ {channels} }}",
         "# pixel_size_um = 0.65      # size of a pixel; sizes in µm need it",
         *(
-            ['# page = 0                 # of files of several pages: which is read, or "max" for the brightest of all']
+            ['# page = 0                 # which page of a file is read, or "max" for the maximum over all pages']
             if layout.reader == "pattern"
             else []
         ),
@@ -218,7 +218,7 @@ def _write(
         f"sheet = {_quote(sheet)}"
         if sheet
         else '# sheet = "Layout"         # of a spreadsheet with several plate maps',
-        '# columns = { compound = "Content" }    # what a column holds, where its name does not say it',
+        '# columns = { compound = "Content" }    # columns whose names are not recognised',
         '# pert_types = { "Medium" = "empty" }   # what a word or compound means: trt, negcon, poscon, empty',
         "# format = 384             # wells per plate; taken from the wells if not given",
         "",
@@ -245,7 +245,7 @@ def _write(
 
 
 def plate_drawings(ingested: Ingested) -> list[str]:
-    """Draw each plate from its files beside the plate from its map, as text."""
+    """Draw each plate as text: the wells with images, and the plate map beside them."""
     wells = ingested.tables["well"]
     formats = dict(ingested.tables["plate"].select("Metadata_Plate", "plate_format").iter_rows())
     return [
@@ -260,10 +260,10 @@ def write_proposal(proposal: Proposal, folder: Path, *, force: bool = False) -> 
     Raises
     ------
     UsageError
-        If one is there and ``force`` is not set.
+        If the file exists and ``force`` is not set.
     """
     path = folder / "screen.toml"
     if path.exists() and not force:
-        raise UsageError(f"{path} is there already: edit it, or overwrite it with --force")
+        raise UsageError(f"{path} exists: edit it, or overwrite it with --force")
     write_bytes(path, proposal.text.encode())
     return path

@@ -1,4 +1,4 @@
-"""Write a simulated screen to disk: TIFF files, a plate map, a configuration, and the truth in a folder of its own."""
+"""Write a simulated screen to disk: TIFF files, plate map and configuration, and the truth in a folder of its own."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def simulate_screen(
 
 
 def _write_plate_map(wells: pl.DataFrame, path: Path) -> None:
-    """Write the plate map with the usual headings of a laboratory."""
+    """Write the plate map with common column names."""
     names = {
         "Metadata_Plate": "plate",
         "Metadata_Well": "well",

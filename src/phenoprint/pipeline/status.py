@@ -1,4 +1,4 @@
-"""What a screen says of itself: which steps are done, what failed, what was lost, and the first numbers."""
+"""The state of a screen: which steps are done, what failed, what was lost, and its main numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from phenoprint.pipeline.plan import look_ahead, parsed_run, step_order
 from phenoprint.store import Screen, Scrutiny, load_receipts, read_run
 from phenoprint.tables import SITE_KEY, frame_of
 
-# Profiles of wells, those that calls rest on first.
+# Tables of well profiles; the number of wells is that of the first that exists.
 _PROFILES = ("profile_selected", "profile_normalized", "profile_well")
 
 __all__ = ["ScreenState", "screen_notes", "screen_state", "screen_summary"]
@@ -33,31 +33,31 @@ class ScreenState:
     held_by
         The run that holds the screen now, if any.
     incomplete
-        Why its tables may not fit each other: a run or an import that has not ended. None if they do.
+        Why its tables may be inconsistent: a run or an import that has not ended. None if they are consistent.
     steps
-        One row per step, in their order: units that are done and hold, that failed, that a run would do again
+        One row per step, in order: units that are done and valid, that failed, that a run would do again
         (``stale``) or for the first time (``missing``), CPU seconds of its units, peak memory of a process in MB.
     to_run
         One row per unit that a run would do: ``step``, ``Metadata_Plate``, ``unit``, ``state`` (stale, damaged,
         missing) and ``reason``.
     changed
-        What the user changed since the last run, which explains units that would run again.
+        What the user has changed since the last run, so that units would run again.
     wrong
-        The units that would run again though nothing explains it; columns as of ``to_run``.
+        The units that would run again although nothing was changed; columns as of ``to_run``.
     failures
         One row per failed unit with its error.
     lost
         What was lost, by step and reason.
     problems
-        Where images and plate map disagree.
+        Differences between images and plate map.
     damaged
         One row per file of a table that cannot be read: ``table``, ``path``, ``reason``.
     notes
-        What a user should know of how the profiles were made: skipped steps, references other than asked for.
+        Notes on how the profiles were made, such as skipped steps and references other than configured.
     is_partial
         Whether something of the screen could not be used in the last run.
     has_run
-        Whether any run was begun; tables that were only imported have none yet.
+        Whether any run has begun; False after an import without a run.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class ScreenState:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the last run ended, none of its units failed, and all that it made is in place and can be read."""
+        """Whether the last run ended, no unit failed, and all results are in place and can be read."""
         found = (self.wrong, self.failures, self.damaged)
         return self.incomplete is None and all(frame.is_empty() for frame in found)
 
@@ -106,7 +106,7 @@ def screen_state(screen: Screen) -> ScreenState:
 
 
 def _table(screen: Screen, name: str) -> pl.LazyFrame:
-    """Return a table; a damaged one, which the state names, as one without rows."""
+    """Return a table, without rows if it is damaged; the state lists damaged tables."""
     try:
         return screen.table(name)
     except DamagedTableError:
@@ -114,23 +114,23 @@ def _table(screen: Screen, name: str) -> pl.LazyFrame:
 
 
 def screen_notes(screen: Screen) -> list[str]:
-    """Say which steps were skipped, where all wells served as the reference, and what else changes how to read them."""
+    """Return notes on the profiles: skipped steps, unusual references, extreme features and exclusions."""
     is_note = (pl.col("feature") == "") | pl.col("status").is_in(["outlier", "extreme"])
     status = _table(screen, "feature_status").filter(is_note).collect()
     notes = [*recipe_notes(status), *extreme_notes(status)]
-    if (config := parsed_run(read_run(screen.path))) is not None:  # what the profiles were made with
+    if (config := parsed_run(read_run(screen.path))) is not None:  # of the run that made the profiles
         wells = _table(screen, "well").select("Metadata_Plate", "Metadata_pert_type").collect()
         notes += [note for note in [reference_note(config.profiles, wells)] if note is not None]
     if "profile_consensus" in imported_tables(screen) and not exclusions_of(screen.path).is_empty():
         notes.append(
-            "profile_consensus was imported: its treatments hold the excluded wells as they came, and no run takes "
-            "them out; import wells (levels 3 to 4b) alone to have the consensus made here"
+            "profile_consensus was imported: its treatments include the excluded wells, and no run removes them; "
+            "import wells (levels 3 to 4b) alone to have the consensus made here"
         )
     return notes
 
 
 def _steps(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
-    """Count the units of each step by how they stand, with what they cost."""
+    """Count the units of each step by state, with their time and memory."""
     counts = {(step, state): n for step, state, n in units.group_by("step", "state").len().iter_rows()}
     rows = []
     for step in step_order():
@@ -145,7 +145,7 @@ def _steps(screen: Screen, units: pl.DataFrame) -> pl.DataFrame:
 
 
 def _lost(screen: Screen) -> pl.DataFrame:
-    """Sum what was lost by step and reason, most first."""
+    """Sum what was lost by step and reason, the largest loss first."""
     return (
         _table(screen, "ledger")
         .filter(pl.col("n_lost") > 0)
@@ -167,7 +167,7 @@ def _count(screen: Screen, table: str, *columns: str) -> int | None:
 
 
 def _wells(screen: Screen) -> dict[str, int | None]:
-    """Count the wells on the plate map, with images, with profiles, and left out; None where nobody knows."""
+    """Count the wells on the plate map, with images, with profiles, and excluded; None where it is not known."""
     wells = screen.table("well").collect()
     profile = next((name for name in _PROFILES if name in screen.tables()), None)
     with_profile = None
@@ -187,17 +187,17 @@ def _wells(screen: Screen) -> dict[str, int | None]:
 
 
 def _measured(screen: Screen) -> int | None:
-    """Count the features of the single cells; None where none was measured."""
+    """Count the features of the single cells; None if there is no table of cells."""
     if "cell" not in screen.tables():
         return None
     return sum(not name.startswith("Metadata_") for name in screen.table("cell").collect_schema().names())
 
 
 def screen_summary(screen: Screen) -> dict[str, Any]:
-    """Return the numbers that a user looks at first.
+    """Return the main numbers of a screen.
 
-    ``scores`` holds the rows of the table ``score``, each with the number of treatments it stands on: the share, and
-    beside it what needs no morphology (shuffled labels, cell count alone).
+    ``scores`` holds the rows of the table ``score``, each with the number of treatments that it is computed from:
+    the score, and beside it those without morphology (shuffled labels, cell count alone).
     """
     tables = set(screen.tables())
     summary: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Check a finished screen: hash its outputs and inputs again, check its receipts, replay a sample of its wells."""
+"""Check a finished screen: hash its outputs and inputs, check its receipts, and measure a sample of its wells again."""
 
 from __future__ import annotations
 
@@ -47,30 +47,30 @@ _FILES = {"path": pl.String, "reason": pl.String}
 
 @dataclass(frozen=True)
 class Verification:
-    """What a verification found: ``holds`` if nothing that is there is wrong, ``is_whole`` if nothing failed either.
+    """The result of a verification: ``holds`` if nothing is wrong, ``is_whole`` if in addition nothing failed.
 
     Attributes
     ----------
     incomplete
-        Why tables may not fit each other (`phenoprint.store.incomplete`); None if they do.
+        Why tables may be inconsistent (`phenoprint.store.incomplete`); None if they are consistent.
     files_checked, outputs_checked, wells_replayed
-        How many image files and outputs were hashed and how many wells were measured anew.
+        How many image files and outputs were hashed and how many wells were measured again.
     unchecked
-        Why the images could not be checked, such as a folder that is gone; None if they were, or there are none.
+        Why the images could not be checked, such as a missing folder; None if they were, or there are none.
     changed
-        Images that are not those of the run: ``path`` and ``reason``.
+        Images that differ from those of the run: ``path`` and ``reason``.
     damaged
-        Outputs that are not as they were written: ``path`` and ``reason``.
+        Outputs that differ from what was written: ``path`` and ``reason``.
     stale
-        Units whose results are not those of the run's configuration and of what they were made from: ``step``,
+        Units whose results are out of date with the configuration of the run or with their inputs: ``step``,
         ``Metadata_Plate``, ``unit``, ``state`` and ``reason``.
     failed
-        Units that have no results because they failed, or a step that they need did: ``step``, ``Metadata_Plate``,
+        Units without results because they or a step that they need failed: ``step``, ``Metadata_Plate``,
         ``unit`` and ``reason``.
     differing
-        Wells whose replay gave other cells: plate, well and what differs.
+        Wells whose cells differ when measured again: plate, well and the difference.
     notes
-        What was changed since the run, such as ``screen.toml``, and what could not be checked for that reason.
+        What has changed since the run, such as ``screen.toml``, and what could not be checked.
     """
 
     incomplete: str | None
@@ -87,23 +87,23 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether the run ended, and every input, every output and every replayed number is as recorded."""
+        """Whether the run ended, and every input, output and repeated measurement is as recorded."""
         found = (self.changed, self.damaged, self.stale, self.differing)
         return self.incomplete is None and self.unchecked is None and all(frame.is_empty() for frame in found)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds, and no unit of the run is without results because something failed."""
+        """Whether it holds, and no unit failed."""
         return self.holds and self.failed.is_empty()
 
 
 def _of_files(images: pl.DataFrame) -> pl.DataFrame:
-    """Make one row per file of an image table, which has one per page; the hash is that of the file."""
+    """Reduce an image table to one row per file, with its hash."""
     return images.group_by("path").agg(pl.col("hash").drop_nulls().first(), pl.lit(True).alias("is_known"))
 
 
 def _changed_files(recorded: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """Compare the files of the run with those that there are now, both as of `_of_files`."""
+    """Compare the files of the run with the present ones, both as returned by `_of_files`."""
     both = recorded.join(found, on="path", how="full", suffix="_now", coalesce=True, validate="1:1")
     reason = (
         pl.when(pl.col("is_known").is_null())
@@ -144,24 +144,24 @@ def _of_well(cells: pl.DataFrame, unit: Unit) -> pl.DataFrame:
 
 
 def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Verification:
-    """Hash outputs and inputs of a screen again, check its receipts, and replay a share of its wells.
+    """Hash the outputs and inputs of a screen, check its receipts, and measure a share of its wells again.
 
-    The screen is judged by the configuration of its last run, whatever ``screen.toml`` says now. Where its images
-    cannot be looked at, such as without the disk that they are on, outputs are checked all the same.
+    The screen is judged by the configuration of its last run, not by the present ``screen.toml``. If its images
+    cannot be read, such as without their disk, only the outputs are checked.
 
     Parameters
     ----------
     screen
-        A screen that was run. One of imported tables has no images to hash and no wells to replay.
+        A screen that was run. With imported tables there are no images to hash and no wells to measure.
     sample
-        Share of the wells to replay from pixels to single-cell features, at least one.
+        Share of the wells to measure again, from pixels to features; at least one well.
     seed
         Seed of the choice.
 
     Returns
     -------
     Verification
-        What is wrong. Features of replayed wells are compared to a relative 1e-5.
+        What was found. Features that were measured again are compared with a relative tolerance of 1e-5.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
     unchecked = None
     changed, n_images = pl.DataFrame(schema=_FILES), 0
     differing, n_replayed = pl.DataFrame(schema=_DIFFERING), 0
-    # Damaged tables can be neither compared with nor replayed from.
+    # Damaged tables are no reference.
     if config.images is not None and damaged.is_empty():
         try:
             root, now = _look_again(screen, config)
@@ -211,13 +211,19 @@ def verify_screen(screen: Screen, *, sample: float = 0.01, seed: int = 0) -> Ver
 
 
 def _look_again(screen: Screen, config: ScreenConfig) -> tuple[Path, Ingested]:
-    """Find the images and hash them all again; raises where folder, plate map or the record of both is gone."""
+    """Find the images and hash them all.
+
+    Raises
+    ------
+    PhenoprintError
+        If the folder, a plate map, or the record of the configuration is missing.
+    """
     base = read_base(screen.path)
     return image_root(config, base), ingest(config, base)
 
 
 def check_files(screen: Screen) -> tuple[int, dict[str, str]]:
-    """Hash every file that a receipt answers for; name those that are not as written, or that nobody answers for.
+    """Hash every file with a receipt; list those that differ from it, and the files of tables without a receipt.
 
     Parameters
     ----------
@@ -239,14 +245,14 @@ def check_files(screen: Screen) -> tuple[int, dict[str, str]]:
         for file in table_files(screen.path, table):
             name = file.relative_to(screen.path).as_posix()
             if name not in recorded:
-                wrong[name] = "was written by no run: no receipt answers for it"
+                wrong[name] = "was written by no run: it has no receipt"
     for path, reason in damaged_tables(screen.path).select("path", "reason").iter_rows():
         wrong.setdefault(path, reason)
     return len(recorded), dict(sorted(wrong.items()))
 
 
 def _compare_replay(screen: Screen, context: Context, *, sample: float, seed: int) -> tuple[pl.DataFrame, int]:
-    """Measure a sample of the wells anew; return those that differ, and how many were measured."""
+    """Measure a sample of the wells again; return those that differ, and how many were measured."""
     receipts = load_receipts(screen.path, Measure.name)
     units = sorted(Unit(plate or "", well) for (plate, well), r in receipts.items() if r.status == "done")
     chosen = sorted(random.Random(seed).sample(units, min(len(units), max(1, round(sample * len(units))))))  # noqa: S311
