@@ -97,8 +97,7 @@ def make_gallery(context: Context) -> pl.DataFrame:
     treatments = choose_treatments(
         context.table("profile_consensus").collect(), context.table("activity").collect(), section.gallery_treatments
     )
-    columns = [*WELL_KEY, "Metadata_perturbation", "Metadata_pert_type"]
-    profiled = context.table("profile_well").select(columns)
+    profiled = context.table("profile_well").select(*WELL_KEY, "Metadata_perturbation", "Metadata_pert_type")
     wells = profiled.filter(pl.col("Metadata_perturbation").is_in(treatments)).collect()
     chosen = _choose_cells(context, wells, treatments, section.gallery_cells)
     if chosen.is_empty():
@@ -115,7 +114,7 @@ def make_gallery(context: Context) -> pl.DataFrame:
         for crop, row in zip(crops, group.iter_rows(named=True), strict=True):
             rgb = to_rgb(crop, channels=list(context.channels), limits=limits[plate])
             png = bytes(imagecodecs.png_encode(rgb))
-            rows.append({name: row[name] for name in columns if name != "crop"} | {"crop": png})
+            rows.append({name: row[name] for name in (*CELL_KEY, "Metadata_perturbation", "rank")} | {"crop": png})
     return frame_of("gallery", rows).sort("Metadata_perturbation", "rank")
 
 
