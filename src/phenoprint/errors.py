@@ -1,11 +1,11 @@
 """The exceptions of Phenoprint.
 
 PhenoprintError
-├── UsageError            wrong arguments or configuration: nothing was done, change the call
+├── UsageError            wrong arguments or configuration; nothing was done
 │   ├── UnknownNameError  a method, preset, channel or column that does not exist
-│   ├── ConfigError       screen.toml says something that cannot be
+│   ├── ConfigError       screen.toml is wrong
 │   └── MissingExtraError an optional dependency is not installed
-├── DataError             what lies on disk is not what it should be
+├── DataError             data on disk or in a frame are wrong
 │   ├── ImageError        an image file cannot be read or does not fit its neighbours
 │   ├── PlateMapError     a plate map cannot be understood
 │   ├── SchemaError       a table lacks columns or holds wrong types
@@ -13,9 +13,9 @@ PhenoprintError
 │   └── LostRowsError     a join or a step would lose rows
 └── ScreenError           a screen folder cannot be used
     ├── ScreenNotFoundError
-    └── ScreenLockedError another run holds the screen
+    └── ScreenLockedError another run uses the screen
 
-Messages say what was expected, what was found, where, and what to do.
+Messages state what was expected, what was found, where, and what to do.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class UnknownNameError(UsageError):
     Parameters
     ----------
     kind
-        What the name should be, such as ``"normalization method"``.
+        The kind of name, such as ``"normalization method"``.
     name
-        What was given.
+        The name that was given.
     known
-        What there is; the closest is offered.
+        The known names; the closest is suggested.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class MissingExtraError(UsageError, ImportError):
 
 
 class DataError(PhenoprintError):
-    """What lies on disk or came in as data is not what it should be."""
+    """Data on disk or in a frame are wrong."""
 
 
 class ImageError(DataError):
@@ -116,9 +116,9 @@ class DamagedTableError(SchemaError):
     path
         The file.
     reason
-        What is wrong with it.
+        The fault.
     table
-        The table, where it is known.
+        The table, if it is known.
 
     Examples
     --------
@@ -129,8 +129,8 @@ class DamagedTableError(SchemaError):
     def __init__(self, path: object, reason: str, *, table: str | None = None) -> None:
         what = f"table {table!r} is damaged: {path}" if table else f"{path} is damaged"
         super().__init__(
-            f"{what} ({reason}). Run the screen again ('phenoprint run SCREEN --rehash'), which makes it anew; what "
-            "was imported is imported again"
+            f"{what} ({reason}). Run the screen again ('phenoprint run SCREEN --rehash'), which rebuilds it; import "
+            "imported tables again"
         )
         self.table, self.path, self.reason = table, str(path), reason
 
@@ -148,7 +148,7 @@ class ScreenNotFoundError(ScreenError, FileNotFoundError):
 
 
 class ScreenLockedError(ScreenError):
-    """Another run holds the screen."""
+    """Another run uses the screen."""
 
 
 def first_few(names: Sequence[str], limit: int = 5) -> str:
@@ -157,9 +157,9 @@ def first_few(names: Sequence[str], limit: int = 5) -> str:
     Parameters
     ----------
     names
-        What there is.
+        The names.
     limit
-        How many are listed.
+        The number of names that are listed.
 
     Examples
     --------

@@ -241,7 +241,7 @@ def test_an_npz_cannot_run_code_and_bad_ones_are_named(tmp_path):
     [
         ("#1.2\n1\t1\n", "first line is #1.3"),
         ("#1.3\n1\tx\n", "four counts"),
-        ("#1.3\n1\t1\t0\t0\nid\tS\nA\t1\nB\t2\n", "promises 0 descriptions and 1 features"),
+        ("#1.3\n1\t1\t0\t0\nid\tS\nA\t1\nB\t2\n", "counts 0 descriptions and 1 features"),
         ("#1.3\n1\t1\t0\t0\nid\tS\nA\t1\t2\n", "line 4: expected 2 values, found 3"),
         ("#1.3\n1\t1\t0\t0\nid\tS\nA\tx\n", "a feature holds text"),
     ],
@@ -340,7 +340,7 @@ def test_a_table_that_is_not_in_order_is_read_whole_or_refused(tmp_path, monkeyp
     path = database(tmp_path / "q.sqlite", shuffled=True)
     assert read_cells(path)[0].equals(whole.select(read_cells(path)[0].columns))
     monkeypatch.setattr("phenoprint.exchange.sources.sqlite._VALUES", 20)
-    with pytest.raises(SchemaError, match=r"stand in several places; sort the table by ImageNumber"):
+    with pytest.raises(SchemaError, match=r"are in several places; sort the table by ImageNumber"):
         read_cells(path)
 
 

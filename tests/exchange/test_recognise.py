@@ -66,9 +66,9 @@ def test_levels_that_are_told(tmp_path, name, frame, level):
     [
         ("BR1.csv", NORMALIZED, ("4a", "3"), "3 of 3 features that cannot be negative"),
         ("BR1_augmented.csv", NORMALIZED, ("4a", "3"), "have negative values"),
-        ("BR1_v2_normalized_x.csv", RAW, ("4a", "3"), "says 'normalized'; none of 3 features .* has a negative value"),
+        ("BR1_v2_normalized_x.csv", RAW, ("4a", "3"), "has 'normalized'; none of 3 features .* has a negative value"),
         ("BR1.csv", table(COMPONENTS, raw=False), ("4b", "3"), "8 of 8 features are named as principal components"),
-        ("BR1_pca.csv", table([f"f{k}" for k in range(9)], raw=False), ("4b", "3"), "its name says 'pca'"),
+        ("BR1_pca.csv", table([f"f{k}" for k in range(9)], raw=False), ("4b", "3"), "its name has 'pca'"),
         ("BR1.csv", table([f"f{k}" for k in range(5)], raw=False), ("4a", "3"), "5 of 5 features lie around 0"),
         ("BR1.parquet", NORMALIZED, ("4a", "3"), "Cells_AreaShape_Area: -"),
     ],
@@ -76,7 +76,7 @@ def test_levels_that_are_told(tmp_path, name, frame, level):
 def test_levels_in_doubt_are_asked_for(tmp_path, name, frame, choices, why):
     path = tmp_path / name
     frame.write_parquet(path) if name.endswith("parquet") else frame.write_csv(path)
-    with pytest.raises(SchemaError, match=rf"{why}.*Say which: --level {choices[0]} or --level {choices[1]}"):
+    with pytest.raises(SchemaError, match=rf"{why}.*Choose: --level {choices[0]} or --level {choices[1]}"):
         import_profiles(path, tmp_path / "screen")
     for level in choices:  # and what the user says is believed, in a folder, too
         for source in (path, tmp_path / "folder"):
@@ -94,7 +94,7 @@ def test_raw_values_under_a_name_of_the_gallery_are_asked_about(tmp_path, name, 
     path = tmp_path / f"{name}.csv"
     RAW.write_csv(path)
     why = "none of 3 features .* has a negative value"
-    with pytest.raises(SchemaError, match=rf"says 'normalized'; {why}.*Say which: --level {level} or --level 3"):
+    with pytest.raises(SchemaError, match=rf"has 'normalized'; {why}.*Choose: --level {level} or --level 3"):
         import_profiles(path, tmp_path / "screen")
     for said in (level, "3"):
         assert import_profiles(path, tmp_path / f"screen {said}", level=said).levels == (said,)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,12 @@ from phenoprint.exchange import read_profiles
 from phenoprint.exchange.cleaning.columns import clean
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.names import is_descriptive, renames
-from phenoprint.exchange.sources.text import read_blocks, read_csv, read_header
+from phenoprint.exchange.sources.text import read_blocks, read_header
+
+
+def read_csv(path: Path) -> pl.DataFrame:
+    """Read a table at once."""
+    return next(read_blocks(path, block_bytes=None))
 
 
 def test_blocks_give_the_same_rows_as_the_whole(tmp_path):
@@ -106,12 +112,6 @@ def test_a_number_column_with_text_further_down(tmp_path):
     with pytest.raises(SchemaError, match=r"'Cells_A' holds numbers at first and 'oops' further down"):
         list(read_blocks(path, block_bytes=100))
     assert read_csv(path).schema["Cells_A"] == pl.String  # seen whole, it is a column of text
-
-
-def test_only_some_columns(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text("a,b,c\n1,2,3\n")
-    assert read_csv(path, columns=("c", "nothing", "a")).rows() == [(1.0, 3.0)]
 
 
 def test_names_are_given_once():

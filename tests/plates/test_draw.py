@@ -68,7 +68,7 @@ def test_without_a_map_no_well_is_questioned() -> None:
 def test_the_plate_must_be_said_and_be_there() -> None:
     wells, _ = reconciled(96)
     both = pl.concat([wells, wells.with_columns(Metadata_Plate=pl.lit("P2"))])
-    with pytest.raises(UsageError, match="not said; there are: P1, P2"):
+    with pytest.raises(UsageError, match="not given; there are: P1, P2"):
         draw_plate(both)
     with pytest.raises(UsageError, match="no plate 'P3'"):
         draw_plate(both, plate="P3")

@@ -95,7 +95,7 @@ def test_the_callers_word_counts() -> None:
 
 def test_two_columns_that_disagree_are_refused() -> None:
     text = "well,compound,Type,Role\nA1,x,negative,poscon\nA2,y,treated,sample\n"
-    with pytest.raises(PlateMapError, match=r"line 2: Type says 'negative' \(negcon\), Role says 'poscon'"):
+    with pytest.raises(PlateMapError, match=r"line 2: Type has 'negative' \(negcon\), Role has 'poscon'"):
         read(text)
     assert read(text, columns={"pert_type": "Role"})[0] == ["poscon", "trt"]
 

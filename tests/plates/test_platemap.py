@@ -115,14 +115,14 @@ def test_the_caller_names_controls_and_words() -> None:
     [
         ("well,compound\nA1,x\nQQ1,y\nZZ,y\n", r"line 3: well 'QQ1' is not a well.*line 4: well 'ZZ'"),
         ("well,compound\n,x\n", "line 2: well a blank is not a well"),
-        ("well,compound\nA1,x\n\na01,y\n", "line 4: well A01 already stands at line 2"),
-        ("plate,well\nP1,A1\nP2,A1\nP1,a1\n", "line 4: well A01 of plate P1 already stands at line 2"),
+        ("well,compound\nA1,x\n\na01,y\n", "line 4: well A01 is already given at line 2"),
+        ("plate,well\nP1,A1\nP2,A1\nP1,a1\n", "line 4: well A01 of plate P1 is already given at line 2"),
         ("plate,well\nP1,A1\n,A2\n", "line 3: no plate, while other lines name one"),
         ("well,compound,dose\nA1,x,lots\n", "line 2: dose 'lots' is not a number"),
         ("well,pert_type\nA1,negcom\n", "line 2: unknown pert_type 'negcom'; did you mean 'negcon'"),
         ("compound,dose\nx,1\n", "line 1: no column of wells among compound, dose"),
         ("well,compound\nA1,x,surplus\n", "line 2: 3 cells under a header of 2"),
-        ("well,compound,compound\nA1,x,y\n", "two columns are called 'compound'"),
+        ("well,compound,compound\nA1,x,y\n", "two columns are named 'compound'"),
         ("well,,compound\nA1,?,y\n", "column 2 has values but no name"),
         ("well,cell line,cell_line\nA1,a,b\n", "would both become Metadata_cell_line"),
         ("  \n\n", "the plate map is empty"),
@@ -149,7 +149,7 @@ def test_a_map_without_rows_has_the_columns() -> None:
 
 
 def test_line_numbers_count_quoted_line_breaks() -> None:
-    fails('well,compound\nA1,"two\nlines"\nA2,x\nA2,y\n', "line 5: well A02 already stands at line 4")
+    fails('well,compound\nA1,"two\nlines"\nA2,x\nA2,y\n', "line 5: well A02 is already given at line 4")
 
 
 GRID = """\
@@ -197,7 +197,7 @@ def test_blocks_of_several_plates() -> None:
     ("text", "said"),
     [
         (GRID, "one block of several has no name"),
-        (",1,2\nA,x,y\nA,x,y\n", "line 3: row A of this block already stands at line 2"),
+        (",1,2\nA,x,y\nA,x,y\n", "line 3: row A of this block is already given at line 2"),
         (",1,2\nA,x,y,z\n", "line 2: cells beyond column 2"),
         (",1,2\nA,x,y\nmade,by,hand\n", "line 3: 'made' begins no row"),
         ("dose\n,1,2\nA,1,lots\n", "line 3: dose 'lots'"),

@@ -63,7 +63,7 @@ def test_the_callers_batches_outrank_the_map() -> None:
 
 def test_a_well_twice_in_the_map_is_an_error_not_two_rows() -> None:
     plate_map = parse_plate_map("well,compound\nA1,x\n", source="m")
-    with pytest.raises(LostRowsError, match="the map holds a well twice"):
+    with pytest.raises(LostRowsError, match="the map has two rows of a well"):
         well_table(images(("P", "A01")), pl.concat([plate_map, plate_map]))
 
 

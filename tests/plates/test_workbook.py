@@ -116,13 +116,13 @@ def test_one_drawn_plate_under_a_title_of_its_own(xlsx: Write) -> None:
         ([["Compound"], [None, 1, 2], ["A", "x", "y"], [None, None, "z"]], "line 4: 'z' begins no row"),
         (
             [["moa", 1, 2], ["A", 1, 2], ["dose", 1, 3], ["A", 1, 2]],
-            "'dose' does not show the same wells as 'moa': A02, A03",
+            "'dose' does not have the same wells as 'moa': A02, A03",
         ),
-        ([["moa", 1, 2], ["A", 1, 2], ["dose", 1, 2], ["B", 1, 2]], "A01, A02, B01, B02 stand in one of them"),
-        ([["a", "b"], [None, 1, 2], ["A", "x", "y"]], "'a' and 'b' both stand above the block of line 2"),
+        ([["moa", 1, 2], ["A", 1, 2], ["dose", 1, 2], ["B", 1, 2]], "A01, A02, B01, B02 are in one of them only"),
+        ([["a", "b"], [None, 1, 2], ["A", "x", "y"]], "'a' and 'b' are both above the block of line 2"),
         (
             [["Well", 1, 2], ["A", "x", "y"], ["Dose"], [None, 1, 2], ["A", 1, 2]],
-            "a block is called 'Well', which is a place",
+            "a block is named 'Well', which is a place",
         ),
     ],
 )
@@ -154,8 +154,8 @@ def test_several_sheets_are_plates_by_name_or_variables(xlsx: Write) -> None:
     ]
     fails(xlsx({"Sheet1": one, "Tabelle2": two}), "2 sheets are plate maps .* and none names its plate")
     with_plate = [["Plate", "Well", "Compound"], ["P9", "A1", "taxol"]]
-    fails(xlsx({"a": one, "b": with_plate}), "sheet 'a': this sheet does not say of which plate it is")
-    fails(xlsx({"a": with_plate, "b": with_plate}), "well A01 of plate P9 stands in more than one sheet")
+    fails(xlsx({"a": one, "b": with_plate}), "sheet 'a': this sheet does not name its plate")
+    fails(xlsx({"a": with_plate, "b": with_plate}), "well A01 of plate P9 is in more than one sheet")
     bare = [drawn("", rows)[1:] for rows in (COMPOUNDS, DOSES)]
     assert wells(xlsx({"Compound": bare[0], "Concentration (nM)": bare[1]})) == DRAWN
 

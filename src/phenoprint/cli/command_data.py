@@ -1,4 +1,4 @@
-"""``phenoprint data``: public data sets by manifest."""
+"""``phenoprint data``: public data sets with a manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 @app.command("list")
 def list_(as_json: Json = False) -> int:
-    """List the known data sets and whether they are on this machine."""
+    """List the data sets and whether they are on this machine."""
     import polars as pl
 
     from phenoprint.pipeline import list_manifests, load_manifest, phenoprint_home
@@ -38,7 +38,7 @@ def list_(as_json: Json = False) -> int:
 
 @app.command()
 def show(name: Name, as_json: Json = False) -> int:
-    """Show what a data set is: source, licence, plates, channels."""
+    """Show source, licence, plates and channels of a data set."""
     from phenoprint.pipeline import load_manifest
 
     manifest = load_manifest(name)
@@ -57,7 +57,7 @@ def fetch(
     mirror: Annotated[Path | None, typer.Option("--mirror", help="Folder that holds NAME/ with the files.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Bring a data set to this machine, every file verified; an interrupted fetch goes on."""
+    """Download a data set and verify every file; an interrupted download is continued."""
     from phenoprint.pipeline import StepFinished, StepStarted, UnitFinished, fetch_dataset
 
     with ProgressDisplay(quiet=as_json) as display:
@@ -79,7 +79,7 @@ def fetch(
 
 @app.command()
 def verify(name: Name, as_json: Json = False) -> int:
-    """Hash the files of a fetched data set again and name those that are not right."""
+    """Hash the files of a data set again and list those that are wrong."""
     from phenoprint.pipeline import load_manifest, verify_dataset
 
     wrong = verify_dataset(name)
@@ -89,5 +89,5 @@ def verify(name: Name, as_json: Json = False) -> int:
     else:
         for file, reason in wrong.items():
             console.print(f"[red]{file}[/] {reason}")
-        console.print(f"{total - len(wrong)} of {total} files hold")
+        console.print(f"{total - len(wrong)} of {total} files are right")
     return 1 if wrong else 0

@@ -34,16 +34,17 @@ def import_(
         list[Path],
         typer.Argument(metavar="SOURCE...", help="Files or folders: CellProfiler, CytoTable, Gallery profiles, ..."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="SCREEN", help="Screen folder, made if need be.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="SCREEN", help="Screen folder, made if necessary.")],
     level: Annotated[
-        str | None, typer.Option("--level", help="Level to import: 2, 3, 4a, 4b, 5. Default: all there are.")
+        str | None, typer.Option("--level", help="Level to import: 2, 3, 4a, 4b, 5. Default: all.")
     ] = None,
     plate_map: Annotated[
         Path | None,
         typer.Option(
             "--plate-map",
-            help="What is in the wells: a list with columns plate, well, compound, concentration, moa, ...; a map of "
-            "every plate; a barcode_platemap.csv beside platemap/; a list of images that says it; text or spreadsheet.",
+            help="Contents of the wells: a list with columns plate, well, compound, concentration, moa, ...; a map of "
+            "every plate; a barcode_platemap.csv beside platemap/; a list of images with such columns. Text or "
+            "spreadsheet.",
         ),
     ] = None,
     map_column: Annotated[
@@ -54,21 +55,21 @@ def import_(
     ] = None,
     sheet: Annotated[
         str | None,
-        typer.Option("--sheet", help="Sheet of a spreadsheet. Default: those that are plate maps."),
+        typer.Option("--sheet", help="Sheet of a spreadsheet. Default: all that are plate maps."),
     ] = None,
     pert_type: Annotated[
         list[str] | None,
         typer.Option(
             "--pert-type",
             metavar="WORD=KIND",
-            help="What a word or compound of the plate map means: trt, negcon, poscon or empty, as in 'Medium=empty'.",
+            help="Meaning of a word or compound of the plate map: trt, negcon, poscon or empty, as in 'Medium=empty'.",
         ),
     ] = None,
     treatments: Annotated[
         Path | None,
         typer.Option(
             "--treatments",
-            help="A row per compound (and concentration): moa, target, ...; joined by the compound's name.",
+            help="One row per compound (and concentration): moa, target, ...; joined by the compound's name.",
         ),
     ] = None,
     column: Annotated[
@@ -78,7 +79,7 @@ def import_(
         ),
     ] = None,
     fixed: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Value where there is none: Plate=P1.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Value where it is missing: Plate=P1.")
     ] = None,
     extract: Annotated[
         list[str] | None,
@@ -87,20 +88,20 @@ def import_(
         ),
     ] = None,
     normalization: Annotated[
-        str | None, typer.Option("--normalization", help="Where a folder has both: all or negcon (the default).")
+        str | None, typer.Option("--normalization", help="For a folder with both: all or negcon (the default).")
     ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Take what is there of incomplete tables; the ledger says what is not.")
+        bool, typer.Option("--partial", help="Import incomplete tables; the ledger lists what is absent.")
     ] = False,
     as_json: Json = False,
 ) -> int:
     r"""Import cells or profiles of other tools into a screen, so that query, report and statistics work on them.
 
-    Profiles and a list of what is in the wells of all plates, with columns plate, well, compound, concentration, moa:
+    Profiles and a list of the wells of all plates, with columns plate, well, compound, concentration, moa:
 
       phenoprint import profiles.csv.gz -o SCREEN --plate-map wells.csv
 
-    The annotation may be in several files: BBBC021's list of images names compounds, another table mechanisms:
+    The annotation may be in several files, as for BBBC021: a list of images with compounds, a table of mechanisms:
 
       phenoprint import ljosa_jbiomolscreen_2013_per_well_mean.csv.gz -o SCREEN --plate-map BBBC021_v1_image.csv.gz
       --map-column Plate=Image_Metadata_Plate_DAPI --map-column Well=Image_Metadata_Well_DAPI
@@ -161,25 +162,25 @@ def import_(
     console.print(f"{n} plate{'s' if n != 1 else ''}, {levels}, {summary.seconds:.1f} s")
     for title, frame in (
         ("notes", _by_kind(summary.notes)),
-        ("columns that not every source has", _by_sources(summary.differences)),
+        ("columns that some sources lack", _by_sources(summary.differences)),
         ("lost, by reason", lost.group_by("step", "unit_of_count", "reason").agg(pl.col("n_lost").sum())),
     ):
         if frame.height:
             print_frame(frame, limit=None, title=title)
     if summary.notes.height + summary.differences.height:
-        console.print(f"all of it: phenoprint query {summary.screen.path} 'FROM problem', or --json", soft_wrap=True)
+        console.print(f"all notes: phenoprint query {summary.screen.path} 'FROM problem', or --json", soft_wrap=True)
     console.print(f"screen  {summary.screen.path}", soft_wrap=True, markup=False)
     if config is not None:
         console.print(f"config  {config}", soft_wrap=True, markup=False)
     if set(summary.rows) - {"profile_consensus", "site_feature"}:
         console.print(f"next    phenoprint run {summary.screen.path}", soft_wrap=True)
     if is_partial:
-        console.print("[yellow]partial[/]: not everything could be taken; table 'ledger' says what and why")
+        console.print("[yellow]partial[/]: some rows were left out; table 'ledger' lists them with the reason")
     return 3 if is_partial else 0
 
 
 def _some(column: str) -> pl.Expr:
-    """Name the first few values of a group."""
+    """List the first few values of a group."""
     import polars as pl
 
     named = pl.col(column).drop_nulls().unique(maintain_order=True)
@@ -188,7 +189,7 @@ def _some(column: str) -> pl.Expr:
 
 
 def _by_kind(notes: pl.DataFrame) -> pl.DataFrame:
-    """Make one row per kind of note; keys and what was derived have one each."""
+    """Make one row per kind of note; keys and derived columns have one row each."""
     import polars as pl
 
     keys = [f"Metadata_{name}" for name in ("Plate", "Well", "Site", "ObjectNumber", "Batch")]
@@ -213,7 +214,7 @@ def export(
     screen: Annotated[Path, typer.Argument(metavar="SCREEN", help="A screen folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write to.")],
     level: Annotated[
-        list[str] | None, typer.Option("--level", help="Levels: 3, 4a, 4b, 5. Default: all the screen has.")
+        list[str] | None, typer.Option("--level", help="Levels: 3, 4a, 4b, 5. Default: all that the screen has.")
     ] = None,
     form: Annotated[
         str, typer.Option("--format", help="csv.gz, csv, tsv.gz, tsv, parquet, gct, gct.gz, h5ad.")

@@ -1,4 +1,4 @@
-"""Files of other tools as plain bytes, whatever they are compressed with and whatever their names say."""
+"""Compressed files read as plain bytes; the compression is recognised by the first bytes, not by the name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from phenoprint.errors import SchemaError
 
 __all__ = ["COMPRESSED", "READ_ERRORS", "compression", "open_plain", "without_compression"]
 
-# First bytes of a compressed file; what it is called says little.
+# First bytes of a compressed file.
 _MAGIC: Final[dict[bytes, str]] = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -26,12 +26,12 @@ _MAGIC: Final[dict[bytes, str]] = {
     b"PK\x03\x04": "zip",
 }
 COMPRESSED: Final = (".gz", ".bz2", ".zst", ".xz", ".zip")
-# What the libraries raise for a damaged or truncated file.
+# Errors of the libraries for a damaged or truncated file.
 READ_ERRORS: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
 
 
 def without_compression(name: str) -> str:
-    """Take the ending of a compression off a file name.
+    """Remove the ending of a compression from a file name.
 
     Examples
     --------
@@ -42,13 +42,7 @@ def without_compression(name: str) -> str:
 
 
 def compression(path: Path) -> str | None:
-    """Say what a file is compressed with, by its first bytes; None if it is not.
-
-    Raises
-    ------
-    SchemaError
-        If it cannot be read.
-    """
+    """Return the compression of a file by its first bytes; None if it is not compressed."""
     try:
         with path.open("rb") as handle:
             first = handle.read(8)
@@ -58,7 +52,7 @@ def compression(path: Path) -> str | None:
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file for reading the bytes that it holds, decompressed as they are read.
+    """Open a file for reading; its bytes are decompressed as they are read.
 
     Parameters
     ----------
@@ -68,7 +62,7 @@ def open_plain(path: Path) -> BinaryIO:
     Raises
     ------
     SchemaError
-        If it cannot be read, or an archive holds no file or several.
+        If the file cannot be read, or an archive holds no file or several.
     """
     kind = compression(path)
     try:
@@ -80,7 +74,7 @@ def open_plain(path: Path) -> BinaryIO:
             case "xz":
                 return cast("BinaryIO", lzma.open(path, "rb"))
             case "zstd":
-                # A sequence of bytes for pyarrow, lines of bytes for us.
+                # The buffer adds reading by lines.
                 return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
             case "zip":
                 return _only_member(path)
@@ -100,6 +94,8 @@ def _only_member(path: Path) -> BinaryIO:
         ]
         if len(names) != 1:
             shown = ", ".join(names[:4]) or "none"
-            raise SchemaError(f"{path}: expected an archive of one table, found {len(names)} files ({shown}): unpack")
-        # The member keeps the archive's file open until it is closed itself.
+            raise SchemaError(
+                f"{path}: expected an archive of one table, found {len(names)} files ({shown}): unpack it"
+            )
+        # The archive's file stays open until the member is closed.
         return cast("BinaryIO", io.BufferedReader(archive.open(names[0])))

@@ -1,4 +1,4 @@
-"""What the spreadsheet reader leaves out: errors, formulas without a result, percentages, merged cells of ODS."""
+"""Parts of spreadsheets that the library does not read: errors, percentages, merged cells, empty formulas."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _ODS = re.compile(
 
 @dataclass
 class Marks:
-    """What has to be changed in the text of a sheet's cells.
+    """Changes to the text of a sheet's cells.
 
     Parameters
     ----------
     shown
-        By place, what makes the text that is shown of the text that was read.
+        By place, the function from the text that was read to the text that is shown.
     merged
-        First and last place of merged cells, where the reader does not give them.
+        First and last place of merged cells, where the library does not return them.
     rows, columns
-        How far the sheet's values reach.
+        Extent of the sheet's values.
     """
 
     shown: dict[Place, Callable[[str], str]] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Marks:
     columns: int = 0
 
     def reach(self, row: int, column: int) -> None:
-        """Note that the sheet reaches to this row and column, counted from 1."""
+        """Extend the sheet to this row and column, counted from 1."""
         self.rows, self.columns = max(self.rows, row), max(self.columns, column)
 
 
@@ -74,7 +74,7 @@ def read_marks(content: bytes) -> dict[str, Marks]:
 
 
 def _check_parts(archive: zipfile.ZipFile) -> None:
-    """Refuse parts that are no XML: in a damaged one the spreadsheet reader may look for an end that never comes."""
+    """Refuse parts that are no XML, on which the library may not return."""
     for name in archive.namelist():
         if name.endswith((".xml", ".rels")):
             data = _bytes(archive, name)

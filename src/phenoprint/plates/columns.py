@@ -1,4 +1,4 @@
-"""Columns of a plate map read into values: cells and doses."""
+"""Columns of a plate map read into values: strings and doses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["one_unit", "read_cells", "read_doses"]
 
 
 def read_cells(table: TextTable, roles: Mapping[str, str], role: str) -> pl.Series:
-    """Strings of a role's column; nulls where there is none."""
+    """Return the strings of a role's column; nulls if there is none."""
     if role in roles:
         return table.cells[roles[role]]
     return pl.Series(role, [None] * table.cells.height, dtype=pl.String)
@@ -36,7 +36,7 @@ def _each(table: TextTable, column: str, read: Callable[[str], object], problems
 def read_doses(
     table: TextTable, roles: Mapping[str, str], problems: Problems
 ) -> tuple[list[float | None], list[str | None]]:
-    """Doses and units a row; a unit beside the number outranks a unit column, and that the column's name."""
+    """Return dose and unit per row; the unit is beside the number, in a unit column, or in the column's name."""
     n = table.cells.height
     if "concentration" not in roles:
         return [None] * n, [None] * n
@@ -61,7 +61,7 @@ def read_doses(
 
 
 def one_unit(frame: pl.DataFrame) -> pl.DataFrame:
-    """Bring the doses of a compound that come in several molar units to the one it uses most."""
+    """Convert the doses of a compound in several molar units to its most frequent one."""
     unit, value = pl.col("Metadata_Concentration_Unit"), pl.col("Metadata_Concentration")
     doses = frame.filter(unit.is_in(list(MOLAR)))
     if doses.is_empty():

@@ -1,4 +1,4 @@
-"""Doses as people write them: ``3.6 µM``, ``10nM``, ``0,5``, ``1e-3``."""
+"""Doses in common spellings: ``3.6 µM``, ``10nM``, ``0,5``, ``1e-3``."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def parse_dose(text: str | None) -> Dose:
     Parameters
     ----------
     text
-        A number with or without a unit; a decimal comma is understood. Blank text, ``NA`` and ``nan`` are
+        A number with or without a unit; a decimal comma is allowed. Blank text, ``NA`` and ``nan`` are
         missing.
 
     Returns
@@ -108,7 +108,7 @@ def parse_dose(text: str | None) -> Dose:
     Raises
     ------
     PlateMapError
-        The text is no number, is negative or infinite, has an unknown unit, or could mean a thousand as well
+        If the text is no number, is negative or infinite, has an unknown unit, or could mean a thousand as well
         as one (``"1,000"``).
 
     Examples

@@ -1,4 +1,4 @@
-"""The plate in a terminal: what the files say beside what the map says."""
+"""A plate drawn in a terminal: its files beside its plate map."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def draw_plate(
     Raises
     ------
     UsageError
-        Several plates and no choice, or a plate that is not there.
+        If there are several plates and no choice, or the plate does not exist.
     SchemaError
-        A column of the `well` table is missing.
+        If a column of the `well` table is missing.
     """
     needed = {"Metadata_Plate", "Metadata_Well", "Metadata_pert_type", "has_images", "is_annotated"}
     if absent := sorted(needed - set(wells.columns)):
@@ -85,7 +85,7 @@ def draw_plate(
     if plate is None and len(plates) == 1:
         plate = plates[0]
     if plate not in plates:
-        asked = "which plate to draw was not said" if plate is None else f"no plate {plate!r}"
+        asked = "the plate to draw is not given" if plate is None else f"no plate {plate!r}"
         raise UsageError(f"{asked}; there are: {', '.join(plates[:10]) or 'none'}{' ...' if len(plates) > 10 else ''}")
     one = wells.filter(pl.col("Metadata_Plate") == plate)
     if plate_format is None:
@@ -106,7 +106,7 @@ def draw_plate(
 
 
 def _partial(problems: pl.DataFrame | None, plate: str | None) -> set[str]:
-    """Wells of the plate whose images are not all there."""
+    """List the wells of the plate whose images are incomplete."""
     if problems is None:
         return set()
     kinds = ["missing_channel", "missing_site", "unreadable_file", "same_key"]
@@ -115,15 +115,15 @@ def _partial(problems: pl.DataFrame | None, plate: str | None) -> set[str]:
 
 
 def _states(wells: pl.DataFrame, partial: set[str]) -> tuple[dict[Well, str], dict[Well, str]]:
-    """State of each well by its files and by the map."""
-    has, said = pl.col("has_images"), pl.col("is_annotated")
+    """Return the state of each well by its files and by the map."""
+    has, mapped = pl.col("has_images"), pl.col("is_annotated")
     has_map = bool(wells["is_annotated"].any())
-    role = pl.when(said).then(pl.coalesce("Metadata_pert_type", pl.lit("trt"))).otherwise(pl.lit("nothing"))
+    role = pl.when(mapped).then(pl.coalesce("Metadata_pert_type", pl.lit("trt"))).otherwise(pl.lit("nothing"))
     by_file = (
-        pl.when(has & ~said & pl.lit(has_map)).then(pl.lit("unannotated"))
+        pl.when(has & ~mapped & pl.lit(has_map)).then(pl.lit("unannotated"))
         .when(has & pl.col("Metadata_Well").is_in(list(partial))).then(pl.lit("partial"))
         .when(has).then(pl.lit("complete"))
-        .when(said & (role != "empty")).then(pl.lit("unseen"))
+        .when(mapped & (role != "empty")).then(pl.lit("unseen"))
         .otherwise(pl.lit("nothing"))
     )  # fmt: skip
     table = wells.select("Metadata_Well", by_file.alias("files"), role.alias("map"))
@@ -134,12 +134,12 @@ def _states(wells: pl.DataFrame, partial: set[str]) -> tuple[dict[Well, str], di
 
 
 def _panel_width(grid: PlateFormat, cell: int) -> int:
-    """Characters across one drawing: row letters, a space, the cells."""
+    """Return the characters across one drawing: row letters, a space, the cells."""
     return 3 + cell * grid.columns
 
 
 def _panel(title: str, grid: PlateFormat, states: Mapping[Well, str], marks: Marks, cell: int) -> list[str]:
-    """Title, column numbers and a line per row."""
+    """Draw title, column numbers and one line per row."""
     step = 2 if cell == 2 else 4  # room for two digits and a space
     numbers = [f"{column:<{cell * step}}" for column in range(1, grid.columns + 1, step)]
     lines = [title, ("   " + "".join(numbers))[: _panel_width(grid, cell)].rstrip()]
@@ -150,6 +150,6 @@ def _panel(title: str, grid: PlateFormat, states: Mapping[Well, str], marks: Mar
 
 
 def _legend(name: str, states: Mapping[Well, str], words: Mapping[str, str], marks: Marks) -> str:
-    """Each mark in use, its meaning and its count."""
+    """List each mark in use with its meaning and count."""
     counts = {state: sum(found == state for found in states.values()) for state in words}
     return f"{name}  " + "   ".join(f"{marks[state]} {words[state]} {n}" for state, n in counts.items() if n)

@@ -1,4 +1,4 @@
-"""Plate maps drawn as plates: row letters down, column numbers across, one block a variable."""
+"""Plate maps drawn as plates: row letters down, column numbers across, one block per variable."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def plate_line(cells: list[str]) -> str | None:
 
 @dataclass
 class _Block:
-    """One variable of one plate: where it stands and which columns it has."""
+    """One variable of one plate: its position and its columns."""
 
     at: int
     columns: list[int]
@@ -103,8 +103,8 @@ class _Block:
 def as_grid(rows: Rows, *, source: str) -> TextTable:
     """Turn blocks into a table with one row per well and one column per variable.
 
-    A block is a line of column numbers and lines that start with a row letter, anywhere on the sheet; several may
-    stand side by side. Its variable is named in its corner, or by the last text above it; a line ``plate,<barcode>``
+    A block is a line of column numbers and lines that start with a row letter, anywhere in the table; several may
+    be side by side. Its variable is named in its corner, or by the last text above it; a line ``plate,<barcode>``
     names the plate of the blocks that follow. A single block without a name holds compounds, as does a single block
     under a title that is no variable's name if it names a control such as DMSO.
 
@@ -118,7 +118,7 @@ def as_grid(rows: Rows, *, source: str) -> TextTable:
     Raises
     ------
     PlateMapError
-        A block has no name among several, a well of a variable comes twice, a line has cells beyond the last
+        If one block of several has no name, a well of a variable occurs twice, a line has cells beyond the last
         column, or a line belongs to no block.
     """
     problems = Problems(source)
@@ -140,7 +140,7 @@ def as_grid(rows: Rows, *, source: str) -> TextTable:
             first = seen.setdefault((key, block.name), line)
             if first != line and (first, line) not in reported:
                 reported.add((first, line))
-                problems.add(line, f"well {well} of {block.name!r} already stands at line {first}; keep one")
+                problems.add(line, f"well {well} of {block.name!r} is already given at line {first}; keep one")
             cells_of.setdefault(key, {})[block.name] = text
             line_of.setdefault(key, line)
     _check_cover(blocks, problems)
@@ -162,27 +162,27 @@ def as_grid(rows: Rows, *, source: str) -> TextTable:
 
 
 def _check_cover(blocks: list[_Block], problems: Problems) -> None:
-    """Note blocks that show other wells than the first of their plate, and names of places instead of variables."""
+    """Note blocks with other wells than the first of their plate, and names of places instead of variables."""
     shown: dict[str | None, dict[str, set[str]]] = {}
     lines: dict[tuple[str | None, str], int] = {}
     for block in blocks:
         shown.setdefault(block.plate, {}).setdefault(block.name, set()).update(block.cells)
         lines.setdefault((block.plate, block.name), block.line)
         if {"well", "row", "col", "plate"} & set(match_columns([block.name])):
-            problems.add(block.line, f"a block is called {block.name!r}, which is a place and no variable; rename it")
+            problems.add(block.line, f"a block is named {block.name!r}, which is a place and no variable; rename it")
     for plate, variables in shown.items():
         first = next(iter(variables))
         for name, wells in variables.items():
             if odd := sorted(wells ^ variables[first]):
                 problems.add(
                     lines[plate, name],
-                    f"the block {name!r} does not show the same wells as {first!r}: {', '.join(odd[:4])}"
-                    f"{', ...' if len(odd) > 4 else ''} stand in one of them; correct column numbers or row letters",
+                    f"the block {name!r} does not have the same wells as {first!r}: {', '.join(odd[:4])}"
+                    f"{', ...' if len(odd) > 4 else ''} are in one of them only; correct column numbers or row letters",
                 )
 
 
 def _find_blocks(rows: Rows, problems: Problems) -> tuple[list[_Block], list[tuple[int, str]]]:
-    """Collect the blocks of a sheet from top to bottom, and the texts that name none of them."""
+    """Collect the blocks of a table from top to bottom, and the texts that name none of them."""
     blocks: list[_Block] = []
     active: dict[int, _Block] = {}
     loose: Loose = []  # candidates for titles
@@ -198,7 +198,7 @@ def _find_blocks(rows: Rows, problems: Problems) -> tuple[list[_Block], list[tup
                 continue
             is_data = True
             if (first := block.lines.setdefault(row, line)) != line:
-                problems.add(line, f"row {cells[at]} of this block already stands at line {first}; keep one")
+                problems.add(line, f"row {cells[at]} of this block is already given at line {first}; keep one")
             for column, text in zip(block.columns, [*cells[at + 1 :], *[""] * len(block.columns)], strict=False):
                 block.cells[str(Well(row, column - 1))] = (text, line)
             end = at + 1 + len(block.columns)
@@ -232,7 +232,7 @@ def _title(loose: Loose, blocks: list[_Block], problems: Problems, *, line: int,
     above = [entry for entry in loose if entry[0] > floor and at <= entry[1] <= at + n_columns]
     near = [entry for entry in above if entry[0] == above[-1][0]]
     if len(near) > 1:
-        problems.add(near[0][0], f"{near[0][2]!r} and {near[1][2]!r} both stand above the block of line {line}")
+        problems.add(near[0][0], f"{near[0][2]!r} and {near[1][2]!r} are both above the block of line {line}")
     if not near:
         return ""
     loose.remove(near[0])
@@ -240,7 +240,7 @@ def _title(loose: Loose, blocks: list[_Block], problems: Problems, *, line: int,
 
 
 def _check_loose(left: list[tuple[int, str]], line: int, problems: Problems, *, after: bool, is_adjacent: bool) -> None:
-    """Note a line that looks like a part of a block whose header or row letter is damaged."""
+    """Note a line that resembles a part of a block with a damaged header or row letter."""
     text = left[0][1]
     is_part = _row(text) is not None or text.isdecimal()
     if is_part or len(left) > (1 if after else 3) or (after and is_adjacent and left[0][0] > 0):

@@ -1,4 +1,4 @@
-"""Which columns of a plate map say what kind each well is, and what they say."""
+"""Columns of a plate map, and the kind of each well: treatment, control or empty."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ __all__ = ["Columns", "Word", "assign_columns", "read_kinds"]
 _NAMED = {name.replace("_", "") for name in COLUMNS["pert_type"]}
 _MAYBE = {name.replace("_", "") for name in MAYBE_PERT_TYPE}
 
-Word = tuple[str, str, str, str]  # column, text, kind, and what is to know of it
+Word = tuple[str, str, str, str]  # column, text, kind and doubt
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What each column of a plate map is.
+    """Roles of the columns of a plate map.
 
     Parameters
     ----------
     roles
         Role (a key of ``COLUMNS``) to column.
     kinds
-        Columns that say what kind a well is, in order of preference.
+        Columns with kinds of wells, in order of preference.
     is_named
-        The first of them has the name of such a column; otherwise its values gave it away.
+        The first of them is recognised by its name; otherwise by its values.
     reasons
-        Why a column that could have been more is ordinary metadata.
+        Why a column with a known name is ordinary metadata.
     """
 
     roles: dict[str, str]
@@ -55,14 +55,14 @@ class Columns:
 def assign_columns(
     table: TextTable, *, columns: Mapping[str, str], pert_types: Mapping[str, str], source: str
 ) -> Columns:
-    """Find the column of each role by the caller's word, by name, and for kinds of wells by their values.
+    """Find the column of each role: as the caller names it, by its name, and for kinds of wells by their values.
 
     Parameters
     ----------
     table
         The table of strings.
     columns
-        Role to column, as the caller says.
+        Columns by role, as the caller names them.
     pert_types
         The map's own words for kinds of wells.
     source
@@ -71,7 +71,7 @@ def assign_columns(
     Raises
     ------
     PlateMapError
-        The caller names a role or column that does not exist.
+        If the caller names a role or column that does not exist.
     """
     for role, name in columns.items():
         if role not in COLUMNS:
@@ -119,7 +119,7 @@ def _not_a_kind(values: pl.Series, own: Mapping[str, str]) -> str | None:
 def read_kinds(
     table: TextTable, columns: Columns, problems: Problems, *, pert_types: Mapping[str, str]
 ) -> tuple[list[str], Counter[Word]]:
-    """Read the kind of each row: as written, by the caller's words, or inferred from the compound.
+    """Read the kind of each row: as written, by the caller's `pert_types`, or inferred from the compound.
 
     Parameters
     ----------
@@ -128,14 +128,14 @@ def read_kinds(
     columns
         As `assign_columns` returns it.
     problems
-        Takes words that are not known, and columns that disagree.
+        Takes unknown words, and columns that disagree.
     pert_types
         The map's own words, in columns of kinds and of compounds alike.
 
     Returns
     -------
     list, Counter
-        The kinds, and how many rows each word decided that is not simply a treatment's name.
+        The kinds, and the number of rows that each word decided, names of treatments excluded.
     """
     own = own_words(pert_types)
     kinds: list[str] = []
@@ -146,16 +146,16 @@ def read_kinds(
         own_name = own.get(fold(name or ""))
         by_name = own_name or infer_pert_type(name, solvent=row[solvent] if solvent else None)
         written = [(column, row[column]) for column in columns.kinds if not is_missing(row[column])]
-        said, unclear = _written(written, own, row[LINE], problems, columns)
-        if said is None and unclear:
+        decided, unclear = _written(written, own, row[LINE], problems, columns)
+        if decided is None and unclear:
             if by_name in {"negcon", "poscon"}:
-                said = (unclear[0][0], unclear[0][1], by_name)
+                decided = (unclear[0][0], unclear[0][1], by_name)
             else:
                 _refuse(unclear[0][1], row[LINE], problems)
-        if own_name and (said is None or fold(said[1]) not in own):
-            said = (compound or "", name or "", own_name)  # the caller's word about a compound outranks the file's
-        if said is not None:
-            column, text, kind = said
+        if own_name and (decided is None or fold(decided[1]) not in own):
+            decided = (compound or "", name or "", own_name)  # the caller's meaning of a compound has priority
+        if decided is not None:
+            column, text, kind = decided
             clash = f"{compound} says {name!r}" if kind == "trt" and by_name in {"negcon", "poscon"} else ""
             words[column, text, kind, clash] += 1
             kinds.append(kind)
@@ -173,7 +173,7 @@ def _written(
     written: list[tuple[str, str]], own: Mapping[str, str], line: int, problems: Problems, columns: Columns
 ) -> tuple[tuple[str, str, str] | None, list[tuple[str, str]]]:
     """Return the first clear word of a row, as column, text and kind, and the words that are not clear."""
-    said: tuple[str, str, str] | None = None
+    decided: tuple[str, str, str] | None = None
     unclear: list[tuple[str, str]] = []
     for column, text in written:
         kind = own.get(fold(text)) or known_pert_type(text)
@@ -181,18 +181,18 @@ def _written(
             unclear.append((column, text))
             if not is_ambiguous(text):
                 break
-        elif said is None:
-            said = (column, text, kind)
-        elif kind != said[2] and not columns.is_named:
+        elif decided is None:
+            decided = (column, text, kind)
+        elif kind != decided[2] and not columns.is_named:
             problems.add(
                 line,
-                f"{said[0]} says {said[1]!r} ({said[2]}), {column} says {text!r} ({kind}); say which column counts: "
-                f'[plate_map] columns = {{ pert_type = "{said[0]}" }}',
+                f"{decided[0]} has {decided[1]!r} ({decided[2]}), {column} has {text!r} ({kind}); choose the column: "
+                f'[plate_map] columns = {{ pert_type = "{decided[0]}" }}',
             )
-    if unclear and said is None and not is_ambiguous(unclear[0][1]):
+    if unclear and decided is None and not is_ambiguous(unclear[0][1]):
         _refuse(unclear[0][1], line, problems)
         return (unclear[0][0], unclear[0][1], "trt"), []
-    return said, unclear
+    return decided, unclear
 
 
 def _refuse(text: str, line: int, problems: Problems) -> None:

@@ -12,7 +12,7 @@ from phenoprint.plates.well import Well
 
 __all__ = ["as_list", "find_header"]
 
-_SEARCHED = 60  # lines of titles that may stand above a header
+_SEARCHED = 60  # lines that are searched for a header
 
 
 def _n_roles(cells: list[str], role: str) -> int:
@@ -48,7 +48,7 @@ def as_list(rows: Rows, *, source: str, role: str = "well") -> TextTable:
     Raises
     ------
     PlateMapError
-        If a well stands above the header, two columns share a name, a row has more cells than the header, or a column
+        If a well is above the header, two columns share a name, a row has more cells than the header, or a column
         with values has no name.
     """
     header = find_header(rows, role=role) or 0
@@ -61,7 +61,7 @@ def as_list(rows: Rows, *, source: str, role: str = "well") -> TextTable:
             continue
         filled = list(dict.fromkeys(cell for cell in cells if cell))
         if len(filled) > 1 and any(_is_well(cell) for cell in filled):
-            problems.add(line, f"a well stands above the header of line {rows[header][0]}; move or remove the line")
+            problems.add(line, f"a well is above the header of line {rows[header][0]}; move or remove the line")
         unused.append((line, " ".join(filled)))
     problems.raise_any()
     body = rows[header:]

@@ -1,4 +1,4 @@
-"""What kind of well a word stands for: ``trt``, ``negcon``, ``poscon`` or ``empty``."""
+"""Words for kinds of wells: ``trt``, ``negcon``, ``poscon`` or ``empty``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _EMPTY = re.compile(
     r"|leerwerte?|leeres?well|vides?|vacios?|un(?:used|benutzt|belegt)|notused|nonutilise|"
     r"(?:no|without|ohne|keine|sans|sin)(?:cells|zellen|cellules|celulas)|cellfree|jcp2022999999"
 )
-# Only in a column that says what kind a well is: elsewhere they may be names.
+# Valid in a column of kinds only: elsewhere they may be names.
 _WORDS = {
     word: kind
     for kind, words in {
@@ -103,19 +103,19 @@ def word_key(text: str) -> str:
 
 
 def is_missing(text: str | None) -> bool:
-    """Whether a cell says that there is nothing: blank, ``NA``, ``nan``, a dash."""
+    """Whether a cell is missing: blank, ``NA``, ``nan``, a dash."""
     return (text or "").strip().lower() in _MISSING
 
 
 def is_ambiguous(text: str, *, is_name: bool = False) -> bool:
-    """Whether a word is about controls without saying which, such as ``control``, ``none`` or ``medium only``.
+    """Whether a word may mean several kinds, such as ``control``, ``none`` or ``medium only``.
 
     Parameters
     ----------
     text
         As written.
     is_name
-        It stands where compounds are named: there ``NC`` or ``pos`` may be names.
+        Whether it is in a column of compounds, where ``NC`` or ``pos`` may be names.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def is_ambiguous(text: str, *, is_name: bool = False) -> bool:
 
 
 def is_bare_control(text: str) -> bool:
-    """Whether a word says control and nothing else.
+    """Whether a word means a control of unknown kind.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def _kind_of_name(key: str) -> str | None:
 
 
 def known_pert_type(text: str) -> str | None:
-    """Read the kind of a well; None where the word is not known, or may mean several.
+    """Read the kind of a well; None if the word is unknown, or may mean several kinds.
 
     Examples
     --------
@@ -160,13 +160,12 @@ def canonical_pert_type(text: str) -> str:
     """Read the kind of a well: ``trt``, ``negcon``, ``poscon`` or ``empty``.
 
     A ``blank`` is empty: medium without cells. ``untreated`` and ``Medium`` are negative controls, as are ``NTC``,
-    ``scrambled`` and ``non-targeting``. A plate map may give its words another meaning, see
-    `phenoprint.plates.parse_plate_map`.
+    ``scrambled`` and ``non-targeting``. `phenoprint.plates.parse_plate_map` takes other meanings of words.
 
     Raises
     ------
     PlateMapError
-        The word is not known, or may mean several kinds, such as ``control``; the kinds are listed.
+        If the word is unknown, or may mean several kinds, such as ``control``; lists the kinds.
 
     Examples
     --------
@@ -177,23 +176,24 @@ def canonical_pert_type(text: str) -> str:
         return found
     word = text.strip()
     if is_ambiguous(text):
-        said = f"pert_type {word!r} may mean several kinds of well, such as negcon or poscon;"
+        problem = f"pert_type {word!r} may mean several kinds of well, such as negcon or poscon;"
     else:
         close = difflib.get_close_matches(word_key(text), PERT_TYPES, n=1, cutoff=0.75)
-        said = f"unknown pert_type {word!r}; " + (f"did you mean {close[0]!r}?" if close else "it is no kind of well:")
+        hint = f"did you mean {close[0]!r}?" if close else "it is no kind of well:"
+        problem = f"unknown pert_type {word!r}; {hint}"
     raise PlateMapError(
-        f"{said} write {KINDS}, or (for images) say in screen.toml what the word means: "
+        f"{problem} write {KINDS}, or (for images) define the word in screen.toml: "
         f'[plate_map] pert_types = {{ "{word}" = "negcon" }}'
     )
 
 
 def infer_pert_type(compound: str | None, *, solvent: str | None = None) -> str:
-    """Guess the kind of a well from its compound.
+    """Infer the kind of a well from its compound.
 
     Names of vehicles, of untreated wells and of non-targeting reagents (DMSO, medium, untreated, mock, scrambled,
     and JUMP's identifiers) are negative controls; ``empty``, ``blank`` and a blank cell are empty, save where the
-    solvent is DMSO: Broad's maps leave the sample of a DMSO well blank. JUMP's positive controls are known by
-    identifier only, because their compounds are treatments elsewhere. Everything else is a treatment.
+    solvent is DMSO: Broad's maps leave the sample of a DMSO well blank. JUMP's positive controls are recognised
+    by identifier only, because their compounds are treatments elsewhere. Everything else is a treatment.
 
     Examples
     --------
@@ -209,11 +209,11 @@ def infer_pert_type(compound: str | None, *, solvent: str | None = None) -> str:
 
 
 def own_words(pert_types: Mapping[str, str]) -> dict[str, str]:
-    """Key the map's own words so that case, spaces and accents do not matter.
+    """Fold the user's words, so that case, spaces and accents do not matter.
 
     Raises
     ------
     PlateMapError
-        A word is given a kind that does not exist.
+        If a word has a kind that does not exist.
     """
     return {fold(word): canonical_pert_type(kind) for word, kind in pert_types.items()}

@@ -1,4 +1,4 @@
-"""Plate maps: text in, one annotated row per well out."""
+"""Plate maps read into one annotated row per well."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def parse_plate_map(
 
     Columns and blocks are recognised by the field's names in English, German, French and Spanish
     (``well_position``, ``broad_sample``, ``mmoles_per_liter``, ``Substanz``, ...), with or without ``Metadata_``; all
-    others are kept as ``Metadata_*`` strings. Columns such as ``Type``, ``Role`` and ``Content`` say what kind a well
-    is where all their values are such words. Doses may carry their unit (``3.6 µM``); several molar units of one
-    compound are brought to the one it uses most. Where no kind is given for a well it follows from the compound
+    others are kept as ``Metadata_*`` strings. Columns such as ``Type``, ``Role`` and ``Content`` give the kind of a
+    well if all their values are words for kinds. Doses may carry their unit (``3.6 µM``); several molar units of one
+    compound are brought to the one it uses most. Where a well has no kind it is inferred from the compound
     (see `phenoprint.plates.infer_pert_type`): DMSO and the like are negative controls, blank wells are empty.
 
     Parameters
@@ -87,28 +87,28 @@ def parse_plate_map(
     content
         The file's content: text, or the bytes of a text file or of a spreadsheet (``.xlsx``, ``.ods``, ``.xls``).
     source
-        Where it came from; named in every error.
+        The file; named in every error.
     sheet
         The sheet of a spreadsheet; None takes all that are plate maps and are not hidden. Several sheets are one
-        plate each, called as the sheet is, unless they name plates themselves, or one variable each.
+        variable each, or one plate each, named like the sheet unless the sheet names the plate.
     plate_format
         Wells of the plate (96, 384, ...); wells outside are errors. None accepts any well up to AF48.
     pert_types
-        The map's own words for kinds of wells or compounds, such as ``{"mock": "negcon"}``; case does not matter.
+        Meaning of words for kinds of wells or of compounds, such as ``{"mock": "negcon"}``; case does not matter.
     columns
-        Columns by what they hold, where that cannot be recognised: ``{"compound": "Content"}``.
+        Columns by role, where they are not recognised by name: ``{"compound": "Content"}``.
 
     Returns
     -------
     pl.DataFrame
         One row per well in the order of the file, columns `PLATE_MAP_SCHEMA` and then the map's others. Row and
-        column are 1-based; a null ``Metadata_Plate`` stands for every plate.
+        column are 1-based; a null ``Metadata_Plate`` means every plate.
 
     Raises
     ------
     PlateMapError
-        No well column, a text that is no well, a well outside the format, a well twice, a dose that is no
-        number, an unknown unit or pert_type; each with its line.
+        For a missing column of wells, a text that is no well, a well outside the format, a well twice, a dose that
+        is no number, an unknown unit or pert_type; each with its line.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def read_plate_map(
     if len(maps) > 1 and keys.is_duplicated().any():
         plate, well = keys.filter(keys.is_duplicated()).row(0)
         raise PlateMapError(
-            f"{parts[0].source.rpartition(', sheet ')[0]}: well {well} of plate {plate} stands in more than one sheet "
+            f"{parts[0].source.rpartition(', sheet ')[0]}: well {well} of plate {plate} is in more than one sheet "
             "of a plate map; keep one, or name the sheet to read"
         )
     skipped = [("sheet", name, None, None, None, why) for part in parts for name, why in part.skipped]
@@ -167,13 +167,13 @@ def read_plate_map(
 
 
 def _call(table: TextTable, name: str) -> TextTable:
-    """Name the variable of a drawn plate that has no name."""
+    """Name the variable of a drawn plate."""
     names = [name if column == "compound" else column for column in table.names]
     return replace(table, names=names, cells=table.cells.rename({"compound": name}), is_bare=False)
 
 
 def _join_variables(named: list[tuple[Part, TextTable]]) -> TextTable:
-    """Put together drawn plates that are one variable each, called as their sheets are."""
+    """Join drawn plates that are one variable each, named like their sheets."""
     tables = [_call(table, part.variable or "") for part, table in named]
     keys = [name for name in ("plate", "well") if all(name in table.names for table in tables)]
     joined = tables[0].cells
@@ -187,19 +187,13 @@ def _join_variables(named: list[tuple[Part, TextTable]]) -> TextTable:
 
 
 def _of_plates(parts: Sequence[Part], maps: list[PlateMap]) -> list[PlateMap]:
-    """Give the wells of several sheets their plates: as the sheets say themselves, else by the sheets' names.
-
-    Raises
-    ------
-    PlateMapError
-        Some say it and some do not, or the sheets have no names of their own.
-    """
+    """Set the plates of several sheets: as the sheets name them, else the sheets' names; refuse a mixture."""
     silent = [part for part, each in zip(parts, maps, strict=True) if each.wells["Metadata_Plate"].null_count()]
     if not silent:
         return maps
     if len(silent) < len(maps):
         raise PlateMapError(
-            f"{silent[0].source}: this sheet does not say of which plate it is, while others of the file do; name the "
+            f"{silent[0].source}: this sheet does not name its plate, while others of the file do; name the "
             'sheet to read ([plate_map] sheet = "...", or --sheet)'
         )
     plates = sheet_plates(list(parts))
@@ -321,7 +315,7 @@ def _reading(source: str, rows: Sequence[_Reading]) -> pl.DataFrame:
 def _other_columns(
     frame: pl.DataFrame, table: TextTable, roles: Mapping[str, str], source: str
 ) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Append the map's other columns as strings, names of the field (mmoles_per_liter) included; say which."""
+    """Append the map's other columns as strings, such as mmoles_per_liter; return them and their names."""
     consumed = {roles[role] for role in ("well", "plate", "batch", "unit") if role in roles}
     if "_per_" not in column_key(roles.get("concentration", "")):
         consumed.add(roles.get("concentration", ""))
@@ -342,7 +336,7 @@ def _other_columns(
 
 
 def _agree(frame: pl.DataFrame, table: TextTable, roles: Mapping[str, str]) -> bool:
-    """Whether the map's own rows and columns, as numbers or letters, say what its wells say."""
+    """Whether the map's rows and columns, as numbers or letters, agree with its wells."""
     pairs = [(roles[role], f"Metadata_{role.title()}") for role in ("row", "col") if role in roles]
     letters = {str(Well(row, 0))[:-2]: row + 1 for row in range(32)}
     return all(

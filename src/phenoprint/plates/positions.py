@@ -1,4 +1,4 @@
-"""Where the rows of a plate map stand: wells and plates, and what is wrong with them."""
+"""Wells and plates of the rows of a plate map, and their problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_wells", "read_wells"]
 
 
 def read_wells(table: TextTable, roles: Mapping[str, str], problems: Problems, *, first_line: int) -> pl.Series:
-    """Wells as ``A01`` from the well column, or from row and column."""
+    """Return wells as ``A01`` from the well column, or from row and column."""
     frame = table.cells
     if "well" in roles:
         text = frame[roles["well"]]
@@ -59,7 +59,7 @@ def check_wells(
         LINE, "well", "plate", "first"
     ).iter_rows():  # fmt: skip
         on = f" of plate {name}" if name else ""
-        problems.add(line, f"well {well}{on} already stands at line {other}; keep one of the two")
+        problems.add(line, f"well {well}{on} is already given at line {other}; keep one of the two")
     if 0 < plates.null_count() < len(plates):
         for line in frame.filter(pl.col("plate").is_null())[LINE]:
             problems.add(line, "no plate, while other lines name one; fill in the plate, or remove the column")

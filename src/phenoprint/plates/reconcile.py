@@ -1,4 +1,4 @@
-"""The plate as the files tell it against the plate as the map tells it."""
+"""Comparison of image files with the plate map."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PROBLEM_KINDS = {
     "plate_not_annotated": "a plate has images and no plate map",
     "image_without_annotation": "a well has images and is not in the map",
     "annotation_without_image": "a well is in the map, not as empty, and has no image",
-    "missing_channel": "a channel that was asked for is absent",
+    "missing_channel": "a requested channel is absent",
     "missing_site": "a site that more than half of the plate's wells have is absent",
     "unreadable_file": "a file cannot be used",
-    "same_key": "several files claim the same plate, well, site, channel, z and t",
+    "same_key": "several files have the same plate, well, site, channel, z and t",
     "same_pixels_two_channels": "two channels of a site hold the same file or the same pixels",
     "duplicate_file": "files of different wells or sites hold the same bytes or the same pixels",
 }
@@ -34,15 +34,15 @@ _SCHEMA = {
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What agrees and what does not between files and plate map.
+    """Result of comparing files and plate map.
 
     Parameters
     ----------
     wells
         The `well` table.
     problems
-        A row per problem: ``kind`` (a key of `PROBLEM_KINDS`), ``Metadata_Plate``, ``Metadata_Well``,
-        ``Metadata_Site``, ``Metadata_Channel`` (null where the problem is wider than that), ``detail``.
+        One row per problem: ``kind`` (a key of `PROBLEM_KINDS`), ``Metadata_Plate``, ``Metadata_Well``,
+        ``Metadata_Site``, ``Metadata_Channel`` (null where the problem concerns more), ``detail``.
     """
 
     wells: pl.DataFrame
@@ -78,12 +78,12 @@ def reconcile(
     Returns
     -------
     Reconciliation
-        Nothing is dropped; what to do about a problem is the caller's choice.
+        Nothing is dropped; the caller decides about each problem.
 
     Raises
     ------
     SchemaError
-        An image has no plate, well, site or channel.
+        If an image has no plate, well, site or channel.
     """
     check_columns(images, [*SITE, "Metadata_Channel"], what="the image table")
     usable = images.filter(pl.col("status") == "ok") if "status" in images.columns else images
@@ -97,19 +97,19 @@ def reconcile(
 
 
 def _shape(frame: pl.DataFrame) -> pl.DataFrame:
-    """All problem columns in order; absent ones null."""
+    """Return all problem columns in order; absent ones are null."""
     absent = [pl.lit(None, dtype=kind).alias(name) for name, kind in _SCHEMA.items() if name not in frame.columns]
     return frame.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in _SCHEMA.items())
 
 
 def _flag(frame: pl.DataFrame, kind: str, detail: pl.Expr | str) -> pl.DataFrame:
-    """Name the kind and say the detail."""
-    said = pl.lit(detail) if isinstance(detail, str) else detail
-    return frame.with_columns(pl.lit(kind).alias("kind"), said.alias("detail"))
+    """Add the kind and the detail."""
+    text = pl.lit(detail) if isinstance(detail, str) else detail
+    return frame.with_columns(pl.lit(kind).alias("kind"), text.alias("detail"))
 
 
 def _map_problems(wells: pl.DataFrame, images: pl.DataFrame, plate_map: pl.DataFrame | None) -> list[pl.DataFrame]:
-    """Plates and wells that stand on one side only; a whole plate is one row."""
+    """Find plates and wells that are on one side only; a whole plate is one row."""
     if plate_map is None:
         return []
     imaged = images["Metadata_Plate"].unique().to_list()
@@ -120,14 +120,14 @@ def _map_problems(wells: pl.DataFrame, images: pl.DataFrame, plate_map: pl.DataF
     )
     bare = pl.DataFrame({"Metadata_Plate": sorted(set(imaged) - set(annotated))}, schema={"Metadata_Plate": pl.String})
     both = wells.filter(plate.is_in(imaged) & plate.is_in(annotated))
-    unsaid = both.filter(~pl.col("is_annotated")).select(KEYS)
-    # an empty well that was not imaged is as it should be
+    unmapped = both.filter(~pl.col("is_annotated")).select(KEYS)
+    # an empty well without images is expected
     unseen = both.filter(~pl.col("has_images") & (pl.col("Metadata_pert_type") != "empty"))
     name = pl.coalesce("Metadata_compound", "Metadata_pert_type", pl.lit("no compound"))
     return [
         _flag(absent, "plate_not_imaged", "in the plate map; no image names this plate"),
         _flag(bare, "plate_not_annotated", "images, but the plate map does not name this plate"),
-        _flag(unsaid, "image_without_annotation", "images, but no line in the plate map"),
+        _flag(unmapped, "image_without_annotation", "images, but no line in the plate map"),
         _flag(unseen, "annotation_without_image", pl.format("{} in the plate map, but no image", name)).select(
             *KEYS, "kind", "detail"
         ),
@@ -135,7 +135,7 @@ def _map_problems(wells: pl.DataFrame, images: pl.DataFrame, plate_map: pl.DataF
 
 
 def _channel_problems(images: pl.DataFrame, usable: pl.DataFrame, wanted: list[str]) -> list[pl.DataFrame]:
-    """Channels absent from a whole plate (one row) or from a site."""
+    """Find channels absent from a whole plate (one row) or from a site."""
     every = pl.DataFrame({"Metadata_Channel": wanted}, schema={"Metadata_Channel": pl.String})
     by_plate = ["Metadata_Plate", "Metadata_Channel"]
     of_plate = images.select("Metadata_Plate").unique().join(every, how="cross")
@@ -155,7 +155,7 @@ def _channel_problems(images: pl.DataFrame, usable: pl.DataFrame, wanted: list[s
 
 
 def _site_problems(images: pl.DataFrame) -> pl.DataFrame:
-    """Sites that most wells of the plate have and this one has not."""
+    """Find sites that most wells of the plate have and a well lacks."""
     sites = images.select(SITE).unique()
     wells = sites.select(KEYS).unique()
     n_wells = wells.group_by("Metadata_Plate").len("n_wells")
@@ -171,7 +171,7 @@ def _site_problems(images: pl.DataFrame) -> pl.DataFrame:
 
 
 def _unreadable(images: pl.DataFrame) -> pl.DataFrame:
-    """Files that the inspection refused."""
+    """List the files that cannot be used."""
     if "status" not in images.columns:
         return pl.DataFrame(schema=_SCHEMA)
     bad = images.filter(pl.col("status") != "ok")
@@ -182,7 +182,7 @@ def _unreadable(images: pl.DataFrame) -> pl.DataFrame:
 
 
 def _same_key(images: pl.DataFrame) -> pl.DataFrame:
-    """Several files for one plane of one channel."""
+    """Find several files for one plane of one channel."""
     keys = [name for name in (*SITE, "Metadata_Channel", "Metadata_Z", "Metadata_T") if name in images.columns]
     if "path" not in images.columns:
         return pl.DataFrame(schema=_SCHEMA)
@@ -196,7 +196,7 @@ def _duplicates(usable: pl.DataFrame) -> list[pl.DataFrame]:
     columns = [name for name in ("pixel_hash", "hash") if name in usable.columns]
     if not columns or "path" not in usable.columns:
         return []
-    # the pixel hash knows more: it is the same for files that differ in their time stamps only
+    # the pixel hash is equal for files that differ in their time stamps only
     files = usable.with_columns(pl.coalesce(columns).alias("same")).filter(pl.col("same").is_not_null())
     files = files.with_columns(
         pl.concat_str(pl.col("path"), pl.col("page") if "page" in files.columns else pl.lit(0), separator="#").alias(
@@ -209,7 +209,7 @@ def _duplicates(usable: pl.DataFrame) -> list[pl.DataFrame]:
         pl.col("Metadata_Channel").unique().sort().alias("channels"), shown.alias("paths")
     )
     within = within.filter(pl.col("channels").list.len() > 1)
-    # a wave taken in one plane only is exported again with every plane: that is no mistake
+    # a channel taken in one plane only is exported again with every plane, which is no mistake
     times = pl.col("Metadata_T").n_unique() if "Metadata_T" in files.columns else pl.lit(1)
     across = files.group_by("same", maintain_order=True).agg(
         pl.struct(SITE).n_unique().alias("n_sites"),

@@ -1,4 +1,4 @@
-"""Delimited text as rows with line numbers, and the errors that quote them."""
+"""Delimited text as rows with line numbers, and errors with those numbers."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ class TextTable:
     source
         The file, and the sheet where it has several.
     unused
-        Line and text of what stands around the table.
+        Line and text of cells around the table.
     is_drawn
-        Wells and plates are those of a drawn plate, not columns of the file.
+        Whether wells and plates are those of a drawn plate, not columns of the file.
     is_bare
-        The table is one drawn plate whose variable has no name.
+        Whether the table is one drawn plate whose variable has no name.
     """
 
     names: list[str]
@@ -189,7 +189,7 @@ def text_table(rows: Rows, *, source: str) -> TextTable:
             if any(values) and list(values) != [str(number) for number in range(len(values))]:
                 problems.add(head_line, f"column {position + 1} has values but no name; name it in the header")
         elif name in named:
-            problems.add(head_line, f"two columns are called {name!r}; rename one")
+            problems.add(head_line, f"two columns are named {name!r}; rename one")
         else:
             named[name] = values
     problems.raise_any()
@@ -211,7 +211,7 @@ def check_identifiers(table: TextTable, column: str, problems: Problems) -> None
 
 
 def check_names(table: TextTable, column: str, problems: Problems) -> None:
-    """Note names that a spreadsheet has turned into dates or errors (``2-Sep`` for SEPT2, ``#NAME?``)."""
+    """Note names that a spreadsheet has converted to dates or errors (``2-Sep`` for SEPT2, ``#NAME?``)."""
     named = pl.col(column)
     for line, text in table.cells.filter(named.str.contains(_DATE)).select(LINE, column).iter_rows():
         problems.add(

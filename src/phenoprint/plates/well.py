@@ -1,4 +1,4 @@
-"""Wells and plate formats: one type for every way a well is written."""
+"""Wells and plate formats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FORMATS = {6: (2, 3), 12: (3, 4), 24: (4, 6), 48: (6, 8), 96: (8, 12), 384: (16
 
 
 def row_name(row: int) -> str:
-    """Letters of a 0-based row: 0 is A, 25 is Z, 26 is AA.
+    """Return the letters of a 0-based row: 0 is A, 25 is Z, 26 is AA.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def row_name(row: int) -> str:
 
 
 def row_index(name: str) -> int:
-    """0-based row of its letters; the inverse of `row_name`.
+    """Return the 0-based row of its letters; the inverse of `row_name`.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class Well:
     col: int
 
     def __post_init__(self) -> None:
-        """Refuse positions no plate has."""
+        """Refuse positions that no plate has."""
         if not (0 <= self.row < MAX_ROWS and 0 <= self.col < MAX_COLUMNS):
             raise UsageError(
                 f"no plate has a well at row {self.row}, column {self.col} (0-based): "
@@ -93,7 +93,7 @@ class Well:
 
     @classmethod
     def parse(cls, value: str | tuple[int, int] | Well) -> Self:
-        """Read a well in any of the field's spellings.
+        """Read a well in any common spelling.
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class PlateFormat:
         return [Well(row, col) for row in range(self.rows) for col in range(self.columns)]
 
     def is_edge(self, well: Well) -> bool:
-        """Whether a well stands in the outer ring."""
+        """Whether a well is in the outer ring."""
         return well.row in (0, self.rows - 1) or well.col in (0, self.columns - 1)
 
     @classmethod
@@ -189,14 +189,13 @@ class PlateFormat:
     def infer(cls, wells: Iterable[Well | str]) -> Self:
         """Guess the plate from the wells in use.
 
-        The smallest of 96, 384 and 1536 that holds all wells: a screen that images a corner of a plate is far
-        more usual than a small plate. A plate of 6 to 48 wells is recognised when every one of its wells, and
-        no other, is in use.
+        The smallest of 96, 384 and 1536 that holds all wells, because images of a part of a plate are more common
+        than small plates. A plate of 6 to 48 wells is recognised if exactly its wells are in use.
 
         Parameters
         ----------
         wells
-            Wells or their spellings; duplicates are fine; none at all gives 96.
+            Wells or their spellings; duplicates are allowed; no wells give 96.
 
         Raises
         ------
@@ -219,7 +218,7 @@ def normalize_wells(wells: pl.Series, *, strict: bool = True) -> pl.Series:
     wells
         Wells in any spelling `Well.parse` reads; null stays null.
     strict
-        Raise on text that is not a well; otherwise it becomes null.
+        Whether text that is not a well raises an error; otherwise it becomes null.
 
     Returns
     -------
@@ -229,7 +228,7 @@ def normalize_wells(wells: pl.Series, *, strict: bool = True) -> pl.Series:
     Raises
     ------
     PlateMapError
-        Some text is not a well; up to five are named.
+        If some text is not a well; lists up to five.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The tables `well` (every well of the files and of the map) and `perturbation`."""
+"""The tables ``well`` (every well of the files and of the map) and ``perturbation``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ KEYS = ["Metadata_Plate", "Metadata_Well"]
 
 
 def expand_plate_map(plate_map: pl.DataFrame, plates: list[str]) -> pl.DataFrame:
-    """Write out a map that stands for every plate (null ``Metadata_Plate``) once a plate.
+    """Repeat a map that applies to every plate (null ``Metadata_Plate``) for each plate.
 
     Parameters
     ----------
     plate_map
         As `parse_plate_map` returns it.
     plates
-        The plates there are.
+        Names of the plates.
     """
     if plate_map["Metadata_Plate"].null_count() == 0:
         return plate_map
@@ -48,14 +48,14 @@ def check_columns(frame: pl.DataFrame, needed: list[str], *, what: str) -> None:
     if holes:
         raise SchemaError(
             f"{what}: {frame[holes[0]].null_count()} of {frame.height} rows have no {holes[0]}; "
-            f"every image belongs to a plate and a well"
+            f"every image must have a plate and a well"
         )
 
 
 def well_table(
     images: pl.DataFrame, plate_map: pl.DataFrame | None, *, batches: Mapping[str, str] | None = None
 ) -> pl.DataFrame:
-    """Every well that has images or an annotation; none is ever lost.
+    """Make the table of every well that has images or an annotation.
 
     Parameters
     ----------
@@ -64,20 +64,20 @@ def well_table(
     plate_map
         As `parse_plate_map` returns it, or None for a plate without a map.
     batches
-        Batch of each plate; outranks the map's own.
+        Batch of each plate; has priority over the map's own.
 
     Returns
     -------
     pl.DataFrame
-        A row per plate and well, sorted by plate, row and column: the columns of the plate map (nulls where
+        One row per plate and well, sorted by plate, row and column: the columns of the plate map (nulls where
         there is no annotation), ``has_images`` and ``is_annotated`` (Boolean).
 
     Raises
     ------
     SchemaError
-        An image has no plate or well.
+        If an image has no plate or well.
     LostRowsError
-        The rows do not add up (a well twice in the map).
+        If the map has a well twice.
     """
     check_columns(images, KEYS, what="the image table")
     imaged = images.select(KEYS).unique().with_columns(has_images=pl.lit(value=True))
@@ -89,7 +89,7 @@ def well_table(
     if wells.height != keys.height:
         raise LostRowsError(
             f"{keys.height} wells became {wells.height} when the plate map was joined: "
-            "the map holds a well twice; keep one row of it"
+            "the map has two rows of a well; keep one"
         )
     at = well_positions(wells["Metadata_Well"])
     batch = pl.col("Metadata_Plate").replace_strict(dict(batches or {}), default=None, return_dtype=pl.String)
@@ -106,18 +106,18 @@ def well_table(
 
 
 def perturbation_table(wells: pl.DataFrame) -> pl.DataFrame:
-    r"""Distinct treatments: a compound at a dose.
+    r"""Make the table of treatments, each a compound at a dose.
 
     Parameters
     ----------
     wells
-        As `well_table` returns it; rows without annotation and empty wells are left out.
+        As `well_table` returns it; rows without annotation and empty wells are skipped.
 
     Returns
     -------
     pl.DataFrame
-        A row per treatment, sorted by id: ``Metadata_perturbation`` (``compound@dose unit``, four digits, so
-        that 0.1 + 0.2 and 0.3 are one dose; a control without a compound goes by its role),
+        One row per treatment, sorted by id: ``Metadata_perturbation`` (``compound@dose unit``, four digits, so
+        that 0.1 + 0.2 and 0.3 are one dose; a control without a compound is named after its kind),
         ``Metadata_compound``, ``Metadata_Concentration``, ``Metadata_Concentration_Unit``, ``Metadata_moa``,
         ``Metadata_pert_type`` (a treatment that also serves as a control counts as the control), ``n_wells``
         (Int32).
@@ -125,7 +125,7 @@ def perturbation_table(wells: pl.DataFrame) -> pl.DataFrame:
     Raises
     ------
     PlateMapError
-        A treatment has two mechanisms.
+        If a treatment has two mechanisms.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def perturbation_table(wells: pl.DataFrame) -> pl.DataFrame:
     role = pl.col("Metadata_pert_type")
     used = wells.filter(role.is_not_null() & (role != "empty"))
     used = used.with_columns(perturbation_id(used))
-    # pert_type in this order, so that the first of a sorted group is the strongest claim
+    # the kind of a treatment with several is the first in this order
     rank = {"poscon": 0, "negcon": 1, "trt": 2}
     grouped = (
         used.with_columns(role.replace_strict(rank, return_dtype=pl.Int8).alias("rank"))
@@ -150,11 +150,11 @@ def perturbation_table(wells: pl.DataFrame) -> pl.DataFrame:
             pl.len().cast(pl.Int32).alias("n_wells"),
         )
     )
-    torn = grouped.filter(pl.col("moas").list.len() > 1)
-    if torn.height:
-        name, moas = torn.row(0, named=True)["Metadata_perturbation"], torn.row(0, named=True)["moas"]
+    doubled = grouped.filter(pl.col("moas").list.len() > 1)
+    if doubled.height:
+        name, moas = doubled.row(0, named=True)["Metadata_perturbation"], doubled.row(0, named=True)["moas"]
         raise PlateMapError(
-            f"{torn.height} treatment(s) with two mechanisms in the plate map, such as {name}: "
+            f"{doubled.height} treatment(s) with two mechanisms in the plate map, such as {name}: "
             f"{' and '.join(map(repr, moas))}; keep one, or join them as 'a|b'"
         )
     moa = pl.col("moas").list.first().cast(pl.String).alias("Metadata_moa")
@@ -165,7 +165,7 @@ def perturbation_table(wells: pl.DataFrame) -> pl.DataFrame:
 
 
 def perturbation_id(wells: pl.DataFrame) -> pl.Series:
-    """``compound@dose unit`` of each row; null for wells without annotation and for empty ones.
+    """Return ``compound@dose unit`` of each row; null for wells without annotation and for empty wells.
 
     Parameters
     ----------

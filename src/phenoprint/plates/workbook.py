@@ -1,4 +1,4 @@
-"""Spreadsheets (``.xlsx``, ``.ods``, ``.xls``) as rows of text, cell by cell as a person sees them."""
+"""Spreadsheets (``.xlsx``, ``.ods``, ``.xls``) as rows of text, as a spreadsheet program shows them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Worksheet:
     name
         As on its tab.
     is_hidden
-        It is not shown; hidden rows of a sheet are not known and count as shown.
+        Whether it is hidden; hidden rows of a sheet cannot be recognised and count as shown.
     rows
-        1-based row and stripped cells; blank rows are left out. A merged cell's value stands in each cell it covers.
+        1-based row and stripped cells; blank rows are left out. A merged cell's value is in each cell that it covers.
     """
 
     name: str
@@ -52,7 +52,7 @@ def is_workbook(content: bytes) -> bool:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, RuntimeError):  # RuntimeError: not implemented, too
-        return b"xl/" in content or b"content.xml" in content  # damaged; the reader says so
+        return b"xl/" in content or b"content.xml" in content  # damaged; reading it raises an error
     return "content.xml" in names or any(name.startswith("xl/") for name in names)
 
 
@@ -61,7 +61,7 @@ def read_workbook(content: bytes, *, source: str) -> list[Worksheet]:
 
     Whole numbers lose their ``.0`` (a barcode stored as 1053597806.0 is ``1053597806``), others show the fifteen
     digits that a spreadsheet shows, percentages their sign. Dates are ISO, formulas give their stored result; an error
-    and a formula that was never computed stay as ``#N/A`` and ``=...``, so that they cannot pass for a blank cell.
+    and a formula that was never computed stay as ``#N/A`` and ``=...``, so that they are not mistaken for blank cells.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def read_workbook(content: bytes, *, source: str) -> list[Worksheet]:
     except PlateMapError:
         raise
     except BaseException as error:
-        # The reader's own panics are no Exception; what ends the process passes.
+        # Panics of the library are no Exception; errors that end the process are raised again.
         if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)):
             raise
         raise PlateMapError(
@@ -120,7 +120,7 @@ def _check_size(rows: int, columns: int, source: str) -> None:
 def _rows(
     cells: Sequence[Sequence[object]], ranges: list[tuple[tuple[int, int], tuple[int, int]]], marks: Marks
 ) -> Rows:
-    """Turn values into text, with marks and merged cells filled in."""
+    """Convert values to text, with marks and merged cells filled in."""
     width = max((len(row) for row in cells), default=0)
     text = [[_text(value) for value in row] + [""] * (width - len(row)) for row in cells]
     for (row, column), shown in marks.shown.items():
@@ -136,7 +136,7 @@ def _rows(
 
 
 def _text(value: object) -> str:
-    """One cell as text."""
+    """Convert one cell to text."""
     if value is None or isinstance(value, str):
         return (value or "").strip()
     if isinstance(value, bool):

@@ -1,8 +1,8 @@
-"""Wells, plates and treatments of what is imported, in the words of a screen.
+"""Wells, plates and treatments of imported tables, with the names of a screen.
 
-Published tables carry their plate map along under the names of whoever made them (``Metadata_broad_sample``,
-``Metadata_mmoles_per_liter``, ``Metadata_control_type``, ...). It is read as any plate map is, so that roles of wells,
-compounds and doses are found under the names that the rest of Phenoprint uses.
+Published tables contain their plate map under various names (``Metadata_broad_sample``, ``Metadata_mmoles_per_liter``,
+``Metadata_control_type``, ...). It is read like any plate map, so that kinds of wells, compounds and doses get the
+standard names.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import polars as pl
 from phenoprint.errors import PlateMapError
 from phenoprint.exchange.annotation.treatments import Treatments, as_wells, join_treatments
 from phenoprint.exchange.findings import Findings
+from phenoprint.exchange.names import measured_columns
 from phenoprint.plates import PlateFormat, expand_plate_map, match_columns, parse_plate_map, perturbation_id, well_table
-from phenoprint.tables import WELL_KEY
+from phenoprint.tables import WELL_KEY, metadata_columns
 
 __all__ = [
     "annotate_rows",
@@ -37,10 +38,8 @@ CANONICAL = (
     "Metadata_Concentration_Unit",
     "Metadata_moa",
 )
-# Roles without which a table says nothing of what is in its wells.
-_TELLING = ("pert_type", "compound", "concentration", "moa")
-# The note about it where it stood under another name.
-_READ_AS = {
+# Roles that describe the contents of wells, with the columns that they are read into.
+_CONTENTS = {
     "pert_type": "Metadata_pert_type",
     "compound": "Metadata_compound",
     "concentration": "Metadata_Concentration",
@@ -74,19 +73,18 @@ def well_rows(
     rows
         Cells or profiles of the plate; their ``Metadata_*`` columns are used.
     plate_map
-        As `parse_plate_map` returns it; None takes what the rows say themselves.
+        As `parse_plate_map` returns it; None takes the annotation from the rows.
     findings
         Takes notes where map and rows disagree, or the annotation cannot be understood.
     source
-        What to call the rows in notes.
+        Name of the rows in notes.
     treatments
-        What is known of treatments apart from plates.
+        A table of treatments, joined to the annotation.
 
     Returns
     -------
     polars.DataFrame
-        Every well of the rows and of the map, with all metadata that are constant in a well; ``has_images`` is NULL,
-        because nothing is known of images.
+        Every well of the rows and of the map, with all metadata that are constant in a well; ``has_images`` is NULL.
     """
     wells = constant_metadata(rows)
     plate = str(wells["Metadata_Plate"][0])
@@ -104,13 +102,13 @@ def well_rows(
         own.select(*WELL_KEY, *extra), on=WELL_KEY, how="left"
     )
     known = joined["Metadata_Batch"].drop_nulls().unique() if "Metadata_Batch" in joined.columns else pl.Series([])
-    if known.len() < 2:  # a plate is of one batch: wells that only the map names are of it, too
+    if known.len() < 2:  # wells that only the map has are of the plate's batch
         joined = joined.with_columns(pl.lit(known[0] if known.len() else None, pl.String).alias("Metadata_Batch"))
     return joined.with_columns(pl.lit(None, pl.Boolean).alias("has_images")).sort(WELL_KEY)
 
 
 def constant_metadata(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row per well with the metadata that are the same in all its rows."""
+    """Return one row per well with the metadata that are equal in all its rows."""
     names = [
         name
         for name in rows.columns
@@ -127,20 +125,10 @@ def constant_metadata(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def metadata_of_wells(wells: Mapping[str, pl.DataFrame], sites: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """Put together what is constant in the wells of a plate of cells.
+    """Join the metadata that are constant in every well of a plate of cells (`constant_metadata`).
 
-    Parameters
-    ----------
-    wells
-        What `constant_metadata` says of each well.
-    sites
-        The sites of each well.
-
-    Returns
-    -------
-    polars.DataFrame
-        One row per well with the metadata that are constant in every well. Where no well has two sites, what belongs
-        to a site cannot be distinguished from what belongs to a well: then only annotation is taken.
+    Where no well has two sites, metadata of sites cannot be distinguished from those of wells; then only columns of
+    the annotation are taken.
     """
     shared = set.intersection(*(set(frame.columns) for frame in wells.values()))
     whole = pl.concat(wells.values(), how="diagonal_relaxed")
@@ -150,14 +138,14 @@ def metadata_of_wells(wells: Mapping[str, pl.DataFrame], sites: Mapping[str, Seq
 
 
 def _own_annotation(wells: pl.DataFrame, findings: Findings, source: str) -> pl.DataFrame | None:
-    """Read what a table says of its wells as a plate map; None if it says nothing that can be understood."""
+    """Read the metadata of wells as a plate map; return None if they do not describe contents or cannot be read."""
     roles = match_columns(wells.columns)
-    telling = [roles[role] for role in (*_TELLING, "solvent") if role in roles]
-    # A blank cell of a plate map is an empty well; of profiles, a well that nobody annotated.
-    said = wells.filter(pl.any_horizontal(pl.col(telling).is_not_null())) if telling else wells.clear()
-    if said.is_empty():
+    contents = [roles[role] for role in (*_CONTENTS, "solvent") if role in roles]
+    # A blank cell of a plate map is an empty well; in profiles it is a well without annotation.
+    annotated = wells.filter(pl.any_horizontal(pl.col(contents).is_not_null())) if contents else wells.clear()
+    if annotated.is_empty():
         return None
-    plain = said.select(pl.all().cast(pl.String))
+    plain = annotated.select(pl.all().cast(pl.String))
     without = plain.drop(roles["pert_type"]) if "pert_type" in roles else None
     for attempt in (plain, without):
         if attempt is None:
@@ -173,9 +161,9 @@ def _own_annotation(wells: pl.DataFrame, findings: Findings, source: str) -> pl.
 
 
 def _note_roles(said: pl.DataFrame, found: pl.DataFrame, findings: Findings, source: str) -> None:
-    """Say which column of a table was taken for what, and how words were read."""
+    """Note the column that each standard column was read from, and how words were read."""
     roles = match_columns(said.columns)
-    for role, name in _READ_AS.items():
+    for role, name in _CONTENTS.items():
         column, filled = roles.get(role), found[name].drop_nulls()
         if not filled.len() or column == name:
             continue
@@ -197,7 +185,7 @@ def _note_roles(said: pl.DataFrame, found: pl.DataFrame, findings: Findings, sou
 
 
 def _compare(own: pl.DataFrame, annotation: pl.DataFrame, findings: Findings, source: str) -> None:
-    """Note wells that only one side has and values that the two give differently."""
+    """Note wells that are on one side only and values that differ between the two."""
     for kind, left, right in (("profiled_not_mapped", own, annotation), ("mapped_not_profiled", annotation, own)):
         alone = left.join(right, on=WELL_KEY, how="anti")
         if alone.height:
@@ -216,52 +204,24 @@ def _compare(own: pl.DataFrame, annotation: pl.DataFrame, findings: Findings, so
 
 
 def annotate_rows(rows: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
-    """Give profiles the annotation of their wells, and the name of their treatment.
-
-    Parameters
-    ----------
-    rows
-        Profiles of one plate.
-    wells
-        As `well_rows` made it.
-
-    Returns
-    -------
-    polars.DataFrame
-        The same rows in the same order; what the well table says stands in place of columns of the same name.
-    """
-    added = [name for name in wells.columns if name.startswith("Metadata_") and name not in WELL_KEY]
+    """Add the annotation of wells and ``Metadata_perturbation`` to the profiles of one plate."""
+    added = [name for name in metadata_columns(wells) if name not in WELL_KEY]
     table = wells.select(*WELL_KEY, *added).with_columns(perturbation_id(wells))
     bare = rows.drop([name for name in (*added, "Metadata_perturbation") if name in rows.columns])
     joined = bare.join(table, on=WELL_KEY, how="left", maintain_order="left")
-    described = [name for name in joined.columns if name.startswith("Metadata_")]
-    others = [name for name in joined.columns if name not in set(described)]
-    return joined[[*WELL_KEY, *(n for n in described if n not in WELL_KEY), *others]]
+    described = [name for name in metadata_columns(joined) if name not in WELL_KEY]
+    return joined[[*WELL_KEY, *described, *measured_columns(joined)]]
 
 
 def annotate_treatments(
     rows: pl.DataFrame, findings: Findings, *, source: str, treatments: Treatments | None = None
 ) -> pl.DataFrame:
-    """Give profiles of treatments (level 5) the columns and names of a screen.
+    """Add ``Metadata_perturbation`` and the columns of its parts to profiles of treatments (level 5).
 
-    Parameters
-    ----------
-    rows
-        One row per treatment.
-    findings
-        Takes a note if the treatments are not known.
-    source
-        What to call the rows in it.
-    treatments
-        What is known of treatments besides.
-
-    Returns
-    -------
-    polars.DataFrame
-        The same rows in the same order with ``Metadata_perturbation`` and the columns it is made of.
+    `treatments` is a table that is joined to them; notes name the rows as `source`.
     """
-    described = [name for name in rows.columns if name.startswith("Metadata_")]
-    # A plate map is read by wells; treatments have none, so each stands in a well of its own while it is read.
+    described = metadata_columns(rows)
+    # A plate map is read by wells, so each treatment gets one while it is read.
     places = as_wells(rows.height)
     skipped = {*WELL_KEY, *_NOT_OF_WELL, "Metadata_Replicate_Count"}
     kept = [n for n in described if n not in skipped and not n.startswith("Metadata_Count_")]
@@ -277,12 +237,12 @@ def annotate_treatments(
     table = table.select("Metadata_perturbation", *CANONICAL[3:], *added, *WELL_KEY)
     found = places.join(table, on=WELL_KEY, how="left", maintain_order="left").drop(WELL_KEY)
     named = rows.drop([name for name in found.columns if name in described]).hstack(found)
-    order = [n for n in named.columns if n.startswith("Metadata_")]
-    return named.select("Metadata_perturbation", *(n for n in order if n != "Metadata_perturbation"), pl.exclude(order))
+    order = [name for name in metadata_columns(named) if name != "Metadata_perturbation"]
+    return named.select("Metadata_perturbation", *order, *measured_columns(named))
 
 
 def plate_row(wells: pl.DataFrame, n_sites: int | None) -> pl.DataFrame:
-    """Make the row of table ``plate`` of one plate; images are unknown."""
+    """Make the row of table ``plate`` of one plate; columns of images stay NULL."""
     batches = wells["Metadata_Batch"].drop_nulls().unique()
     return pl.DataFrame(
         {
@@ -296,20 +256,7 @@ def plate_row(wells: pl.DataFrame, n_sites: int | None) -> pl.DataFrame:
 
 
 def merge_wells(held: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
-    """Put what an import says of wells over what a screen knew of them already.
-
-    Parameters
-    ----------
-    held
-        Rows of table ``well`` that the screen has.
-    fresh
-        Those of the import.
-
-    Returns
-    -------
-    polars.DataFrame
-        Every well of both, a row each; where both have a value the import's is taken.
-    """
+    """Merge rows of table ``well`` that a screen has with those of an import, whose values have priority."""
     if held.is_empty():
         return fresh
     names: Sequence[str] = [n for n in fresh.columns if n in held.columns and n not in WELL_KEY]

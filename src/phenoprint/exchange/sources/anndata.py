@@ -1,4 +1,4 @@
-"""AnnData files: rows are cells or wells, ``obs`` describes them, ``var`` names the features."""
+"""AnnData files: rows are cells or wells, ``obs`` holds their metadata, ``var`` names the features."""
 
 from __future__ import annotations
 
@@ -20,13 +20,7 @@ _PIECE_VALUES = 16 * 2**20
 
 
 def require_anndata() -> Any:
-    """Import anndata.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Import anndata; raise MissingExtraError if it is not installed."""
     try:
         return import_module("anndata")
     except ImportError as error:
@@ -41,24 +35,24 @@ def read_h5ad(path: Path, findings: Findings) -> Iterator[pl.DataFrame]:
     path
         The file.
     findings
-        Takes a note of layers, embeddings and graphs, which have no place in a table of profiles.
+        Takes a note of layers, embeddings and graphs, which are not imported.
 
     Yields
     ------
     polars.DataFrame
-        Columns of ``obs`` under their names with ``Metadata_`` before them, then the features.
+        Columns of ``obs`` with the prefix ``Metadata_``, then the features.
 
     Raises
     ------
     MissingExtraError
         If anndata is not installed.
     SchemaError
-        If it is not such a file.
+        If the file is not AnnData.
     """
     anndata = require_anndata()
     try:
         data = anndata.read_h5ad(path, backed="r")
-    except Exception as error:  # the library lets every kind of error out
+    except Exception as error:  # the library raises errors of every kind
         raise SchemaError(f"{path} is not a readable h5ad file: {error}; expected AnnData as HDF5") from error
     try:
         if data.X is None:
@@ -79,7 +73,7 @@ def read_h5ad(path: Path, findings: Findings) -> Iterator[pl.DataFrame]:
 
 
 def _described(obs: Any) -> pl.DataFrame:
-    """Turn ``obs`` into text columns with the prefix, whole numbers without a fraction."""
+    """Convert ``obs`` to text columns with the prefix, whole numbers without a fraction."""
     columns = []
     for name in obs.columns:
         values = obs[name].astype(object).where(obs[name].notna(), None).tolist()

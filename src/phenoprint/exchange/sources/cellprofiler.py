@@ -1,4 +1,4 @@
-"""The tables that CellProfiler wrote, some images in memory at a time.
+"""CellProfiler's own tables, some images in memory at a time.
 
 A run is one folder (``Image.csv``, ``Cells.csv``, ... , with or without a prefix such as ``MyExpt_``) or one SQLite
 file (``Per_Image`` or ``Image``, ...). Its object tables are read side by side and cut between images, so that a
@@ -19,7 +19,7 @@ from phenoprint.errors import SchemaError
 from phenoprint.exchange.compressed import compression
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.names import COMPARTMENTS
-from phenoprint.exchange.sources.text import BLOCK_BYTES, read_blocks, read_csv, read_header
+from phenoprint.exchange.sources.text import BLOCK_BYTES, read_blocks, read_header
 
 __all__ = [
     "RUN",
@@ -35,7 +35,7 @@ __all__ = [
     "sub_runs",
 ]
 
-# Runs that were merged have a number of their own: each may count its images from 1.
+# Number of a run among those that were merged: each may count its images from 1.
 RUN = "Metadata__Run"
 IMAGE_KEYS = (RUN, "TableNumber", "ImageNumber")
 _KEYS = (*IMAGE_KEYS, "ObjectNumber")
@@ -44,7 +44,7 @@ _LARGEST_EXACT = 2.0**53
 # Files up to this size are read whole, whatever the order of their rows.
 _WHOLE_BYTES = 128 * 2**20
 _PIECE_BYTES = 48 * 2**20
-# Folder names of the field's image analysis runs, for images whose table lacks plate, well and site.
+# Names of folders, for images whose table lacks plate, well and site.
 _FOLDER = re.compile(r"(?P<Metadata_Plate>.+)-(?P<Metadata_Well>[A-Za-z]{1,2}\d{1,2})-(?P<Metadata_Site>\d+)")
 _TEXT_OF_IMAGES = re.compile(r"(?:Image_)?(?:FileName|PathName|URL|MD5Digest|Scaling_Text|ImageSet)_")
 _IMAGE_FILE = re.compile(r"(?P<prefix>(?:.*_)?)Image\.csv(?:\.gz)?")
@@ -52,7 +52,7 @@ _IMAGE_FILE = re.compile(r"(?P<prefix>(?:.*_)?)Image\.csv(?:\.gz)?")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Some images of a run and all their objects, columns named as in a screen, keys still as CellProfiler has them.
+    """Some images of a run and all their objects, columns named as in a screen, keys as in CellProfiler.
 
     Parameters
     ----------
@@ -70,20 +70,20 @@ class Run:
 
 
 def image_files(root: Path) -> list[Path]:
-    """Every image table of CellProfiler in a folder and below, sorted by path."""
+    """List the image tables of CellProfiler in a folder and below, sorted by path."""
     found = {*root.rglob("*Image.csv"), *root.rglob("*Image.csv.gz")}
     return sorted(path for path in found if _IMAGE_FILE.fullmatch(path.name))
 
 
 def gather(runs: Iterable[Run]) -> Iterator[list[Run]]:
-    """Put small runs with the same columns together: thousands of columns cost more than a hundred rows of them."""
+    """Group small runs with the same columns, because each frame of thousands of columns is costly."""
     waiting: list[Run] = []
     columns: object = None
     n_bytes = 0
     for run in runs:
         if not run.image.height and not any(table.height for table in run.objects.values()):
             continue
-        # One folder with text among its numbers must not make text of the others' numbers.
+        # Text in one folder must not turn the numbers of others into text.
         tables = {"Image": run.image, **run.objects}
         found = [(name, column, dtype == pl.String) for name, t in tables.items() for column, dtype in t.schema.items()]
         if waiting and (found != columns or n_bytes >= _PIECE_BYTES):
@@ -97,13 +97,7 @@ def gather(runs: Iterable[Run]) -> Iterator[list[Run]]:
 
 
 def merge_runs(runs: Sequence[Run]) -> Run:
-    """Make one run of several with the same columns; key `RUN` is the number of an image's run.
-
-    Raises
-    ------
-    SchemaError
-        If a column is of different kinds in them.
-    """
+    """Make one run of several with the same columns; column `RUN` numbers them."""
     source = runs[0].source if len(runs) == 1 else f"{runs[0].source} and {len(runs) - 1} more"
 
     def joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
@@ -111,7 +105,7 @@ def merge_runs(runs: Sequence[Run]) -> Run:
         try:
             whole = pl.concat(frames, how="vertical_relaxed", rechunk=True) if len(frames) > 1 else frames[0]
         except pl.exceptions.PolarsError as error:
-            raise SchemaError(f"{source}: a column is of different kinds in these folders: {error}") from error
+            raise SchemaError(f"{source}: a column has different types in these folders: {error}") from error
         return _integer_keys(whole.hstack([pl.Series(RUN, numbers)]), source)
 
     objects = {name: joined([run.objects[name] for run in runs]) for name in runs[0].objects}
@@ -119,24 +113,19 @@ def merge_runs(runs: Sequence[Run]) -> Run:
 
 
 def shared_keys(*frames: pl.DataFrame) -> list[str]:
-    """Keys of an image that all the frames have."""
+    """List the keys of an image that all the frames have."""
     return [key for key in IMAGE_KEYS if all(key in frame.columns for frame in frames)]
 
 
 def read_folder(image_file: Path, findings: Findings) -> Iterator[Run]:
-    """Read one folder of CSV tables, some images at a time.
-
-    Raises
-    ------
-    SchemaError
-        If a table is not CellProfiler's or its images are not together.
-    """
+    """Read one folder of CSV tables, some images at a time; raises as `sub_runs`."""
     folder = image_file.parent
     match = _IMAGE_FILE.fullmatch(image_file.name)
     prefix = match["prefix"] if match else ""
-    names = read_header(image_file).names
-    image = read_csv(image_file, text=[name for name in names if _TEXT_OF_IMAGES.match(name)])
-    note_image_columns(findings, names, source=str(folder))
+    header = read_header(image_file)
+    text = [name for name in header.names if _TEXT_OF_IMAGES.match(name)]
+    image = next(read_blocks(image_file, block_bytes=None, text=text, header=header))
+    note_image_columns(findings, header.names, source=str(folder))
     place = _FOLDER.fullmatch(folder.name)
     absent = {k: v for k, v in (place.groupdict() if place else {}).items() if k not in image.columns}
     image = image.with_columns(pl.lit(value).alias(name) for name, value in absent.items())
@@ -145,8 +134,8 @@ def read_folder(image_file: Path, findings: Findings) -> Iterator[Run]:
         path = next((p for e in ("", ".gz") if (p := folder / f"{prefix}{name}.csv{e}").exists()), None)
         if path is not None:
             small = path.stat().st_size < (_WHOLE_BYTES if compression(path) is None else _WHOLE_BYTES // 4)
-            header = read_header(path)
-            named = replace(header, names=object_names(str(folder), name, header.names))
+            found = read_header(path)
+            named = replace(found, names=object_names(str(folder), name, found.names))
             tables[name] = read_blocks(path, block_bytes=None if small else BLOCK_BYTES, header=named)
     _note_other_tables(folder, prefix, findings)
     yield from sub_runs(str(folder), image, tables)
@@ -158,7 +147,7 @@ def is_image_column(name: str) -> bool:
 
 
 def note_image_columns(findings: Findings, names: Sequence[str], *, source: str) -> None:
-    """Say how many columns of the image table are not carried over to cells."""
+    """Note the columns of the image table that are not carried over to cells."""
     left = [name for name in names if not is_image_column(name)]
     if left:
         detail = f"measured on images, not on cells, such as {', '.join(left[:3])}; in a screen, table site_feature"
@@ -166,7 +155,7 @@ def note_image_columns(findings: Findings, names: Sequence[str], *, source: str)
 
 
 def _note_other_tables(folder: Path, prefix: str, findings: Findings) -> None:
-    """Name tables of the folder that no cell can be joined from."""
+    """Note the tables of the folder that cannot be joined to cells."""
     known = {f"{prefix}{name}.csv" for name in ("Image", "Experiment", *COMPARTMENTS)}
     for path in sorted([*folder.glob(f"{prefix}*.csv"), *folder.glob(f"{prefix}*.csv.gz")]):
         if path.name.removesuffix(".gz") not in known:
@@ -189,12 +178,12 @@ def sub_runs(source: str, image: pl.DataFrame, tables: Mapping[str, Iterator[pl.
     Yields
     ------
     Run
-        Every image once; those without any object come with the last.
+        Every image once; images without objects are in the last.
 
     Raises
     ------
     SchemaError
-        If a table has no keys, or objects of an image stand apart from each other in a large table.
+        If a table has no keys, or the rows of an image are not together in a large table.
     """
     image = image.rename(lambda c: c.removeprefix("Image_"))
     if "ImageNumber" not in image.columns:
@@ -234,15 +223,15 @@ def _check_together(source: str, name: str, fresh: pl.DataFrame, given: pl.DataF
     again = fresh.select(key).unique().join(given, on=key, how="semi")
     if again.height:
         raise SchemaError(
-            f"{source}, table {name}: rows of image {again['ImageNumber'][0]} stand in several places; "
-            "sort the table by ImageNumber, so that it can be read a part at a time"
+            f"{source}, table {name}: rows of image {again['ImageNumber'][0]} are in several places; "
+            "sort the table by ImageNumber, so that it can be read in parts"
         )
 
 
 def _whole_images(
     waiting: Mapping[str, pl.DataFrame], still_open: Mapping[str, object], key: list[str]
 ) -> pl.DataFrame:
-    """Find the images that no more rows can come of: not the last one of any table that goes on."""
+    """Find the images whose rows are complete: all but the last one of each table that has more rows."""
     whole = pl.concat([frame.select(key) for frame in waiting.values()]).unique(maintain_order=True)
     for name in still_open:
         seen = waiting[name].select(key)
@@ -251,13 +240,7 @@ def _whole_images(
 
 
 def object_names(source: str, compartment: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Name the columns of an object table as a screen does.
-
-    Raises
-    ------
-    SchemaError
-        If there is no ``ImageNumber`` or no ``ObjectNumber``.
-    """
+    """Name the columns of an object table as a screen does; raise SchemaError if keys are absent."""
     number = next((n for n in ("ObjectNumber", f"{compartment}_Number_Object_Number") if n in names), None)
     if number is None or "ImageNumber" not in names:
         raise SchemaError(f"{source}, table {compartment}: no ImageNumber and ObjectNumber; is it CellProfiler's?")
@@ -268,7 +251,7 @@ def object_names(source: str, compartment: str, names: Sequence[str]) -> tuple[s
 
 
 def _integer_keys(table: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Make numbers of objects and images, and counts of objects, integers; the hash that numbers tables is text."""
+    """Convert numbers of objects and images, and counts, to integers; the table number is a hash, thus text."""
     links = [c for c in table.columns if c in ("ImageNumber", "ObjectNumber", *_COUNTS) or "_Parent_" in c]
     numbers = [_whole(table[c], source) for c in links if table[c].dtype != pl.Int64]
     texts = [table["TableNumber"].cast(pl.String)] if "TableNumber" in table.columns else []
@@ -276,13 +259,7 @@ def _integer_keys(table: pl.DataFrame, source: str) -> pl.DataFrame:
 
 
 def _whole(column: pl.Series, source: str) -> pl.Series:
-    """Read a column as whole numbers, NaN as NULL.
-
-    Raises
-    ------
-    SchemaError
-        For a value that is none, such as text, 1.5, an infinite one, or one that floats cannot hold exactly.
-    """
+    """Convert a column to whole numbers, NaN to NULL; refuse text, fractions, infinite and inexact values."""
     number = column.cast(pl.Float64, strict=False)
     exact = number.is_nan() | ((number == number.round()) & (number.abs() <= _LARGEST_EXACT))
     wrong = column.filter(column.is_not_null() & ~exact.fill_null(value=False))

@@ -1,4 +1,4 @@
-"""Cells that DeepProfiler wrote: one ``.npz`` a site with the vectors of its cells."""
+"""Cells of DeepProfiler: one ``.npz`` file per site with the vectors of its cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from phenoprint.exchange.names import prefixed
 
 __all__ = ["read_npz"]
 
-# What numpy itself needs to bring back an array of objects; anything else in a file is refused.
+# Classes that numpy needs to unpickle an array of objects; all others are refused.
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
@@ -42,16 +42,16 @@ def read_npz(path: Path, findings: Findings) -> pl.DataFrame:
     """Read the vectors of one site.
 
     The file holds ``features`` (or ``f``), one row per cell; often ``metadata``, a dictionary with plate, well, site
-    and model, and ``locations``. What the metadata lack is read off the path: ``<plate>/<well>/<site>.npz``,
-    ``<plate>/<well>_<site>.npz`` or ``<plate>_<well>_<site>.npz``. Metadata are pickled; nothing but plain values is
-    taken from them, so that a file from elsewhere cannot run code.
+    and model, and ``locations``. Missing metadata are read from the path: ``<plate>/<well>/<site>.npz``,
+    ``<plate>/<well>_<site>.npz`` or ``<plate>_<well>_<site>.npz``. Metadata are pickled; only plain values are
+    unpickled, so that an untrusted file cannot run code.
 
     Parameters
     ----------
     path
         The file.
     findings
-        Takes a note that cells were numbered in the order they stand in.
+        Takes a note that cells were numbered in the order of the file.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def read_npz(path: Path, findings: Findings) -> pl.DataFrame:
     Raises
     ------
     SchemaError
-        If it is not such a file, or its tables disagree on the number of cells.
+        If the file cannot be read, or its arrays disagree on the number of cells.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -102,12 +102,12 @@ def read_npz(path: Path, findings: Findings) -> pl.DataFrame:
 def _plain_array(archive: Any, name: str) -> np.ndarray | None:
     try:
         return np.asarray(archive[name])
-    except ValueError:  # pickled: not needed enough to be unpacked
+    except ValueError:  # pickled, and optional
         return None
 
 
 def _place(path: Path) -> dict[str, str]:
-    """Read plate, well and site off a path."""
+    """Read plate, well and site from a path."""
     text = path.with_suffix("").as_posix()
     for pattern in _PLACE:
         match = re.search(rf"(?:^|/){pattern.pattern}$", text)
@@ -137,10 +137,10 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Unpickles dictionaries, text and numbers, and arrays of them; refuses everything else."""
+    """Unpickles dictionaries, text, numbers and arrays of them; refuses everything else."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Return the few classes that arrays are made of."""
+        """Return an allowed class."""
         if (module_name, global_name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it holds a {module_name}.{global_name}, which is no plain value")
         return super().find_class(module_name, global_name)

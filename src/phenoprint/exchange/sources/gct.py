@@ -25,13 +25,13 @@ def read_gct(path: Path) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        One row per column of the file: its descriptions with ``Metadata_`` before their names, as text, then the
-        features as Float32.
+        One row per column of the file: its descriptions as text with the prefix ``Metadata_``, then the features as
+        Float32.
 
     Raises
     ------
     SchemaError
-        If it is not such a file or its counts do not hold.
+        If the file is not GCT or its counts are wrong.
     """
     try:
         with open_plain(path) as handle:
@@ -50,7 +50,7 @@ def read_gct(path: Path) -> pl.DataFrame:
         raise SchemaError(f"{path}: expected four counts in the second line of a GCT 1.3 file") from None
     if len(lines) != 3 + n_column_meta + n_features:
         raise SchemaError(
-            f"{path}: its second line promises {n_column_meta} descriptions and {n_features} features, "
+            f"{path}: its second line counts {n_column_meta} descriptions and {n_features} features, "
             f"{len(lines) - 3} rows follow; it may be cut off"
         )
     rows = [line.split("\t") for line in lines[2:]]

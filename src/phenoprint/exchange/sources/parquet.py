@@ -1,8 +1,7 @@
-"""Parquet of other tools, some rows in memory at a time, however its writer grouped them.
+"""Parquet of other tools, some rows in memory at a time, whatever its row groups.
 
-Most of the field's Parquet files are one row group, because pandas writes a million rows per group. Such a group
-cannot be read by rows without decoding all of it, so it is read by columns into a scratch file of 32-bit floats, from
-which rows are taken.
+Most Parquet files hold one row group, because pandas writes a million rows per group. Such a group cannot be read by
+rows without decoding all of it. It is read by columns into a scratch file of 32-bit floats, from which rows are taken.
 """
 
 from __future__ import annotations
@@ -23,20 +22,14 @@ from phenoprint.exchange.sources.recognise import revealing_features
 
 __all__ = ["parquet_columns", "read_parquet_pieces", "read_parquet_sample"]
 
-# Values of a piece as 32-bit floats; decoding needs a few times as much.
+# Values of a piece as 32-bit floats; decoding takes a few times as much.
 PIECE_BYTES = 32 * 2**20
-# What a sample holds of a table, to see what kind of table it is.
+# Size of a sample.
 _SAMPLE_ROWS, _SAMPLE_FEATURES = 256, 400
 
 
 def parquet_columns(path: Path) -> dict[str, bool]:
-    """Columns of a Parquet file, and whether each holds numbers.
-
-    Raises
-    ------
-    SchemaError
-        If it is not readable Parquet.
-    """
+    """List the columns of a Parquet file, and whether each holds numbers; raises as `read_parquet_pieces`."""
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
@@ -48,7 +41,7 @@ def parquet_columns(path: Path) -> dict[str, bool]:
 def read_parquet_pieces(
     path: Path, *, piece_bytes: int | None = PIECE_BYTES, scratch: Path | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Read a Parquet file piece by piece; at least one frame, with no rows if the file has none.
+    """Read a Parquet file piece by piece.
 
     Parameters
     ----------
@@ -62,7 +55,7 @@ def read_parquet_pieces(
     Yields
     ------
     polars.DataFrame
-        Some of the rows, in order; features of a large group are Float32 with NaN where missing.
+        Some of the rows, in order, or one frame without rows; features of a large group are Float32, NaN if missing.
 
     Raises
     ------
@@ -87,13 +80,7 @@ def read_parquet_pieces(
 
 
 def read_parquet_sample(path: Path) -> pl.DataFrame:
-    """Read the first rows of a Parquet file: what describes, and those features that say most of what it is.
-
-    Raises
-    ------
-    SchemaError
-        If it is not readable Parquet.
-    """
+    """Read the first rows of a Parquet file: metadata, and the features that indicate its level best."""
     numbers = parquet_columns(path)
     chosen = set(revealing_features([n for n, is_number in numbers.items() if is_number], _SAMPLE_FEATURES))
     names = [name for name in numbers if name in chosen or not numbers[name] or is_descriptive(name)]
@@ -109,7 +96,7 @@ def read_parquet_sample(path: Path) -> pl.DataFrame:
 def _large_group(
     file: pq.ParquetFile, group: int, names: list[str], piece_bytes: int, scratch: Path | None
 ) -> Iterator[pl.DataFrame]:
-    """Read a row group by columns into a scratch file, then give its rows."""
+    """Read a row group by columns into a scratch file, then yield its rows."""
     schema, rows = file.schema_arrow, file.metadata.row_group(group).num_rows
     numbers = [n for n in names if _is_number(schema.field(n).type) and not is_descriptive(n)]
     others = [n for n in names if n not in set(numbers)]
@@ -118,7 +105,7 @@ def _large_group(
     with tempfile.TemporaryFile(dir=scratch) as handle:
         for start in range(0, len(numbers), at_once):
             for column in file.read_row_group(group, columns=numbers[start : start + at_once]).columns:
-                with np.errstate(over="ignore"):  # beyond 32-bit floats becomes infinite, which is looked for later
+                with np.errstate(over="ignore"):  # values beyond 32-bit floats become infinite and are noted later
                     values = pl.Series(column).cast(pl.Float64).to_numpy().astype(np.float32)
                 handle.write(values.tobytes())
         step = max(1, piece_bytes // max(len(numbers) * 4, 1))
@@ -141,7 +128,7 @@ def _is_number(dtype: pa.DataType) -> bool:
 
 
 def _is_index(name: str) -> bool:
-    """Whether a column is the row numbers that pandas stores."""
+    """Whether a column holds the row numbers that pandas stores."""
     return name.startswith("__index_level_")
 
 

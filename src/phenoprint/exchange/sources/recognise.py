@@ -1,8 +1,8 @@
-"""What a table of another tool is, by its name, its columns and its values.
+"""Evidence for the level of a table: its name, its columns and its values.
 
-A table that is taken for raw profiles is normalized by the next run; if it came normalized, or as principal components,
-that is wrong without a word. So its name, its columns and the first of its values are looked at, and where they do not
-agree the user is asked.
+A table that is imported as raw profiles is normalized by the next run. If it was normalized before, or holds principal
+components, the result is wrong. Therefore the name, the columns and the first values are compared, and the user has to
+decide where they disagree.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 OBJECT: Final = "Metadata_ObjectNumber"
 _PLACES: Final = (*SITE_KEY, "Metadata_ImageNumber", "Metadata_TableNumber")
 _WHOLE: Final = r"^-?\d+(?:\.0+)?$"
-# Words that mean an object's number and nothing else; the others also name cell lines and donors.
+# Words that always mean the number of an object; others also name cell lines and donors.
 _CERTAIN: Final = re.compile(r"object_?number(?:_cells)?|(?:cells|nuclei)_number_object_number")
 
 _NORMALIZED: Final = re.compile(
@@ -59,13 +59,13 @@ _NONNEGATIVE: Final = re.compile(
     r"|(?:.*[_. ])?(?:area|perimeter|count)(?:[_. ].*)?",
     re.IGNORECASE,
 )
-# Fewer rows or features say nothing of where values lie.
+# With fewer rows or features, the distribution of values is no evidence.
 FEWEST_ROWS, _FEWEST_FEATURES = 16, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Two levels that a table may be of, the likelier one first, and the evidence for each."""
+    """Two possible levels of a table, the more likely one first, and the evidence."""
 
     choices: tuple[str, str]
     evidence: tuple[str, ...]
@@ -78,13 +78,13 @@ class Evidence:
     Parameters
     ----------
     of_name
-        Sentences on its file name, by what it says: ``"normalized"``, ``"components"``.
+        Sentences on the file name, by what it indicates: ``"normalized"``, ``"components"``.
     of_columns
-        A sentence on column names, if they are those of principal components.
+        A sentence on column names that are those of principal components.
     of_values
-        A sentence on values that no raw table has.
+        A sentence on values that do not occur in raw tables.
     is_raw
-        A sentence on values that no normalized table has.
+        A sentence on values that do not occur in normalized tables.
     """
 
     of_name: dict[str, str]
@@ -95,20 +95,20 @@ class Evidence:
 
 @lru_cache(maxsize=16)
 def _kinds(features: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Features that cannot be negative, and those named as principal components."""
+    """List the features that cannot be negative, and those named like principal components."""
     nonnegative = tuple(name for name in features if _NONNEGATIVE.fullmatch(name))
     return nonnegative, tuple(name for name in features if _COMPONENT.fullmatch(name))
 
 
 def evidence_of(file_name: str, frame: pl.DataFrame) -> Evidence:
-    """Gather what the name, the columns and the values of a table say.
+    """Collect the evidence in the name, the columns and the values of a table.
 
     Parameters
     ----------
     file_name
         Without its folder.
     frame
-        Some of its rows; every number without ``Metadata_`` before its name is taken for a feature.
+        Some of its rows; every column of numbers without the prefix ``Metadata_`` counts as a feature.
 
     Examples
     --------
@@ -118,13 +118,13 @@ def evidence_of(file_name: str, frame: pl.DataFrame) -> Evidence:
     """
     name = without_compression(file_name).lower()
     of_name = {}
-    if (said := _NORMALIZED.search(name)) and not _RAW.search(name):
-        of_name["normalized"] = f"its name says {said[0]!r}"
+    if (found := _NORMALIZED.search(name)) and not _RAW.search(name):
+        of_name["normalized"] = f"its name has {found[0]!r}"
     types = zip(frame.columns, frame.dtypes, strict=True)
     features = [n for n, dtype in types if dtype.is_numeric() and not n.startswith(("Metadata_", "Image_"))]
     nonnegative, components = _kinds(tuple(features))
-    if not nonnegative and (said := _COMPONENT_FILE.search(name.rpartition(".")[0])):
-        of_name["components"] = f"its name says {said[0]!r}"
+    if not nonnegative and (found := _COMPONENT_FILE.search(name.rpartition(".")[0])):
+        of_name["components"] = f"its name has {found[0]!r}"
     of_columns = None
     if len(components) >= 2 and len(components) >= 0.9 * len(features):
         of_columns = f"{len(components)} of {len(features)} features are named as principal components "
@@ -160,7 +160,7 @@ def _centred(frame: pl.DataFrame) -> int:
 
 
 def weigh(level: str, file_name: str, evidence: Evidence) -> str | Doubt:
-    """Say what level a table is that its columns make level 3, or that this is in doubt.
+    """Decide the level of a table with the columns of level 3, or return a doubt.
 
     Parameters
     ----------
@@ -169,13 +169,13 @@ def weigh(level: str, file_name: str, evidence: Evidence) -> str | Doubt:
     file_name
         Without its folder.
     evidence
-        Of `evidence_of`.
+        As `evidence_of` returns it.
 
     Returns
     -------
     str or Doubt
-        The level given where no evidence is against it; ``"4a"`` or ``"4b"`` where name and values agree that it is
-        normalized; principal components are ``"4b"``, because their spread is their meaning.
+        `level` if no evidence is against it; ``"4a"`` or ``"4b"`` if name and values agree that it is normalized;
+        ``"4b"`` for principal components, which must keep their spread.
 
     Examples
     --------
@@ -187,14 +187,14 @@ def weigh(level: str, file_name: str, evidence: Evidence) -> str | Doubt:
     sentences = (*evidence.of_name.values(), evidence.of_columns, evidence.of_values, evidence.is_raw)
     evident = tuple(sentence for sentence in sentences if sentence is not None)
     name = file_name.lower()
-    is_said = "normalized" in evidence.of_name
+    by_name = "normalized" in evidence.of_name
     is_component = evidence.of_columns is not None or "components" in evidence.of_name
     suffix = "_negcon" if _CONTROLS.search(name) else ""
     if is_component:
-        return f"4b{suffix}" if is_said else Doubt(("4b", level), evident)
-    if is_said and evidence.is_raw is None:
+        return f"4b{suffix}" if by_name else Doubt(("4b", level), evident)
+    if by_name and evidence.is_raw is None:
         return f"{'4b' if _SELECTED.search(name) else '4a'}{suffix}"
-    if is_said or evidence.of_values is not None:
+    if by_name or evidence.of_values is not None:
         return Doubt(("4a", level), evident)
     return level
 
@@ -207,41 +207,26 @@ _MEANINGS: Final = {
 
 
 def refuse_doubt(source: str, doubt: Doubt) -> None:
-    """Ask the user what a table is.
-
-    Raises
-    ------
-    SchemaError
-        With the evidence and the two choices.
-    """
+    """Raise SchemaError with the evidence and the two choices."""
     first, second = (level.partition("_")[0] for level in doubt.choices)
     raise SchemaError(
         f"{source}: is it level {second} ({_MEANINGS[second]}) or level {first} ({_MEANINGS[first]})? Its columns are "
-        f"those of wells; {'; '.join(doubt.evidence)}. Say which: --level {first} or --level {second} (level=...)"
+        f"those of wells; {'; '.join(doubt.evidence)}. Choose: --level {first} or --level {second} (level=...)"
     )
 
 
 def may_be_impostor(columns: Sequence[str]) -> bool:
-    """Whether a column that is taken for an object's number by its name may be something else."""
+    """Whether a column that is named like the number of an object may hold something else."""
     chosen = next((old for old, new in renames(columns).items() if new == OBJECT), None)
     return chosen is not None and not _CERTAIN.fullmatch(word(chosen))
 
 
 def object_number_impostors(frame: pl.DataFrame, known: Collection[str] = ()) -> frozenset[str]:
-    """Find columns that are called as an object's number is, such as ``cell_id``, and hold something else.
+    """Find columns named like the number of an object, such as ``cell_id``, that hold something else.
 
-    Parameters
-    ----------
-    frame
-        Some rows of a table.
-    known
-        Metadata that the user says himself.
-
-    Returns
-    -------
-    frozenset of str
-        Columns that hold text, or numbers that repeat within an image (or plate, well and site), as the name of a cell
-        line does. Names that mean nothing but an object's number, such as ``ObjectNumber``, are believed.
+    These are columns of text, or of numbers that repeat within an image (or plate, well and site), as the name of a
+    cell line does. Unambiguous names, such as ``ObjectNumber``, are not examined, nor is anything if the object number
+    is among the metadata that the user gives (`known`).
 
     Examples
     --------
@@ -272,13 +257,13 @@ def _numbers_objects(frame: pl.DataFrame, column: str, called: dict[str, str]) -
         else frame.select(pl.col(column).n_unique().alias("own"), pl.len())
     )
     shared = per_place.filter(pl.col("len") > 1)
-    if shared.is_empty():  # one row per place: an object only where places are images
+    if shared.is_empty():  # with one row per place, rows are objects only if places are images
         return any(called.get(name, name) in _PLACES[2:] for name in places)
     return bool(shared["own"].sum() >= shared["len"].sum() / 2)
 
 
 def revealing_features(names: Sequence[str], most: int) -> list[str]:
-    """Choose the features that say most of what a table is: those that cannot be negative, then others, in order."""
+    """Choose the features that indicate a level best: those that cannot be negative, then others, in order."""
     revealing = [name for name in names if _NONNEGATIVE.fullmatch(name) or _COMPONENT.fullmatch(name)][:most]
     others = [name for name in names if name not in set(revealing)][: max(most - len(revealing), 0)]
     chosen = {*revealing, *others}

@@ -1,4 +1,4 @@
-"""The SQLite files of CellProfiler and cytominer-database, some rows in memory at a time."""
+"""SQLite files of CellProfiler and cytominer-database, some rows in memory at a time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from phenoprint.exchange.sources.cellprofiler import Run, note_image_columns, ob
 
 __all__ = ["is_sqlite", "read_database"]
 
-# Values taken at once: a Python number each, some 32 bytes.
+# Values read at once; each is a Python number of some 32 bytes.
 _VALUES = 600_000
-# Rows that are looked at to distinguish text from numbers.
+# Rows that are examined to distinguish text from numbers.
 _SAMPLE = 64
 _MAGIC = b"SQLite format 3\0"
 
 
 def is_sqlite(path: Path) -> bool:
-    """Whether a file begins as SQLite files do."""
+    """Whether a file has the first bytes of SQLite."""
     try:
         with path.open("rb") as handle:
             return handle.read(len(_MAGIC)) == _MAGIC
@@ -35,16 +35,16 @@ def is_sqlite(path: Path) -> bool:
 
 
 def read_database(path: Path, findings: Findings) -> Iterator[Run]:
-    """Read a database whose tables are called Per_Image, Per_Cells ... or Image, Cells ..., some images at a time.
+    """Read a database with tables Per_Image, Per_Cells ... or Image, Cells ..., some images at a time.
 
     Raises
     ------
     SchemaError
-        If it is not SQLite, has no image table, or a column of numbers holds text.
+        If the file is not SQLite, has no image table, or a column of numbers holds text.
     """
     if not is_sqlite(path):
-        raise SchemaError(f"{path} is not a readable SQLite file: it does not begin as one; copy it again")
-    # Where no writer is at work nobody need be waited for, and a file on a read-only disk can be read as well.
+        raise SchemaError(f"{path} is not a readable SQLite file: its first bytes are others; copy it again")
+    # Without a write-ahead log no other process is writing; immutable files are readable on read-only disks.
     is_still = not path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if is_still else ''}"
     try:
@@ -104,7 +104,7 @@ def _blocks(path: Path, connection: sqlite3.Connection, table: str, names: list[
 
 
 def _text_columns(connection: sqlite3.Connection, table: str, names: list[str]) -> list[str]:
-    """Columns that hold text other than missing numbers, by their names and first rows."""
+    """List the columns that hold text other than missing numbers, by their names and first rows."""
     listed = ", ".join(_quoted(name) for name in names)
     sample = connection.execute(f"SELECT {listed} FROM {_quoted(table)} LIMIT {_SAMPLE}").fetchall()  # noqa: S608 - as above
     return [
@@ -121,7 +121,7 @@ def _text_columns(connection: sqlite3.Connection, table: str, names: list[str]) 
 
 
 def _holds_text(values: Sequence[Any]) -> bool:
-    """Whether a column is text: some of its values are and none is a number. One word among numbers is an error."""
+    """Whether a column holds text and no number; text among numbers is an error later."""
     return any(_is_text(value) for value in values) and not any(isinstance(value, int | float) for value in values)
 
 
@@ -140,7 +140,7 @@ def _is_text(value: Any) -> bool:
 def _frame(
     path: Path, table: str, rows: Sequence[tuple[Any, ...]], numbers: list[str], text: list[str]
 ) -> pl.DataFrame:
-    """Turn rows, numbers first, into a frame; features are 32-bit floats, keys stay exact."""
+    """Convert rows, numbers first, to a frame; features are 32-bit floats, keys stay exact."""
     width = len(numbers)
     given = [row[:width] for row in rows] if text else rows
     try:
@@ -171,7 +171,7 @@ def _number(path: Path, table: str, value: Any, name: str) -> float:
 
 
 def _as_text(value: Any) -> str:
-    """Write an identifier: whole numbers that SQLite holds as floats without a fraction."""
+    """Convert an identifier to text; whole numbers stored as floats lose their fraction."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

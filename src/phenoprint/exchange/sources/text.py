@@ -1,4 +1,4 @@
-"""CSV and TSV of other tools, a block of lines in memory at a time."""
+"""CSV and TSV of other tools, one block of lines in memory at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import polars as pl
 
@@ -15,66 +15,25 @@ from phenoprint.errors import SchemaError, first_few
 from phenoprint.exchange.compressed import READ_ERRORS, open_plain
 from phenoprint.exchange.names import MISSING, is_descriptive
 
-__all__ = ["Header", "read_blocks", "read_columns_of_text", "read_csv", "read_header"]
+__all__ = ["BLOCK_BYTES", "SAMPLE_BYTES", "Header", "read_blocks", "read_header"]
 
-
-# Text of the first rows that say what a table is.
-SAMPLE_BYTES = 2**20
+# Text of the first rows, which indicate the level of a table.
+SAMPLE_BYTES: Final = 2**20
 # Text of a block: some tens of MiB parse at full speed and become about as much as 32-bit floats.
-BLOCK_BYTES = 24 * 2**20
+BLOCK_BYTES: Final = 24 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line of a table: column names, what separates them, and whether decimals are written ``1,5``."""
+    """The first line of a table: column names, the separator, and whether decimals are written ``1,5``."""
 
     names: tuple[str, ...]
     separator: str
     decimal_comma: bool = False
 
 
-def read_csv(path: Path, *, columns: tuple[str, ...] = (), text: Collection[str] = ()) -> pl.DataFrame:
-    """Read a CSV or TSV file, compressed or not: metadata as text, columns of numbers as Float32, others as text.
-
-    Parameters
-    ----------
-    path
-        The file.
-    columns
-        Columns to read, those of them that the file has; all by default.
-    text
-        Columns that are text, though their names do not say so.
-
-    Raises
-    ------
-    SchemaError
-        If it is empty, has ragged rows or two columns of one name.
-    """
-    header = read_header(path)
-    return next(read_blocks(path, block_bytes=None, columns=columns, text=text, header=header))
-
-
-def read_columns_of_text(path: Path) -> pl.DataFrame:
-    """Read a CSV or TSV file, compressed or not, with every column as the text it is; what is missing is NULL.
-
-    Raises
-    ------
-    SchemaError
-        As `read_csv`.
-    """
-    header = read_header(path)
-    frame = next(read_blocks(path, block_bytes=None, text=header.names, header=header))
-    return frame.with_columns(pl.when(~pl.all().str.strip_chars().is_in(MISSING)).then(pl.all()))
-
-
 def read_header(path: Path) -> Header:
-    """Read the column names of a table.
-
-    Raises
-    ------
-    SchemaError
-        If the file is empty, is no text, or has two columns of one name.
-    """
+    """Read the column names of a table; raise SchemaError if it is empty, no text, or repeats a name."""
     with closing(open_plain(path)) as handle:
         first, second = _line(handle, path), _line(handle, path)
     line = first.strip().lstrip("\ufeff")
@@ -96,32 +55,26 @@ def read_header(path: Path) -> Header:
 
 
 def read_blocks(
-    path: Path,
-    *,
-    block_bytes: int | None = BLOCK_BYTES,
-    columns: tuple[str, ...] = (),
-    text: Collection[str] = (),
-    header: Header | None = None,
+    path: Path, *, block_bytes: int | None = BLOCK_BYTES, text: Collection[str] = (), header: Header | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Read a table block by block; at least one frame, with no rows if the table has none.
+    """Read a table block by block: metadata as text, numbers as Float32, other columns as text.
 
     Parameters
     ----------
     path
-        The file.
+        The file, compressed or not.
     block_bytes
         Text of a block, bytes; None for the whole table at once.
-    columns
-        Columns to read, those of them that the file has; all by default.
     text
-        Columns that are identifiers, though their names do not say so.
+        Columns that are text, though their names do not say so.
     header
-        What `read_header` said of it, if it was asked already.
+        The header, if it was read already; its names are used.
 
     Yields
     ------
     polars.DataFrame
-        Some of the rows, in order. Columns that hold text in the first block are text in all of them.
+        Some of the rows, in order; one frame without rows if the table has none. Columns that hold text in the first
+        block are text in all of them.
 
     Raises
     ------
@@ -129,9 +82,8 @@ def read_blocks(
         If it cannot be read, has ragged rows, or a column of numbers holds text further down.
     """
     header = header or read_header(path)
-    wanted = [name for name in header.names if name in set(columns)] if columns else list(header.names)
     expected: dict[str, pl.DataType] = {
-        name: pl.String() if is_descriptive(name) or name in text else pl.Float32() for name in wanted
+        name: pl.String() if is_descriptive(name) or name in text else pl.Float32() for name in header.names
     }
     types: dict[str, pl.DataType] | None = None
     with closing(open_plain(path)) as handle:
@@ -200,7 +152,7 @@ def _read(handle: BinaryIO, path: Path, size: int | None) -> bytes:
 
 
 def _last_line_end(text: bytes) -> int:
-    """Where the last whole line ends; 0 if none is found."""
+    """Return the end of the last whole line; 0 if there is none."""
     end = text.rfind(b"\n")
     if b'"' not in text:
         return end + 1
@@ -212,13 +164,11 @@ def _last_line_end(text: bytes) -> int:
 
 
 def _parse(block: bytes, header: Header, asked: dict[str, pl.DataType], path: Path) -> pl.DataFrame:
-    """Parse whole lines; a block of numbers that is not all numbers is read as text and looked at again."""
+    """Parse whole lines; a block with text among its numbers is read as text, then converted by columns."""
     try:
         block.decode("utf-8")
     except UnicodeDecodeError:
         block = block.decode("cp1252", errors="replace").encode()
-    overrides: dict[str, pl.DataType] = {name: asked.get(name, pl.String()) for name in header.names}
-    places = None if len(asked) == len(header.names) else [k for k, name in enumerate(header.names) if name in asked]
 
     def read(schema: dict[str, pl.DataType]) -> pl.DataFrame:
         return pl.read_csv(
@@ -227,15 +177,14 @@ def _parse(block: bytes, header: Header, asked: dict[str, pl.DataType], path: Pa
             separator=header.separator,
             decimal_comma=header.decimal_comma,
             schema=schema,
-            columns=places,
         )
 
     try:
         try:
-            return read(overrides)
+            return read(asked)
         except pl.exceptions.ComputeError:
-            text = dict.fromkeys(header.names, pl.String())
-            return _numbers(read(text), asked, comma=header.decimal_comma)  # type: ignore[arg-type]
+            text: dict[str, pl.DataType] = dict.fromkeys(header.names, pl.String())
+            return _numbers(read(text), asked, comma=header.decimal_comma)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise SchemaError(
             f"{path} is not a table: {error}; expected {len(header.names)} values per row, as in its header"
@@ -243,7 +192,7 @@ def _parse(block: bytes, header: Header, asked: dict[str, pl.DataType], path: Pa
 
 
 def _check_types(frame: pl.DataFrame, types: dict[str, pl.DataType], path: Path) -> None:
-    """Refuse a column of numbers that turns out to hold text further down."""
+    """Refuse a column of numbers that holds text further down."""
     wrong = next((name for name, dtype in types.items() if dtype != frame.schema[name]), None)
     if wrong is not None:
         column = frame[wrong]
@@ -255,7 +204,7 @@ def _check_types(frame: pl.DataFrame, types: dict[str, pl.DataType], path: Path)
 
 
 def _numbers(frame: pl.DataFrame, asked: dict[str, pl.DataType], *, comma: bool) -> pl.DataFrame:
-    """Turn those columns of a frame of text into Float32 that hold numbers and missing values only."""
+    """Convert the columns of a frame of text that hold numbers and missing values only to Float32."""
     columns = []
     for column in frame:
         if asked.get(column.name) == pl.String:
