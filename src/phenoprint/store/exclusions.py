@@ -27,7 +27,7 @@ from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY, get_table
 __all__ = ["ExclusionChange", "change_exclusions", "describe_place", "exclude"]
 
 _SCOPES = ("plate", "well", "site", "object")
-_SCHEMA = {name: dtype for name, dtype in get_table("exclusion").schema.items() if name in (*CELL_KEY, "reason")}
+_SCHEMA = get_table("exclusion").schema_of((*CELL_KEY, "reason"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from phenoprint.exchange.writers.job import ImportJob
 from phenoprint.exchange.writers.plates import CellWriter, PlateWriter
 from phenoprint.plates import perturbation_id, perturbation_table
 from phenoprint.store import Screen
-from phenoprint.tables import PLATE, SITE_KEY
+from phenoprint.tables import PLATE, SITE_KEY, get_table
 
 __all__ = ["check_annotation", "write_images", "write_treatments", "write_wells"]
 
@@ -58,7 +58,7 @@ def write_wells(job: ImportJob, table: str, writer: PlateWriter | CellWriter) ->
 
 def _failed_sites(job: ImportJob) -> pl.DataFrame:
     """Find the sites where cells were lost, and why."""
-    schema = dict.fromkeys((*SITE_KEY, "status", "reason"), pl.String())
+    schema = get_table("site").schema_of((*SITE_KEY, "status", "reason"))
     if not job.losses:
         return pl.DataFrame(schema=schema)
     lost = pl.concat(job.losses).filter((pl.col("unit_of_count") == "cells") & (pl.col("n_lost") > 0))
