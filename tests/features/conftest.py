@@ -16,7 +16,7 @@ def channels() -> list[str]:
 
 @pytest.fixture(scope="session")
 def labels() -> dict[str, np.ndarray]:
-    """Two touching cells, one with a hole, one in two parts, one on the border, one of a pixel, one a line."""
+    """Two touching cells, one with a hole, one in two parts, one at the border, one of one pixel, one line."""
     y, x = np.mgrid[0:120, 0:140]
     cells = np.zeros((120, 140), np.int32)
     cells[((y - 35) / 22) ** 2 + ((x - 30) / 17) ** 2 <= 1] = 1
@@ -43,7 +43,7 @@ def labels() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def pixels(labels: dict[str, np.ndarray]) -> np.ndarray:
-    """Three channels of uint16 with blobs, gradients, noise and a little saturation."""
+    """Three channels of uint16 with blobs, gradients, noise and some saturation."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[0:120, 0:140]
     planes = []

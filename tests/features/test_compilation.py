@@ -1,4 +1,4 @@
-"""The first call says that it compiles."""
+"""Announcement of the compilation in the first call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phenoprint.features import _compilation, measure
 
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Path:
-    """As in a new installation: nothing announced yet, and an empty cache."""
+    """Simulate a new installation: no announcement so far, and an empty cache."""
     monkeypatch.setattr(_compilation, "_announced", set())
     monkeypatch.setattr(_compilation, "_cache_folder", lambda: tmp_path)
     caplog.set_level(logging.INFO, logger="phenoprint")
@@ -25,15 +25,15 @@ def measure_once() -> None:
     measure(np.zeros((1, 5, 5)), {"Nuclei": labels, "Cells": labels}, channels=["A"], preset="minimal")
 
 
-def test_the_first_call_says_that_it_compiles(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_call_announces_the_compilation(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
     measure_once()
     measure_once()
     assert [record.levelname for record in caplog.records] == ["INFO"]
-    assert "compiling the measurement kernels of correlation, intensity, shape" in caplog.text
+    assert "compiling the measurement kernels of correlation, intensity, shape, which" in caplog.text
     assert str(fresh) in caplog.text
 
 
-def test_nothing_is_said_where_all_is_on_disk(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_announcement_if_all_kernels_are_on_disk(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
     for module, kernel in _compilation._KERNELS.values():
         (fresh / f"{module}.{kernel}-12.py311.nbi").touch()
     measure_once()
@@ -51,7 +51,7 @@ def test_kernels_older_than_their_source_do_not_count(fresh: Path, caplog: pytes
     assert len(caplog.records) == 1
 
 
-def test_the_cache_is_where_numba_keeps_it() -> None:
+def test_the_cache_folder_is_that_of_numba() -> None:
     measure_once()
     folder = _compilation._cache_folder()
     assert folder is not None
@@ -59,7 +59,7 @@ def test_the_cache_is_where_numba_keeps_it() -> None:
         assert _compilation._is_compiled(folder, *_compilation._KERNELS[name])
 
 
-def test_nothing_is_said_where_nothing_is_compiled(
+def test_no_announcement_without_compilation(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(_compilation, "_cache_folder", lambda: None)

@@ -1,4 +1,4 @@
-"""Equality with what CellProfiler 4.2.8 printed, and with cp_measure on new masks."""
+"""Agreement with values of CellProfiler 4.2.8, and with cp_measure on new masks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def report(reference_data: Path, project_root: Path) -> pl.DataFrame:
 
 
 @pytest.mark.real
-def test_every_feature_of_cellprofiler_is_there(report: pl.DataFrame) -> None:
+def test_every_feature_of_cellprofiler_is_measured(report: pl.DataFrame) -> None:
     assert report.filter(~pl.col("present"))["feature"].to_list() == []
     counts = dict(report.group_by("compartment").len().iter_rows())
     assert counts.pop("Image") == 1525
@@ -36,7 +36,7 @@ def test_every_feature_of_cellprofiler_is_there(report: pl.DataFrame) -> None:
 
 @pytest.mark.real
 def test_every_value_agrees_within_tolerance(report: pl.DataFrame) -> None:
-    # A handful of pixels may fall either way on another processor; a feature that is wrong fails for many cells.
+    # Rounding on another processor may change a few pixels; a wrong feature differs for many cells.
     assert report["share"].min() >= 0.95
     by_family = report.group_by("family").agg(pl.col("share").mean(), (pl.col("share") == 1).mean().alias("equal"))
     assert by_family["share"].min() >= 0.999
@@ -57,7 +57,7 @@ def columns(frame: pl.DataFrame, name: str, rows: slice) -> np.ndarray:
     return frame[f"Cells_{name}"].cast(pl.Float64).to_numpy()[rows]
 
 
-# The one-pixel and the one-row cell are left out: cp_measure warns and crashes on some of them.
+# Without the one-pixel and the one-row cell, on which cp_measure warns or crashes.
 BIG = slice(0, 5)
 
 
@@ -103,13 +103,13 @@ def test_zernikes_agree_with_cp_measure(frame: pl.DataFrame, pixels: np.ndarray,
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-# A real field of Schwann cells on masks that CellProfiler never saw. By function of cp_measure 0.3: what its names lack
-# in front, where in ours the channel stands, and what is left out. What differs, and why CellProfiler's is kept:
-# - the place of the largest of several equal pixels is the first; CellProfiler's hangs on its sort;
-# - so does the centre of an object with several innermost pixels, and with it the radial bins (none ties here);
-# - quartiles need legacy=True: the plain ones are numpy's;
-# - RWC ranks the pixels of each object apart; CellProfiler ranks those of all objects together;
-# - Costes draws its line through each object's pixels; CellProfiler through the whole image with its background.
+# A real field of Schwann cells on new masks. By function of cp_measure 0.3: the prefix that its names lack,
+# the position of the channel in our names, and the omitted measures. Known differences (ours follow CellProfiler):
+# - of several equal brightest pixels it takes the first; CellProfiler's choice depends on its sort;
+# - likewise the centre of an object with several innermost pixels, and thereby the radial bins (no ties here);
+# - quartiles need legacy=True, by default they are those of numpy;
+# - RWC ranks the pixels of each object; CellProfiler ranks those of all objects together;
+# - Costes' regression uses the pixels of each object; CellProfiler's uses the whole image with its background.
 ORACLE = {
     "sizeshape": ("AreaShape_", None, ("AreaShape_FilledArea", "AreaShape_PerimeterCrofton")),
     "zernike": ("AreaShape_", None, ()),
@@ -124,7 +124,7 @@ ORACLE = {
 
 @pytest.fixture(scope="module")
 def schwann(real_data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Two channels of a part of a field, as float32, and its brightest regions as objects."""
+    """Return two channels of a part of a field, as float32, and its brightest regions as objects."""
     tifffile = pytest.importorskip("tifffile")
     folder = real_data / "nf1_schwann" / "Plate_2_images"
     names = ("D7_01_1_1_DAPI_001.tif", "D7_01_2_1_GFP_001.tif")
@@ -167,7 +167,7 @@ def test_new_masks_agree_with_cp_measure(
 
 @pytest.mark.real
 @pytest.mark.filterwarnings("ignore")
-def test_colocalization_of_new_masks_agrees_with_cp_measure_but_for_what_it_ranks_and_where_it_draws_lines(
+def test_colocalization_of_new_masks_agrees_with_cp_measure_except_for_ranks_and_regression(
     schwann: tuple[np.ndarray, np.ndarray], schwann_frame: pl.DataFrame
 ) -> None:
     bulk = pytest.importorskip("cp_measure.bulk")
@@ -186,7 +186,7 @@ def test_colocalization_of_new_masks_agrees_with_cp_measure_but_for_what_it_rank
         for name, other in (("RWC", rwc), ("Costes", costes)):
             found = columns(schwann_frame, f"Correlation_{name}_{pair}", slice(None))
             assert not np.allclose(found, other[f"Correlation_{name}_{direction}"], rtol=1e-3)
-        for number in (1, 4):  # alone, all objects' pixels are its own
+        for number in (1, 4):  # alone, it has the pixels of all objects
             alone = (labels == number).astype(np.int32)
             single = measure(planes, {"Nuclei": 0 * alone, "Cells": alone}, channels=["DNA", "ER"])
             found = columns(single, f"Correlation_RWC_{pair}", slice(None))

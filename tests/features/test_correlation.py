@@ -17,7 +17,7 @@ def frame(pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]
     return measure(pixels, labels, channels=channels, families=[Correlation()])
 
 
-def test_coefficients_by_their_definitions(
+def test_coefficients_agree_with_their_definitions(
     frame: pl.DataFrame, pixels: np.ndarray, labels: dict[str, np.ndarray]
 ) -> None:
     a, b = ((plane / 65535).astype(np.float32).astype(float) for plane in pixels[:2])
@@ -47,7 +47,7 @@ def test_coefficients_by_their_definitions(
 
 
 def costes_by_the_book(first: np.ndarray, second: np.ndarray, levels: int) -> tuple[float, float]:
-    """The search as CellProfiler describes it, with a correlation over the image at each step."""
+    """CellProfiler's search, with a correlation over the image at each step."""
     kept = (first > 0) | (second > 0)
     vx, vy = first[kept].var(ddof=1), second[kept].var(ddof=1)
     cov = 0.5 * ((first + second)[kept].var(ddof=1) - vx - vy)
@@ -60,7 +60,7 @@ def costes_by_the_book(first: np.ndarray, second: np.ndarray, levels: int) -> tu
         r = pearsonr(first[below], second[below])[0] if below.sum() > 2 else -1.0
         if r < 0:
             left = middle - 1
-        elif r >= 0:  # neither for a constant channel
+        elif r >= 0:  # no branch for a constant channel
             right, valid = middle + 1, middle
         last = middle
         middle = ((right - left) // (1.2 if right - left > 6 else 2)) + left
@@ -69,7 +69,7 @@ def costes_by_the_book(first: np.ndarray, second: np.ndarray, levels: int) -> tu
 
 @pytest.mark.parametrize("count", [25, 80, 4000])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_costes_thresholds_by_the_book(sign: int, count: int) -> None:
+def test_costes_thresholds_agree_with_a_direct_search(sign: int, count: int) -> None:
     rng = np.random.default_rng(3)
     shared = rng.gamma(2.0, 0.1, count)
     first = np.clip(shared + rng.normal(0, 0.05, count), 0, 1).astype(np.float32)
@@ -79,8 +79,8 @@ def test_costes_thresholds_by_the_book(sign: int, count: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:An input array is constant")
-def test_costes_thresholds_of_few_pixels_by_the_book() -> None:
-    # With few pixels and steps the search comes by every turn: two pixels below, three, a flat background, all.
+def test_costes_thresholds_of_few_pixels_agree_with_a_direct_search() -> None:
+    # With few pixels and steps the search meets every case: two pixels below, three, a flat background, all.
     for seed in range(300):
         rng = np.random.default_rng(seed)
         count, levels = int(rng.integers(3, 14)), int(rng.choice([15, 31, 255]))
@@ -108,22 +108,22 @@ def test_a_constant_channel_has_no_correlation(channels: list[str]) -> None:
         * np.sqrt(row["Cells_Correlation_K_ER_DNA"] / row["Cells_Correlation_K_DNA_ER"]),
         rel=1e-5,
     )
-    assert row["Cells_Correlation_Manders_RNA_ER"] is None  # a black channel has no intensity to share
+    assert row["Cells_Correlation_Manders_RNA_ER"] is None  # a black channel has no intensity
 
 
 @pytest.mark.parametrize("stray", [1 / 65535, 1e-7])
-def test_one_stray_pixel_in_a_dark_channel_is_no_crash(stray: float) -> None:
+def test_one_bright_pixel_in_a_dark_channel_does_not_crash(stray: float) -> None:
     rng = np.random.default_rng(2)
     first = rng.random(4000).astype(np.float32)
     second = np.zeros(4000, np.float32)
-    second[7] = stray  # so little that a careless slope of Costes' line rounds to nothing
+    second[7] = stray  # so small that the slope of the regression could be rounded to 0
     assert np.isfinite(costes_threshold(first, second, 65535)).all()
     assert np.isfinite(costes_threshold(second, first, 65535)).all()
 
 
 @pytest.mark.filterwarnings("ignore:An input array is constant")
-def test_constant_background_ends_the_search_of_costes() -> None:
-    # All that lies below the threshold is one value: no correlation can be taken there, as in CellProfiler.
+def test_a_constant_background_ends_the_search_of_costes() -> None:
+    # All pixels below the threshold have one value and thus no correlation, as in CellProfiler.
     rng = np.random.default_rng(8)
     first, second = np.full((2, 5000), 0.1, np.float32)
     first[:300] = rng.uniform(0.5, 1, 300)
@@ -133,7 +133,7 @@ def test_constant_background_ends_the_search_of_costes() -> None:
 
 
 @pytest.mark.parametrize("left_out", ["Costes", "RWC", "Manders"])
-def test_measures_can_be_left_out(
+def test_measures_can_be_omitted(
     frame: pl.DataFrame, pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str], left_out: str
 ) -> None:
     kept = tuple(name for name in Correlation().measures if name != left_out)
@@ -150,7 +150,7 @@ def test_pearson_alone_and_one_channel() -> None:
     assert measure(np.zeros((1, 5, 5)), both, channels=["A"], families=[Correlation()]).width == 1
 
 
-def test_whole_images_by_their_definitions(pixels: np.ndarray, labels: dict[str, np.ndarray]) -> None:
+def test_whole_images_agree_with_the_definitions(pixels: np.ndarray, labels: dict[str, np.ndarray]) -> None:
     a, b = ((plane / 65535).astype(np.float32).astype(float) for plane in pixels[:2])
     row = measure_field(pixels[:2], labels, channels=["A", "B"], families=[Correlation()])[1].row(0, named=True)
     on_a, on_b = a > np.float32(0.15 * a.max()), b > np.float32(0.15 * b.max())
@@ -195,7 +195,7 @@ def test_a_pixel_on_the_threshold_is_stained_in_objects_not_in_images(swapped: b
 
 @pytest.mark.parametrize(("strict", "expected"), [(False, (0.5 / 1.5, 0.5 / 1.25)), (True, (0.5 / 1.25, 0.5))])
 def test_a_pixel_on_costes_threshold(strict: bool, expected: tuple[float, float]) -> None:
-    # On its threshold a pixel is not over both; it counts in the whole of an object, not in that of an image.
+    # A pixel on its threshold counts in the total of an object, but not in that of an image.
     values = np.array([[0.25, 0.5, 0.75], [0.5, 0.5, 0.25]], np.float32)
     none = np.zeros((0, 0), np.int32), np.zeros(0, np.int64)
     pairs, cuts = np.array([[0, 1]]), np.array([[0.25, 0.25]])
@@ -206,5 +206,5 @@ def test_a_pixel_on_costes_threshold(strict: bool, expected: tuple[float, float]
 def test_impossible_parameters_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'Manders'"):
         Correlation(measures=("Mander",))
-    with pytest.raises(UsageError, match="0 to 100"):
+    with pytest.raises(UsageError, match="between 0 and 100"):
         Correlation(threshold_percent=150)

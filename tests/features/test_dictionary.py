@@ -45,15 +45,15 @@ def test_no_entry_is_empty_or_long(preset: str, image: bool) -> None:
     assert set(found["unit"]) <= UNITS
 
 
-def test_what_is_said_to_be_missing_is_missing() -> None:
+def test_documented_missing_values_are_missing() -> None:
     cells = np.zeros((24, 40), np.int32)
     cells[4:20, 4:20] = 1
     cells[10, 30] = 2
     planes = np.stack([np.random.default_rng(0).random((24, 40)), np.zeros((24, 40)), np.full((24, 40), 0.5)])
     both = {"Nuclei": cells, "Cells": cells}
     objects, image = measure_field(planes, both, channels=["A", "Black", "Flat"])
-    told = pl.concat([feature_dictionary(["A", "Black", "Flat"], image=kind) for kind in (False, True)])
-    reasons = dict(told.select("feature", "difference").iter_rows())
+    dictionary = pl.concat([feature_dictionary(["A", "Black", "Flat"], image=kind) for kind in (False, True)])
+    reasons = dict(dictionary.select("feature", "difference").iter_rows())
     big, pixel = objects.rows(named=True)
     row = image.row(0, named=True)
     for where, name in (
@@ -70,10 +70,10 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
     ):
         assert where[name] is None, name
         assert "NULL" in str(reasons[name]), name
-    # Where nothing is said, a cell of ordinary size in an ordinary channel has every value.
-    unsaid = [name for name, reason in reasons.items() if reason is None and name.startswith("Cells_")]
-    texts = dict(told.select("feature", "description").iter_rows())
-    for name in unsaid:
+    # Without such a note, a cell of ordinary size in an ordinary channel has every value.
+    undocumented = [name for name, reason in reasons.items() if reason is None and name.startswith("Cells_")]
+    texts = dict(dictionary.select("feature", "description").iter_rows())
+    for name in undocumented:
         if "Black" not in name and "Flat" not in name and "NULL" not in str(texts[name]):
             assert big[name] is not None, name
 
@@ -93,13 +93,13 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
         ("Nuclei_Children_Cytoplasm_Count", ("Children", "Cytoplasm_Count", None, None)),
     ],
 )
-def test_names_are_taken_apart(table: pl.DataFrame, name: str, parts: tuple[str | None, ...]) -> None:
+def test_names_are_split_into_their_parts(table: pl.DataFrame, name: str, parts: tuple[str | None, ...]) -> None:
     found = entry(table, name)
     assert tuple(found[column] for column in ("family", "measure", "channel", "parameters")) == parts
     assert found["compartment"] == name.split("_", maxsplit=1)[0]
 
 
-def test_differences_are_told(table: pl.DataFrame) -> None:
+def test_differences_are_documented(table: pl.DataFrame) -> None:
     assert "CellProfiler" in str(entry(table, "Cells_AreaShape_FormFactor")["difference"])
     assert entry(table, "Cells_AreaShape_Area")["difference"] is None
 
@@ -156,7 +156,7 @@ def test_minimal_is_a_part_of_full(table: pl.DataFrame) -> None:
 def test_fast_measures_the_same_values(pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]) -> None:
     full = measure(pixels, labels, channels=channels)
     fast = measure(pixels, labels, channels=channels, preset="cell-painting-fast")
-    # Among equally bright or deep pixels the first is named, not CellProfiler's choice.
+    # Of equally bright or deep pixels the first is used, not CellProfiler's choice.
     ties = ("MaxIntensity_X", "MaxIntensity_Y", "FracAtD", "MeanFrac", "RadialCV")
     names = [name for name in fast.columns if not any(tie in name for tie in ties)]
     assert fast.select(names).equals(full.select(names))

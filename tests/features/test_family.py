@@ -20,7 +20,7 @@ from phenoprint.features import (
 
 @dataclass(frozen=True)
 class Parity(FeatureFamily):
-    """A family as a third party would write it."""
+    """A family of a third party."""
 
     name: ClassVar[str] = "parity"
     definitions: ClassVar[dict[str, Definition]] = {"Parity_Area": Definition("area modulo a number", "px^2")}

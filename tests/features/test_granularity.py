@@ -12,12 +12,12 @@ from phenoprint.features._kernels_pixels import group_pixels
 from phenoprint.features.granularity import Granularity
 
 
-def test_spectrum_is_reconstruction_by_dilation() -> None:
+def test_the_spectrum_equals_reconstruction_by_dilation() -> None:
     rng = np.random.default_rng(1)
     image = ndimage.gaussian_filter(rng.random((40, 53)), 1.5)
-    image[:4] = np.round(image[:4], 2)  # plateaus
+    image[:4] = np.round(image[:4], 2)  # with plateaus
     order = np.argsort(-image.ravel(), kind="stable").astype(np.int32)
-    each = np.arange(image.size + 1)  # every pixel an object of its own
+    each = np.arange(image.size + 1)  # every pixel is an object
     found = spectrum(image, order, 6, each[:-1].astype(np.int32), np.ones(image.size), each)
     cross = ndimage.generate_binary_structure(2, 1)
     eroded = image
@@ -28,7 +28,7 @@ def test_spectrum_is_reconstruction_by_dilation() -> None:
         assert found[-1, step] == pytest.approx(expected.mean(), rel=1e-12)
 
 
-def test_disk_filter_is_grey_morphology() -> None:
+def test_the_disk_filter_equals_grey_morphology() -> None:
     image = np.random.default_rng(2).random((30, 25))
     y, x = np.mgrid[-4:5, -4:5]
     disk = y * y + x * x <= 16
@@ -75,7 +75,7 @@ def test_a_tiny_image_has_no_spectrum(channels: list[str]) -> None:
     assert frame["Cells_Granularity_1_DNA"].item() is None
 
 
-def test_means_are_those_of_the_enlarged_image() -> None:
+def test_means_equal_those_of_the_enlarged_image() -> None:
     rng = np.random.default_rng(4)
     small = rng.random((10, 12))
     labels = np.zeros((40, 50), np.int32)

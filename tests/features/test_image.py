@@ -21,7 +21,7 @@ def row(pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]) 
     return measure_field(pixels, labels, channels=channels)[1].row(0, named=True)
 
 
-def test_intensity_by_numpy(row: dict[str, float], pixels: np.ndarray, channels: list[str]) -> None:
+def test_intensity_agrees_with_numpy(row: dict[str, float], pixels: np.ndarray, channels: list[str]) -> None:
     for channel, plane in zip(channels, pixels / 65535, strict=True):
         median = np.median(plane)
         for name, expected in {
@@ -40,7 +40,7 @@ def test_intensity_by_numpy(row: dict[str, float], pixels: np.ndarray, channels:
             assert row[f"Image_Intensity_{name}_{channel}"] == pytest.approx(expected, rel=1e-5), name
 
 
-def test_an_even_number_of_pixels_has_its_median_between(labels: dict[str, np.ndarray]) -> None:
+def test_the_median_of_an_even_number_of_pixels_is_interpolated(labels: dict[str, np.ndarray]) -> None:
     plane = np.array([[[0.0, 0.125], [0.5, 1.0]]])
     both = {name: np.zeros((2, 2), int) for name in labels}
     row = measure_field(plane, both, channels=["A"], preset="minimal")[1].row(0, named=True)
@@ -53,8 +53,8 @@ def test_objects_are_counted(row: dict[str, float]) -> None:
     assert [row[f"Image_Count_{kind}"] for kind in ("Nuclei", "Cells", "Cytoplasm")] == [7, 7, 6]
 
 
-def test_texture_of_an_image_is_that_of_one_object_as_large(pixels: np.ndarray, channels: list[str]) -> None:
-    bright = np.maximum(pixels, 600)  # no grey level 0, which objects leave out
+def test_the_texture_of_an_image_is_that_of_an_object_of_its_size(pixels: np.ndarray, channels: list[str]) -> None:
+    bright = np.maximum(pixels, 600)  # no grey level 0, which is ignored in objects
     everything = {"Nuclei": np.zeros(bright.shape[1:], int), "Cells": np.ones(bright.shape[1:], int)}
     cells, image = measure_field(bright, everything, channels=channels, families=[Texture()])
     names = [name for name in cells.columns if name.startswith("Cells_")]
@@ -63,7 +63,7 @@ def test_texture_of_an_image_is_that_of_one_object_as_large(pixels: np.ndarray, 
     )
 
 
-def test_black_pixels_take_part_in_an_images_texture() -> None:
+def test_black_pixels_count_in_the_texture_of_an_image() -> None:
     labels = np.zeros((4, 4), int)
     plane = np.zeros((1, 4, 4))
     plane[0, :, ::2] = 1.0
@@ -75,7 +75,7 @@ def test_black_pixels_take_part_in_an_images_texture() -> None:
     assert row["Image_Texture_Contrast_A_1_02_256"] == 0
 
 
-def test_quality_by_numpy(row: dict[str, float], pixels: np.ndarray) -> None:
+def test_quality_agrees_with_numpy(row: dict[str, float], pixels: np.ndarray) -> None:
     plane = (pixels[1] / 65535).astype(np.float32)
     assert row["Image_ImageQuality_FocusScore_ER"] == pytest.approx(plane.var() / plane.mean(), rel=1e-4)
     assert row["Image_ImageQuality_PercentMinimal_ER"] == pytest.approx(100 * (plane == plane.min()).mean())
@@ -112,7 +112,7 @@ def test_columns_are_described_and_never_nan(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (30, 30)])
-def test_empty_and_constant_images_are_no_crash(size: tuple[int, int]) -> None:
+def test_empty_and_constant_images_do_not_crash(size: tuple[int, int]) -> None:
     labels = np.zeros(size, int)
     both = {"Nuclei": labels, "Cells": labels}
     for level in (0.0, 0.3):
@@ -136,7 +136,7 @@ def test_a_tiny_image_has_no_granularity() -> None:
     assert frame["Image_Granularity_1_A"].item() is None
 
 
-# What CellProfiler 4.2.8.1 printed for the reference fields; its image intensity and quality are not in the reference.
+# Output of CellProfiler 4.2.8.1 for the reference fields; the reference lacks image intensity and quality.
 PRINTED = {
     "nf1_D6_3ch": {
         "ImageQuality_Correlation_AGP_20": 0.47724160157965967,
@@ -165,7 +165,7 @@ PRINTED = {
 
 @pytest.mark.real
 @pytest.mark.parametrize("field", sorted(PRINTED))
-def test_intensity_and_quality_are_cellprofilers(reference_data: Path, field: str) -> None:
+def test_intensity_and_quality_equal_cellprofiler(reference_data: Path, field: str) -> None:
     tifffile = pytest.importorskip("tifffile")
     folder = reference_data / field
     pixels = np.stack([tifffile.imread(folder / f"{channel}.tif") for channel in ("DNA", "AGP")])

@@ -42,7 +42,7 @@ def test_edge_is_the_four_connected_inner_boundary(
         assert row["Cells_Intensity_MinIntensityEdge_DNA"] == pytest.approx(values.min(), rel=1e-5)
 
 
-def test_quantiles_are_those_of_cellprofiler(channels: list[str]) -> None:
+def test_quantiles_equal_cellprofiler(channels: list[str]) -> None:
     labels = np.zeros((4, 6), np.int32)
     labels[1, 0:5] = 1
     labels[2, 0:2] = 2
@@ -53,7 +53,7 @@ def test_quantiles_are_those_of_cellprofiler(channels: list[str]) -> None:
         np.stack([image] * 3), {"Nuclei": labels, "Cells": labels}, channels=channels, families=[Intensity()]
     )
     first, second = frame.rows(named=True)
-    # Position count * fraction, linear in between: 1.25, 2.5, 3.75 of 0.1 ... 0.5; the last at the end.
+    # Position count * fraction, interpolated: 1.25, 2.5, 3.75 of 0.1 ... 0.5, at most the last.
     assert first["Cells_Intensity_LowerQuartileIntensity_DNA"] == pytest.approx(0.225)
     assert first["Cells_Intensity_MedianIntensity_DNA"] == pytest.approx(0.35)
     assert first["Cells_Intensity_UpperQuartileIntensity_DNA"] == pytest.approx(0.475)
@@ -84,7 +84,7 @@ def test_deviation_from_the_median_is_the_same_quantile(channels: list[str], cou
         assert frame[f"Cells_Intensity_MADIntensity_{channel}"].item() == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
-def test_places_of_mass_and_peak(channels: list[str]) -> None:
+def test_positions_of_the_centre_of_mass_and_the_maximum(channels: list[str]) -> None:
     labels = np.zeros((9, 9), np.int32)
     labels[2:7, 2:7] = 1
     image = np.zeros((9, 9))
@@ -116,7 +116,7 @@ def test_constant_intensity_is_defined_and_black_has_no_centre_of_mass(channels:
     assert row["Cells_Intensity_MassDisplacement_ER"] is None
 
 
-def test_ties_first_in_reading_order_when_asked(channels: list[str]) -> None:
+def test_without_exact_ties_the_first_in_reading_order_is_used(channels: list[str]) -> None:
     labels = np.zeros((9, 9), np.int32)
     labels[2:7, 2:7] = 1
     ones = np.ones((3, 9, 9))

@@ -1,4 +1,4 @@
-"""What must not change a measurement, by random small fields."""
+"""Invariances of the measurements on small random fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from phenoprint.features.neighbors import Neighbors
 from phenoprint.features.radial import RadialDistribution
 
 CHANNELS = ["A", "B"]
-# Ties settled in reading order: CellProfiler's choice hangs on everything else in the image.
+# Ties by reading order, because CellProfiler's choice depends on the rest of the image.
 FAMILIES = tuple(
     {"intensity": Intensity(exact_ties=False), "radial": RadialDistribution(exact_ties=False)}.get(family.name, family)
     for family in chosen_families("cell-painting-full")
@@ -24,7 +24,7 @@ slow = settings(max_examples=15, deadline=None, suppress_health_check=[HealthChe
 
 
 def field(seed: int, size: int = 44) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Up to five ragged cells with nuclei, none on the border, and two channels of uint16."""
+    """Draw up to five irregular cells with nuclei away from the border, and two channels of uint16."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:size, 0:size]
     cells = np.zeros((size, size), np.int32)
@@ -77,7 +77,7 @@ def test_numbers_of_the_objects_do_not_matter(seed: int) -> None:
 def test_other_objects_do_not_matter(seed: int) -> None:
     pixels, labels = field(seed)
     alone = {name: np.where(each == 1, 1, 0).astype(np.int32) for name, each in labels.items()}
-    drop = ("Neighbors", "RWC")  # these speak of the others, or rank over all
+    drop = ("Neighbors", "RWC")  # these depend on the other objects
     one = measure(pixels, alone, channels=CHANNELS, families=FAMILIES)
     among = measure(pixels, labels, channels=CHANNELS, families=FAMILIES)[:1]
     assert_same(values(one, drop), values(among, drop))
@@ -85,11 +85,11 @@ def test_other_objects_do_not_matter(seed: int) -> None:
 
 @slow
 @given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 9))
-def test_padding_only_moves(seed: int, top: int, left: int) -> None:
+def test_padding_only_shifts_positions(seed: int, top: int, left: int) -> None:
     pixels, labels = field(seed)
     margin = ((top, 3), (left, 5))
     padded = {name: np.pad(each, margin) for name, each in labels.items()}
-    kept = [family for family in FAMILIES if not isinstance(family, Granularity)]  # samples every fourth pixel
+    kept = [family for family in FAMILIES if not isinstance(family, Granularity)]  # it samples every fourth pixel
     before = measure(pixels, labels, channels=CHANNELS, families=kept)
     after = measure(np.pad(pixels, ((0, 0), *margin)), padded, channels=CHANNELS, families=kept)
     moved = [name for name in before.columns if "Center" in name or "BoundingBoxM" in name or "Location" in name]
@@ -98,8 +98,8 @@ def test_padding_only_moves(seed: int, top: int, left: int) -> None:
         for name in moved
         if "Distance" not in name
     ]
-    # Costes looks at the whole image, the displacement is a small difference, and whether the pixels on the circle
-    # take part in a Zernike moment hangs on the rounding of the circle (as in CellProfiler).
+    # Costes uses the whole image, the displacement is a small difference, and whether pixels on the circle are part
+    # of a Zernike moment depends on the rounding of the circle (as in CellProfiler).
     drop = ("Costes", "MassDisplacement", "Zernike")
     assert_same(values(before, drop), values(after.with_columns(shift), drop), atol=1e-4)
 
@@ -149,7 +149,7 @@ def test_quarter_turns_and_mirrors_do_not_matter(seed: int, turns: int, mirror: 
     ]
     assert len(kept) > 100
     assert_same(values(before.select(kept)), values(after.select(kept)))
-    # A quarter turn swaps the directions of a texture, a mirror the two diagonals.
+    # A quarter turn exchanges the directions of a texture, a mirror the two diagonals.
     swap = {"00": "02", "02": "00", "01": "03", "03": "01"} if turns % 2 else {d: d for d in ("00", "01", "02", "03")}
     if mirror:
         swap = {new: {"01": "03", "03": "01"}.get(old, old) for new, old in swap.items()}
@@ -170,7 +170,7 @@ def test_brightness_scales_or_does_not_matter(seed: int, halvings: int) -> None:
     floats = (pixels / 65535).astype(np.float32)
     before = measure(floats, labels, channels=CHANNELS, families=FAMILIES)
     after = measure(floats * np.float32(factor), labels, channels=CHANNELS, families=FAMILIES)
-    drop = ("Texture", "Costes")  # both divide full scale into fixed levels
+    drop = ("Texture", "Costes")  # both divide full scale into a fixed number of levels
     scaled = [
         name
         for name in before.columns
@@ -180,7 +180,7 @@ def test_brightness_scales_or_does_not_matter(seed: int, halvings: int) -> None:
 
 
 def odd_field(seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Objects of a pixel, lines, rings, nuclei alone, that fill or leave their cell, and channels flat or saturated."""
+    """Draw pixels, lines, rings, nuclei alone, filling or leaving their cells, and flat or saturated channels."""
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers(1, 30, 2))
     cells, nuclei = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
@@ -243,7 +243,7 @@ def test_one_value_everywhere_gives_defined_values(seed: int, level: float) -> N
     for k in range(1, 5):  # a small cell may have no pixel in a ring
         filled = (cells[f"RadialDistribution_FracAtD_B_{k}of4"] > 0).cast(pl.Float64).to_list()
         assert cells[f"RadialDistribution_MeanFrac_B_{k}of4"].to_list() == pytest.approx(filled, rel=1e-5, abs=1e-5)
-    assert cells["Correlation_Correlation_A_B"].null_count() == n  # no correlation with what does not vary
+    assert cells["Correlation_Correlation_A_B"].null_count() == n  # a constant channel has no correlation
     textures = frame.select("^Cells_Texture_(Contrast|Entropy|SumEntropy|InfoMeas1)_A_3_.*$").fill_null(0.0)
     assert np.abs(textures.to_numpy()).max() < 1e-6
     same = frame.select("^Cells_Texture_(AngularSecondMoment|Correlation|InverseDifferenceMoment)_A_3_.*$")
@@ -253,7 +253,7 @@ def test_one_value_everywhere_gives_defined_values(seed: int, level: float) -> N
 
 @slow
 @given(st.integers(0, 10**6), st.integers(0, 3), st.booleans())
-def test_whole_images_do_not_know_numbers_or_sides(seed: int, turns: int, mirror: bool) -> None:
+def test_whole_images_do_not_depend_on_numbers_or_orientation(seed: int, turns: int, mirror: bool) -> None:
     pixels, labels = field(seed)
 
     def turn(image: np.ndarray) -> np.ndarray:
@@ -270,7 +270,7 @@ def test_whole_images_do_not_know_numbers_or_sides(seed: int, turns: int, mirror
 
 @slow
 @given(st.integers(0, 10**6))
-def test_measuring_twice_gives_the_same(seed: int) -> None:
+def test_measurements_are_reproducible(seed: int) -> None:
     pixels, labels = field(seed)
     first = measure(pixels, labels, channels=CHANNELS)
     assert first.equals(measure(pixels, labels, channels=CHANNELS))

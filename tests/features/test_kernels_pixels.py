@@ -9,16 +9,16 @@ from phenoprint.features._kernels_pixels import group_pixels, inner_edge, outlin
 
 @pytest.fixture(scope="module")
 def ragged() -> np.ndarray:
-    """Labels of three ragged objects that touch each other and the border."""
+    """Draw three irregular objects that touch each other and the border."""
     noise = ndimage.gaussian_filter(np.random.default_rng(7).random((40, 50)), 1.0)
     labels = np.where(noise > 0.47, 1 + np.arange(50)[None, :] // 17, 0)
-    labels[8, 8] = 2  # a single pixel in another object, and a pair of pixels at a corner
+    labels[8, 8] = 2  # a single pixel in another object, and two pixels that meet at a corner
     labels[20:24, 20:24] = 0
     labels[21, 21] = labels[22, 22] = 3
     return labels.astype(np.int32)
 
 
-def test_outlines_by_erosion(ragged: np.ndarray) -> None:
+def test_outlines_agree_with_erosion(ragged: np.ndarray) -> None:
     expected, edges = np.zeros(ragged.shape, bool), np.zeros(ragged.shape, bool)
     for label in (1, 2, 3):
         mask = ragged == label
@@ -33,7 +33,7 @@ def test_outlines_by_erosion(ragged: np.ndarray) -> None:
     assert np.diff(ends).tolist() == [int((edges & (ragged == label)).sum()) for label in (1, 2, 3)]
 
 
-def test_pixel_lists_and_boxes(ragged: np.ndarray) -> None:
+def test_pixel_lists_and_boxes_agree_with_numpy(ragged: np.ndarray) -> None:
     pixels, rows, columns, offsets, box = group_pixels(ragged, 3)
     for label in (1, 2, 3):
         mine = slice(offsets[label - 1], offsets[label])

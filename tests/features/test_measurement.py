@@ -8,7 +8,9 @@ from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.features import feature_dictionary, measure, presets, warm_up
 
 
-def test_frame_has_the_contracted_form(pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]) -> None:
+def test_the_frame_has_the_documented_form(
+    pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]
+) -> None:
     before = pixels.copy(), {name: each.copy() for name, each in labels.items()}
     frame = measure(pixels, labels, channels=channels)
     assert frame.columns[0] == "Metadata_ObjectNumber"
@@ -22,19 +24,19 @@ def test_frame_has_the_contracted_form(pixels: np.ndarray, labels: dict[str, np.
 
 
 @pytest.mark.parametrize("preset", sorted(presets()))
-def test_missing_is_null_never_nan_or_infinite(
+def test_missing_values_are_null_not_nan_or_infinite(
     pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str], preset: str
 ) -> None:
     frame = measure(pixels, labels, channels=channels, preset=preset)
     assert frame.select(pl.col(pl.Float32).is_finite().all()).row(0) == (True,) * (frame.width - 1)
-    # Object 6 is one pixel, its nucleus the same: the cytoplasm is empty.
+    # Object 6 and its nucleus are the same pixel, so its cytoplasm is empty.
     empty = frame.row(5, named=True)
     assert {value for name, value in empty.items() if name.startswith("Cytoplasm_")} == {None}
     assert empty["Cells_AreaShape_Area"] == 1
 
 
 @pytest.mark.parametrize("preset", sorted(presets()))
-def test_no_objects_give_an_empty_frame_with_all_columns(channels: list[str], preset: str) -> None:
+def test_without_objects_the_frame_is_empty_and_has_all_columns(channels: list[str], preset: str) -> None:
     nothing = np.zeros((50, 60), np.int32)
     frame = measure(
         np.zeros((3, 50, 60), np.uint16), {"Nuclei": nothing, "Cells": nothing}, channels=channels, preset=preset
@@ -59,12 +61,12 @@ def test_rows_are_the_union_of_the_numbers(channels: list[str]) -> None:
     assert frame["Cytoplasm_Parent_Nuclei"].to_list() == [5, None, None]
 
 
-def test_a_foreign_nucleus_is_no_cytoplasm(channels: list[str]) -> None:
+def test_the_nucleus_of_another_cell_is_not_cytoplasm(channels: list[str]) -> None:
     cells = np.zeros((20, 20), np.int32)
     nuclei = np.zeros_like(cells)
     cells[2:12, 2:12] = 1
     cells[2:12, 12:18] = 2
-    nuclei[4:6, 10:14] = 2  # reaches into cell 1
+    nuclei[4:6, 10:14] = 2  # extends into cell 1
     frame = measure(np.ones((3, 20, 20)), {"Nuclei": nuclei, "Cells": cells}, channels=channels, preset="minimal")
     assert frame["Cytoplasm_AreaShape_Area"].to_list() == [96, 56]
 
@@ -79,7 +81,7 @@ def test_float_and_integer_pixels_agree(pixels: np.ndarray, labels: dict[str, np
     assert whole.equals(strided)
 
 
-def test_readable_only_input_is_fine(pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]) -> None:
+def test_read_only_input_is_accepted(pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]) -> None:
     frozen = pixels.copy()
     frozen.setflags(write=False)
     fixed = {name: each.copy() for name, each in labels.items()}
@@ -107,7 +109,7 @@ def test_readable_only_input_is_fine(pixels: np.ndarray, labels: dict[str, np.nd
         ({"pixels": np.zeros((2, 12, 12), complex)}, "integers or floats"),
     ],
 )
-def test_what_does_not_fit_is_named(change: dict[str, object], message: str) -> None:
+def test_input_that_does_not_fit_is_an_error(change: dict[str, object], message: str) -> None:
     zeros = np.zeros((12, 12), int)
     given = {"pixels": np.zeros((2, 12, 12)), "labels": {"Nuclei": zeros, "Cells": zeros}, "channels": ["DNA", "ER"]}
     given |= change
@@ -115,7 +117,7 @@ def test_what_does_not_fit_is_named(change: dict[str, object], message: str) -> 
         measure(given["pixels"], given["labels"], channels=given["channels"])  # type: ignore[arg-type]
 
 
-def test_unknown_preset_offers_the_closest() -> None:
+def test_the_error_of_an_unknown_preset_has_the_closest_name() -> None:
     zeros = np.zeros((4, 4), int)
     with pytest.raises(UnknownNameError, match="did you mean 'minimal'"):
         measure(np.zeros((1, 4, 4)), {"Nuclei": zeros, "Cells": zeros}, channels=["A"], preset="minimum")

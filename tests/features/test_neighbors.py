@@ -12,7 +12,7 @@ from phenoprint.features.location import Location
 from phenoprint.features.neighbors import Neighbors
 
 
-def test_neighbours_of_a_row_of_squares(channels: list[str]) -> None:
+def test_neighbours_of_squares_in_a_row(channels: list[str]) -> None:
     labels = np.zeros((12, 40), np.int32)
     labels[2:8, 2:8] = 1
     labels[2:8, 8:14] = 2  # touches 1 along a side
@@ -34,7 +34,7 @@ def test_neighbours_of_a_row_of_squares(channels: list[str]) -> None:
     assert frame["Cells_Neighbors_AngleBetweenNeighbors_Adjacent"][0] == pytest.approx(angle, rel=1e-5)
 
 
-def test_of_neighbours_equally_near_the_lower_numbers_are_named(channels: list[str]) -> None:
+def test_of_equally_close_neighbours_the_lower_numbers_are_reported(channels: list[str]) -> None:
     labels = np.zeros((25, 25), np.int32)
     for number, (y, x) in enumerate([(12, 12), (4, 12), (12, 4), (12, 20), (20, 12)], start=1):
         labels[y, x] = number
@@ -45,7 +45,7 @@ def test_of_neighbours_equally_near_the_lower_numbers_are_named(channels: list[s
     assert row["Cells_Neighbors_AngleBetweenNeighbors_Adjacent"] == pytest.approx(90)
 
 
-def test_object_numbers_are_the_callers(channels: list[str]) -> None:
+def test_object_numbers_are_those_of_the_labels(channels: list[str]) -> None:
     labels = np.zeros((10, 30), np.int32)
     labels[2:5, 2:5] = 40
     labels[2:5, 10:13] = 7
@@ -62,7 +62,7 @@ def test_object_numbers_are_the_callers(channels: list[str]) -> None:
     assert frame["Cells_Number_Object_Number"].to_list() == [7, 40]
 
 
-def test_family_ties_nucleus_cell_and_cytoplasm(channels: list[str]) -> None:
+def test_locations_link_nucleus_cell_and_cytoplasm(channels: list[str]) -> None:
     cells = np.zeros((10, 30), np.int32)
     cells[2:6, 2:6] = 1
     cells[2:6, 10:14] = 2
@@ -80,7 +80,7 @@ def test_family_ties_nucleus_cell_and_cytoplasm(channels: list[str]) -> None:
 
 
 def neighbours_by_the_book(labels: np.ndarray, distance: int) -> tuple[list[int], list[float]]:
-    """Other labels within the distance, and the share of the outline within half a pixel more, by distance maps."""
+    """Count labels within the distance, and outline pixels within half a pixel more, from distance maps."""
     counts, shares = [], []
     numbers = [n for n in np.unique(labels) if n]
     for number in numbers:
@@ -114,7 +114,7 @@ def test_neighbours_within_a_distance(channels: list[str], distance: int) -> Non
         assert adjacent.rows() == frame.rows()
 
 
-def test_nuclei_can_have_neighbours_too(channels: list[str], labels: dict[str, np.ndarray]) -> None:
+def test_neighbours_of_nuclei_can_be_measured(channels: list[str], labels: dict[str, np.ndarray]) -> None:
     frame = measure(
         np.zeros((3, 120, 140)),
         labels,
@@ -127,17 +127,17 @@ def test_nuclei_can_have_neighbours_too(channels: list[str], labels: dict[str, n
 
 
 @pytest.mark.parametrize("distance", [0, -3, 2.5])
-def test_a_distance_is_whole_pixels(distance: float) -> None:
-    with pytest.raises(UsageError, match="whole number of pixels"):
+def test_distances_that_are_not_whole_pixels_are_refused(distance: float) -> None:
+    with pytest.raises(UsageError, match="whole number of at least 1 pixel"):
         Neighbors(distance=distance)  # type: ignore[arg-type]
 
 
-# What CellProfiler 4.2.8.1 printed for the reference field within so many pixels: sums over the 191 cells.
+# Output of CellProfiler 4.2.8.1 for the reference field, by distance in pixels: sums over the 191 cells.
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("distance", "neighbours", "touching"), [(3, 556.0, 8858.1737), (6, 592.0, 10317.04933), (10, 648.0, 12036.025044)]
 )
-def test_sums_are_cellprofilers(reference_data: Path, distance: int, neighbours: float, touching: float) -> None:
+def test_sums_equal_cellprofiler(reference_data: Path, distance: int, neighbours: float, touching: float) -> None:
     tifffile = pytest.importorskip("tifffile")
     folder = reference_data / "simulated_5ch"
     given = {name: tifffile.imread(folder / f"{name.lower()}.tif").astype(np.int32) for name in ("Nuclei", "Cells")}

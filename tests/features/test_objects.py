@@ -47,6 +47,6 @@ def test_absent_parts_are_null_and_numbers_are_kept() -> None:
     assert empty.schema == table.schema
 
 
-def test_labels_must_fit() -> None:
+def test_labels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UsageError, match="lack Nuclei"):
         object_table({"Cells": np.zeros((4, 4), int)})

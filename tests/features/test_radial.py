@@ -25,14 +25,14 @@ def test_fractions_of_a_uniform_disk(channels: list[str]) -> None:
     )
     parts = [frame[f"Cells_RadialDistribution_FracAtD_DNA_{k}of4"].item() for k in range(1, 5)]
     assert sum(parts) == pytest.approx(1, abs=1e-6)
-    assert parts == sorted(parts)  # outer rings hold more pixels
+    assert parts == sorted(parts)  # outer rings have more pixels
     for k in range(1, 5):
         assert frame[f"Cells_RadialDistribution_MeanFrac_DNA_{k}of4"].item() == pytest.approx(1, rel=1e-5)
         assert frame[f"Cells_RadialDistribution_RadialCV_DNA_{k}of4"].item() == pytest.approx(0, abs=1e-5)
     assert frame["Cells_RadialDistribution_ZernikeMagnitude_DNA_0_0"].item() == pytest.approx(0.5, rel=1e-2)
 
 
-def test_stain_at_the_edge_is_found_there(channels: list[str]) -> None:
+def test_stain_at_the_edge_is_in_the_outer_ring(channels: list[str]) -> None:
     y, x = np.mgrid[0:81, 0:81]
     radius = np.hypot(y - 40, x - 40)
     labels = (radius <= 32).astype(np.int32)
@@ -45,19 +45,19 @@ def test_stain_at_the_edge_is_found_there(channels: list[str]) -> None:
     assert row["Cells_RadialDistribution_ZernikeMagnitude_RNA_1_1"] > 0.1
 
 
-def test_the_ring_of_a_cytoplasm_is_walked_not_crossed(channels: list[str]) -> None:
+def test_distances_in_a_ring_follow_the_ring(channels: list[str]) -> None:
     y, x = np.mgrid[0:61, 0:61]
     cells = (np.hypot(y - 30, x - 30) <= 25).astype(np.int32)
     nuclei = (np.hypot(y - 30, x - 31) <= 12).astype(np.int32)
     frame = measure(
         np.ones((3, 61, 61)), {"Nuclei": nuclei, "Cells": cells}, channels=channels, families=[RadialDistribution()]
     )
-    # The centre lies in the broad side of the ring; most of the ring is far from it by way of the ring.
+    # The centre lies on the broad side of the ring; most of the ring is far from it along the ring.
     assert frame["Cytoplasm_RadialDistribution_FracAtD_DNA_4of4"].item() > 0.7
 
 
-def rings_by_the_book(mask: np.ndarray, centre: int, bins: int) -> np.ndarray:
-    """Ring * 8 + wedge of every pixel of an object away from the border, its ways by Dijkstra; -1 where none leads."""
+def reference_rings(mask: np.ndarray, centre: int, bins: int) -> np.ndarray:
+    """Return ring * 8 + wedge of every pixel of an object, with Dijkstra's distances; -1 if there is no path."""
     y, x = np.nonzero(mask)
     dy, dx = np.abs(y[:, None] - y), np.abs(x[:, None] - x)
     way = dijkstra(np.where(np.maximum(dy, dx) == 1, np.hypot(dy, dx), 0), indices=centre)
@@ -87,7 +87,7 @@ def test_rings_and_wedges_from_every_centre(labels: np.ndarray) -> None:
         codes = radial_bins(
             distance2, pixels, rows, columns, offsets, box, labels.shape[1], pixels[place : place + 1].astype(int), 4
         )
-        np.testing.assert_array_equal(codes, rings_by_the_book(labels > 0, place, 4))
+        np.testing.assert_array_equal(codes, reference_rings(labels > 0, place, 4))
         found = radial_profile(values, codes, offsets, 4)[0]
         inside = codes >= 0
         for ring in range(4):
@@ -109,7 +109,7 @@ def test_a_black_object_has_no_spread_and_a_single_pixel_no_moments(channels: li
     both = {"Nuclei": labels, "Cells": labels}
     frame = measure(planes, both, channels=channels, families=[RadialDistribution()])
     big, pixel = frame.rows(named=True)
-    # As CellProfiler 4.2.8.1 prints them.
+    # Output of CellProfiler 4.2.8.1.
     assert [big[f"Cells_RadialDistribution_RadialCV_DNA_{k}of4"] for k in range(1, 5)] == [0] * 4
     assert big["Cells_RadialDistribution_FracAtD_DNA_1of4"] is None
     assert big["Cells_RadialDistribution_ZernikeMagnitude_DNA_4_2"] == 0
@@ -118,7 +118,7 @@ def test_a_black_object_has_no_spread_and_a_single_pixel_no_moments(channels: li
 
 
 def reference_quicksort(values: np.ndarray) -> np.ndarray:
-    """Plain numpy's argsort, written without any pruning."""
+    """Sort as numpy's argsort does, without pruning."""
     order = np.arange(len(values))
 
     def sort(left: int, right: int) -> None:
@@ -151,13 +151,13 @@ def reference_quicksort(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kinds", [3, 12, 60])
-def test_ties_fall_as_in_numpys_sort(kinds: int) -> None:
+def test_ties_are_resolved_as_in_numpys_sort(kinds: int) -> None:
     rng = np.random.default_rng(kinds)
     values = rng.integers(0, kinds, 3000).astype(float)
     owner = rng.integers(0, 40, 3000).astype(np.int32)
     order = reference_quicksort(values)
     expected = np.full(45, -1)
-    for spot in order:  # the last in order wins
+    for spot in order:  # the last in the order is taken
         if owner[spot] > 0:
             peak = values[owner == owner[spot]].max()
             if values[spot] == peak:

@@ -70,8 +70,8 @@ def test_euler_number_counts_parts_and_holes(shapes: pl.DataFrame, labels: dict[
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("seed", range(4))
-def test_ragged_shapes_agree_with_scikit_image(channels: list[str], seed: int) -> None:
-    # Ragged at random, with holes, pieces and pixels that meet at a corner; two objects side by side.
+def test_irregular_shapes_agree_with_scikit_image(channels: list[str], seed: int) -> None:
+    # Random shapes with holes, pieces and pixels that meet at a corner; two objects side by side.
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((40, 60)), 0.7)
     labels = np.where(noise > 0.5, 1 + (np.arange(60)[None, :] >= 31), 0).astype(np.int32)
     frame = measure(
@@ -88,7 +88,7 @@ def test_ragged_shapes_agree_with_scikit_image(channels: list[str], seed: int) -
         assert column(frame, "MedianRadius")[n - 1] == pytest.approx(np.median(distance), rel=1e-6)
 
 
-def test_the_median_of_an_even_number_of_radii_lies_between(channels: list[str]) -> None:
+def test_the_median_of_an_even_number_of_radii_is_interpolated(channels: list[str]) -> None:
     labels = np.zeros((12, 12), np.int32)
     labels[2:8, 2:10] = 1  # 24 of the 48 pixels lie at the edge
     frame = measure(
@@ -115,10 +115,10 @@ def test_feret_diameters_are_the_caliper_widths(shapes: pl.DataFrame, labels: di
         assert column(shapes, "MaxFeretDiameter")[row] == pytest.approx(longest, rel=1e-6)
 
 
-def test_feret_diameters_do_not_hang_on_the_first_corner() -> None:
+def test_feret_diameters_do_not_depend_on_the_first_corner() -> None:
     from phenoprint.features._kernels_geometry import feret
 
-    corners = np.array([[0, 0], [0, 9], [7, 12], [15, 3], [9, 0]])  # every side is the last once
+    corners = np.array([[0, 0], [0, 9], [7, 12], [15, 3], [9, 0]])  # each side is once the last
     turned = np.concatenate([np.roll(corners, k, axis=0) for k in range(5)])
     found = feret(turned, np.arange(0, 26, 5))
     np.testing.assert_allclose(found, np.tile(found[0], (5, 1)), rtol=1e-12)
@@ -129,8 +129,8 @@ def test_feret_diameters_do_not_hang_on_the_first_corner() -> None:
 
 def test_orientation_follows_the_long_axis(channels: list[str]) -> None:
     labels = np.zeros((60, 60), np.int32)
-    labels[5:45, 10:15] = 1  # upright: along the rows' axis
-    labels[50:54, 5:50] = 2  # lying
+    labels[5:45, 10:15] = 1  # vertical
+    labels[50:54, 5:50] = 2  # horizontal
     frame = measure(
         np.ones((3, 60, 60)), {"Nuclei": labels, "Cells": labels}, channels=channels, families=[AreaShape()]
     )
@@ -177,7 +177,7 @@ def test_zernike_of_a_disk_is_round(channels: list[str]) -> None:
         assert column(frame, f"Zernike_{n}_{m}")[0] == pytest.approx(0, abs=1e-3)
 
 
-def test_plain_shape_leaves_out_what_was_not_asked_for(
+def test_moments_and_zernike_features_are_optional(
     pixels: np.ndarray, labels: dict[str, np.ndarray], channels: list[str]
 ) -> None:
     plain = measure(pixels, labels, channels=channels, families=[AreaShape(advanced=False, zernike=False)])

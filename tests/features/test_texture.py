@@ -11,7 +11,7 @@ from phenoprint.features.texture import Texture
 
 
 def plain_haralick(levels: np.ndarray, mask: np.ndarray, dy: int, dx: int) -> dict[str, float] | None:
-    """The measures from a dense matrix, as the paper writes them."""
+    """Compute the measures from a dense matrix, as in the paper."""
     top = int(levels[mask].max()) + 1
     matrix = np.zeros((top, top))
     height, width = levels.shape
@@ -62,7 +62,7 @@ def test_agrees_with_dense_matrices(
 ) -> None:
     frame = measure(pixels[:1], labels, channels=channels[:1], families=[Texture(scales=(scale,))])
     grey = np.rint(pixels[0] / 65535 * 255).astype(np.uint8)
-    # Cells and cytoplasm are tallied together: each must still be what it would be alone.
+    # Cells and cytoplasm are counted together; each must have the values that it has alone.
     kinds = labels | {"Cytoplasm": np.where(labels["Nuclei"] > 0, 0, labels["Cells"])}
     for kind, label in product(kinds, (1, 3, 4)):
         row = frame.row(label - 1, named=True)

@@ -1,4 +1,4 @@
-"""Tells when kernels have to be compiled before a measurement can begin."""
+"""Announcement of the compilation of kernels before a measurement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["announce_compilation"]
 _log = logging.getLogger(__name__)
 _announced: set[str] = set()
 
-# The kernel that takes longest to compile of each family, by module: its presence in the cache speaks for the rest.
+# A kernel of each family that takes long to compile, by module. If it is in the cache, the others are as well.
 _KERNELS = {
     "correlation": ("_kernels_correlation", "colocalization"),
     "granularity": ("_kernels_granularity", "spectrum"),
@@ -23,10 +23,7 @@ _KERNELS = {
 
 
 def announce_compilation(families: Iterable[str]) -> None:
-    """Log once that kernels of these families are compiled now, where none are on disk.
-
-    The message goes to the logger ``phenoprint.features`` and below at level INFO; nobody is shown it who did not ask.
-    """
+    """Log once, at level INFO, that kernels of these families are compiled now, unless they are on disk."""
     new = set(families) - _announced
     _announced.update(new)
     folder = _cache_folder()
@@ -34,19 +31,19 @@ def announce_compilation(families: Iterable[str]) -> None:
         return
     absent = sorted(name for name in new if name in _KERNELS and not _is_compiled(folder, *_KERNELS[name]))
     if absent:
-        text = "compiling the measurement kernels of %s, half a minute of an idle core; they are kept in %s"
+        text = "compiling the measurement kernels of %s, which takes half a minute on an idle core; they are kept in %s"
         _log.info(text, ", ".join(absent), folder)
 
 
 def _cache_folder() -> Path | None:
-    """Where numba keeps what it compiled of this package; None where it does not compile (NUMBA_DISABLE_JIT)."""
+    """Return the cache folder of numba for this package; None if numba does not compile (NUMBA_DISABLE_JIT)."""
     from phenoprint.features._kernels_pixels import group_pixels
 
     return Path(group_pixels.stats.cache_path) if hasattr(group_pixels, "stats") else None
 
 
 def _is_compiled(folder: Path, module: str, kernel: str) -> bool:
-    """Whether the cache holds the kernel, compiled since its module was last changed."""
+    """Whether the cache has the kernel, compiled after the last change of its module."""
     source = Path(__file__).with_name(f"{module}.py")
     changed = source.stat().st_mtime if source.is_file() else 0.0
     return any(index.stat().st_mtime >= changed for index in folder.glob(f"{module}.{kernel}-*.nbi"))

@@ -1,4 +1,4 @@
-"""What the families share of one field: pixel lists, boxes, orders and distances, computed once on demand."""
+"""One field as the feature families see it: pixel lists, boxes, ranks and distances, computed once on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from phenoprint.pixels import squared_distance
 __all__ = ["COMPARTMENTS", "Field", "Objects"]
 
 COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
-"""Compartments in the order of the output's columns."""
+"""Compartments in the order of the columns."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,13 +30,13 @@ class Field:
     pixels
         Channels ``(C, Y, X)`` float32, integer images already divided by their maximum.
     channels
-        A name a channel.
+        One name per channel.
     numbers
         Object number of each row, ascending, ``(n,)``.
     labels
-        Compartment name to labels ``(Y, X)`` int32 with values 0 (background) and 1..n, the row plus one.
+        Compartment to labels ``(Y, X)`` int32 with values 0 (background) and 1..n, the row plus one.
     levels
-        Grey levels of the camera below full scale, such as 65535: the step of Costes' search.
+        Grey levels below full scale, such as 65535; sets the step of Costes' search.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class Field:
 
     @cached_property
     def ordered(self) -> Ordered:
-        """The values of every channel in order, by object, and their ranks; one sort a channel serves them all."""
+        """The sorted values of every channel in each object, and their ranks, from one sort per channel."""
         return order_values(self.flat, [(o.compartment, o.pixels, o.offsets) for o in self.compartments.values()])
 
     @cached_property
     def frame(self) -> Frame:
-        """The whole image in the form that the kernels take objects in."""
+        """The whole image as one object."""
         return Frame.of(self.shape)
 
     @cached_property
     def ranks(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Dense rank of every pixel's value in the whole image ``(C, Y * X)``, and the largest ``(C,)``."""
+        """Dense ranks of the pixel values in the whole image ``(C, Y * X)``, and the largest rank ``(C,)``."""
         return image_ranks(self.flat)
 
     @cached_property
@@ -87,14 +87,18 @@ class Field:
         return [intensity_statistics(channel) for channel in self.flat]
 
     def close(self) -> None:
-        """Let go of the compartments, which point back here: the memory is free at once, not at the next collection."""
+        """Remove the compartments, which refer back to the field, so that memory is freed at once."""
         self.compartments.clear()
 
     def shared(self, key: tuple[Hashable, ...], compute: Callable[[Field, tuple[Hashable, ...]], Any]) -> Any:
-        """Return what a family computes on whole channels, once for all compartments.
+        """Return a result of a family on whole channels, computed once for all compartments.
 
-        ``key`` starts with the family itself, so that two with different parameters do not share; ``compute``
-        is called with the field and the key.
+        Parameters
+        ----------
+        key
+            Starts with the family, so that families with different parameters have results of their own.
+        compute
+            Called with the field and the key if there is no result yet.
         """
         if key not in self._shared:
             self._shared[key] = compute(self, key)
@@ -102,10 +106,10 @@ class Field:
 
 
 class Objects:
-    """The objects of one compartment of a field, as every family sees them.
+    """The objects of one compartment of a field.
 
-    Rows are the field's objects: an object without pixels in this compartment has an empty pixel list, and
-    whatever a family returns for it is overwritten by NaN.
+    There is one row per object of the field. An object without pixels in this compartment has an empty pixel list, and
+    its values are replaced by NaN.
 
     Attributes
     ----------
@@ -114,7 +118,7 @@ class Objects:
     compartment : str
         ``"Nuclei"``, ``"Cells"`` or ``"Cytoplasm"``.
     labels : ndarray
-        ``(Y, X)`` int32, 0 is background, otherwise the row plus one.
+        ``(Y, X)`` int32, 0 is background, other values are the row plus one.
     """
 
     def __init__(self, field: Field, compartment: str, labels: npt.NDArray[np.int32]) -> None:
@@ -145,12 +149,12 @@ class Objects:
 
     @property
     def pixels(self) -> npt.NDArray[np.int32]:
-        """Flat index of every object pixel int32, object after object, ``(P,)``."""
+        """Flat index of every object pixel, ``(P,)`` int32, object after object."""
         return np.asarray(self._grouped[0])
 
     @property
     def rows(self) -> npt.NDArray[np.int32]:
-        """Row of each of ``pixels``, ``(P,)``; kept because a division a pixel costs more than the reading."""
+        """Row of each of ``pixels``, ``(P,)``; stored because one division per pixel costs more than reading it."""
         return np.asarray(self._grouped[1])
 
     @property
@@ -160,12 +164,12 @@ class Objects:
 
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
-        """Object i has ``pixels[offsets[i]:offsets[i + 1]]``, ``(n + 1,)``."""
+        """Start of each object's pixels, ``(n + 1,)``: object i has ``pixels[offsets[i]:offsets[i + 1]]``."""
         return np.asarray(self._grouped[3])
 
     @property
     def box(self) -> npt.NDArray[np.int32]:
-        """Bounding boxes y0, x0, y1, x1, half open, ``(n, 4)``."""
+        """Bounding boxes ``(n, 4)`` as y0, x0, y1, x1, half open."""
         return np.asarray(self._grouped[4])
 
     @cached_property
@@ -189,19 +193,19 @@ class Objects:
 
     @cached_property
     def outline(self) -> npt.NDArray[np.bool_]:
-        """Pixels with a neighbour (of eight) outside their object, or on the image border, ``(Y, X)``."""
+        """Pixels with one of eight neighbours outside their object, or on the image border, ``(Y, X)``."""
         from phenoprint.features._kernels_pixels import outline
 
         return np.asarray(outline(self.labels))
 
     @property
     def ordered(self) -> npt.NDArray[np.float32]:
-        """Values of every channel sorted inside each object, ``(C, P)``."""
+        """Values of every channel, sorted within each object, ``(C, P)``."""
         return self.field.ordered.values[self.compartment]
 
     @cached_property
     def ranks(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Dense rank of every pixel's value among all of the compartment, from 0, ``(C, P)``; the largest ``(C,)``."""
+        """Dense ranks of the values among all pixels of the compartment, ``(C, P)`` from 0; the largest ``(C,)``."""
         from phenoprint.features._kernels_pixels import dense_ranks
 
         ordered = self.field.ordered
@@ -210,7 +214,7 @@ class Objects:
 
     @cached_property
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Spatial (about the box corner) and central moments up to order 3 an axis, ``(n, 4, 4)`` [y, x]."""
+        """Spatial (about the box corner) and central moments up to order 3 per axis, ``(n, 4, 4)`` [y, x]."""
         from phenoprint.features._kernels_shape import moments
 
         spatial, central = moments(self.rows, self.columns, self.offsets, self.box)
@@ -233,27 +237,27 @@ class Objects:
 
     @cached_property
     def power_sums(self) -> FloatArray:
-        """Sums of x**a y**b in the smallest enclosing circle, plain and weighted by each channel."""
+        """Sums of x**a y**b in the smallest enclosing circle, unweighted and weighted by each channel."""
         from phenoprint.features._kernels_geometry import power_sums
 
         return np.asarray(power_sums(self.rows, self.columns, self.offsets, self.circles, self.values))
 
     @cached_property
     def edge_distance2(self) -> npt.NDArray[np.float32]:
-        """Squared distance of every pixel to the nearest not of its object, ``(Y * X,)``; the border is no edge."""
+        """Squared distance to the nearest pixel outside the object, ``(Y * X,)``; see `phenoprint.pixels`."""
         return squared_distance(self.labels).reshape(-1)
 
     def innermost(self, *, exact: bool) -> npt.NDArray[np.int64]:
-        """Flat index of the pixel farthest from the edge of each object, ``(n,)``; -1 for an empty one.
+        """Return the flat index of the pixel farthest from the edge of each object, ``(n,)``; -1 for an empty object.
 
-        ``exact`` settles ties as CellProfiler does, otherwise the first in reading order wins.
+        Ties are resolved as in CellProfiler if ``exact``, otherwise by the first pixel in reading order.
         """
         from phenoprint.features._kernels_ties import largest_like_cellprofiler
 
         return np.asarray(largest_like_cellprofiler(self.edge_distance2, self.labels.reshape(-1), self.n, exact))
 
     def brightest(self, channel: int) -> npt.NDArray[np.int64]:
-        """Flat index of the brightest pixel of each object, ties as CellProfiler; -1 for an empty object."""
+        """Return the flat index of each object's brightest pixel, ties as in CellProfiler; -1 for an empty object."""
         from phenoprint.features._kernels_ties import largest_like_cellprofiler
 
         if len(self.pixels) == 0:
@@ -270,7 +274,7 @@ class Objects:
         return foreground, flat[foreground]
 
     def release(self) -> None:
-        """Let go of what is large and was kept for the families; whoever asks again has it computed again."""
+        """Free the large intermediate results; they are computed again on demand."""
         for name in ("values", "sums", "ranks", "edge_distance2", "outline", "power_sums", "_in_reading_order"):
             self.__dict__.pop(name, None)
 

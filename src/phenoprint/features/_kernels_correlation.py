@@ -1,7 +1,7 @@
 """Compiled loops for the colocalization of two channels."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
-# ruff: noqa: D401, PLR0917
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
+# ruff: noqa: PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from numba import njit
 
 __all__ = ["colocalization"]
 
-_REORDER = {"reassoc", "nsz"}  # sums may be taken in any order, so that several pixels are added at once
+_REORDER = {"reassoc", "nsz"}  # sums in any order, so that several pixels are added at once
 
 
 @njit(cache=True, fastmath=_REORDER)
 def _sums(values, percent, strict, out):
-    """What every pair needs of one channel of an object: mean, squares about it, threshold, sum from there upwards."""
+    """Mean, squared differences, threshold and sum above it of one channel of an object, for all its pairs."""
     total = 0.0
     high = values[0]
     for k in range(values.size):
         total += np.float64(values[k])
         high = max(high, values[k])
     mean = total / values.size
-    # In single precision, as CellProfiler compares: a pixel on the threshold falls on the same side.
+    # In single precision, as in CellProfiler, so that pixels on the threshold are treated equally.
     if strict:
         cut = np.nextafter(np.float32(percent * np.float64(high) / 100.0), np.float32(np.inf))
     else:
@@ -51,7 +51,7 @@ def _covariation(first, second, mean1, mean2):
 
 @njit(cache=True, fastmath=_REORDER)
 def _overlap(first, second, sums1, sums2, out):
-    """Overlap, K 1-2, 2-1, Manders 1-2, 2-1 of one object into ``out``."""
+    """Write Overlap, K 1-2, 2-1, Manders 1-2, 2-1 of one object to ``out``."""
     cut1 = np.float32(sums1[2])
     cut2 = np.float32(sums2[2])
     both1 = 0.0
@@ -59,7 +59,7 @@ def _overlap(first, second, sums1, sums2, out):
     q11 = 0.0
     q22 = 0.0
     q12 = 0.0
-    # Weights of 0 and 1 in place of branches, here and below, so that several pixels are added at once.
+    # Weights of 0 and 1 replace branches, here and below, so that several pixels are added at once.
     for k in range(first.size):
         stained = 1.0 if first[k] >= cut1 else 0.0
         stained *= 1.0 if second[k] >= cut2 else 0.0
@@ -82,7 +82,7 @@ def _overlap(first, second, sums1, sums2, out):
 
 @njit(cache=True, fastmath=_REORDER)
 def _rank_weighted(first, second, rank1, rank2, ranks, sums1, sums2, out):
-    """RWC 1-2 and 2-1 of one object into ``out``."""
+    """Write RWC 1-2 and 2-1 of one object to ``out``."""
     cut1 = np.float32(sums1[2])
     cut2 = np.float32(sums2[2])
     step = 1.0 / ranks
@@ -102,8 +102,8 @@ def _rank_weighted(first, second, rank1, rank2, ranks, sums1, sums2, out):
 
 @njit(cache=True, fastmath=_REORDER)
 def _above_costes(first, second, cuts, strict, out):
-    """Costes 1-2 and 2-1 of one object into ``out``."""
-    # Both sides in single precision, as CellProfiler compares.
+    """Write Costes 1-2 and 2-1 of one object to ``out``."""
+    # Both sides in single precision, as in CellProfiler.
     cut1 = np.float32(cuts[0])
     cut2 = np.float32(cuts[1])
     whole1 = np.nextafter(cut1, np.float32(np.inf)) if strict else cut1
@@ -132,16 +132,16 @@ def colocalization(values, offsets, pairs, percent, overlap, ranks, tops, costes
     """Colocalization of pairs of channels in every object, (n, pairs, 11).
 
     Columns: Pearson, slope of 2 over 1, Overlap, K 1-2, K 2-1, Manders 1-2, 2-1, RWC 1-2, 2-1, Costes 1-2, 2-1.
-    ``values`` (C, P) and ``ranks`` (C, P) are given by pixel of the compartment, ``tops`` holds each channel's largest
-    rank, ``costes`` the thresholds of each pair (pairs, 2). ``percent`` of each object's largest value is the
-    threshold. Without ranks or thresholds (size 0), and where ``overlap`` is False, those columns are NaN.
-    CellProfiler counts a pixel on a threshold as above it in objects, and as below it in whole images: ``strict``.
+    ``values`` (C, P) and ``ranks`` (C, P) have one entry per pixel of the compartment, ``tops`` has the largest rank of
+    each channel, ``costes`` the thresholds of each pair (pairs, 2). The threshold of the other measures is ``percent``
+    of the object's largest value. Columns without ranks or thresholds (size 0), or with ``overlap`` False, are NaN. In
+    CellProfiler a pixel on a threshold is above it in objects, and below it in whole images (``strict``).
     """
     n = offsets.size - 1
     channels = values.shape[0]
     result = np.full((n, pairs.shape[0], 11), np.nan)
     sums = np.zeros((channels, 4))
-    # All pairs of one object before the next: its pixels stay in the cache.
+    # All pairs of one object before the next, so that its pixels stay in the cache.
     for i in range(n):
         start, stop = offsets[i], offsets[i + 1]
         if start == stop:

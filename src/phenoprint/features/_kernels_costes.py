@@ -1,6 +1,6 @@
 """Compiled search for Costes' thresholds of two whole channels."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # ruff: noqa: D401, PLR0912, PLR0915, PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
@@ -11,7 +11,7 @@ from numba import njit
 
 __all__ = ["costes_threshold"]
 
-_REORDER = {"reassoc", "nsz"}  # sums may be taken in any order, so that several pixels are added at once
+_REORDER = {"reassoc", "nsz"}  # sums in any order, so that several pixels are added at once
 
 
 @njit(cache=True)
@@ -24,7 +24,7 @@ def _add(table, step, da, db, sign):
 
 @njit(cache=True, fastmath=_REORDER)
 def _image_sums(first, second):
-    """Count, sums, sums of squares and sum of products over the pixels where either channel is above zero."""
+    """Count, sums, sums of squares and sum of products over pixels where either channel is above zero."""
     count = 0
     sum1 = 0.0
     sum2 = 0.0
@@ -46,7 +46,7 @@ def _image_sums(first, second):
 
 @njit(cache=True, fastmath=_REORDER)
 def _covariance_below(first, second, cut1, cut2, mean1, mean2):
-    """Sums of squares and products about the mean over the pixels below either cut, in two passes."""
+    """Sums of squares and products about the mean over the pixels below either threshold, in two passes."""
     count = 0
     sum1 = 0.0
     sum2 = 0.0
@@ -72,7 +72,7 @@ def _covariance_below(first, second, cut1, cut2, mean1, mean2):
 
 @njit(cache=True)
 def _bisect(table, levels, first, second, cuts1, cuts2, mean1, mean2):
-    """The last step whose pixels below correlate positively, by CellProfiler's lopsided bisection."""
+    """Find the last step whose pixels below correlate positively, by CellProfiler's unequal bisection."""
     left = 1.0
     right = float(levels)
     middle = ((right - left) // 1.2) + left
@@ -90,10 +90,10 @@ def _bisect(table, levels, first, second, cuts1, cuts2, mean1, mean2):
             covariance = row[3] - product
             constant = False
             if abs(covariance) <= 1e-9 * (abs(row[3]) + abs(product)):
-                # Too near to zero for running sums: look at the pixels themselves.
+                # Too close to zero for running sums, so the correlation is computed from the pixels.
                 s11, s22, covariance = _covariance_below(first, second, cuts1[step], cuts2[step], mean1, mean2)
                 constant = s11 <= 1e-24 * row[0] * mean1 * mean1 or s22 <= 1e-24 * row[0] * mean2 * mean2
-            # A constant channel has no correlation: neither bound moves and the search ends there.
+            # A constant channel has no correlation: neither bound changes and the search ends.
             if not constant:
                 if covariance < 0:
                     left = middle - 1
@@ -109,8 +109,8 @@ def _bisect(table, levels, first, second, cuts1, cuts2, mean1, mean2):
 def costes_threshold(first, second, levels):
     """Thresholds of two whole flat channels by Costes (2004) with CellProfiler's "Faster" search, (2,).
 
-    The pixels below a candidate are tallied once by the step at which they fall below it, so that each of the
-    search's correlations is a look-up, not a pass over the image. NaN where no line can be drawn.
+    Pixels are counted once by the first candidate above them, so that each correlation of the search is a look-up and
+    not a pass over the image. NaN if there is no regression line.
     """
     result = np.array((np.nan, np.nan))
     count, mean1, mean2, s11, s22, s12 = _image_sums(first, second)
@@ -125,22 +125,22 @@ def costes_threshold(first, second, levels):
         return result
     gap = s22 - s11
     root = np.sqrt(gap * gap + 4 * s12 * s12)
-    # Two forms of the same: neither takes the difference of two nearly equal numbers, which could leave a slope of 0.
+    # Two equal forms: neither subtracts two nearly equal numbers, which could give a slope of 0.
     slope = (gap + root) / (2 * s12) if gap > 0 else 2 * s12 / (root - gap)
     shift = mean2 - slope * mean1
-    # In single precision, as CellProfiler compares.
+    # In single precision, as in CellProfiler.
     cuts1 = np.empty(levels + 2, np.float32)
     cuts2 = np.empty(levels + 2, np.float32)
     for s in range(levels + 2):
         cuts1[s] = np.float32(s / levels)
         cuts2[s] = np.float32(slope * (s / levels) + shift)
-    # Row s gathers count, sums and products of the pixels below candidate s that are not below s - 1.
+    # Row s has count, sums and products of the pixels below candidate s and not below s - 1.
     table = np.zeros((levels + 2, 4))
     rise = levels / slope
     for k in range(first.size):
         a = first[k]
         b = second[k]
-        # A whole grey level lies on its own cut, give or take the rounding: it falls below the next.
+        # A whole grey level lies on its own candidate up to rounding, and below the next.
         guess = np.float64(a) * levels + 1.01
         if slope > 0:
             guess = min(guess, (np.float64(b) - shift) * rise + 1.0)
@@ -156,7 +156,7 @@ def costes_threshold(first, second, levels):
             enter -= 1
         while enter <= levels and not a < cuts1[enter]:
             enter += 1
-        # The second channel's cuts fall: up to this step the pixel is below it.
+        # The candidates of the second channel decrease: up to this step the pixel is below them.
         leave = int(min(max((np.float64(b) - shift) * rise, 0.0), np.float64(levels)))
         while leave < levels and b < cuts2[leave + 1]:
             leave += 1

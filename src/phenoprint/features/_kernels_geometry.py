@@ -1,6 +1,6 @@
 """Compiled loops on convex hulls: area, Feret diameters, enclosing circle, Zernike moments."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # ruff: noqa: D401, PLR0912, PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
@@ -14,7 +14,7 @@ __all__ = ["convex_areas", "enclosing_circles", "feret", "hulls", "power_sums"]
 
 @njit(cache=True)
 def _chain(edge, used, sign):
-    """Rows that carry the hull of one side; ``edge`` is the extreme x of each row, ``sign`` 1 for the left."""
+    """Rows with corners of the hull on one side; ``edge`` is the extreme x of each row, ``sign`` 1 for the left."""
     stack = np.empty(edge.size, np.int64)
     top = 0
     for y in range(edge.size):
@@ -66,7 +66,7 @@ def hulls(rows, columns, offsets, box):
             for k in range(up.size - 1, -1, -1):
                 y = up[k]
                 if left[y] == right[y] and (k == 0 or k == up.size - 1):
-                    continue  # the tip is one pixel wide: the left side already has it
+                    continue  # the tip is one pixel wide and is already on the left side
                 points[count, 0] = y + box[i, 0]
                 points[count, 1] = right[y]
                 count += 1
@@ -77,10 +77,10 @@ def hulls(rows, columns, offsets, box):
 
 @njit(cache=True)
 def _start_leftmost(points, start, stop, out):
-    """Turn the order round, and start at the smallest x (of these the smallest y).
+    """Reverse the order, starting at the smallest x (and then the smallest y).
 
-    That is centrosome's order. The circle through three corners is rounded by which comes first, and the pixels
-    on that circle fall in or out of the Zernike moments by that rounding.
+    This is centrosome's order. The rounding of the circle through three corners depends on their order, and decides
+    whether pixels on that circle are part of the Zernike moments.
     """
     first = start
     for k in range(start + 1, stop):
@@ -147,7 +147,7 @@ def convex_areas(rows, columns, offsets, box):
 
 @njit(cache=True)
 def feret(points, ends):
-    """Smallest and largest distance between two parallel lines that hold the hull between them, (n, 2)."""
+    """Smallest and largest distance between two parallel lines that enclose the hull, (n, 2)."""
     n = ends.size - 1
     result = np.full((n, 2), np.nan)
     for i in range(n):
@@ -189,8 +189,8 @@ def _circle_of(y0, x0, y1, x1, y2, x2):
 def enclosing_circles(points, ends):
     """Centre y, centre x and radius of the smallest circle around each hull, (n, 3).
 
-    Chrystal's method (1885): from a side, the corner that sees it under the smallest angle either closes the
-    circle or replaces the end of the side where the triangle is obtuse.
+    Chrystal's method (1885): for a side, the corner that sees it under the smallest angle either completes the circle
+    or, if the triangle is obtuse, replaces the end of the side with the obtuse angle.
     """
     n = ends.size - 1
     result = np.full((n, 3), np.nan)
@@ -243,8 +243,8 @@ def enclosing_circles(points, ends):
 def power_sums(rows, columns, offsets, circles, values):
     """Sums of weight * x**a * y**b (a + b <= 9) in the unit circle, (n, channels + 1, 10, 10) as [.., a, b].
 
-    Entry 0 of the second axis has weight one, entry 1 + c the values of channel c. Zernike moments are linear in
-    these sums, and a pixel needs only ten products a weight: the powers of y join once a row.
+    Entry 0 of the second axis has weight one, entry 1 + c the values of channel c. Zernike moments are linear in these
+    sums. A pixel needs only ten products per weight, because powers of y are applied once per row.
     """
     n = offsets.size - 1
     weights = 1 + values.shape[0]

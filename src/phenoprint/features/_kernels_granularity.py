@@ -1,6 +1,6 @@
-"""Compiled loops for granularity: grey morphology on small images, and means over objects of the result."""
+"""Compiled loops for granularity: grey morphology on reduced images, and means of the result over objects."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # ruff: noqa: PLR0917, PLW3301
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
@@ -14,7 +14,7 @@ __all__ = ["disk_filter", "enlarge_weights", "resample", "spectrum"]
 
 @njit(cache=True)
 def resample(image, rows, columns):
-    """Bilinear values at a grid of row and column positions; 0 where a position lies beyond the image."""
+    """Interpolate bilinearly at a grid of row and column positions; 0 beyond the image."""
     height, width = image.shape
     result = np.zeros((rows.size, columns.size))
     for a in range(rows.size):
@@ -37,7 +37,7 @@ def resample(image, rows, columns):
 
 @njit(cache=True)
 def disk_filter(image, radius, sign):
-    """Erosion (sign 1) or dilation (sign -1) by a disk; pixels outside the image take no part."""
+    """Erode (sign 1) or dilate (sign -1) with a disk; pixels outside the image are ignored."""
     height, width = image.shape
     result = np.empty((height, width))
     reach = np.empty(radius + 1, np.int64)
@@ -56,7 +56,7 @@ def disk_filter(image, radius, sign):
 
 @njit(cache=True)
 def _erode_cross(image, result):
-    """Smallest of each pixel and its four neighbours in the image."""
+    """Return the minimum of each pixel and its four neighbours."""
     height, width = image.shape
     for y in range(height):
         above = image[max(y - 1, 0)]
@@ -81,9 +81,9 @@ def _root(ancestor, k):
 
 @njit(cache=True)
 def _tree(image, order):
-    """Parent of each pixel in the tree of the bright components (four neighbours), by place in falling order.
+    """Return the parent of each pixel in the tree of bright components (four neighbours), by position in ``order``.
 
-    ``order`` lists the pixels from bright to dark, so that a parent always has a larger place than its children
+    ``order`` lists the pixels from bright to dark, so that a parent always comes after its children
     (Berger et al. 2007).
     """
     height, width = image.shape
@@ -123,8 +123,9 @@ def spectrum(image, order, steps, index, weight, ends):
 
     ``order`` lists the flat pixels from bright to dark; ``index``, ``weight`` and ``ends`` come from
     :func:`enlarge_weights`; the last row is the mean over the image.
-    The component tree of the image is built once; each reconstruction is then two passes over it: up, the
-    brightest survivor of the erosions in each component; down, the brightest level whose component has one.
+
+    The component tree of the image is built once. Each reconstruction takes two passes over it: upwards, the brightest
+    eroded value in each component; downwards, the brightest level at which a component has one.
     """
     height, width = image.shape
     count = height * width
@@ -142,7 +143,7 @@ def spectrum(image, order, steps, index, weight, ends):
         _erode_cross(eroded, spare)
         eroded, spare = spare, eroded
         flat = eroded.reshape(-1)
-        # By place in the order, so that only the parents are out of line.
+        # By position in the order, so that only the parents are read at random.
         for k in range(count):
             best[k] = flat[order[k]]
         for k in range(count):
@@ -167,7 +168,7 @@ def spectrum(image, order, steps, index, weight, ends):
 
 @njit(cache=True)
 def enlarge_weights(rows, columns, offsets, box, shape, scale):
-    """How much each small pixel counts in each object's mean when the small image is enlarged bilinearly.
+    """Return the weight of each reduced pixel in each object's mean, for bilinear enlargement.
 
     Returns (small flat index int32 (W,), weight float64 (W,), offsets int64 (n + 1,)).
     """
@@ -195,7 +196,7 @@ def enlarge_weights(rows, columns, offsets, box, shape, scale):
         for k in range(offsets[i], offsets[i + 1]):
             row = rows[k] * scale[0]
             column = columns[k] * scale[1]
-            # Rounding can put the last row or column a hair outside, where the enlarged image is 0.
+            # Rounding can put the last row or column slightly outside, where the enlarged image is 0.
             if row > shape[0] - 1 or column > shape[1] - 1:
                 continue
             y = int(row)

@@ -1,6 +1,6 @@
 """Compiled loops for the intensity of one channel in every object of a compartment."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # ruff: noqa: D401, PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
@@ -11,7 +11,7 @@ from numba import njit
 
 __all__ = ["intensity", "intensity_columns"]
 
-_REORDER = {"reassoc", "nsz"}  # sums may be taken in any order, so that several pixels are added at once
+_REORDER = {"reassoc", "nsz"}  # sums in any order, so that several pixels are added at once
 
 intensity_columns = (
     "IntegratedIntensity",
@@ -38,7 +38,7 @@ intensity_columns = (
 
 @njit(cache=True)
 def _quantile(values, start, count, fraction):
-    """CellProfiler's quantile: position ``count * fraction``, linear between neighbours, the last at the end."""
+    """Return CellProfiler's quantile: position ``count * fraction``, interpolated, at most the last value."""
     position = count * fraction
     low = int(position)
     if low < count - 1:
@@ -49,9 +49,9 @@ def _quantile(values, start, count, fraction):
 
 @njit(cache=True)
 def _median_deviation(values, start, count, median):
-    """The same quantile of |value - median|, by merging the two sorted halves outwards from the median."""
+    """Return the same quantile of |value - median|, by merging the two sorted halves outwards from the median."""
     stop = start + count
-    # The median lies at or before the middle, so that few steps lead to it.
+    # The median lies at or before the middle, so that few steps are needed.
     right = start + count // 2
     while right < stop and values[right] < median:
         right += 1
@@ -106,11 +106,11 @@ def _squares(values, mean):
 
 @njit(cache=True)
 def intensity(values, rows, columns, offsets, ordered, edge, edge_offsets, centre_y, centre_x):
-    """The measures of ``intensity_columns`` and whether several pixels share the largest value, (n, 20).
+    """The measures of ``intensity_columns`` and whether several pixels have the largest value, (n, 20).
 
-    ``values`` holds the channel by pixel, ``ordered`` the same sorted inside each object, ``edge`` the places in
-    ``values`` of the outline pixels of object after object. Of several brightest pixels the first in reading order
-    is named.
+    ``values`` has one entry per pixel, ``ordered`` the same sorted within each object, ``edge`` the positions in
+    ``values`` of the outline pixels, object after object. The position of several brightest pixels is that of the first
+    in reading order.
     """
     n = offsets.size - 1
     result = np.full((n, 20), np.nan)

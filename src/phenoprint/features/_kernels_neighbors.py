@@ -1,7 +1,7 @@
 """Compiled loops for the neighbours of each object."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
-# ruff: noqa: D401, PLR0917, PLR1714
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
+# ruff: noqa: PLR0917, PLR1714
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ __all__ = ["closest", "contacts"]
 
 @njit(cache=True)
 def contacts(labels, edge, rows, columns, offsets, distance):
-    """How many other objects lie near each object, and what part of its outline is near another.
+    """Count the neighbours of each object, its outline pixels, and those of them near another object, (n,) each.
 
-    ``edge`` (Y, X) marks the outlines. Near is a pixel not farther than ``distance`` for the count, and half a
-    pixel more for the outline. Returns (objects near (n,); outline pixels (n,); those of them near another
-    object (n,)).
+    ``edge`` (Y, X) marks the outlines. A neighbour has a pixel not farther than ``distance``; an outline pixel is near
+    another object up to half a pixel more.
     """
     height, width = labels.shape
     n = offsets.size - 1
@@ -55,10 +54,10 @@ def contacts(labels, edge, rows, columns, offsets, distance):
 
 @njit(cache=True)
 def closest(centre_y, centre_x):
-    """The two nearest other centres of each object, by number (1 upwards) and distance, and the angle between.
+    """Find the two nearest other centres of each object and the angle between them.
 
-    Returns (n, 5): first index, first distance, second index, second distance, angle in degrees; NaN where
-    there is no such neighbour.
+    Returns (n, 5): first index (from 1), first distance, second index, second distance, angle in degrees; NaN if there
+    is no such neighbour.
     """
     n = centre_y.size
     result = np.full((n, 5), np.nan)

@@ -1,11 +1,10 @@
-"""Compiled loops that turn a label image and its channels into per-object pixel lists.
+"""Compiled loops that convert a label image and its channels to pixel lists per object.
 
-Every kernel of the package takes the same few dtypes (labels int32, pixel indices int32, offsets int64,
-intensities float32, results float64, all C-contiguous), so that each compiles once and is then read from
-numba's disk cache.
+All kernels of the package use the same types (labels int32, pixel indices int32, offsets int64, intensities float32,
+results float64, all C-contiguous), so that each is compiled once and then read from numba's disk cache.
 """
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # ruff: noqa: PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
@@ -30,7 +29,7 @@ __all__ = [
 
 @njit(cache=True)
 def group_pixels(labels, n):
-    """Pixel indices grouped by label, in raster order inside each, with offsets and bounding boxes.
+    """Group pixel indices by label, in raster order within each; also return offsets and bounding boxes.
 
     Returns (flat index, row and column int32 (P,) each; offsets int64 (n + 1,); box int32 (n, 4) as y0, x0, y1, x1
     half open).
@@ -73,7 +72,7 @@ def group_pixels(labels, n):
 
 @njit(cache=True)
 def outline(labels):
-    """Pixels of an object with one of eight neighbours that is not of it, or on the image border."""
+    """Mark object pixels with one of eight neighbours outside their object, or on the image border."""
     height, width = labels.shape
     edge = np.zeros((height, width), np.bool_)
     for y in range(height):
@@ -99,9 +98,9 @@ def outline(labels):
 
 @njit(cache=True)
 def inner_edge(labels, rows, columns, offsets):
-    """Places in the pixel list that have one of four neighbours not of their object; the image border is no edge.
+    """Find listed pixels with one of four neighbours outside their object; the image border is not an edge.
 
-    Returns (place int32 (E,), offsets int64 (n + 1,)).
+    Returns (position in the list int32 (E,), offsets int64 (n + 1,)).
     """
     height, width = labels.shape
     edge = np.empty(rows.size, np.int32)
@@ -125,7 +124,7 @@ def inner_edge(labels, rows, columns, offsets):
 
 @njit(cache=True)
 def channel_values(flat, pixels):
-    """Every flat channel at the listed pixels, (C, P)."""
+    """Return every flat channel at the listed pixels, (C, P)."""
     result = np.empty((flat.shape[0], pixels.size), np.float32)
     for c in range(flat.shape[0]):
         for k in range(pixels.size):
@@ -135,11 +134,11 @@ def channel_values(flat, pixels):
 
 @njit(cache=True)
 def enrol(pixels, offsets, owner, index, foreground, owners, rows):
-    """Add a compartment's pixel lists to the register of the field's foreground; returns how many pixels that has.
+    """Add a compartment's pixel lists to the foreground of the field; return the number of foreground pixels.
 
-    ``index`` (Y * X) leads from a pixel to its row in ``foreground`` (the pixel) and ``owners`` (F, K): the object,
-    plus ``owner``, of each of the up to K compartments that hold the pixel. ``rows`` gets the row of every listed
-    pixel. All four are changed; what is free is -1.
+    ``index`` (Y * X) has the row of each pixel in ``foreground`` (the pixel) and in ``owners`` (F, K): the object, plus
+    ``owner``, of each of up to K compartments with this pixel. ``rows`` is filled with the row of every listed pixel.
+    All four are changed; free entries are -1.
     """
     count = 0
     while count < foreground.size and foreground[count] >= 0:
@@ -162,10 +161,10 @@ def enrol(pixels, offsets, owner, index, foreground, owners, rows):
 
 @njit(cache=True)
 def radix_order(values, pixels, order, keys, spare_order, spare_keys):
-    """Places in ``pixels`` in ascending order of value; equals keep their order.
+    """Sort positions in ``pixels`` by value, ascending and stable.
 
     A radix sort on the bits of the float32 values: three passes, linear in the number of pixels. The last four
-    arguments are room for it. Returns (places int32, values float32), both in that room.
+    arguments are its buffers. Returns (positions int32, values float32), both in these buffers.
     """
     count = pixels.size
     bits = values.view(np.uint32)
@@ -199,7 +198,7 @@ def radix_order(values, pixels, order, keys, spare_order, spare_keys):
 
 @njit(cache=True)
 def rank_values(order, values, codes):
-    """Fill ``codes`` with the dense rank, from 0, of each place's value, and return the largest; see radix_order."""
+    """Fill ``codes`` with the dense rank, from 0, of each position's value; return the largest; see radix_order."""
     code = -1
     last = np.float32(np.nan)
     for k in range(order.size):
@@ -214,8 +213,8 @@ def rank_values(order, values, codes):
 def distribute(order, values, owners, place, ordered):
     """Fill ``ordered`` with each owner's values in ascending order.
 
-    ``order`` indexes the rows of ``owners`` (see :func:`enrol`) by ascending value, ``place`` (changed) holds where
-    each owner's values begin.
+    ``order`` has the rows of ``owners`` (see :func:`enrol`) by ascending value, ``place`` (changed) the start of each
+    owner's values.
     """
     for k in range(order.size):
         for j in range(owners.shape[1]):
@@ -229,10 +228,10 @@ def distribute(order, values, owners, place, ordered):
 
 @njit(cache=True)
 def dense_ranks(codes, rows):
-    """Ranks of the listed pixels among themselves, (C, P), and the largest of each channel, (C,).
+    """Return the ranks of the listed pixels among themselves, (C, P), and the largest of each channel, (C,).
 
-    ``codes`` holds the ranks of each channel among more pixels (C, F), ``rows`` where the listed ones stand there;
-    what is missing between the codes is closed up.
+    ``codes`` has the ranks of each channel among more pixels (C, F), ``rows`` the positions of the listed pixels among
+    these; gaps between the ranks are closed.
     """
     channels = codes.shape[0]
     ranks = np.empty((channels, rows.size), np.int32)
@@ -254,7 +253,7 @@ def dense_ranks(codes, rows):
 
 @njit(cache=True, fastmath={"reassoc", "nsz"})
 def object_sums(values, offsets):
-    """Sum of every channel over the pixels of each object, (C, n)."""
+    """Return the sum of every channel over the pixels of each object, (C, n)."""
     result = np.zeros((values.shape[0], offsets.size - 1))
     for c in range(values.shape[0]):
         for i in range(offsets.size - 1):

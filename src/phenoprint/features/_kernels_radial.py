@@ -1,6 +1,6 @@
 """Compiled loops for the distribution of intensity between centre and edge."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # ruff: noqa: PLR0912, PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
@@ -14,7 +14,7 @@ __all__ = ["radial_bins", "radial_profile"]
 
 @njit(cache=True)
 def _spread(distance, inside, rows, stride):
-    """Shortest way from the zero of ``distance`` inside the object, steps 1 and root 2, by sweeps to a standstill."""
+    """Fill in the shortest paths from the zero of ``distance``, in steps of 1 and root 2, by repeated sweeps."""
     diagonal = np.sqrt(2.0)
     begun = False
     while True:
@@ -30,7 +30,7 @@ def _spread(distance, inside, rows, stride):
                     if best < distance[k]:
                         distance[k] = best
                         changed = True
-        # From a centre in the last row, at its right, the first sweep leads nowhere and the second everywhere.
+        # From a centre at the right end of the last row, the first sweep changes nothing and the second does.
         if begun and not changed:
             break
         begun = True
@@ -52,9 +52,9 @@ def _spread(distance, inside, rows, stride):
 
 @njit(cache=True)
 def radial_bins(distance2, pixels, rows, columns, offsets, box, width, centres, bins):
-    """Ring and wedge of every pixel as ring * 8 + wedge, or -1 where no way leads from the centre, int32 (P,).
+    """Return ring and wedge of every pixel as ring * 8 + wedge, or -1 if no path leads from the centre, int32 (P,).
 
-    ``distance2`` is the squared distance to the edge, ``centres`` the flat index of each object's centre.
+    ``distance2`` is the squared distance to the edge, ``centres`` has the flat index of each object's centre.
     """
     n = offsets.size - 1
     result = np.full(pixels.size, -1, np.int32)
@@ -94,7 +94,7 @@ def radial_bins(distance2, pixels, rows, columns, offsets, box, width, centres, 
 
 @njit(cache=True)
 def radial_profile(values, bin_of, offsets, bins):
-    """FracAtD, MeanFrac and RadialCV of each object and ring, (n, 3, bins)."""
+    """Return FracAtD, MeanFrac and RadialCV of each object and ring, (n, 3, bins)."""
     n = offsets.size - 1
     result = np.full((n, 3, bins), np.nan)
     mass = np.empty((bins + 1, 8))
@@ -131,7 +131,7 @@ def radial_profile(values, bin_of, offsets, bins):
                 if count[ring, wedge] > 0:
                     wedges += 1
                     mean += mass[ring, wedge] / count[ring, wedge]
-            result[i, 2, ring] = 0.0  # of an empty or black ring, too
+            result[i, 2, ring] = 0.0  # also for an empty or black ring
             if wedges == 0:
                 continue
             mean /= wedges

@@ -1,6 +1,6 @@
 """Compiled loops for size and shape: moments, perimeter, Euler number and radius."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # ruff: noqa: D401, PLR0917, PLR1714, PLW3301
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
@@ -14,7 +14,7 @@ __all__ = ["euler_numbers", "moments", "perimeters", "radius_statistics"]
 
 @njit(cache=True)
 def _power_table(rows, columns, start, stop, corner_y, corner_x, mean_y, mean_x, out):
-    """Sums of y**p * x**q for p, q up to 3 about a point given from the box corner; y joins once a row."""
+    """Sums of y**p * x**q for p, q up to 3 about a point relative to the box corner; powers of y once per row."""
     row = np.zeros(4)
     k = start
     while k < stop:
@@ -55,7 +55,7 @@ def moments(rows, columns, offsets, box):
 
 @njit(cache=True)
 def perimeters(labels, n):
-    """Boundary length by the weights of Benkrid and Crookes (2000), as scikit-image's ``perimeter``."""
+    """Boundary length by the weights of Benkrid and Crookes (2000), as in scikit-image's ``perimeter``."""
     height, width = labels.shape
     border = np.zeros((height + 2, width + 2), np.int32)
     for y in range(height):
@@ -142,7 +142,7 @@ def euler_numbers(labels, n):
 
 @njit(cache=True)
 def _select(values, left, right, place):
-    """Move the value of rank ``place`` to its place, smaller ones before it and larger ones after (Hoare)."""
+    """Move the value of rank ``place`` to its position, smaller ones before it and larger ones after it (Hoare)."""
     while right > left:
         pivot = values[place]
         i = left
@@ -165,7 +165,7 @@ def _select(values, left, right, place):
 
 @njit(cache=True)
 def radius_statistics(distance2, pixels, rows, columns, offsets, height, width):
-    """Largest, mean and median distance to the edge of each object, (n, 3); the image border is an edge too."""
+    """Largest, mean and median distance to the edge of each object, (n, 3); the image border is also an edge."""
     n = offsets.size - 1
     result = np.full((n, 3), np.nan)
     for i in range(n):

@@ -1,6 +1,6 @@
 """Compiled loops for co-occurrence textures."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # ruff: noqa: D401, PLR0912, PLR0915, PLR0917
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
@@ -16,7 +16,7 @@ _TABLE = 1 << 16
 
 @njit(cache=True)
 def quantize(values, levels):
-    """Grey level of each value: full scale is 255, rounded half to even, then cut down to ``levels``."""
+    """Grey level of each value: full scale is 255, rounded half to even, then reduced to ``levels``."""
     result = np.empty(values.size, np.uint8)
     for k in range(values.size):
         level = np.float32(np.rint(values[k] * np.float32(255)))
@@ -29,7 +29,7 @@ def quantize(values, levels):
 
 @njit(cache=True)
 def _xlogx(count, table):
-    """``count * log2(count)``, looked up where the table reaches."""
+    """``count * log2(count)``, from the table where it is long enough."""
     return table[count] if count < table.size else count * np.log2(float(count))
 
 
@@ -113,7 +113,7 @@ def _features(codes, used, counts, shift, grey, low, top, out, table, sums, diff
     out[8] = entropy
     out[9] = spread / total / total / top - 1.0 / (float(top) * top)
     out[10] = _entropy(differences, 0, top - low, total, table)
-    # For a symmetric matrix both joint entropies of the marginals are twice the entropy of one.
+    # For a symmetric matrix both joint entropies of the marginals are twice the entropy of one marginal.
     out[11] = (entropy - 2 * single) / single if single > 1e-12 else 0.0
     out[12] = np.sqrt(max(0.0, 1.0 - np.exp(-2.0 * (2 * single - entropy))))
     return True
@@ -121,10 +121,10 @@ def _features(codes, used, counts, shift, grey, low, top, out, table, sums, diff
 
 @njit(cache=True)
 def _tally(patch, place, mine, first, stop, step, shift, counts, codes, used, later):
-    """Count the pairs of the listed pixels with those ``step`` further on.
+    """Count the pairs of the listed pixels with the pixels ``step`` further on.
 
-    Pixels outside the part (marked by 256 in ``patch``) are not counted but their codes put into ``later``, unless that
-    has no room. Returns how many codes there are and how many were put off.
+    The codes of pairs with pixels outside the part (256 and above in ``patch``) are not counted but stored in
+    ``later``, unless that is empty. Returns the number of codes and of stored codes.
     """
     put_off = np.int64(0)
     split = later.size > 0
@@ -139,7 +139,7 @@ def _tally(patch, place, mine, first, stop, step, shift, counts, codes, used, la
             later[put_off] = code
             put_off += 1
             continue
-        # Written always and kept if new: a branch here would be a coin toss.
+        # Always written, and kept if new: a branch here would be unpredictable.
         codes[used] = code
         used += counts[code] == 0
         counts[code] += 1
@@ -150,11 +150,11 @@ def _tally(patch, place, mine, first, stop, step, shift, counts, codes, used, la
 def haralick(levels, rows, columns, offsets, box, part, scales, lowest):
     """Haralick's 13 measures of every object, and of a part of it, for each scale and direction.
 
-    ``levels`` holds the grey level at each pixel of ``rows`` and ``columns``; levels below ``lowest`` take no part.
-    ``part`` says which pixels belong to the part (the cytoplasm of a cell), or is empty: the pairs of the part are
-    pairs of the whole, so that both together cost little more than the whole. Directions are (dy, dx) = (0, 1), (1, 1),
-    (1, 0), (1, -1) times the scale. An object with a direction without pairs is NaN at that scale. Returns (whole and
-    part, n, scales, 4, 13).
+    ``levels`` has the grey level at each pixel of ``rows`` and ``columns``; levels below ``lowest`` are ignored.
+    ``part`` marks the pixels of the part (the cytoplasm of a cell), or is empty. The pairs of the part are pairs of the
+    whole, so that both together take little longer than the whole. Directions are (dy, dx) = (0, 1), (1, 1), (1, 0),
+    (1, -1) times the scale. Values of an object without pairs in one direction are NaN at that scale. Returns (whole
+    and part, n, scales, 4, 13).
     """
     n = offsets.size - 1
     result = np.full((2, n, scales.size, 4, 13), np.nan)
@@ -166,7 +166,7 @@ def haralick(levels, rows, columns, offsets, box, part, scales, lowest):
         largest = max(largest, count)
         if count > 0:
             room = max(room, (box[i, 2] - box[i, 0] + reach) * (box[i, 3] - box[i, 1] + 2 * reach) + 2 * reach)
-    # Counts beyond the table are rare and only of huge objects.
+    # Only huge objects have counts beyond the table.
     table = np.zeros(min(2 * largest + 1, _TABLE))
     for k in range(2, table.size):
         table[k] = k * np.log2(float(k))
@@ -206,7 +206,7 @@ def haralick(levels, rows, columns, offsets, box, part, scales, lowest):
         stride = box[i, 3] - box[i, 1] + 2 * reach
         for k in range((box[i, 2] - box[i, 0] + reach) * stride + reach):
             patch[k] = -1
-        # The part's pixels come first, the others from the end.
+        # The pixels of the part are stored from the start, the others from the end.
         inside = np.int64(0)
         count = largest
         low, high = np.int64(255), np.int64(0)

@@ -1,6 +1,6 @@
-"""Which of several equal largest values CellProfiler names, compiled."""
+"""Compiled choice among equal largest values, as in CellProfiler."""
 
-# Compiled loops: many flat arguments and long bodies are what numba wants; types are numba's to infer.
+# Compiled loops: numba needs flat arguments and long bodies, and infers the types.
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from numba import njit
 
 __all__ = ["largest_like_cellprofiler"]
 
-_SMALL = 15  # numpy sorts runs of up to 16 by insertion
+_SMALL = 15  # numpy sorts up to 16 values by insertion
 
 
 @njit(cache=True)
 def _partition(values, order, left, right):
-    """One round of numpy's argsort: median of three as pivot, Hoare's exchange; returns the pivot's place."""
+    """One round of numpy's argsort: median of three as pivot, Hoare's exchange; returns the pivot's position."""
     middle = left + ((right - left) >> 1)
     if values[order[middle]] < values[order[left]]:
         order[middle], order[left] = order[left], order[middle]
@@ -55,7 +55,7 @@ def _insertion(values, order, left, right):
 
 @njit(cache=True)
 def _sort_between(values, low, high):
-    """Order of the values by numpy's (unstable) quicksort, finished only where values lie in low..high."""
+    """Order of the values by numpy's unstable quicksort, completed only where values lie in low..high."""
     order = np.arange(values.size, dtype=np.int32)
     edges = np.empty((128, 2), np.int64)
     limits = np.empty((128, 2))
@@ -91,9 +91,9 @@ def _sort_between(values, low, high):
 def largest_like_cellprofiler(values, owner, n, exact):
     """Position of each object's largest value in ``values``, int64 (n,); -1 for an object without one.
 
-    ``owner`` is the object's row plus one, 0 for none. Among equals the first, or where ``exact`` the one that
-    CellProfiler names: it takes the last in the order of numpy's unstable sort of all values together. Only the
-    parts of that sort that hold tied values are carried out.
+    ``owner`` is the object's row plus one, 0 for none. Of several equal values it is the first, or if ``exact`` the one
+    in CellProfiler: the last in the order of numpy's unstable sort of all values together. Only the parts of that sort
+    with tied values are carried out.
     """
     peak = np.full(n, -np.inf)
     first = np.full(n, -1, np.int64)

@@ -1,4 +1,4 @@
-"""The values of every channel in order, by object and over all objects."""
+"""Sorted values and ranks of every channel, by object and over all objects."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ PixelLists = tuple[str, npt.NDArray[np.int32], npt.NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Ordered:
-    """What one sort a channel gives.
+    """Results of one sort per channel.
 
     Attributes
     ----------
     values
-        By compartment: the values of every channel sorted inside each object, ``(C, P)``.
+        By compartment: the values of every channel, sorted within each object, ``(C, P)``.
     codes
         Dense rank of the value of every foreground pixel, ``(C, F)``.
     rows
-        By compartment: where in the foreground its pixels stand, ``(P,)``.
+        By compartment: the positions of its pixels in the foreground, ``(P,)``.
     """
 
     values: Mapping[str, npt.NDArray[np.float32]]
@@ -33,7 +33,7 @@ class Ordered:
 
 
 def order_values(flat: npt.NDArray[np.float32], lists: Sequence[PixelLists]) -> Ordered:
-    """Sort the pixels of all compartments together, once a channel.
+    """Sort the pixels of all compartments together, once per channel.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def order_values(flat: npt.NDArray[np.float32], lists: Sequence[PixelLists]) -> 
     for name, pixels, offsets in lists:
         count = enrol(pixels, offsets, first, index, foreground, owners, rows[name])
         first += len(offsets) - 1
-    # One block a compartment, (C, P), laid end to end.
+    # One block (C, P) per compartment, one after another.
     blocks = np.cumsum([0, *lengths * len(flat)])
     values = np.empty(blocks[-1], np.float32)
     codes = np.empty((len(flat), count), np.int32)

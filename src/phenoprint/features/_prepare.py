@@ -1,4 +1,4 @@
-"""Checks what a caller gives and brings it into the few forms that the kernels are compiled for."""
+"""Checks of the input, and its conversion to the array types that the kernels are compiled for."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Rows = dict[str, npt.NDArray[np.int32]]
 
 
 def prepare_field(pixels: npt.NDArray[np.generic], labels: Labels, channels: Sequence[str]) -> Field:
-    """Check pixels ``(C, Y, X)``, labels and channel names, derive the cytoplasm and number the rows.
+    """Check pixels ``(C, Y, X)``, labels and channel names, derive the cytoplasm and assign the rows.
 
     Raises
     ------
     UsageError
-        If anything does not fit; the message says what and what to do.
+        If pixels, labels and names do not fit together.
     """
     pixels = check_field(pixels, channels)
     given = check_labels(labels)
@@ -43,7 +43,7 @@ def prepare_field(pixels: npt.NDArray[np.generic], labels: Labels, channels: Seq
 
 
 def number_rows(labels: Labels) -> tuple[npt.NDArray[np.int64], Rows]:
-    """Object numbers that occur in any label image, ascending, and labels renumbered to their rows plus one."""
+    """Return the object numbers in any label image, ascending, and the labels renumbered to their rows plus one."""
     top = max(int(each.max()) for each in labels.values())
     if top <= 4 * max(each.size for each in labels.values()):
         seen = np.zeros(top + 1, bool)

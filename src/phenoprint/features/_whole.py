@@ -1,4 +1,4 @@
-"""What families measure on a whole image."""
+"""Measurements of whole images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Frame:
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> Frame:
-        """Frame an image of a shape (Y, X)."""
+        """Return the frame of an image of shape (Y, X)."""
         height, width = shape
         return cls(
             rows=np.repeat(np.arange(height, dtype=np.int32), width),
@@ -42,7 +42,7 @@ class Frame:
 
 
 def image_ranks(flat: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Dense rank of every pixel's value in its channel ``(C, Y * X)``, from 0, and the largest ``(C,)``."""
+    """Return the dense ranks of the values in each channel ``(C, Y * X)``, from 0, and the largest rank ``(C,)``."""
     from phenoprint.features._kernels_pixels import radix_order, rank_values
 
     everywhere = np.arange(flat.shape[1], dtype=np.int32)
@@ -53,9 +53,9 @@ def image_ranks(flat: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int32], n
 
 
 def intensity_statistics(values: npt.NDArray[np.float32]) -> dict[str, float]:
-    """Intensity statistics of one channel, by CellProfiler's names, and the share of pixels at the extremes."""
+    """Return the intensity statistics of one channel, by CellProfiler's names."""
     last = len(values) - 1
-    # Linear between neighbours, as numpy's percentile.
+    # Linear interpolation, as in numpy's percentile.
     quartiles = np.array([0.25, 0.5, 0.75]) * last
     below = quartiles.astype(np.int64)
     above = np.minimum(below + 1, last)

@@ -11,14 +11,14 @@ import numpy.typing as npt
 __all__ = ["ZERNIKE_INDEXES", "zernike_moments"]
 
 ZERNIKE_INDEXES = tuple((n, m) for n in range(10) for m in range(n % 2, n + 1, 2))
-"""The (n, m) of order 0 to 9 with m >= 0, in CellProfiler's order: 30."""
+"""The 30 pairs (n, m) of orders 0 to 9 with m >= 0, in CellProfiler's order."""
 
 
 @cache
 def _coefficients() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Real and imaginary part of each moment as a combination of x**a * y**b, ``(30, 10, 10)``.
+    """Return real and imaginary part of each moment as coefficients of x**a * y**b, ``(30, 10, 10)``.
 
-    The convention is CellProfiler's: the angle is taken from the y axis, z = y + ix.
+    The angle is measured from the y axis, z = y + ix, as in CellProfiler.
     """
     real = np.zeros((len(ZERNIKE_INDEXES), 10, 10))
     imaginary = np.zeros_like(real)
@@ -38,10 +38,10 @@ def _coefficients() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
 def zernike_moments(
     sums: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Turn power sums ``(n, 10, 10)`` [x power, y power] into real and imaginary moments ``(n, 30)`` each."""
+    """Convert power sums ``(n, 10, 10)`` [x power, y power] to real and imaginary moments ``(n, 30)``."""
     real, imaginary = _coefficients()
     flat = sums.reshape(len(sums), 100)
-    # Not `@`: for so small a product the threads of BLAS cost more than the work.
+    # Not `@`: for such a small product the threads of BLAS take longer than the work.
     return (
         np.einsum("ns,ks->nk", flat, real.reshape(-1, 100)),
         np.einsum("ns,ks->nk", flat, imaginary.reshape(-1, 100)),

@@ -15,7 +15,7 @@ from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Correlation"]
 
-# Column of the kernel of each measure for (first, second), and for (second, first) where it has a direction.
+# Columns of each measure in the kernel's result for (first, second), and for (second, first) if it is directed.
 _COLUMNS = {
     "Correlation": (0,),
     "Overlap": (2,),
@@ -26,9 +26,9 @@ _COLUMNS = {
 }
 _SLOPE = 1
 _NO_COSTES = (
-    "NULL where no pixel of the first channel reaches its threshold, or an image is constant and no line can be drawn; "
-    "CellProfiler writes 0 or NaN. Images given as fractions are searched in 65,535 steps; CellProfiler takes 255 "
-    "where it does not know the camera's range"
+    "NULL if no pixel of the first channel reaches its threshold, or an image is constant and has no regression line; "
+    "CellProfiler writes 0 or NaN. Images of floats are searched in 65,535 steps; CellProfiler uses 255 for images of "
+    "unknown bit depth"
 )
 _NO_RANKS = (np.zeros((0, 0), np.int32), np.zeros(0, np.int64))
 
@@ -40,10 +40,10 @@ class Correlation(FeatureFamily):
     Parameters
     ----------
     threshold_percent
-        Pixels below this percentage of the object's largest value do not count as stained (all but Pearson and
+        Pixels below this percentage of the object's largest value do not count as stained (not for Pearson and
         Costes).
     measures
-        Which of ``"Correlation"`` (Pearson), ``"Overlap"``, ``"K"``, ``"Manders"``, ``"RWC"`` and ``"Costes"``.
+        Any of ``"Correlation"`` (Pearson), ``"Overlap"``, ``"K"``, ``"Manders"``, ``"RWC"`` and ``"Costes"``.
     """
 
     name: ClassVar[str] = "correlation"
@@ -52,7 +52,7 @@ class Correlation(FeatureFamily):
         "Correlation_Correlation": Definition(
             "Pearson correlation of two channels over the object's pixels",
             "1",
-            "NULL where a channel is constant; CellProfiler writes 0 or NaN",
+            "NULL if a channel is constant; CellProfiler writes 0 or NaN",
         ),
         "Correlation_Overlap": Definition(
             "sum of products over the root of the product of sums of squares, where both channels reach the threshold"
@@ -60,16 +60,16 @@ class Correlation(FeatureFamily):
         "Correlation_K": Definition(
             "sum of products over the sum of squares of the first channel, where both reach the threshold",
             "1",
-            "NULL where a channel is black; CellProfiler writes 0 or NaN",
+            "NULL if a channel is black; CellProfiler writes 0 or NaN",
         ),
         "Correlation_Manders": Definition(
-            "share of the first channel's intensity above its threshold that lies where the second reaches its own"
+            "fraction of the first channel's intensity above its threshold in pixels where the second reaches its own"
         ),
         "Correlation_RWC": Definition(
-            "Manders' share weighted by how near the ranks of the two channels are; ranks over all objects' pixels"
+            "Manders' fraction weighted by the similarity of the channels' ranks; ranks over the pixels of all objects"
         ),
         "Correlation_Costes": Definition(
-            "Manders' share with the thresholds that Costes' regression on the whole image gives", "1", _NO_COSTES
+            "Manders' fraction with the thresholds of Costes' regression on the whole image", "1", _NO_COSTES
         ),
     }
 
@@ -77,15 +77,15 @@ class Correlation(FeatureFamily):
         "Correlation_Slope": Definition(
             "slope of the least-squares line of the second channel over the first",
             "1",
-            "NULL where the first channel is constant; CellProfiler writes 0",
+            "NULL if the first channel is constant; CellProfiler writes 0",
         ),
         "Correlation_Correlation": Definition(
             "Pearson correlation of two channels over the image",
             "1",
-            "NULL where a channel is constant; CellProfiler writes NaN",
+            "NULL if a channel is constant; CellProfiler writes NaN",
         ),
         "Correlation_RWC": Definition(
-            "Manders' share weighted by how near the ranks of the two channels are; ranks over the image's pixels"
+            "Manders' fraction weighted by the similarity of the channels' ranks; ranks over the pixels of the image"
         ),
     }
 
@@ -97,7 +97,7 @@ class Correlation(FeatureFamily):
             if measure not in _COLUMNS:
                 raise UnknownNameError("correlation measure", measure, _COLUMNS)
         if not 0 <= self.threshold_percent <= 100:
-            raise UsageError(f"the threshold lies in 0 to 100 percent, not {self.threshold_percent}")
+            raise UsageError(f"threshold_percent must lie between 0 and 100, not {self.threshold_percent}")
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
         """Measure every pair of channels; see :meth:`FeatureFamily.measure`."""
@@ -133,7 +133,7 @@ class Correlation(FeatureFamily):
         return np.asarray(colocalization(values, offsets, pairs, self.threshold_percent, overlap, *ranks, cuts, strict))
 
     def _columns(self, field: Field) -> Iterator[tuple[str, int, int]]:
-        """Name, place of the pair and column in the table of every feature."""
+        """Yield name, index of the pair and column in the table of every feature."""
         for p, (a, b) in enumerate(field.channel_pairs):
             first, second = field.channels[a], field.channels[b]
             for measure in self.measures:
@@ -144,7 +144,7 @@ class Correlation(FeatureFamily):
 
 
 def _costes(field: Field, key: tuple[object, ...]) -> npt.NDArray[np.float64]:
-    """Costes' thresholds of two channels on the whole image, ``(2,)``."""
+    """Return Costes' thresholds of two channels on the whole image, ``(2,)``."""
     from phenoprint.features._kernels_costes import costes_threshold
 
     first, second = (field.flat[int(str(c))] for c in key[1:])

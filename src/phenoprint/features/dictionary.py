@@ -1,4 +1,4 @@
-"""The feature dictionary: what every column is."""
+"""The feature dictionary: a description of every column."""
 
 from __future__ import annotations
 
@@ -28,22 +28,21 @@ def feature_dictionary(
     Parameters
     ----------
     channels
-        A name a channel, as given to :func:`measure`.
+        One name per channel, as for :func:`measure`.
     preset
-        Name of a choice of families.
+        A name in :func:`presets`.
     families
         Families with their parameters, in place of a preset.
     image
-        Describe what :func:`measure_field` returns for the whole image instead; the compartment is then ``"Image"``.
+        Whether to describe what :func:`measure_field` returns for the whole image; the compartment is then ``"Image"``.
 
     Returns
     -------
     polars.DataFrame
         One row per feature, in the order of the columns: ``feature``, ``compartment``, ``family``, ``measure``,
-        ``channel`` (``"DNA"``, ``"DNA,ER"`` for a pair, NULL for none), ``parameters`` (what follows in the name),
-        ``unit``, ``version``, ``alias`` (what other versions of CellProfiler call it, where they do not agree),
-        ``description`` (one line), ``source``, ``difference`` (how the value knowingly differs from CellProfiler's,
-        NULL where it does not).
+        ``channel`` (``"DNA"``, ``"DNA,ER"`` for a pair, NULL for none), ``parameters`` (the rest of the name),
+        ``unit``, ``version``, ``alias`` (the name in other versions of CellProfiler, if it differs), ``description``
+        (one line), ``source``, ``difference`` (a known difference from CellProfiler's value, NULL for none).
 
     Raises
     ------
@@ -59,7 +58,7 @@ def feature_dictionary(
     if not channels:
         raise UsageError("channels must name at least one channel")
     chosen = chosen_families(preset) if families is None else tuple(families)
-    # Names depend on compartment, channels and parameters only: a field without objects has them all.
+    # Names depend on compartment, channels and parameters only, so a field without objects has all of them.
     empty = np.zeros((8, 8), np.int32)
     field = prepare_field(np.zeros((len(channels), 8, 8), np.float32), {"Nuclei": empty, "Cells": empty}, channels)
     if image:
@@ -75,7 +74,7 @@ def feature_dictionary(
     table = frame_of("feature", rows)
     twice = table.filter(pl.col("feature").is_duplicated())["feature"].unique(maintain_order=True).to_list()
     if twice:
-        raise UsageError(f"two of the feature families measure {first_few(twice)}; leave one of them out")
+        raise UsageError(f"two of the feature families measure {first_few(twice)}; remove one of them")
     return table
 
 

@@ -1,4 +1,4 @@
-"""What a feature family is, and those there are by name."""
+"""The interface of feature families, and the registry of all families."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["FAMILIES", "Definition", "FeatureFamily"]
 
 @dataclass(frozen=True)
 class Definition:
-    """What the feature dictionary says of one measure.
+    """Description of one measure in the feature dictionary.
 
     Attributes
     ----------
     text
-        One line: what is measured.
+        One line on what is measured.
     unit
-        Such as ``"px"``, ``"px^2"``, ``"intensity"`` (full scale is 1), ``"1"`` for a pure number.
+        Unit, such as ``"px"``, ``"px^2"``, ``"intensity"`` (full scale is 1), or ``"1"`` for a pure number.
     difference
-        How the value knowingly differs from CellProfiler's; ``None`` where it does not.
+        Known difference from CellProfiler's value; None for none.
     """
 
     text: str
@@ -38,24 +38,24 @@ class Definition:
 class FeatureFamily(ABC):
     """A group of measurements of every object of one compartment.
 
-    A family is a frozen dataclass whose fields are its parameters. It has one method to write, :meth:`measure`, and
-    may have :meth:`measure_image`.
+    A family is a frozen dataclass whose fields are its parameters. It implements :meth:`measure` and may implement
+    :meth:`measure_image`.
     """
 
     name: ClassVar[str]
     """Name in presets and configuration, such as ``"intensity"``."""
 
     source: ClassVar[str] = ""
-    """Where the method comes from: a module of CellProfiler, a paper."""
+    """Source of the method: a module of CellProfiler or a paper."""
 
     version: ClassVar[str] = "1"
-    """Raised whenever the same input gives other values."""
+    """To be increased whenever the same input gives other values."""
 
     definitions: ClassVar[Mapping[str, Definition]] = {}
-    """What each measure is, by ``Family_Measure`` without channel and parameters, such as ``"AreaShape_Area"``."""
+    """Descriptions by ``Family_Measure``, without channel and parameters, such as ``"AreaShape_Area"``."""
 
     image_definitions: ClassVar[Mapping[str, Definition]] = {}
-    """The same for what :meth:`measure_image` gives, where it differs."""
+    """The same for :meth:`measure_image`, where it differs."""
 
     @abstractmethod
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
@@ -69,13 +69,13 @@ class FeatureFamily(ABC):
         Returns
         -------
         dict
-            Feature name without compartment (``"Intensity_MeanIntensity_DNA"``) to float64 values ``(n,)``, NaN
-            where a value is undefined. The names depend on the compartment, the channels and the parameters only,
-            never on the pixels, so that a field without objects has the same columns.
+            Feature name without compartment (``"Intensity_MeanIntensity_DNA"``) to float64 values ``(n,)``; undefined
+            values are NaN. The names must depend on the compartment, the channels and the parameters only, so that a
+            field without objects has the same columns.
         """
 
     def alias(self, name: str) -> str | None:  # noqa: ARG002 - for families whose names changed
-        """Return what other versions of CellProfiler call a feature of this family, or None where they agree.
+        """Return the name of a feature in other versions of CellProfiler, or None if it is the same.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class FeatureFamily(ABC):
         return None
 
     def measure_image(self, field: Field) -> dict[str, float]:  # noqa: ARG002 - for families that measure images
-        """Measure the whole image; nothing, unless a family says otherwise.
+        """Measure the whole image; by default nothing.
 
         Parameters
         ----------
@@ -95,8 +95,8 @@ class FeatureFamily(ABC):
         Returns
         -------
         dict
-            Feature name without ``Image_`` (``"Correlation_Slope_DNA_ER"``) to value, NaN where it is undefined. The
-            names depend on the channels and the parameters only.
+            Feature name without ``Image_`` (``"Correlation_Slope_DNA_ER"``) to value; undefined values are NaN. The
+            names must depend on the channels and the parameters only.
         """
         return {}
 

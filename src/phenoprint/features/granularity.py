@@ -18,16 +18,16 @@ __all__ = ["Granularity"]
 
 @dataclass(frozen=True)
 class Granularity(FeatureFamily):
-    """How much of an object's intensity bright structures of growing size carry.
+    """Fraction of an object's intensity in bright structures of increasing size.
 
     Parameters
     ----------
     subsample
-        Factor by which the image is made smaller before measuring.
+        Factor by which the image is reduced before measuring.
     background_subsample
-        Further factor for the estimation of the background.
+        Further factor for the estimate of the background.
     radius
-        Radius in pixels of the disk whose opening is the background, at the smallest size.
+        Radius, in pixels of the reduced image, of the disk whose opening is the background.
     length
         Number of sizes.
     """
@@ -36,12 +36,12 @@ class Granularity(FeatureFamily):
     source: ClassVar[str] = "CellProfiler 4.2.8 MeasureGranularity; Vincent 2000"
     definitions: ClassVar[Mapping[str, Definition]] = {
         "Granularity": Definition(
-            "fall of the mean intensity over background at the k-th erosion, in parts of the object's mean intensity",
+            "decrease of the mean intensity above background at the k-th erosion, relative to the mean intensity",
             "%",
         ),
     }
     image_definitions: ClassVar[Mapping[str, Definition]] = {
-        "Granularity": Definition("share of the image's mean intensity over background lost at the k-th erosion", "%"),
+        "Granularity": Definition("part of the image's mean intensity above background lost at the k-th erosion", "%"),
     }
 
     subsample: float = 0.25
@@ -83,9 +83,9 @@ class Granularity(FeatureFamily):
         return result
 
     def _spectrum(self, field: Field, key: tuple[object, ...]) -> tuple[npt.NDArray[np.float64], float]:
-        """Means of one channel after each erosion over every object and over the image, and that before.
+        """Return the means of one channel over objects and image after each erosion, and the image mean before.
 
-        The means are ``(objects of all compartments + 1, length)``; NaN where the image is too small to be shrunk.
+        The means are ``(objects of all compartments + 1, length)``; NaN if the image is too small to be reduced.
         """
         from phenoprint.features._kernels_granularity import disk_filter, resample, spectrum
 
@@ -98,7 +98,7 @@ class Granularity(FeatureFamily):
             image = resample(image, *(np.arange(k) / self.subsample for k in size))
         back = image
         if self.background_subsample < 1:
-            # CellProfiler keeps the fraction of a pixel in the size: 270 * 0.25 is 67.5, sampled at 68 positions.
+            # CellProfiler does not round the size: 270 * 0.25 is 67.5, sampled at 68 positions.
             size = np.array(image.shape) * self.background_subsample
             back = resample(image, *(np.arange(0, k) / self.background_subsample for k in size))
         back = disk_filter(disk_filter(back, self.radius, 1.0), self.radius, -1.0)
@@ -115,7 +115,7 @@ class Granularity(FeatureFamily):
     def _weights(
         self, field: Field, _key: tuple[object, ...]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Weights of the small pixels in the mean of every object, compartment after compartment."""
+        """Return the weights of the reduced pixels in the mean of every object, compartment after compartment."""
         from phenoprint.features._kernels_granularity import enlarge_weights
 
         shape = np.array(field.shape, np.int64)

@@ -1,4 +1,4 @@
-"""Quality of whole images: the measures of CellProfiler's MeasureImageQuality that need no thresholds."""
+"""Quality of whole images: the measures of CellProfiler's MeasureImageQuality without thresholds."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _COPIED = (
 
 @dataclass(frozen=True)
 class ImageQuality(FeatureFamily):
-    """Sharpness, saturation and intensity of each whole channel; nothing of objects.
+    """Sharpness, saturation and intensity of each whole channel; it does not measure objects.
 
-    The slope of the power spectrum and the local focus score are measured with the images themselves, before any
-    correction, by :func:`phenoprint.images.image_quality`.
+    The slope of the power spectrum and the local focus score are measured on raw images, by
+    :func:`phenoprint.images.image_quality`.
 
     Parameters
     ----------
     scale
-        Distance in pixels over which the correlation is taken.
+        Distance in pixels of the correlation.
     """
 
     name: ClassVar[str] = "image_quality"
@@ -50,10 +50,10 @@ class ImageQuality(FeatureFamily):
             "variance of the intensities over their mean; 0 for a black image", "intensity"
         ),
         "ImageQuality_Correlation": Definition(
-            "correlation of each pixel's grey level (of 8) with that so many pixels to its right; 0 where undefined"
+            "correlation of grey levels (of 8) of pixels and those at the distance to their right; 0 if undefined"
         ),
-        "ImageQuality_PercentMaximal": Definition("share of pixels at the largest intensity of the image", "%"),
-        "ImageQuality_PercentMinimal": Definition("share of pixels at the smallest intensity of the image", "%"),
+        "ImageQuality_PercentMaximal": Definition("percentage of pixels at the largest intensity of the image", "%"),
+        "ImageQuality_PercentMinimal": Definition("percentage of pixels at the smallest intensity of the image", "%"),
         "ImageQuality_TotalIntensity": Definition("sum of the intensities of the image", "intensity"),
         "ImageQuality_MeanIntensity": Definition("mean intensity of the image", "intensity"),
         "ImageQuality_MedianIntensity": Definition("median intensity of the image", "intensity"),
@@ -70,8 +70,8 @@ class ImageQuality(FeatureFamily):
         if self.scale < 1:
             raise UsageError(f"the scale of image quality must be at least 1 pixel, not {self.scale}")
 
-    def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:  # noqa: ARG002 - objects have none
-        """Measure nothing of objects; see :meth:`FeatureFamily.measure`."""
+    def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:  # noqa: ARG002 - measures images only
+        """Return no features; see :meth:`FeatureFamily.measure`."""
         return {}
 
     def measure_image(self, field: Field) -> dict[str, float]:
@@ -89,7 +89,7 @@ class ImageQuality(FeatureFamily):
         return result
 
     def _correlation(self, image: npt.NDArray[np.float32], low: float, high: float) -> float:
-        """Haralick's correlation of 8 grey levels from the image's darkest to its brightest; 0 where undefined."""
+        """Return Haralick's correlation of 8 grey levels between the image's extremes; 0 if undefined."""
         if image.shape[1] <= self.scale:
             return 0.0
         span = np.float32(high - low) if high > low else np.float32(1)

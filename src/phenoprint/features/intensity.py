@@ -24,9 +24,9 @@ _IMAGE = {
     "MaxIntensity": Definition("largest intensity in the image", "intensity"),
     "MinIntensity": Definition("smallest intensity in the image", "intensity"),
     "TotalArea": Definition("number of pixels of the image", "px^2"),
-    "PercentMaximal": Definition("share of pixels at the largest intensity of the image", "%"),
-    "LowerQuartileIntensity": Definition("intensity a quarter of the image's pixels lie below", "intensity"),
-    "UpperQuartileIntensity": Definition("intensity a quarter of the image's pixels lie above", "intensity"),
+    "PercentMaximal": Definition("percentage of pixels at the largest intensity of the image", "%"),
+    "LowerQuartileIntensity": Definition("lower quartile of the image's intensities", "intensity"),
+    "UpperQuartileIntensity": Definition("upper quartile of the image's intensities", "intensity"),
 }
 
 
@@ -37,8 +37,8 @@ class Intensity(FeatureFamily):
     Parameters
     ----------
     exact_ties
-        Where several pixels are equally bright (saturation), name the one that CellProfiler names. Its choice hangs
-        on an unstable sort of all objects' pixels; with False it is the first in reading order.
+        If several pixels are equally bright (saturation), report the one that CellProfiler reports. Its choice depends
+        on an unstable sort of the pixels of all objects; with False it is the first in reading order.
     """
 
     name: ClassVar[str] = "intensity"
@@ -50,7 +50,7 @@ class Intensity(FeatureFamily):
         "Intensity_MinIntensity": Definition("smallest intensity in the object", "intensity"),
         "Intensity_MaxIntensity": Definition("largest intensity in the object", "intensity"),
         "Intensity_IntegratedIntensityEdge": Definition(
-            "sum of the intensities of the outline pixels (a side to the outside; the image border is none)",
+            "sum of the intensities of the outline pixels (with a side to the outside, but not to the image border)",
             "intensity",
         ),
         "Intensity_MeanIntensityEdge": Definition("mean intensity of the outline pixels", "intensity"),
@@ -62,10 +62,10 @@ class Intensity(FeatureFamily):
         "Intensity_MassDisplacement": Definition(
             "distance from the centroid to the centre of mass by intensity; NULL for a black object", "px"
         ),
-        "Intensity_LowerQuartileIntensity": Definition("intensity a quarter of the pixels lie below", "intensity"),
-        "Intensity_MedianIntensity": Definition("intensity half of the pixels lie below", "intensity"),
+        "Intensity_LowerQuartileIntensity": Definition("lower quartile of the intensities", "intensity"),
+        "Intensity_MedianIntensity": Definition("median of the intensities", "intensity"),
         "Intensity_MADIntensity": Definition("median absolute deviation from the median of the pixels", "intensity"),
-        "Intensity_UpperQuartileIntensity": Definition("intensity a quarter of the pixels lie above", "intensity"),
+        "Intensity_UpperQuartileIntensity": Definition("upper quartile of the intensities", "intensity"),
         "Location_CenterMassIntensity_X": Definition(
             "column of the centre of mass by intensity; NULL for a black object", "px"
         ),

@@ -1,4 +1,4 @@
-"""Where objects are, their numbers and their relatives."""
+"""Position and number of objects, and the links between compartments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Location"]
 
 @dataclass(frozen=True)
 class Location(FeatureFamily):
-    """Centroid, object number, and the counts that tie a cytoplasm to its cell and nucleus."""
+    """Centroid, object number, and the numbers that link a cytoplasm to its cell and nucleus."""
 
     name: ClassVar[str] = "location"
     source: ClassVar[str] = "CellProfiler 4.2.8 IdentifyTertiaryObjects and object bookkeeping"
@@ -25,17 +25,17 @@ class Location(FeatureFamily):
         "Location_Center_X": Definition("column of the centroid in the image", "px"),
         "Location_Center_Y": Definition("row of the centroid in the image", "px"),
         "Number_Object_Number": Definition("number of the object in its field"),
-        "Children_Cytoplasm_Count": Definition("number of cytoplasms that belong to the object", "count"),
-        "Parent_Cells": Definition("number of the cell the cytoplasm belongs to"),
-        "Parent_Nuclei": Definition("number of the nucleus the cytoplasm surrounds"),
+        "Children_Cytoplasm_Count": Definition("number of cytoplasms of the object", "count"),
+        "Parent_Cells": Definition("number of the cell of the cytoplasm"),
+        "Parent_Nuclei": Definition("number of the nucleus of the cytoplasm"),
     }
     image_definitions: ClassVar[Mapping[str, Definition]] = {
-        f"Count_{kind}": Definition(f"number of objects in the image that have pixels in {kind}", "count")
+        f"Count_{kind}": Definition(f"number of objects of the image with pixels in {kind}", "count")
         for kind in COMPARTMENTS
     }
 
     def alias(self, name: str) -> str | None:
-        """Return the name that MeasureObjectSizeShape gives the centroid."""
+        """Return the name of the centroid in MeasureObjectSizeShape."""
         return name.replace("Location_", "AreaShape_") if name.startswith("Location_Center_") else None
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:

@@ -15,21 +15,21 @@ from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["Neighbors"]
 
-_NONE = "NULL where there is no such neighbour; CellProfiler writes 0"
+_NONE = "NULL if there is no such neighbour; CellProfiler writes 0"
 
 
 @dataclass(frozen=True)
 class Neighbors(FeatureFamily):
-    """Objects nearby, the share of the outline that they touch, and the two nearest centres.
+    """Number of neighbours, fraction of the outline that touches them, and the two nearest centres.
 
     Parameters
     ----------
     distance
-        Objects count as neighbours up to this many pixels away (CellProfiler's "Within a specified distance"), and
-        the number ends the names, as in ``Cells_Neighbors_NumberOfNeighbors_10``; by default only adjacent ones, and
-        the names end in ``Adjacent``.
+        Objects up to this many pixels away are neighbours (CellProfiler's "Within a specified distance"); the names end
+        in the number, as in ``Cells_Neighbors_NumberOfNeighbors_10``. By default only adjacent objects are neighbours,
+        and the names end in ``Adjacent``.
     compartments
-        The compartments to measure; neighbours of cells say it all for a nucleus in each cell.
+        The compartments to measure; those of nuclei would add little to those of their cells.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Neighbors(FeatureFamily):
             "number of objects that share a pixel side with it (Adjacent) or lie within the distance", "count"
         ),
         "Neighbors_PercentTouching": Definition(
-            "share of outline pixels within 1.5 pixels (Adjacent) of another object, or within the distance and a half",
+            "percentage of outline pixels within 1.5 pixels (Adjacent) or the distance plus 0.5 of another object",
             "%",
         ),
         "Neighbors_FirstClosestObjectNumber": Definition("number of the object with the nearest centre", "1", _NONE),
@@ -67,8 +67,8 @@ class Neighbors(FeatureFamily):
     def __post_init__(self) -> None:
         if self.distance is not None and (self.distance != int(self.distance) or self.distance < 1):
             raise UsageError(
-                f"the distance of neighbours is a whole number of pixels from 1, not {self.distance}; "
-                "leave it out for adjacent ones"
+                f"the distance of neighbours must be a whole number of at least 1 pixel, not {self.distance}; "
+                "omit it for adjacent objects"
             )
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:

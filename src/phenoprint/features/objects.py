@@ -1,4 +1,4 @@
-"""The object table: where each cell and its nucleus lie in the field."""
+"""The object table: positions of the cells and nuclei of a field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["object_table"]
 
 
 def object_table(labels: Mapping[str, npt.NDArray[np.integer]]) -> pl.DataFrame:
-    """Centres and boxes of the cells and nuclei of one field.
+    """Return centres and bounding boxes of the cells and nuclei of one field.
 
     Parameters
     ----------
@@ -25,16 +25,16 @@ def object_table(labels: Mapping[str, npt.NDArray[np.integer]]) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        One row for each number in either label image, ascending: ``Metadata_ObjectNumber`` (Int32);
+        One row per number in either label image, ascending: ``Metadata_ObjectNumber`` (Int32);
         ``Location_Center_Y``, ``Location_Center_X`` of the cell and ``nucleus_center_y``, ``nucleus_center_x``
         (Float32, pixels); ``cell_box_y0``, ``x0``, ``y1``, ``x1`` and ``nucleus_box_...`` (Int32, half open);
-        ``touches_border`` (Boolean): whether the cell, or the nucleus where there is no cell, lies on the image
-        border. NULL where the cell or the nucleus is absent.
+        ``touches_border`` (Boolean): whether the cell, or the nucleus if there is no cell, touches the border of the
+        image. Values of an absent cell or nucleus are NULL.
 
     Raises
     ------
     UsageError
-        If a compartment is missing or the label images do not fit each other.
+        If a compartment is missing or the label images do not fit together.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Named choices of families."""
+"""Named choices of feature families."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["chosen_families", "presets"]
 
 FamilyLike = str | Mapping[str, Any]
 
-# The preset cell-painting-fast leaves out what costs most for what it adds.
+# The preset cell-painting-fast omits the measures with the highest cost for the information they add.
 #
 # Of the CPU time of the full preset on the reference field (1080 x 1080 pixels, 5 channels, 191 cells; 0.95 to
-# 1.1 s, ``tests/benchmarks/features.py families``), what is left out took: texture scales 3 and 5 15 %, Costes 10 %,
-# CellProfiler's choice among equal pixels 8 %, RWC 4 %, granularities 9 to 16 3 %. The rest takes 0.6 to 0.7 s.
+# 1.1 s, ``tests/benchmarks/features.py families``), the omitted measures take: texture scales 3 and 5 15 %, Costes
+# 10 %, CellProfiler's choice among equal pixels 8 %, RWC 4 %, granularities 9 to 16 3 %. The rest takes 0.6 to 0.7 s.
 #
-# What is lost, on a real plate of gene variants (VarChAMP PPL8, 286 wells, CellProfiler's own values, texture scales
-# 5, 10, 20) and on a simulated one (384 wells, 12 mechanisms x 3 compounds x 3 doses). The largest ``|r|`` over wells
-# between a feature left out and any that is kept (median; share of 0.9 and more), and the mean average precision of
-# replicates among the others (real) or among controls (simulated), after dropping one of each pair with
-# ``|r|`` > 0.9 (``tests/benchmarks/preset_loss.py``):
+# The loss was measured on a real plate of gene variants (VarChAMP PPL8, 286 wells, CellProfiler's own values, texture
+# scales 5, 10, 20) and on a simulated one (384 wells, 12 mechanisms x 3 compounds x 3 doses): the largest ``|r|`` over
+# wells between an omitted feature and any other (median; percentage of 0.9 and more), and the mean average precision
+# of replicates among the other wells (real) or among controls (simulated), after removing one feature of each pair
+# with ``|r|`` > 0.9 (``tests/benchmarks/preset_loss.py``):
 #
 # ==========================  =====================  =====================  ==========  ===============
-# left out                    real ``|r|``           simulated ``|r|``      real mAP    simulated mAP
+# omitted                     real ``|r|``           simulated ``|r|``      real mAP    simulated mAP
 # ==========================  =====================  =====================  ==========  ===============
 # nothing                                                                   0.259       0.732
 # all texture scales but 10   0.99; 83 %             0.94; 72 %             0.265       0.728
@@ -35,12 +35,12 @@ FamilyLike = str | Mapping[str, Any]
 # all four                    0.99; 74 %             0.94; 66 %             0.279       0.760
 # ==========================  =====================  =====================  ==========  ===============
 #
-# So two thirds of what is left out is there in another column, and the rest (Costes, high granularities) hardly
-# repeats from well to well. Mechanisms of the simulated plate, nearest neighbour among other compounds: 0.85 right
-# with all features, 0.89 with these.
+# Two thirds of the omitted features are thus contained in other columns, and the others (Costes, high granularities)
+# are hardly reproducible between wells. The nearest neighbour among other compounds has the same mechanism for 0.85 of
+# the treatments of the simulated plate with all features, and for 0.89 with this preset.
 _PRESETS: dict[str, tuple[str, Sequence[FamilyLike]]] = {
     "cell-painting-full": (
-        "every family there is, with all parameters of a Cell Painting pipeline",
+        "every family, with all parameters of a Cell Painting pipeline",
         (
             "shape",
             "intensity",
@@ -81,7 +81,7 @@ _PRESETS: dict[str, tuple[str, Sequence[FamilyLike]]] = {
 
 
 def presets() -> dict[str, str]:
-    """Names of the presets, each with a line on what it measures.
+    """Return the names of the presets with one-line descriptions.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from phenoprint.features.family import Definition, FeatureFamily
 
 __all__ = ["RadialDistribution"]
 
-_NO_PHASE = "of a moment that vanishes (a symmetric object of one intensity) the angle is rounding error in both"
+_NO_PHASE = "the angle of a vanishing moment (a symmetric object of one intensity) is rounding error in both"
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,21 @@ class RadialDistribution(FeatureFamily):
     Parameters
     ----------
     bins
-        Number of rings, equally wide in distance from the centre relative to the way to the edge.
+        Number of rings, of equal width in distance from the centre relative to the distance to the edge.
     zernike
-        Also magnitude and phase of the Zernike moments of each channel up to order 9.
+        Whether to add magnitude and phase of the Zernike moments of each channel up to order 9.
     exact_ties
-        Where several pixels are equally far from the edge, take the one that CellProfiler takes as the centre. Its
-        choice hangs on an unstable sort of the whole image; with False it is the first in reading order and what
-        is measured of an object does not depend on what else is in the image.
+        If several pixels are equally far from the edge, use the centre that CellProfiler uses. Its choice depends on an
+        unstable sort of the whole image. With False it is the first in reading order, so that the values of an object
+        do not depend on the rest of the image.
     """
 
     name: ClassVar[str] = "radial"
     source: ClassVar[str] = "CellProfiler 4.2.8 MeasureObjectIntensityDistribution (scaled bins, own centres)"
     definitions: ClassVar[Mapping[str, Definition]] = {
-        "RadialDistribution_FracAtD": Definition("share of the object's intensity in a ring (1 is innermost)"),
+        "RadialDistribution_FracAtD": Definition("fraction of the object's intensity in a ring (1 is innermost)"),
         "RadialDistribution_MeanFrac": Definition(
-            "share of the intensity in a ring over its share of the pixels; 0 for an empty ring"
+            "fraction of the intensity in a ring over its fraction of the pixels; 0 for an empty ring"
         ),
         "RadialDistribution_RadialCV": Definition(
             "coefficient of variation of the mean intensities of a ring's eight wedges; 0 for an empty or black ring"
@@ -49,7 +49,7 @@ class RadialDistribution(FeatureFamily):
             "magnitude of a Zernike moment of the intensity in the enclosing circle over the object's area", "intensity"
         ),
         "RadialDistribution_ZernikePhase": Definition(
-            "angle of a Zernike moment of the intensity, from the imaginary axis as CellProfiler takes it",
+            "angle of a Zernike moment of the intensity, from the imaginary axis as in CellProfiler",
             "rad",
             _NO_PHASE,
         ),
@@ -94,8 +94,8 @@ def _zernike(objects: Objects, c: int, channel: str) -> dict[str, npt.NDArray[np
     real, imaginary = zernike_moments(objects.power_sums[:, 1 + c])
     with np.errstate(divide="ignore", invalid="ignore"):
         magnitude = np.hypot(real, imaginary) / objects.area[:, None]
-    phase = np.arctan2(real, imaginary)  # in this order, as CellProfiler has it
-    # A single pixel's circle has no extent, and so no moments.
+    phase = np.arctan2(real, imaginary)  # in this order, as in CellProfiler
+    # The circle of a single pixel has no area and therefore no moments.
     magnitude[~(objects.circles[:, 2] > 0)] = phase[~(objects.circles[:, 2] > 0)] = np.nan
     result = {}
     for k, (n, m) in enumerate(ZERNIKE_INDEXES):

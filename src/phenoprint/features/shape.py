@@ -17,19 +17,19 @@ __all__ = ["AreaShape"]
 
 Columns = dict[str, npt.NDArray[np.float64]]
 
-_ROUND = "NULL where the perimeter is 0 (one or two pixels); CellProfiler writes infinity"
+_ROUND = "NULL if the perimeter is 0 (one or two pixels); CellProfiler writes infinity"
 
 
 @dataclass(frozen=True)
 class AreaShape(FeatureFamily):
-    """Area, box, ellipse, perimeter, hull, radii and, where asked for, moments and Zernike shape features.
+    """Area, bounding box, ellipse, perimeter, convex hull, radii, moments and Zernike features of the shape.
 
     Parameters
     ----------
     advanced
-        Also spatial, central, normalized and Hu moments and the inertia tensor.
+        Whether to add spatial, central, normalized and Hu moments and the inertia tensor.
     zernike
-        Also the Zernike magnitudes of the shape up to order 9.
+        Whether to add the Zernike magnitudes of the shape up to order 9.
     """
 
     name: ClassVar[str] = "shape"
@@ -59,14 +59,14 @@ class AreaShape(FeatureFamily):
         "AreaShape_MajorAxisLength": Definition("long axis of the ellipse with the same second moments", "px"),
         "AreaShape_MaxFeretDiameter": Definition("largest caliper width", "px"),
         "AreaShape_MaximumRadius": Definition(
-            "largest distance of a pixel to the nearest outside (the image ends there, too)", "px"
+            "largest distance of a pixel to the nearest pixel outside the object or image", "px"
         ),
-        "AreaShape_MeanRadius": Definition("mean distance of the pixels to the nearest outside", "px"),
-        "AreaShape_MedianRadius": Definition("median distance of the pixels to the nearest outside", "px"),
+        "AreaShape_MeanRadius": Definition("mean distance of the pixels to the nearest pixel outside", "px"),
+        "AreaShape_MedianRadius": Definition("median distance of the pixels to the nearest pixel outside", "px"),
         "AreaShape_MinFeretDiameter": Definition("smallest caliper width", "px"),
         "AreaShape_MinorAxisLength": Definition("short axis of the ellipse with the same second moments", "px"),
         "AreaShape_NormalizedMoment": Definition(
-            "central moment over the area to half the powers plus one; NULL where the powers sum to less than 2"
+            "central moment over the area to the power of half the order plus one; NULL for orders below 2"
         ),
         "AreaShape_Orientation": Definition(
             "angle of the long axis to the vertical, -90 to 90, positive towards larger columns", "degree"
@@ -85,7 +85,7 @@ class AreaShape(FeatureFamily):
     zernike: bool = True
 
     def alias(self, name: str) -> str | None:
-        """Return the name that the centroid has everywhere else in CellProfiler."""
+        """Return the name of the centroid in other modules of CellProfiler."""
         return name.replace("AreaShape_", "Location_") if name.startswith("AreaShape_Center_") else None
 
     def measure(self, objects: Objects) -> Columns:
@@ -143,7 +143,7 @@ def _outlined(objects: Objects) -> Columns:
 
 
 def _tensor(objects: Objects) -> tuple[npt.NDArray[np.float64], ...]:
-    """Inertia tensor entries (0,0), (0,1), (1,1) and eigenvalues, larger first."""
+    """Return the inertia tensor's entries (0,0), (0,1), (1,1) and its eigenvalues, larger first."""
     central = objects.moments[1]
     area = np.where(objects.area > 0, objects.area, np.nan)
     a, b, c = central[:, 0, 2] / area, -central[:, 1, 1] / area, central[:, 2, 0] / area

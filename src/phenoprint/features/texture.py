@@ -41,14 +41,14 @@ _WHOLE = np.zeros(0, np.bool_)
 
 @dataclass(frozen=True)
 class Texture(FeatureFamily):
-    """Haralick's measures at several scales in four directions.
+    """Haralick's texture measures at several scales in four directions.
 
     Parameters
     ----------
     scales
         Distances of the pixel pairs, in pixels.
     levels
-        Number of grey levels full scale is divided into, at most 256.
+        Number of grey levels of full scale, at most 256.
     """
 
     name: ClassVar[str] = "texture"
@@ -68,7 +68,7 @@ class Texture(FeatureFamily):
             raise UsageError(f"texture levels must lie in 2 to 256, not {self.levels}")
 
     def alias(self, name: str) -> str | None:
-        """Return the name of CellProfiler 3, which had 256 grey levels and did not say so."""
+        """Return the name in CellProfiler 3, which had 256 grey levels but not in the name."""
         return name.removesuffix("_256") if self.levels == 256 else None
 
     def measure(self, objects: Objects) -> dict[str, npt.NDArray[np.float64]]:
@@ -84,7 +84,7 @@ class Texture(FeatureFamily):
         return result
 
     def measure_image(self, field: Field) -> dict[str, float]:
-        """Measure every whole channel, level 0 included; see :meth:`FeatureFamily.measure_image`."""
+        """Measure every whole channel, with grey level 0; see :meth:`FeatureFamily.measure_image`."""
         result: dict[str, float] = {}
         for table, channel in zip(self._tables(field.flat, field.frame, _WHOLE, 0)[0], field.channels, strict=True):
             for name, place in self._columns(channel):
@@ -92,7 +92,7 @@ class Texture(FeatureFamily):
         return result
 
     def _cells(self, field: Field, _key: tuple[object, ...]) -> tuple[list[Table], list[Table]]:
-        """Tables of all channels for the cells, and for the cytoplasm, whose pixels are among theirs."""
+        """Return the tables of all channels for the cells and for the cytoplasm, whose pixels are a subset."""
         cells, cytoplasm = field.compartments["Cells"], field.compartments["Cytoplasm"]
         part = cytoplasm.labels.reshape(-1)[cells.pixels] > 0
         return self._tables(cells.values, cells, part)
@@ -104,7 +104,7 @@ class Texture(FeatureFamily):
         part: npt.NDArray[np.bool_],
         lowest: int = 1,
     ) -> tuple[list[Table], list[Table]]:
-        """Every measure of every object (n, scales, 4, 13) of each channel, for the whole and for the part."""
+        """Return every measure of every object (n, scales, 4, 13) of each channel, for the whole and for the part."""
         from phenoprint.features._kernels_texture import haralick, quantize
 
         scales = np.array(self.scales, np.int64)
@@ -113,7 +113,7 @@ class Texture(FeatureFamily):
         return [whole for whole, _ in tables], [inner for _, inner in tables]
 
     def _columns(self, channel: str) -> Iterator[tuple[str, tuple[int, int, int]]]:
-        """Name and place in the table (scale, direction, measure) of every feature of a channel."""
+        """Yield name and position in the table (scale, direction, measure) of every feature of a channel."""
         for k, measure in enumerate(_MEASURES):
             for s, scale in enumerate(self.scales):
                 for direction in range(4):

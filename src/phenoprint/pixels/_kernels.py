@@ -1,6 +1,6 @@
 """Compiled distance transform of label images."""
 
-# Compiled loops: types are numba's to infer.
+# Compiled loops: numba infers the types.
 # ruff: noqa: PLR0912, PLR0915
 # mypy: allow-untyped-defs, disable-error-code="assignment,no-untyped-call"
 
