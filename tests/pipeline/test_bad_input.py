@@ -202,7 +202,7 @@ def test_disagreement_of_files_and_map_is_a_table(own_images: Callable[[], Path]
     assert {"A02", "C03"} <= set(flagged)
 
 
-def test_folder_without_images_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     config = tmp_path / "c.toml"
     config.write_text('[screen]\nname = "none"\n[images]\nroot = "images"\n')
@@ -291,7 +291,7 @@ def test_well_that_cannot_be_measured_costs_the_plate_nothing(
     assert not healed.is_partial
 
 
-def test_channels_left_out_and_foreign_files_are_told(own_images: Callable[[], Path], tmp_path: Path) -> None:
+def test_channels_and_files_that_are_not_used_are_reported(own_images: Callable[[], Path], tmp_path: Path) -> None:
     config = own_images()
     text = config.read_text().replace(
         'pattern = "generic"', 'pattern = "generic"\nchannels = { DNA = "DNA", AGP = "AGP" }'

@@ -49,7 +49,7 @@ def test_all_problems_are_named_at_once() -> None:
     assert "min_cells" in str(caught.value)
 
 
-def test_absent_file_says_how_to_make_one(tmp_path: Path) -> None:
+def test_the_message_on_an_absent_file_names_the_command_that_writes_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="phenoprint init"):
         load_config(tmp_path / "screen.toml")
 

@@ -23,7 +23,7 @@ WELLS = ["A01", "A02", "A03"]
 
 
 class Make(Step):
-    """Write one row of `image_metric` a well; what happens instead is told by a file in the screen folder."""
+    """Write one row of `image_metric` per well; a file in the screen folder makes it fail instead."""
 
     name = "make"
     title = "Make"
@@ -69,10 +69,10 @@ class Sum(Step):
         return Outcome({"calibration": pl.DataFrame([row])})
 
 
-class Tell(Sum):
-    """A well's step that needs the plate's sum."""
+class Follow(Sum):
+    """A step of wells that needs the sum of the plate."""
 
-    name = "tell"
+    name = "follow"
     scope = Scope.WELL
     needs = ("calibration",)
     tables = ()
@@ -109,11 +109,11 @@ def run(folder: Path, *, preset: str = "minimal", workers: int = 1, retry_failed
     config = parse_config(f'screen.name = "s"\nimages.root = "."\nfeatures.preset = "{preset}"\n')
     context = Context(folder, config, folder, ("DNA",))
     with SerialExecutor() if workers == 1 else ProcessExecutor(workers) as executor:
-        return Engine(context, executor, retry_failed=retry_failed).run([Make(), Sum(), Tell()])
+        return Engine(context, executor, retry_failed=retry_failed).run([Make(), Sum(), Follow()])
 
 
 def done(summary: RunSummary) -> tuple[int, int, int]:
-    return summary.steps["make"].done, summary.steps["sum"].done, summary.steps["tell"].done
+    return summary.steps["make"].done, summary.steps["sum"].done, summary.steps["follow"].done
 
 
 def stored(folder: Path) -> list[str]:
@@ -150,7 +150,7 @@ def test_failure_on_data_waits_for_the_user_and_others_go_on(folder: Path) -> No
     summary = run(folder, preset="cell-painting-fast")
     assert summary.is_partial
     assert summary.steps["make"].failed == 1
-    assert stored(folder) == ["A01", "A03"], "rows of an earlier success must not answer for a failed well"
+    assert stored(folder) == ["A01", "A03"], "rows of an earlier success must not remain for a failed well"
     (folder / "order_A02").unlink()
     assert done(run(folder, preset="cell-painting-fast")) == (0, 0, 0)
     healed = run(folder, preset="cell-painting-fast", retry_failed=True)
@@ -175,7 +175,7 @@ def test_nothing_runs_on_top_of_nothing(folder: Path) -> None:
     summary = run(folder)
     assert summary.steps["make"].failed == 3
     assert summary.steps["sum"].blocked == 1
-    assert summary.steps["tell"].blocked == 3
+    assert summary.steps["follow"].blocked == 3
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_unit_that_kills_its_worker_is_recorded_and_the_rest_is_done(folder: Pat
 
 
 def test_receipt_is_withdrawn_while_results_are_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run killed between table and receipt must not leave the old receipt vouching for the new table."""
+    """A run killed between table and receipt must not leave the old receipt beside the new table."""
     from phenoprint.pipeline import work
 
     run(folder)
@@ -204,7 +204,7 @@ def test_receipt_is_withdrawn_while_results_are_replaced(folder: Path, monkeypat
 def test_a_run_killed_while_a_merged_file_takes_its_place_computes_nothing_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:
-    """The receipt of the file knows both what it holds and what it replaces."""
+    """The receipt of the file lists both what it holds and what it replaces."""
     run(folder)
     open_screen(folder).write("image", image_table({"A01": "h", "A02": "new", "A03": "h"}))
     with monkeypatch.context() as patch:
@@ -263,12 +263,12 @@ def test_a_step_that_returns_more_than_it_declares_fails(folder: Path) -> None:
     }
 
 
-def test_failures_are_told_with_their_reasons(folder: Path) -> None:
+def test_failures_are_reported_with_their_reasons(folder: Path) -> None:
     (folder / "order_A02").write_text("data")
     config = parse_config('screen.name = "s"\nimages.root = "."\nfeatures.preset = "minimal"\n')
     with SerialExecutor() as executor:
         engine = Engine(Context(folder, config, folder, ("DNA",)), executor)
-        engine.run([Make(), Sum(), Tell()])
+        engine.run([Make(), Sum(), Follow()])
     assert [(step, unit.well, reason) for step, unit, reason in engine.failures] == [
         ("make", "A02", "failed: the file is bad")
     ]

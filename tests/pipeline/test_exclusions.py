@@ -95,8 +95,8 @@ def test_imported_profiles_are_as_if_the_wells_had_never_been_there(tmp_path: Pa
         assert_frame_equal(found[name], expected[name], check_column_order=False, check_row_order=False)
         assert not found[name].equals(before[name]), name
     assert screen.table(table).select(KEYS).collect().height == 48, "what was imported stays"
-    told = screen.sql("SELECT Metadata_Well, reason FROM lost WHERE step = 'exclusion' ORDER BY 1").rows()
-    assert told == [("A01", "well excluded: dust"), ("C03", "well excluded: pipetting error")]
+    reported = screen.sql("SELECT Metadata_Well, reason FROM lost WHERE step = 'exclusion' ORDER BY 1").rows()
+    assert reported == [("A01", "well excluded: dust"), ("C03", "well excluded: pipetting error")]
     import_profiles(screen.path.parent / "tables", screen.path)  # the same plates again: the decision stays
     assert made(screen, AFTER[table])["profile_consensus"].equals(found["profile_consensus"])
     phenoprint.exclude(screen, "P1", "A01", undo=True)
@@ -148,8 +148,10 @@ def test_a_plate_that_loses_its_controls_is_normalized_to_all_its_wells(tmp_path
         "SELECT Metadata_Plate, value, threshold, verdict FROM plate_acceptance WHERE criterion = 'reference'"
     )
     assert rows.rows() == [("P1", 2.0, 3.0, "warn")]
-    told = screen.sql("SELECT Metadata_Plate, feature, step FROM feature_status WHERE status = 'reference_all'").rows()
-    assert told == [("P1", "", "normalize")]
+    reported = screen.sql(
+        "SELECT Metadata_Plate, feature, step FROM feature_status WHERE status = 'reference_all'"
+    ).rows()
+    assert reported == [("P1", "", "normalize")]
     for plate in ("P1", "P2"):
         for well in ("A01", "A02", "A03", "A04"):
             phenoprint.exclude(screen, plate, well, reason="dust")
@@ -161,7 +163,7 @@ def test_a_plate_that_loses_its_controls_is_normalized_to_all_its_wells(tmp_path
     assert "not judged" in judged["reason"][0]
 
 
-def test_when_everything_is_excluded_the_run_says_so(tmp_path: Path) -> None:
+def test_a_run_reports_that_everything_is_excluded(tmp_path: Path) -> None:
     screen = imported(tmp_path / "wells", profiles())
     for plate in ("P1", "P2"):
         phenoprint.exclude(screen, plate, reason="spill")

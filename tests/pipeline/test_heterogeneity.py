@@ -64,8 +64,8 @@ def test_wells_are_compared_with_cells_of_controls_that_count(tiny_run: RunResul
     few = control_cells(unit, context, features, most=6)
     assert few.height == 6
     assert few.equals(control_cells(unit, context, features, most=6))
-    told = fit_to_controls(controls).apply(controls).select(features)
-    middle, spread = told.median().row(0), told.select(pl.all().abs().median()).row(0)
+    reported = fit_to_controls(controls).apply(controls).select(features)
+    middle, spread = reported.median().row(0), reported.select(pl.all().abs().median()).row(0)
     np.testing.assert_allclose([value for value in middle if value is not None], 0, atol=1e-6)
     assert max(value for value in spread if value is not None) < 0.68  # 1 / 1.4826, or less where the floor holds
 
@@ -83,10 +83,12 @@ def test_rules_of_ones_own_flag_and_are_previewed(own_screen: Path) -> None:
     config.write_text(config.read_text() + RULE)
     screen = run_screen(own_screen, workers=1).screen
     flagged = screen.sql("SELECT count(*) AS n FROM cell_quality WHERE reasons = 'large nucleus'")["n"][0]
-    told = screen.sql("SELECT rule, sum(n_removed) AS n, sum(n_cells) AS cells FROM cell_quality_preview GROUP BY 1")
-    assert dict(told.select("rule", "n").iter_rows()) == {"any": flagged, "large nucleus": flagged}
+    reported = screen.sql(
+        "SELECT rule, sum(n_removed) AS n, sum(n_cells) AS cells FROM cell_quality_preview GROUP BY 1"
+    )
+    assert dict(reported.select("rule", "n").iter_rows()) == {"any": flagged, "large nucleus": flagged}
     n_cells = screen.table("cell").select(pl.len()).collect().item()
-    assert told["cells"].unique().to_list() == [n_cells]
+    assert reported["cells"].unique().to_list() == [n_cells]
     assert 0 < flagged < n_cells
 
 
@@ -103,8 +105,8 @@ def test_a_rule_that_removes_a_phenotype_is_told(own_screen: Path) -> None:
     config.write_text(config.read_text() + rule)
     events: list[Event] = []
     run_screen(own_screen, workers=1, on_event=events.append)
-    told = [event.text for event in events if isinstance(event, Message)]
-    assert any("large nucleus" in text and "cell_quality_preview" in text for text in told), told
+    reported = [event.text for event in events if isinstance(event, Message)]
+    assert any("large nucleus" in text and "cell_quality_preview" in text for text in reported), reported
 
 
 def test_a_rule_on_what_is_not_measured_is_refused(own_screen: Path) -> None:
@@ -114,11 +116,11 @@ def test_a_rule_on_what_is_not_measured_is_refused(own_screen: Path) -> None:
         run_screen(own_screen, workers=1)
 
 
-@pytest.mark.parametrize(("names", "told"), [(("a", "a"), "two rules"), (("any",), "all rules together")])
-def test_rules_have_names_of_their_own(own_screen: Path, names: tuple[str, ...], told: str) -> None:
+@pytest.mark.parametrize(("names", "reported"), [(("a", "a"), "two rules"), (("any",), "all rules together")])
+def test_rules_have_names_of_their_own(own_screen: Path, names: tuple[str, ...], reported: str) -> None:
     config = own_screen / "screen.toml"
     config.write_text(config.read_text() + "".join(RULE.replace("large nucleus", name) for name in names))
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=reported):
         run_screen(own_screen, workers=1)
 
 
@@ -141,8 +143,8 @@ def test_a_plate_without_control_cells_is_told(tiny_run: RunResult, tmp_path: Pa
     screen = run_screen(tmp_path / "screen", workers=1).screen
     described = screen.table("profile_heterogeneity").collect()
     assert described["Metadata_Plate"].unique().to_list() == ["with"]
-    told = screen.table("feature_status").filter(step="heterogeneity").collect()
-    assert told.select("Metadata_Plate", "status").rows() == [("without", "skipped")]
+    reported = screen.table("feature_status").filter(step="heterogeneity").collect()
+    assert reported.select("Metadata_Plate", "status").rows() == [("without", "skipped")]
     ledger = screen.table("ledger").filter(step="heterogeneity").collect()
     n_wells = dict(screen.table("profile_well").group_by("Metadata_Plate").len().collect().iter_rows())
     lost = dict(ledger.group_by("Metadata_Plate").agg(pl.col("n_lost").sum()).iter_rows())
@@ -167,15 +169,15 @@ def test_what_decides_which_cells_are_compared_is_part_of_the_key(step: Step, ch
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"),
+    ("limit", "reported"),
     [
         ('{ feature = "a", side = "above" }', "at least one of"),
         ('{ feature = "a", side = "over", z = 1 }', "side"),
         ("", "limits"),
     ],
 )
-def test_a_rule_needs_a_number_and_a_side(own_screen: Path, limit: str, told: str) -> None:
+def test_a_rule_needs_a_number_and_a_side(own_screen: Path, limit: str, reported: str) -> None:
     config = own_screen / "screen.toml"
     config.write_text(config.read_text() + f'\n[[cell_quality.rules]]\nname = "r"\nlimits = [{limit}]\n')
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=reported):
         run_screen(own_screen, workers=1)

@@ -141,7 +141,7 @@ def parsed(wells: pl.DataFrame, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["_normalized", "_normalized_feature_select"])
-def test_plates_of_another_level_are_not_left_out_in_silence(tmp_path: Path, suffix: str) -> None:
+def test_plates_of_another_level_are_reported(tmp_path: Path, suffix: str) -> None:
     tables = level_3(tmp_path / "tables")
     (tables / "P2_augmented.csv").rename(tables / f"P2{suffix}.csv")
     result = run_screen(import_profiles(tables, tmp_path / "screen").screen.path, workers=1)
@@ -247,8 +247,8 @@ def test_steps_that_see_all_plates_say_everything_once(imported: Path) -> None:
     outcome = ApplyRecipe().run(Unit(), context)
     given = context.profiles("profile_well")
     expected = apply_recipe(given, RecipeRun.of(context).recipe)
-    told = outcome.tables["feature_status"]
-    assert not told.select("Metadata_Plate", "feature", "step", "status").is_duplicated().any()
+    reported = outcome.tables["feature_status"]
+    assert not reported.select("Metadata_Plate", "feature", "step", "status").is_duplicated().any()
     for number, step in enumerate(expected, start=1):
         rows = context.table("profile_step").filter(Metadata_Step=step.name).collect().sort(KEYS)
         assert_frame_equal(rows.select(step.frame.columns), step.frame.sort(KEYS), rel_tol=1e-4, abs_tol=1e-4)
@@ -305,7 +305,7 @@ def test_a_run_killed_within_the_recipe_starts_it_again(imported: Path, monkeypa
     assert_frame_equal(result.screen.table("profile_step").collect().sort(*KEYS, "Metadata_Step"), expected)
 
 
-def test_no_negative_control_is_told_and_all_wells_can_serve(tmp_path: Path) -> None:
+def test_missing_negative_controls_are_reported_and_all_wells_can_be_the_reference(tmp_path: Path) -> None:
     import_profiles(level_3(tmp_path / "tables", controls=False), tmp_path / "screen")
     result = run_screen(tmp_path / "screen", workers=1)
     assert 'reference = "all"' in (tmp_path / "screen" / "screen.toml").read_text()
@@ -317,15 +317,15 @@ def test_no_negative_control_is_told_and_all_wells_can_serve(tmp_path: Path) -> 
     assert "negcon" in str(result.screen.status().failures.rows())
 
 
-def test_a_recipe_that_leaves_nothing_fails_and_says_why(imported: Path) -> None:
+def test_a_recipe_that_leaves_no_feature_fails_with_the_reason(imported: Path) -> None:
     run_screen(imported, workers=1)
     config = imported / "screen.toml"
     config.write_text(config.read_text() + "min_cells = 3\n")
     result = run_screen(imported, workers=1)
     assert result.is_partial
-    told = str(result.screen.status().failures.rows())
-    assert "left no feature" in told
-    assert "too_few_reference" in told
+    reported = str(result.screen.status().failures.rows())
+    assert "left no feature" in reported
+    assert "too_few_reference" in reported
 
 
 def test_cells_without_images_are_aggregated(tiny_run: RunResult, tmp_path: Path) -> None:

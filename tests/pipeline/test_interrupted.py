@@ -51,7 +51,7 @@ def temporaries(folder: Path) -> list[Path]:
 
 
 @posix
-def test_a_run_killed_between_cells_and_profiles_says_so_until_it_is_whole_again(
+def test_a_run_killed_between_cells_and_profiles_is_reported_until_it_is_repeated(
     tiny_run: RunResult, own_screen: Path, call: Call, tmp_path: Path
 ) -> None:
     config = own_screen / "screen.toml"
@@ -82,9 +82,9 @@ def test_a_run_killed_between_cells_and_profiles_says_so_until_it_is_whole_again
         assert (code, "incomplete  the run that began" in err, "incomplete" in out) == (0, True, False), command
     code, out, _ = call("status", own_screen)
     assert (code, "incomplete" in out) == (3, True)
-    told = json.loads(call("status", own_screen, "--json")[1])
-    assert told["incomplete"] == screen.incomplete
-    assert told["is_whole"] is False
+    reported = json.loads(call("status", own_screen, "--json")[1])
+    assert reported["incomplete"] == screen.incomplete
+    assert reported["is_whole"] is False
     assert "This screen is incomplete" in render_report(screen)
 
     config.write_text(asked)

@@ -41,7 +41,7 @@ TREATMENTS = {
     "project",
     "cluster_signatures",
 }
-# Tables that another declared name stands for, and notes on the features of tables that are declared.
+# Tables that a declared name includes, and the table of notes on the features of others.
 INCLUDED = {"site": "image", "plate": "well", "perturbation": "well", "feature": "well"}
 NOTES = "feature_status"
 

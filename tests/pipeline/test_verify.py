@@ -60,7 +60,7 @@ def test_every_flipped_bit_is_noticed(own_screen: Path) -> None:
     assert check_files(screen)[1] == {}
 
 
-def test_verify_names_a_damaged_table_a_missing_one_and_one_that_nobody_wrote(own_screen: Path) -> None:
+def test_verify_names_a_damaged_a_missing_and_an_unrecorded_table(own_screen: Path) -> None:
     flip(next((own_screen / "tables" / "profile_well").rglob("*.parquet")), 5000)
     next((own_screen / "tables" / "cell").rglob("*.parquet")).unlink()
     other = own_screen / "tables" / "well" / "SIM-P01" / "copied.parquet"
@@ -100,8 +100,8 @@ def test_a_damaged_output_is_made_again_by_name_and_the_rest_stays(tiny_run: Run
     events: list[Event] = []
     again = run_screen(own_screen, workers=1, on_event=events.append)
     assert done_by_step(again) == {"segment": 1}
-    told = [event.text for event in events if isinstance(event, Message) and "made again" in event.text]
-    assert told == [f"{mask.relative_to(own_screen).as_posix()} does not hold what was written; it is made again"]
+    reported = [event.text for event in events if isinstance(event, Message) and "made again" in event.text]
+    assert reported == [f"{mask.relative_to(own_screen).as_posix()} does not hold what was written; it is made again"]
     assert_same_tables(tiny_run.screen, again.screen)
 
 
@@ -118,12 +118,12 @@ def test_a_damaged_table_does_not_stop_a_run(tiny_run: RunResult, own_screen: Pa
     done = done_by_step(again)
     assert (done["measure"], done["recipe"]) == (24, 1)
     assert "segment" not in done
-    told = [event.text for event in events if isinstance(event, Message) and event.level == "warning"]
-    assert [text.split()[0] for text in told if "made again" in text] == [
+    reported = [event.text for event in events if isinstance(event, Message) and event.level == "warning"]
+    assert [text.split()[0] for text in reported if "made again" in text] == [
         "tables/cell/SIM-P01/cell.parquet",
         "tables/profile_selected/SIM-P01/profile_selected.parquet",
     ]
-    assert any("every image is hashed again" in text for text in told)
+    assert any("every image is hashed again" in text for text in reported)
     assert_same_tables(tiny_run.screen, again.screen)
     assert verify_screen(again.screen).holds
 
@@ -176,7 +176,9 @@ def test_a_copy_is_hashed_once_and_then_known(own_screen: Path) -> None:
     assert '"mtime_ns": 1,' in receipt
 
 
-def test_a_failed_step_makes_no_whole_screen(own_screen: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_screen_with_a_failed_step_is_not_whole(
+    own_screen: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = own_screen / "screen.toml"
     config.write_text(config.read_text() + "\n[evaluation]\nseed = 5\n")
 
