@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
-from phenoprint.evaluation import adjust_p_values, average_precision, mean_average_precision, similarities
+from phenoprint.evaluation import adjust_p_values, average_precision, mean_average_precision, retrieval, similarities
 from phenoprint.evaluation.retrieval import _score, expected_average_precision
 from phenoprint.evaluation.significance import null_average_precision
 
@@ -66,7 +66,8 @@ def test_agrees_with_copairs(metric: str, pairs: dict[str, list[str]], monkeypat
     if pairs is CONSISTENCY:
         data = data.filter(pl.col("Metadata_moa").is_not_null())
     expected = theirs(data, metric, pairs)
-    monkeypatch.setattr(similarities, "_BLOCK_BYTES", 4 * data.height * 7)  # blocks of seven queries
+    monkeypatch.setattr(similarities, "_BLOCK_BYTES", 4 * data.height * 7)  # too small for all queries at once
+    monkeypatch.setattr(retrieval, "_QUERIES", 7)
     ours = average_precision(data, **pairs, metric=metric)
     for name in ("n_pos_pairs", "n_total_pairs", "average_precision", "normalized_average_precision"):
         got = ours[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

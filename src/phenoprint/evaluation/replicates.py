@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from phenoprint.tables import FrameLike
 
 __all__ = ["ReplicateReproducibility", "replicate_reproducibility"]
+
+_HASHED_ROWS = 2048
+_KEYS = 2**21  # random numbers held at once
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,10 +76,11 @@ def replicate_reproducibility(
     null_size: int = 1000,
     missing: str = "drop",
     seed: int = 0,
+    vectors: Callable[[pl.DataFrame], Vectors] | None = None,
 ) -> ReplicateReproducibility:
     """Count the treatments whose replicates are more alike than wells of different treatments.
 
-    Known as percent replicating.
+    Known as percent replicating (Way et al., Cell Systems 13:911, 2022).
 
     Parameters
     ----------
@@ -95,6 +99,9 @@ def replicate_reproducibility(
         ``"drop"`` or ``"error"`` for features that some profile lacks; see `average_precision`.
     seed
         Of the draws.
+    vectors
+        Makes the vectors of the profiles, for a frame that holds their metadata only; None: `prepare`, from the
+        features of the frame.
 
     Returns
     -------
@@ -126,16 +133,16 @@ def replicate_reproducibility(
     if whole.height and not data.height:
         raise UsageError(f"no row names a treatment: {null_counts(whole, replicate_by)}")
     groups = Groups.of(data, replicate_by)
-    vectors = prepare(data, metric, missing=missing)
+    made = prepare(data, metric, missing=missing) if vectors is None else vectors(data)
     place = np.full(data.height, -1, dtype=np.intp)
-    place[vectors.rows] = np.arange(len(vectors.rows))
-    marks = _marks(vectors)
+    place[made.rows] = np.arange(len(made.rows))
+    marks = _marks(made)
     members = [_in_fixed_order(place[rows][place[rows] >= 0], marks) for rows in groups.rows()]
-    scores = np.array([_median_similarity(vectors, rows[None, :])[0] for rows in members])
+    scores = np.array([_median_similarity(made, rows[None, :])[0] for rows in members])
     sizes = np.array([len(rows) for rows in members], dtype=np.intp)
     filled = [rows for rows in members if len(rows)]
     nulls = {
-        int(size): _null(vectors, filled, int(size), null_size=null_size, seed=seed)
+        int(size): _null(made, filled, int(size), null_size=null_size, seed=seed)
         for size in np.unique(sizes)
         if 2 <= size <= len(filled)
     }
@@ -158,17 +165,21 @@ def replicate_reproducibility(
         n_null=whole.height - data.height,
         replicate_by=tuple(replicate_by),
         quantile=quantile,
-        metric=metric,
+        metric=made.metric,
         null_size=null_size,
-        n_features=len(vectors.features),
+        n_features=len(made.features),
     )
 
 
 def _marks(vectors: Vectors) -> NDArray[np.uint64]:
-    """Give each well a number that hangs on its values only, shape (usable rows,)."""
-    bits = (np.ascontiguousarray(vectors.values) + np.float32(0)).view(np.uint32).astype(np.uint64)
-    odd = np.random.default_rng(0).integers(0, 2**63, bits.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    return np.asarray((bits * odd).sum(axis=1, dtype=np.uint64))  # wraps around
+    """Hash the values of each well to a number, shape (usable rows,)."""
+    values = vectors.values
+    odd = np.random.default_rng(0).integers(0, 2**63, values.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    marks = np.empty(len(values), dtype=np.uint64)
+    for start in range(0, len(values), _HASHED_ROWS):
+        bits = (values[start : start + _HASHED_ROWS] + np.float32(0)).view(np.uint32)
+        marks[start : start + _HASHED_ROWS] = (bits * odd).sum(axis=1, dtype=np.uint64)  # wraps around
+    return marks
 
 
 def _in_fixed_order(rows: NDArray[np.intp], marks: NDArray[np.uint64]) -> NDArray[np.intp]:
@@ -198,8 +209,9 @@ def _null(
     lengths = np.array([len(rows) for rows in members])
     starts = np.cumsum(lengths) - lengths
     pool = np.concatenate(members)
-    keys = rng.random((null_size, len(members)))
-    treatments = np.argsort(keys, axis=1)[:, :size]
+    some = max(1, _KEYS // len(members))
+    counts = [min(some, null_size - start) for start in range(0, null_size, some)]
+    treatments = np.concatenate([np.argsort(rng.random((n, len(members))), axis=1)[:, :size] for n in counts])
     wells = pool[starts[treatments] + rng.integers(0, lengths[treatments])]
     step = max(1, 2**24 // max(1, size * vectors.values.shape[1]))
     parts = [_median_similarity(vectors, wells[i : i + step]) for i in range(0, null_size, step)]

@@ -1,12 +1,12 @@
 """Average precision: whether the replicates of a treatment find each other among the negatives.
 
-After Kalinin et al., Nat Commun 2025, as in copairs, whose numbers it reproduces; similarities come a block
-of queries at a time, so that memory does not grow with the number of pairs.
+After Kalinin et al., Nat Commun 2025, as in copairs, whose numbers it reproduces. Similarities are computed for a
+block of queries at a time, so that memory does not grow with the number of pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,15 +14,18 @@ import polars as pl
 
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.nulls import null_counts
-from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
+from phenoprint.evaluation.similarities import Vectors, block_rows, prepare, similarity_block
 from phenoprint.tables import metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.tables import FrameLike
+    from phenoprint.tables import FrameLike, IntArray
 
 __all__ = ["average_precision", "expected_average_precision"]
+
+# Queries of a block where there are too many profiles to compare all with all at once.
+_QUERIES = 512
 
 
 def average_precision(
@@ -34,6 +37,7 @@ def average_precision(
     neg_diffby: Sequence[str] = (),
     metric: str = "cosine",
     missing: str = "drop",
+    vectors: Callable[[pl.DataFrame], Vectors] | None = None,
 ) -> pl.DataFrame:
     """Score for each profile how high its positives rank among its negatives by similarity.
 
@@ -54,6 +58,9 @@ def average_precision(
         ``"drop"``: features that lack a value in some row are left out, ``n_features`` says how many were
         used; ``"error"``: they are an error. Rows that lack more than half of the features are left out as
         queries and candidates in any case.
+    vectors
+        Makes the vectors of the profiles, for a frame that holds their metadata only; None: `prepare`, from the
+        features of the frame.
 
     Returns
     -------
@@ -84,19 +91,16 @@ def average_precision(
     require_columns(data, neg_diffby, purpose="neg_diffby")
     if not (pos_sameby or pos_diffby) or not (neg_sameby or neg_diffby):
         raise UsageError("positive and negative pairs need at least one column each; found an empty definition")
-    vectors = prepare(data, metric, missing=missing)
+    made = prepare(data, metric, missing=missing) if vectors is None else vectors(data)
     codes = {
-        name: _codes(data.get_column(name))[vectors.rows]
-        for name in {*pos_sameby, *pos_diffby, *neg_sameby, *neg_diffby}
+        name: _codes(data.get_column(name))[made.rows] for name in {*pos_sameby, *pos_diffby, *neg_sameby, *neg_diffby}
     }
-    n = len(vectors.rows)
+    n = len(made.rows)
     scores = np.full(n, np.nan)
     n_pos, n_total = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    step = block_rows(n)
-    for start in range(0, n, step):
-        block = slice(start, min(start + step, n))
-        positive = _pairs(codes, block, pos_sameby, pos_diffby)
-        negative = _pairs(codes, block, neg_sameby, neg_diffby)
+    for block, candidates in _blocks(codes, n, pos_sameby, neg_sameby):
+        positive = _pairs(codes, block, candidates, pos_sameby, pos_diffby)
+        negative = _pairs(codes, block, candidates, neg_sameby, neg_diffby)
         if bool((positive & negative).any()):
             raise UsageError(
                 "pairs are positive and negative at once; add a column of pos_sameby "
@@ -104,12 +108,12 @@ def average_precision(
             )
         n_pos[block] = positive.sum(axis=1)
         n_total[block] = n_pos[block] + negative.sum(axis=1)
-        scores[block] = _score(similarity_block(vectors, block), positive, negative)
+        scores[block] = _score(similarity_block(made, block, candidates), positive, negative)
     if not n_pos.any():
         raise UsageError(_no_pair(data, "positive", pos_sameby, pos_diffby))
     if not (n_total > n_pos).any():
         raise UsageError(_no_pair(data, "negative", neg_sameby, neg_diffby))
-    return _result(data, vectors.rows, n_pos, n_total, scores=scores, n_features=len(vectors.features))
+    return _result(data, made.rows, n_pos, n_total, scores=scores, n_features=len(made.features))
 
 
 def expected_average_precision(n_pos: NDArray[np.int64], n_total: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -146,20 +150,43 @@ def _codes(column: pl.Series) -> NDArray[np.int64]:
     return codes.astype(np.int64)
 
 
+def _blocks(
+    codes: dict[str, NDArray[np.int64]], n: int, pos_sameby: Sequence[str], neg_sameby: Sequence[str]
+) -> Iterator[tuple[slice, IntArray | slice]]:
+    """Split the queries, each block with the rows that may pair with one of them."""
+    if n <= block_rows(n):
+        yield slice(0, n), slice(0, n)
+        return
+    for start in range(0, n, _QUERIES):
+        block = slice(start, min(start + _QUERIES, n))
+        pairs = np.zeros(n, dtype=bool)
+        for sameby in (pos_sameby, neg_sameby):
+            alike = np.ones(n, dtype=bool)
+            for name in sameby:
+                wanted = np.zeros(codes[name].max() + 2, dtype=bool)  # the last is that of NULL, -1
+                wanted[codes[name][block]] = True
+                alike &= wanted[codes[name]]
+            pairs |= alike
+        yield block, np.flatnonzero(pairs)
+
+
 def _pairs(
-    codes: dict[str, NDArray[np.int64]], block: slice, sameby: Sequence[str], diffby: Sequence[str]
+    codes: dict[str, NDArray[np.int64]],
+    block: slice,
+    candidates: IntArray | slice,
+    sameby: Sequence[str],
+    diffby: Sequence[str],
 ) -> NDArray[np.bool_]:
-    """Whether each query of the block pairs with each row: shape (queries, rows)."""
-    some = next(iter(codes.values()))
-    rows = np.arange(len(some))
-    mask: NDArray[np.bool_] = rows[block][:, None] != rows[None, :]
+    """Whether each query of the block pairs with each candidate: shape (queries, candidates)."""
+    rows = np.arange(len(next(iter(codes.values()))))
+    mask: NDArray[np.bool_] = rows[block][:, None] != rows[candidates][None, :]
     for name in sameby:
-        mask &= codes[name][block][:, None] == codes[name][None, :]
+        mask &= codes[name][block][:, None] == codes[name][candidates][None, :]
     for name in diffby:
-        mask &= codes[name][block][:, None] != codes[name][None, :]
+        mask &= codes[name][block][:, None] != codes[name][candidates][None, :]
     for name in {*sameby, *diffby}:
         known = codes[name] >= 0
-        mask &= known[block][:, None] & known[None, :]
+        mask &= known[block][:, None] & known[candidates][None, :]
     return mask
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,15 @@ from phenoprint.tables import feature_columns, feature_matrix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["METRICS", "Vectors", "block_rows", "prepare", "similarity_block"]
+    from phenoprint.tables import FloatArray, IntArray
+
+__all__ = ["METRICS", "Vectors", "block_rows", "prepare", "prepare_blocks", "similarity_block"]
 
 METRICS = ("cosine", "correlation", "euclidean", "pearson")
 """``correlation`` and ``pearson`` are one; euclidean similarity is 1 / (1 + distance), as in copairs."""
 
 _BLOCK_BYTES = 64 * 2**20  # similarities held at once
+_PREPARED_ROWS = 2048  # profiles scaled at once, as 64-bit floats
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Vectors:
 
 
 def prepare(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Vectors:
-    """Make vectors of a frame's profiles.
+    """Make vectors of the profiles of a frame.
 
     Parameters
     ----------
@@ -70,17 +73,57 @@ def prepare(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Vecto
     UnknownNameError
         For an unknown metric or rule.
     """
+    features = feature_columns(frame)
+    block = (np.arange(frame.height), feature_matrix(frame, features))
+    return prepare_blocks(lambda: [block], features, metric, missing=missing)
+
+
+def prepare_blocks(
+    blocks: Callable[[], Iterable[tuple[IntArray, FloatArray]]],
+    features: Sequence[str],
+    metric: str,
+    *,
+    missing: str = "drop",
+    allocate: Callable[[tuple[int, int]], NDArray[np.float32]] | None = None,
+) -> Vectors:
+    """Make vectors of profiles that are read one block after the other.
+
+    Parameters
+    ----------
+    blocks
+        Called twice; each time all blocks again: the row numbers of some profiles, shape (rows,), and their values,
+        shape (features, rows), NaN where missing.
+    features
+        Names of the features.
+    metric, missing
+        As in `prepare`.
+    allocate
+        Makes the array of the vectors, given its shape, such as one that is kept on disk; None: in memory.
+
+    Returns
+    -------
+    Vectors
+        The same as of all profiles at once.
+
+    Raises
+    ------
+    SchemaError, UnknownNameError
+        As `prepare`.
+    """
     if metric not in METRICS:
         raise UnknownNameError("metric", metric, METRICS)
     if missing not in ("drop", "error"):
         raise UnknownNameError("rule for missing values", missing, ["drop", "error"])
-    features = feature_columns(frame)
     if not features:
         raise SchemaError("expected feature columns to compare profiles by; found only Metadata_ columns")
-    values = feature_matrix(frame, features)
-    absent = np.isnan(values)
-    rows = np.flatnonzero(absent.mean(axis=0) <= 0.5)
-    incomplete: NDArray[np.bool_] = np.asarray(absent[:, rows].any(axis=1))
+    incomplete = np.zeros(len(features), dtype=bool)
+    found = [np.arange(0)]
+    for numbers, values in blocks():
+        absent = np.isnan(values)
+        usable = absent.mean(axis=0) <= 0.5
+        incomplete |= absent[:, usable].any(axis=1)
+        found.append(numbers[usable])
+    rows = np.sort(np.concatenate(found))
     dropped = tuple(name for name, gone in zip(features, incomplete.tolist(), strict=True) if gone)
     if len(rows) and (len(dropped) == len(features) or (dropped and missing == "error")):
         raise SchemaError(
@@ -88,28 +131,54 @@ def prepare(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Vecto
             f"value in some row, the first {list(dropped[:5])}. Leave them out with "
             "select_features(frame, ['drop_na_columns'], na_cutoff=0), or filter the rows that lack them"
         )
-    kept = values[~incomplete][:, rows].T.astype(np.float64)
+    shape = (len(rows), len(features) - len(dropped))
+    vectors: NDArray[np.float32] = np.empty(shape, np.float32) if allocate is None else allocate(shape)
+    for numbers, values in blocks():
+        place = np.minimum(np.searchsorted(rows, numbers), max(len(rows) - 1, 0))
+        usable = np.flatnonzero(rows[place] == numbers) if len(rows) else np.arange(0)
+        for start in range(0, len(usable), _PREPARED_ROWS):
+            some = usable[start : start + _PREPARED_ROWS]
+            vectors[place[some]] = _scaled(values[np.ix_(~incomplete, some)].T, metric)
+    complete = tuple(name for name, gone in zip(features, incomplete.tolist(), strict=True) if not gone)
+    return Vectors(vectors, rows, complete, dropped, metric)
+
+
+def _scaled(profiles: FloatArray, metric: str) -> NDArray[np.float64]:
+    """Bring profiles, shape (rows, features), to unit length for cosine, and center them first for correlation."""
+    kept = np.array(profiles, dtype=np.float64, order="C")
     if metric in ("correlation", "pearson"):
         kept -= kept.mean(axis=1, keepdims=True)
     if metric != "euclidean":
         length = np.linalg.norm(kept, axis=1, keepdims=True)
         np.divide(kept, length, out=kept, where=length > 0)
-    complete = tuple(name for name, gone in zip(features, incomplete.tolist(), strict=True) if not gone)
-    return Vectors(np.ascontiguousarray(kept, dtype=np.float32), rows, complete, dropped, metric)
+    return kept
 
 
-def similarity_block(vectors: Vectors, queries: slice | Sequence[int]) -> NDArray[np.float32]:
-    """Compare some of the vectors with all: shape (queries, usable rows), float32, larger is more alike."""
-    values = vectors.values
+def similarity_block(
+    vectors: Vectors, queries: slice | Sequence[int], candidates: IntArray | slice = slice(None)
+) -> NDArray[np.float32]:
+    """Compare some of the vectors with others: shape (queries, candidates), float32, larger is more alike.
+
+    Parameters
+    ----------
+    vectors
+        The vectors.
+    queries
+        Which of them are compared.
+    candidates
+        With which they are compared; default: with all.
+    """
+    others = vectors.values[candidates]
     if vectors.metric != "euclidean":
-        products: NDArray[np.float32] = values[queries] @ values.T
+        products: NDArray[np.float32] = vectors.values[queries] @ others.T
         return products
     # In float64: the difference of squares would cost a float32 distance between near profiles all its digits.
-    wide = values.astype(np.float64)
-    wide -= wide.mean(axis=0)
-    squares = (wide**2).sum(axis=1)
-    distance = np.sqrt(np.maximum(squares[queries][:, None] + squares[None, :] - 2 * (wide[queries] @ wide.T), 0))
-    similarity: NDArray[np.float32] = (1 / (1 + distance)).astype(np.float32)
+    wide = others.astype(np.float64)
+    middle = wide.mean(axis=0)
+    wide -= middle
+    asked = vectors.values[queries].astype(np.float64) - middle
+    squared = (asked**2).sum(axis=1)[:, None] + (wide**2).sum(axis=1)[None, :] - 2 * (asked @ wide.T)
+    similarity: NDArray[np.float32] = (1 / (1 + np.sqrt(np.maximum(squared, 0)))).astype(np.float32)
     return similarity
 
 
