@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phenoprint.analysis import fit_hill
+from phenoprint.analysis import dose_curves, fit_hill, hill_response
 from phenoprint.errors import UsageError
 
 DOSES = np.repeat(250 / 2.0 ** np.arange(9), 4)
@@ -36,7 +37,8 @@ def test_recovers_noise_free_curves(ec50: float, slope: float, bottom: float, he
     assert fit.bottom == pytest.approx(bottom, abs=2e-3 * height)
     assert fit.top == pytest.approx(top, abs=2e-3 * height)
     assert fit.r2 == pytest.approx(1, abs=1e-6)
-    np.testing.assert_allclose(fit.predict(doses), hill(doses, bottom, top, ec50, slope), atol=1e-3 * height)
+    ours = hill_response(doses, bottom=fit.bottom, top=fit.top, ec50=fit.ec50, slope=fit.slope)
+    np.testing.assert_allclose(ours, hill(doses, bottom, top, ec50, slope), atol=1e-3 * height)
 
 
 def test_agrees_with_scipys_curve_fit() -> None:
@@ -82,7 +84,7 @@ def test_data_without_a_curve() -> None:
     assert outside.status == "extrapolated"
     with_gaps = fit_hill(np.append(DOSES, np.nan), np.append(hill(DOSES, 0, 1, 20, 1), 5))
     assert with_gaps.n == len(DOSES)
-    with pytest.raises(UsageError, match="one response a dose; found 36 doses and 2"):
+    with pytest.raises(UsageError, match="one response per dose; found 36 doses and 2"):
         fit_hill(DOSES, [1, 2])
     with pytest.raises(UsageError, match="0 or above"):
         fit_hill([-1, 1, 2, 3, 4], [1, 2, 3, 4, 5])
@@ -97,3 +99,27 @@ def test_scale_of_dose_and_response_does_not_matter() -> None:
     assert moved.ec50 == pytest.approx(base.ec50 * 1e-9, rel=1e-3)
     assert moved.top == pytest.approx(base.top * 1e6 + 1e7, rel=1e-4)
     assert moved.r2 == pytest.approx(base.r2, abs=1e-6)
+
+
+def test_dose_curve_finds_its_middle_and_leaves_controls_out() -> None:
+    doses = np.repeat([0.1, 0.3, 1.0, 3.0, 10.0, 30.0], 3)
+    wells = pl.DataFrame(
+        {
+            "Metadata_Plate": "P",
+            "Metadata_Well": [f"A{i + 1:02d}" for i in range(18)] + ["B01"],
+            "Metadata_compound": "drug",
+            "Metadata_Concentration": [*doses, 500.0],
+            "Metadata_Concentration_Unit": "uM",
+            "Metadata_pert_type": ["trt"] * 18 + ["poscon"],
+        }
+    )
+    response = np.append(2 * doses / (doses + 2.0), 50.0) + np.random.default_rng(0).normal(0, 0.01, 19)
+    values = wells.select("Metadata_Plate", "Metadata_Well").with_columns(
+        pl.lit("ratio").alias("readout"), pl.Series("value", response)
+    )
+    curve = dose_curves(values, wells, ["ratio"]).row(0, named=True)
+    assert curve["ec50"] == pytest.approx(2.0, rel=0.1)
+    assert (curve["n_wells"], curve["n_doses"], curve["status"]) == (18, 6, "ok")
+    assert dose_curves(values, wells, []).is_empty()
+    few = dose_curves(values, wells.filter(pl.col("Metadata_Concentration") < 1), ["ratio"]).row(0, named=True)
+    assert (few["status"], few["ec50"], few["r2"]) == ("too_few_doses", None, None)  # NULL: NaN is refused by the store

@@ -64,12 +64,10 @@ def test_the_test_is_that_of_a_linear_model() -> None:
     """Against least squares of plate and treatment with dummy variables."""
     data = screen(plates=3, each=2, features=1, treatments=1)
     found = feature_effects(data)
-    controls = fit_controls(
-        [
-            (str(p), rows.filter(pl.col(KIND) == "negcon").select("F0").to_numpy().T)
-            for (p,), rows in data.group_by(PLATE)
-        ]
-    )
+    plates = [
+        (str(p), rows.filter(pl.col(KIND) == "negcon").select("F0").to_numpy().T) for (p,), rows in data.group_by(PLATE)
+    ]
+    controls = fit_controls(lambda: plates)
     y = np.concatenate(
         [
             (rows["F0"].to_numpy() - controls[str(p)].fit.center) / controls[str(p)].fit.scale

@@ -18,7 +18,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 import numpy as np
@@ -236,18 +236,18 @@ def aggregate_pycytominer(plates: int, features: int) -> dict[str, float]:
 def stream_ours(plates: int, features: int) -> dict[str, float]:
     """Normalize, select and make consensus profiles of a screen that never is in memory as a whole.
 
-    Every treatment is on four plates a quarter of the screen apart, so that most wells are held until the end.
+    Every treatment is on four plates a quarter of the screen apart, which are read together for its consensus.
     """
-    from phenoprint.profiles import consensus_plates, count_rows, fit_plates, select_plates
+    from phenoprint.profiles import consensus_blocks, fit_plates, select_plates
     from phenoprint.tables import feature_columns
 
     shown: dict[str, float] = {}
     cpu = time.process_time()
     generating = 0.0
 
-    def read() -> Iterator[pl.DataFrame]:
+    def read(numbers: Iterable[int] = range(plates)) -> Iterator[pl.DataFrame]:
         nonlocal generating
-        for number in range(plates):
+        for number in numbers:
             start = time.process_time()
             frame = plate(number, features, layouts=plates // 4)
             generating += time.process_time() - start
@@ -262,10 +262,14 @@ def stream_ours(plates: int, features: int) -> dict[str, float]:
     note("fitted")
     choice = select_plates(lambda: map(fitted.apply, read()))
     note("selected")
-    keys = (plate(number, 1, layouts=plates // 4) for number in range(plates))
-    counts = count_rows(keys, ["Metadata_compound"])
-    selected = (choice.apply(fitted.apply(frame)) for frame in read())
-    profiles = consensus_plates(selected, ["Metadata_compound"], counts=counts)
+
+    def replicate_plates() -> Iterator[pl.DataFrame]:
+        layouts = max(1, plates // 4)
+        for layout in range(layouts):
+            numbers = range(layout, plates, layouts)
+            yield pl.concat([choice.apply(fitted.apply(frame)) for frame in read(numbers)])
+
+    profiles = consensus_blocks(replicate_plates(), ["Metadata_compound"])
     note("consensus")
     total = time.process_time() - cpu
     gib = plates * WELLS * features * 4 / 2**30

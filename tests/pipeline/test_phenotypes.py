@@ -14,11 +14,12 @@ from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.imported import given_tables
-from phenoprint.pipeline.phenotypes import nuisance_message, phenotypes
+from phenoprint.pipeline.phenotypes import nuisance_message
 from phenoprint.pipeline.recipe import recipe_of
 from phenoprint.pipeline.status import screen_notes
 from phenoprint.pipeline.steps import Unit
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
+from phenoprint.pipeline.wellprofiles import WellProfiles
 from phenoprint.store import check_balance
 from phenoprint.store import open as open_screen
 from phenoprint.tables import feature_columns
@@ -59,7 +60,7 @@ def test_selected_profiles_of_another_tool(tmp_path: Path) -> None:
     context = context_of(summary.screen.path)
     stored = context.profiles("profile_selected")
     assert {"Image_Intensity_Total", "Cells_Blown"} <= set(stored.columns)  # kept, and can be queried
-    used = feature_columns(phenotypes(context, "profile_selected"))
+    used = list(WellProfiles.of(context, "profile_selected").features)
     assert used == [f"Cells_Texture_F{k}" for k in range(4)]
 
     outcome = Consensus().run(Unit(), context)
@@ -71,14 +72,14 @@ def test_selected_profiles_of_another_tool(tmp_path: Path) -> None:
     assert sorted(features) == [(6, 4, 1, "extreme"), (6, 4, 1, "nuisance")]
 
     kept = context_of(summary.screen.path, keep_features=["Image_*", "nothing of the kind"])
-    assert feature_columns(phenotypes(kept, "profile_selected")) == [*used, "Image_Intensity_Total"]
+    assert list(WellProfiles.of(kept, "profile_selected").features) == [*used, "Image_Intensity_Total"]
 
 
 def test_a_table_of_nothing_but_image_columns_is_named(tmp_path: Path) -> None:
     source = table(tmp_path / "P1_normalized_feature_select.csv", only_images=True)
     screen = import_profiles(source, tmp_path / "screen").screen
     with pytest.raises(UsageError, match=r"none of the 1 features of profile_selected is a phenotype.*keep_features"):
-        phenotypes(context_of(screen.path), "profile_selected")
+        WellProfiles.of(context_of(screen.path), "profile_selected")
 
 
 def test_the_setting_reaches_the_selection_of_a_recipe(tmp_path: Path) -> None:

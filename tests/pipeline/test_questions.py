@@ -14,10 +14,9 @@ from polars.testing import assert_frame_equal
 import phenoprint
 from phenoprint.errors import ConfigError
 from phenoprint.exchange.importing import import_profiles
-from phenoprint.pipeline import RunResult, effects, explained, run_screen
+from phenoprint.pipeline import RunResult, explained, run_screen, wellprofiles
 from phenoprint.pipeline.config import parse_config
 from phenoprint.pipeline.context import Context
-from phenoprint.pipeline.explained import Explained
 from phenoprint.store import Screen, check_balance
 from phenoprint.store import open as open_screen
 from phenoprint.tables import feature_columns
@@ -214,7 +213,7 @@ def test_blocks_change_nothing(screen: Screen, monkeypatch: pytest.MonkeyPatch, 
     own = Path(shutil.copytree(screen.path, tmp_path / "own"))
     for step in ("feature_effects", "cluster_signatures"):
         shutil.rmtree(own / "receipts" / step)
-    monkeypatch.setattr(effects, "_BLOCK_VALUES", 300)
+    monkeypatch.setattr(wellprofiles, "_BLOCK_VALUES", 300)
     monkeypatch.setattr(explained, "_BLOCK_VALUES", 300)
     run_screen(own, workers=1)
     assert len(list((own / "tables" / "feature_effect").glob("*.parquet"))) > 3
@@ -246,7 +245,7 @@ def test_imported_profiles_of_other_levels_have_the_tables(suffix: str, table: s
         assert rows(screen, name).height, name
     config = parse_config('screen.name = "x"')
     context = Context(screen.path, config, screen.path, (), given=frozenset({table}))
-    assert Explained.of(context).table == table
+    assert explained.explained(context).table == table
 
 
 def test_without_controls_there_are_neighbours_and_reasons(tmp_path: Path) -> None:

@@ -24,13 +24,12 @@ from phenoprint.profiles import (
     apply_recipe,
     cell_quality,
     consensus,
-    consensus_plates,
+    consensus_blocks,
     consensus_with_status,
     correct_batch,
     correct_batch_with_status,
     correct_count,
     correct_position,
-    count_rows,
     distribution_profiles,
     fit_plates,
     learn_cell_states,
@@ -287,9 +286,8 @@ def selected_by_plate(data: pl.DataFrame) -> WithStatus:
     return WithStatus(pl.concat([choice.apply(part) for part in parts]), choice.status)
 
 
-def consensus_by_plate(data: pl.DataFrame) -> pl.DataFrame:
-    by, parts = ["Metadata_compound"], by_plate(data)
-    return consensus_plates(parts, by, counts=count_rows(parts, by))
+def consensus_by_block(data: pl.DataFrame) -> pl.DataFrame:
+    return consensus_blocks(data.partition_by("Metadata_compound"), ["Metadata_compound"])
 
 
 def recipe(data: pl.DataFrame, name: str) -> WithStatus:
@@ -302,7 +300,7 @@ FUNCTIONS: dict[str, Callable[[pl.DataFrame], Outcome]] = {
     "cell_quality": lambda data: cell_quality(data, rules=[RULE], reference=NEGCON),
     "cell_states": lambda data: learn_cell_states(data, reference=NEGCON, n_states=2).describe(data),
     "consensus": consensus_with_status,
-    "consensus_plates": consensus_by_plate,
+    "consensus_blocks": consensus_by_block,
     "correct_count": lambda data: correct_count(data, ["Metadata_Plate"], reference=NEGCON),
     "distribution_profiles": lambda data: distribution_profiles(data, reference=NEGCON),
     "fit_plates": fitted_by_plate,
@@ -326,7 +324,7 @@ FUNCTIONS: dict[str, Callable[[pl.DataFrame], Outcome]] = {
 }
 KEYS = {  # groups a plate, a batch or a compound; None: keys do not matter
     **dict.fromkeys(["limit", "select", "select by replicates", "select_plates"]),
-    **dict.fromkeys(["consensus", "consensus_plates", "modz"], "Metadata_compound"),
+    **dict.fromkeys(["consensus", "consensus_blocks", "modz"], "Metadata_compound"),
 }
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {  # case: functions (or beginnings of names), what they say
     "no controls": (
@@ -338,7 +336,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {  # case: functions (or begin
         "at least",
     ),
     "empty plate": (("cell_st",), "at least"),
-    "no rows": (("batch", "cell_st", "consensus_p", "fit", "preview", "select_"), "at least|no control cell"),
+    "no rows": (("batch", "cell_st", "consensus_b", "fit", "preview", "select_"), "at least|no control cell"),
     "text": (("",), r"Cells_F3 \(String\)"),
 }
 
@@ -352,7 +350,7 @@ def test_every_function_refuses_by_name_or_tells(name: str, case: str) -> None:
     data = CASES[case](grid())
     refused, message = REFUSED.get(case, ((), ""))
     key = KEYS.get(name, "Metadata_Batch" if name.startswith("batch") else "Metadata_Plate")
-    if case in ("nan key", "null key") and key and (name, case) != ("consensus_plates", "null key"):
+    if case in ("nan key", "null key") and key and (name, case) != ("consensus_blocks", "null key"):
         refused, message = (name,), f"NULL {key} in 4 of"
     if name.startswith(refused) and not (case == "text" and name in ("cell_quality", "preview")):
         with pytest.raises(PhenoprintError, match=message):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from phenoprint.errors import SchemaError, UsageError
 from phenoprint.profiles import (
     consensus,
-    consensus_plates,
-    count_rows,
+    consensus_blocks,
     fit_plates,
     normalize_with_status,
     select_features_with_status,
@@ -18,7 +18,6 @@ from phenoprint.profiles import (
     streamed_selection,
 )
 from phenoprint.profiles.correlations import CorrelationMoments, correlation_matrix
-from phenoprint.profiles.replicatestore import ReplicateStore
 from phenoprint.profiles.running import RunningMoments, RunningSample
 from phenoprint.tables import feature_columns
 
@@ -121,42 +120,16 @@ def test_ties_are_settled_in_another_pass() -> None:
 
 
 @pytest.mark.parametrize("statistic", ["median", "mean", "modz"])
-@pytest.mark.parametrize("flush_rows", [1, 90, 10_000])
-def test_consensus_is_the_same(statistic: str, flush_rows: int) -> None:
-    frames = plates()
+@pytest.mark.parametrize("n_blocks", [1, 5])
+def test_consensus_is_the_same(statistic: str, n_blocks: int) -> None:
     by = ["Metadata_compound"]
-    counts = count_rows(frames, by)
-    ours = consensus_plates(iter(frames), by, statistic, counts=counts, flush_rows=flush_rows)
-    expected = consensus(pl.concat(frames), by, statistic)
-    features = feature_columns(expected)
-    assert ours.select(by).equals(expected.select(by))
-    np.testing.assert_allclose(ours.select(features).to_numpy(), expected.select(features).to_numpy(), rtol=1e-6)
-    assert ours["Metadata_Replicate_Count"].to_list() == expected["Metadata_Replicate_Count"].to_list()
-
-
-def test_finished_treatments_are_let_go() -> None:
-    """Two plates a treatment: no more than two plates are ever held."""
-    frames = [f.with_columns(Metadata_compound=pl.lit(f"c{i // 2}")) for i, f in enumerate(plates(n=20))]
-    store = ReplicateStore(["Metadata_compound"], count_rows(frames, ["Metadata_compound"]))
-    taken = []
-    for number, frame in enumerate(frames):
-        store.add(frame)
-        taken += list(store.take_finished(1000))
-        assert sum(part.metadata.height for part in store._parts) == (40 if number % 2 == 0 else 0)
-    store.require_empty()
-    assert [part.height for part in taken] == [80] * 10
-    assert pl.concat(taken).sort(pl.all()).equals(pl.concat(frames).sort(pl.all()))
-
-
-def test_parts_are_cut_by_whole_treatments() -> None:
-    frames = plates()
-    store = ReplicateStore(["Metadata_compound"], count_rows(frames, ["Metadata_compound"]))
-    for frame in frames:
-        store.add(frame)
-    taken = list(store.take_finished(25))
-    assert max(part.height for part in taken) <= 25
-    names = [set(part["Metadata_compound"]) for part in taken]
-    assert sum(map(len, names)) == len(set.union(*names)) == 24
+    whole = pl.concat(plates())
+    block = pl.col("Metadata_compound").hash() % n_blocks
+    varied = whole.with_columns(Metadata_Note=pl.when(block == 0).then(pl.int_range(pl.len())).otherwise(-1))
+    blocks = [rows for _, rows in varied.group_by(block, maintain_order=True)]
+    ours = consensus_blocks(iter(blocks), by, statistic)
+    assert_frame_equal(ours, consensus(varied, by, statistic))
+    assert "Metadata_Note" not in ours.columns  # constant within the treatments of some blocks, but not of all
 
 
 def test_a_feature_missing_on_one_plate_is_null_there_and_told() -> None:
@@ -222,8 +195,7 @@ def test_wrong_use() -> None:
         select_plates(lambda: frames, ["correlation_threshold", "blocklist"])
     with pytest.raises(UsageError, match="replicate_by"):
         select_plates(lambda: frames, ["noise_removal"])
-    counts = count_rows(frames, ["Metadata_compound"])
-    with pytest.raises(UsageError, match="fewer wells came"):
-        consensus_plates(frames[:4], ["Metadata_compound"], counts=counts)
-    with pytest.raises(UsageError, match="more wells came"):
-        consensus_plates([*frames, *frames], ["Metadata_compound"], counts=counts, flush_rows=1)
+    with pytest.raises(UsageError, match="in one block; found in several"):
+        consensus_blocks(frames, ["Metadata_compound"])
+    with pytest.raises(UsageError, match="at least one block"):
+        consensus_blocks([], ["Metadata_compound"])

@@ -573,7 +573,7 @@ def test_the_page_shows_the_score_that_is_stored(small_source: Any, page: Parsed
 
 
 def test_replicates_are_judged_as_the_score_is(small_source: Any, tmp_path: Path) -> None:
-    from phenoprint.pipeline.calls import replicate_score
+    from phenoprint.evaluation import replicate_score
 
     # the names for reading of these treatments sort unlike their keys, which once dealt other random groups
     keys = small_source.frames["profile_selected"]["Metadata_perturbation"].unique().sort()

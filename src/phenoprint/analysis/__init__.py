@@ -1,12 +1,13 @@
-"""Look at profiles: projection, clusters and their signatures, neighbours, effects, readouts, dose-response."""
+"""Questions to profiles: projection, clusters, neighbours, feature effects, readouts, dose-response, typical cells."""
 
 from phenoprint.analysis.clustering import CLUSTERINGS, cluster_profiles
-from phenoprint.analysis.dose_response import HillFit, fit_hill
+from phenoprint.analysis.dose_response import HillFit, dose_curves, fit_hill, hill_response
 from phenoprint.analysis.effects import FEWEST_CONTROLS, Controls, feature_effects, fit_controls, has_profile
-from phenoprint.analysis.neighbours import nearest, similarity, similarity_matrix
-from phenoprint.analysis.projection import PROJECTIONS, project, project_with_status
+from phenoprint.analysis.neighbours import TreatmentNeighbours, similarity, similarity_matrix, treatment_neighbours
+from phenoprint.analysis.projection import PROJECTIONS, leading_components, project, project_with_status
 from phenoprint.analysis.readouts import DEFAULT_READOUTS, default_readouts
 from phenoprint.analysis.signatures import cluster_signatures, compare_clusters, rank_signatures
+from phenoprint.analysis.typical import choose_treatments, look_features, typical_cells
 
 __all__ = [
     "CLUSTERINGS",
@@ -15,18 +16,25 @@ __all__ = [
     "PROJECTIONS",
     "Controls",
     "HillFit",
+    "TreatmentNeighbours",
+    "choose_treatments",
     "cluster_profiles",
     "cluster_signatures",
     "compare_clusters",
     "default_readouts",
+    "dose_curves",
     "feature_effects",
     "fit_controls",
     "fit_hill",
     "has_profile",
-    "nearest",
+    "hill_response",
+    "leading_components",
+    "look_features",
     "project",
     "project_with_status",
     "rank_signatures",
     "similarity",
     "similarity_matrix",
+    "treatment_neighbours",
+    "typical_cells",
 ]

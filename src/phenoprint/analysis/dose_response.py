@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from phenoprint.errors import UsageError
+from phenoprint.tables import WELL_KEY, frame_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["HillFit", "fit_hill"]
+__all__ = ["HillFit", "dose_curves", "fit_hill", "hill_response"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class HillFit:
         the doses: only a bound); ``loose`` (the interval of the EC50 spans more than a hundredfold);
         ``too_few_doses`` or ``not_converged`` (all NaN).
     reason
-        The sentence.
+        Why it has this status, in a sentence.
     """
 
     ec50: float
@@ -63,11 +66,6 @@ class HillFit:
     top_low: float = float("nan")
     top_high: float = float("nan")
 
-    def predict(self, dose: ArrayLike) -> NDArray[np.float64]:
-        """Evaluate the curve at doses of any shape, in the unit of the fit; dose 0 gives the bottom."""
-        log_dose = _log(np.asarray(dose, dtype=np.float64))
-        return _curve(np.array([self.bottom, self.top, np.log(self.ec50), np.log(self.slope)]), log_dose)
-
 
 def fit_hill(dose: ArrayLike, response: ArrayLike, *, level: float = 0.95) -> HillFit:
     """Fit a four-parameter Hill curve by least squares.
@@ -84,7 +82,7 @@ def fit_hill(dose: ArrayLike, response: ArrayLike, *, level: float = 0.95) -> Hi
     Returns
     -------
     HillFit
-        See there; never an exception for data that have no curve in them, the status says so.
+        Data that have no curve in them raise nothing; the status says so.
 
     Raises
     ------
@@ -106,7 +104,7 @@ def fit_hill(dose: ArrayLike, response: ArrayLike, *, level: float = 0.95) -> Hi
     """
     x, y = np.asarray(dose, dtype=np.float64).ravel(), np.asarray(response, dtype=np.float64).ravel()
     if x.shape != y.shape:
-        raise UsageError(f"expected one response a dose; found {len(x)} doses and {len(y)} responses")
+        raise UsageError(f"expected one response per dose; found {len(x)} doses and {len(y)} responses")
     if not 0 < level < 1:
         raise UsageError(f"level must lie between 0 and 1; found {level}")
     there = np.isfinite(x) & np.isfinite(y)
@@ -119,6 +117,79 @@ def fit_hill(dose: ArrayLike, response: ArrayLike, *, level: float = 0.95) -> Hi
     if np.ptp(y) == 0:
         return _without(len(x), "no_response", "every response is the same")
     return _fit(x, y, level)
+
+
+def hill_response(dose: ArrayLike, *, bottom: float, top: float, ec50: float, slope: float) -> NDArray[np.float64]:
+    """Evaluate a Hill curve, ``bottom + (top - bottom) / (1 + (ec50 / dose) ** slope)``.
+
+    Parameters
+    ----------
+    dose
+        Doses of any shape, 0 or above, in the unit of `ec50`; dose 0 gives `bottom`.
+    bottom, top, ec50, slope
+        As in `HillFit`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Responses, of the shape of `dose`.
+
+    Notes
+    -----
+    Hill, J Physiol 40:iv, 1910.
+
+    Examples
+    --------
+    >>> hill_response([0.0, 20.0], bottom=1.0, top=5.0, ec50=20.0, slope=1.5).tolist()
+    [1.0, 3.0]
+    """
+    return _curve(np.array([bottom, top, np.log(ec50), np.log(slope)]), _log(np.asarray(dose, dtype=np.float64)))
+
+
+def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: Collection[str]) -> pl.DataFrame:
+    """Fit a Hill curve per compound and readout.
+
+    Parameters
+    ----------
+    values
+        ``Metadata_Plate``, ``Metadata_Well``, ``readout``, ``value``.
+    wells
+        The well table; curves are fitted to ``trt`` wells with a dose.
+    readouts
+        Which readouts to fit.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``dose_response``: one row per compound and readout with EC50 and its 95% interval in
+        ``Metadata_Concentration_Unit``, slope, bottom, top, r2, number of wells and doses, status and reason.
+
+    Examples
+    --------
+    >>> doses = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
+    >>> names = [f"A{i:02d}" for i in range(1, 7)]
+    >>> values = pl.DataFrame({"Metadata_Plate": "P", "Metadata_Well": names, "readout": "ratio"}).with_columns(
+    ...     pl.Series("value", hill_response(doses, bottom=0, top=1, ec50=2, slope=1))
+    ... )
+    >>> wells = values.select("Metadata_Plate", "Metadata_Well").with_columns(
+    ...     pl.lit("trt").alias("Metadata_pert_type"),
+    ...     pl.lit("a").alias("Metadata_compound"),
+    ...     pl.Series("Metadata_Concentration", doses),
+    ...     pl.lit("uM").alias("Metadata_Concentration_Unit"),
+    ... )
+    >>> dose_curves(values, wells, ["ratio"]).select(pl.col("ec50").round(3), "n_doses", "status").rows()
+    [(2.0, 6, 'ok')]
+    """
+    treated = wells.filter((pl.col("Metadata_pert_type") == "trt") & pl.col("Metadata_Concentration").is_not_null())
+    wanted = values.filter(pl.col("readout").is_in(list(readouts))).drop_nulls("value")
+    joined = wanted.join(treated, on=WELL_KEY, how="inner")
+    by = ["readout", "Metadata_compound", "Metadata_Concentration_Unit"]
+    rows = []
+    for key, group in joined.sort(*by, "Metadata_Concentration").group_by(by, maintain_order=True):
+        fit = fit_hill(group["Metadata_Concentration"].to_numpy(), group["value"].to_numpy())
+        counts = {"n_wells": group.height, "n_doses": group["Metadata_Concentration"].n_unique()}
+        rows.append(dict(zip(by, key, strict=True)) | vars(fit) | counts)
+    return frame_of("dose_response", rows)
 
 
 def _fit(x: NDArray[np.float64], y: NDArray[np.float64], level: float) -> HillFit:

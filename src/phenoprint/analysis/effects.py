@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -65,13 +65,14 @@ def has_profile(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     return there
 
 
-def fit_controls(plates: Iterable[tuple[str, NDArray[np.floating]]]) -> dict[str, Controls]:
+def fit_controls(plates: Callable[[], Iterable[tuple[str, NDArray[np.floating]]]]) -> dict[str, Controls]:
     """Learn the centre and spread of the negative controls of each plate.
 
     Parameters
     ----------
     plates
-        Plate and the values of its negative controls, shape (features, wells), NaN where missing.
+        Called twice; each time all plates again: their names and the values of their negative controls, shape
+        (features, wells), NaN where missing.
 
     Returns
     -------
@@ -80,19 +81,22 @@ def fit_controls(plates: Iterable[tuple[str, NDArray[np.floating]]]) -> dict[str
         1.4826 MAD, averaged with that of all plates where controls are few and held above a quarter of the standard
         deviation, as in the normalization ``mad_robust`` (`phenoprint.profiles.normalizers.MadRobust`).
     """
+
+    def usable() -> Iterator[tuple[str, Floats]]:
+        for plate, values in plates():
+            kept = values[:, has_profile(values)].astype(np.float64)
+            if kept.shape[1] >= FEWEST_CONTROLS:
+                yield plate, kept
+
     normalizer = MadRobust()
-    values, fits = {}, {}
-    for plate, block in plates:
-        usable = block[:, has_profile(block)].astype(np.float64)
-        if usable.shape[1] >= FEWEST_CONTROLS:
-            values[plate], fits[plate] = usable, normalizer.fit(usable)
-    pooled = normalizer.pool(list(fits.values()))
+    fits = {plate: normalizer.fit(values) for plate, values in usable()}
+    pooled = dict(zip(fits, normalizer.pool(list(fits.values())), strict=True))
     found = {}
-    for (plate, block), fit in zip(values.items(), pooled, strict=True):
-        scaled = normalizer.apply(block, fit)
+    for plate, values in usable():
+        scaled = normalizer.apply(values, pooled[plate])
         middle = mean(scaled)
         squares = np.nansum((scaled - middle[:, None]) ** 2, axis=1)
-        found[plate] = Controls(replace(fit, least=None), count(scaled), middle, squares)
+        found[plate] = Controls(replace(pooled[plate], least=None), count(scaled), middle, squares)
     return found
 
 
@@ -167,8 +171,8 @@ def feature_effects(
     names = feature_columns(data) if features is None else list(features)
     is_control = pl.col(KIND) == "negcon"
     if controls is None:
-        groups = data.filter(is_control).sort(PLATE).group_by(PLATE, maintain_order=True)
-        controls = fit_controls((str(plate), feature_matrix(rows, names)) for (plate,), rows in groups)
+        groups = data.filter(is_control).sort(PLATE).partition_by(PLATE, maintain_order=True)
+        controls = fit_controls(lambda: ((str(rows.item(0, PLATE)), feature_matrix(rows, names)) for rows in groups))
     treated = data.filter(
         ~is_control.fill_null(value=False) & pl.col(treatment).is_not_null() & pl.col(PLATE).is_in(list(controls))
     ).sort(treatment, PLATE)

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
     from phenoprint.tables import FrameLike
 
-__all__ = ["PROJECTIONS", "complete_matrix", "project", "project_with_status"]
+__all__ = ["PROJECTIONS", "complete_matrix", "leading_components", "project", "project_with_status"]
 
 PROJECTIONS = ("pca", "umap")
-"""Methods that `project` knows by name."""
+"""Methods of `project`."""
+
+_REDUCED_ROWS = 2048  # profiles read at once
 
 
 def project(
@@ -119,6 +121,47 @@ def project_with_status(
         pl.Series("y", full[:, 1], nan_to_null=True),
     )
     return WithStatus(result, status)
+
+
+def leading_components(values: NDArray[np.floating], n: int = 50) -> tuple[NDArray[np.float32], float]:
+    """Reduce many profiles to their leading principal components, in memory that does not grow with the profiles.
+
+    Parameters
+    ----------
+    values
+        Shape (profiles, features), complete; such as an array on disk, of which a block is read at a time.
+    n
+        Components, at most.
+
+    Returns
+    -------
+    tuple
+        Coordinates, shape (profiles, components), and the share of the variance that they hold. Profiles are rotated
+        and not centred, so that the cosine of two still compares them with the origin, which is the controls after a
+        normalization.
+
+    Examples
+    --------
+    >>> points, share = leading_components(np.array([[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]]), n=1)
+    >>> points.ravel().round(3).tolist(), round(share, 6)
+    ([1.414, 2.828, 5.657], 1.0)
+    """
+    from scipy.linalg import eigh
+
+    n_features = values.shape[1]
+    blocks = [slice(start, start + _REDUCED_ROWS) for start in range(0, len(values), _REDUCED_ROWS)]
+    middle = sum(values[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(values)
+    covariance = np.zeros((n_features, n_features))
+    for block in blocks:
+        centered = values[block] - middle
+        covariance += centered.T @ centered
+    n = min(n, n_features)
+    variances, axes = eigh(covariance, subset_by_index=(n_features - n, n_features - 1))
+    axes = axes[:, ::-1]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n)])
+    points = np.concatenate([(values[block] @ axes).astype(np.float32) for block in blocks])
+    total = float(np.trace(covariance))
+    return points, float(variances.sum() / total) if total > 0 else 1.0
 
 
 def complete_matrix(data: pl.DataFrame, *, step: str) -> tuple[NDArray[np.float64], NDArray[np.intp], pl.DataFrame]:

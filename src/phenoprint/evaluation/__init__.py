@@ -2,6 +2,7 @@
 
 from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.assay import cliffs_delta, ssmd, z_prime
+from phenoprint.evaluation.calls import activity, also_controls, moa_calls, replicate_score
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.headlines import LEAST_TREATMENTS, is_headline, stands_on
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
@@ -9,7 +10,7 @@ from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_lea
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.significance import adjust_p_values, mean_average_precision
-from phenoprint.evaluation.similarities import METRICS, Vectors, block_rows, prepare, similarity_block
+from phenoprint.evaluation.similarities import METRICS, Vectors, block_rows, prepare, prepare_blocks, similarity_block
 from phenoprint.evaluation.step_profiles import drawn_plates
 from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, score_steps
 
@@ -25,7 +26,9 @@ __all__ = [
     "MoaAccuracy",
     "ReplicateReproducibility",
     "Vectors",
+    "activity",
     "adjust_p_values",
+    "also_controls",
     "average_precision",
     "batch_mixing",
     "block_rows",
@@ -35,10 +38,13 @@ __all__ = [
     "is_headline",
     "mean_average_precision",
     "moa_accuracy",
+    "moa_calls",
     "plate_acceptance",
     "position_leakage",
     "prepare",
+    "prepare_blocks",
     "replicate_reproducibility",
+    "replicate_score",
     "score_steps",
     "similarity_block",
     "ssmd",

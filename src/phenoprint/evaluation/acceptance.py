@@ -70,6 +70,7 @@ def plate_acceptance(
     readouts: FrameLike | None = None,
     image_quality: FrameLike | None = None,
     limits: AcceptanceLimits = AcceptanceLimits(),
+    has_controls: bool | None = None,
 ) -> pl.DataFrame:
     """Check every plate: controls, cell counts, separation, position effects, flagged fields.
 
@@ -85,6 +86,9 @@ def plate_acceptance(
         One row per plate, well, site and channel with ``is_flagged``.
     limits
         Where checks warn and fail.
+    has_controls
+        Whether some plate of the screen has negative controls, where `profiles` holds some of its plates only; None:
+        whether `profiles` has some.
 
     Returns
     -------
@@ -116,7 +120,8 @@ def plate_acceptance(
     fields = None if image_quality is None else to_polars(image_quality)
     if fields is not None:
         require_columns(fields, ["Metadata_Plate", "is_flagged"], purpose="plate acceptance")
-    has_controls = bool(_is(wells, "negcon").any())
+    if has_controls is None:
+        has_controls = bool(_is(wells, "negcon").any())
     found: list[tuple[str, _Row]] = []
     for plate in wells.get_column("Metadata_Plate").unique().sort().to_list():
         here = pl.col("Metadata_Plate") == plate

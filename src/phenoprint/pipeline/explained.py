@@ -1,21 +1,19 @@
-"""Which features effects and signatures are about, and what is known of features and treatments."""
+"""The profiles that effects and signatures describe, and the annotation of features and treatments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from phenoprint.pipeline.phenotypes import left_out
-from phenoprint.store import read_table, strict_join
-from phenoprint.tables import WELL_KEY
+from phenoprint.pipeline.wellprofiles import WellProfiles
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
 
-__all__ = ["TREATMENT", "Explained", "describe_features", "describe_treatments", "feature_blocks"]
+__all__ = ["TREATMENT", "describe_features", "describe_treatments", "explained", "feature_blocks"]
 
 TREATMENT = "Metadata_perturbation"
 ABOUT_TREATMENT = (
@@ -26,43 +24,25 @@ ABOUT_TREATMENT = (
     "Metadata_pert_type",
 )
 ABOUT_FEATURE = ("compartment", "family", "channel")
-# Values that are in memory at a time: 80 MB as 64-bit floats.
-_BLOCK_VALUES = 10_000_000
+# Values that are in memory at a time; what is made of them fills 100 times that many bytes.
+_BLOCK_VALUES = 5_000_000
 
 
-@dataclass(frozen=True)
-class Explained:
-    """The table and the features that effects and signatures are about.
+def explained(context: Context) -> WellProfiles:
+    """Take the well profiles that effects and signatures describe.
 
-    The features that selection kept, since each stands for all its near-copies and nuisance is gone; with their values
-    before selection (level 4a), since whitening or batch correction after it mixes features, which then no longer mean
-    what their names say.
+    These are the features that selection kept, since each represents its near-copies and nuisance is gone, with their
+    values before selection (level 4a), since whitening or batch correction after it mixes features, which then no
+    longer mean what their names say. Where there is no level 4a of every plate, as after an import, the values are
+    those of level 4b.
     """
-
-    table: str
-    features: tuple[str, ...]
-    schema: Mapping[str, pl.DataType]
-
-    @classmethod
-    def of(cls, context: Context) -> Explained:
-        """Find them for a screen; level 4b itself where there is no level 4a of every plate, as after an import."""
-        selected = context.table("profile_selected").collect_schema()
-        normalized = context.table("profile_normalized").collect_schema()
-        nuisance = left_out(context, "profile_selected", selected.names())
-        names = [name for name in selected.names() if not name.startswith("Metadata_") and name not in nuisance]
-        both = tuple(name for name in names if name in normalized)
-        plates = (_plates(context, table) for table in ("profile_selected", "profile_normalized"))
-        if both and next(plates) <= next(plates):
-            return cls("profile_normalized", both, normalized)
-        return cls("profile_selected", tuple(names), selected)
-
-    def read(self, context: Context, wells: pl.DataFrame, features: Sequence[str], plate: str | None) -> pl.DataFrame:
-        """Give wells their values of some features, on one plate or on all."""
-        # the schema is given, or the footers of all plates would be read again for each
-        values = (
-            read_table(context.path, self.table, plate=plate, schema=self.schema).select(*WELL_KEY, *features).collect()
-        )
-        return strict_join(wells, values, on=WELL_KEY, expect="m:1")
+    selected = WellProfiles.of(context, "profile_selected")
+    normalized = context.table("profile_normalized").collect_schema()
+    both = tuple(name for name in selected.features if name in normalized)
+    plates = (_plates(context, table) for table in ("profile_selected", "profile_normalized"))
+    if both and next(plates) <= next(plates):
+        return replace(selected, table="profile_normalized", features=both, schema=normalized)
+    return selected
 
 
 def _plates(context: Context, table: str) -> set[str]:
@@ -70,7 +50,7 @@ def _plates(context: Context, table: str) -> set[str]:
 
 
 def describe_treatments(context: Context) -> pl.DataFrame:
-    """Return what is known of each treatment, one row per treatment, with every column that describes one."""
+    """Return the annotation of each treatment, one row per treatment."""
     table = context.table("perturbation").select(TREATMENT, *ABOUT_TREATMENT).collect()
     return table.filter(pl.col(TREATMENT).is_not_null()).unique(TREATMENT, keep="first", maintain_order=True)
 
@@ -82,12 +62,12 @@ def describe_features(context: Context) -> pl.DataFrame:
 
 
 def feature_blocks(features: Sequence[str], n_wells: int) -> Iterator[Sequence[str]]:
-    """Split features so that the values of so many wells stay within bounds.
+    """Split features into blocks, so that the values of `n_wells` wells fit into a fixed amount of memory.
 
     Examples
     --------
     >>> [len(block) for block in feature_blocks(["F"] * 800, 20_000)]
-    [500, 300]
+    [250, 250, 250, 50]
     """
     step = max(1, _BLOCK_VALUES // max(1, n_wells))
     return (features[start : start + step] for start in range(0, len(features), step))

@@ -5,68 +5,16 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from phenoprint.analysis import choose_treatments, look_features, typical_cells
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.exclusions import without_excluded
-from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY, feature_columns, frame_of
+from phenoprint.tables import CELL_KEY, SITE_KEY, WELL_KEY, frame_of
 
-__all__ = ["choose_treatments", "make_gallery", "typical_cells"]
+__all__ = ["make_gallery"]
 
 _DEFAULT_CROP_PX = 64
-# What makes a cell look typical: its size and shape, and how bright it is in each stain.
-_LOOKS = ("AreaShape_Area", "AreaShape_Eccentricity", "AreaShape_FormFactor", "AreaShape_Solidity", "_Intensity_")
-# A crop shows a cell with some surroundings: this many nucleus diameters across.
+# The width of a crop, in nucleus diameters.
 _NUCLEI_ACROSS = 4.0
-
-
-def choose_treatments(consensus: pl.DataFrame, activity: pl.DataFrame, limit: int) -> list[str]:
-    """Return the controls and the most active treatments, one dose per compound, strongest first.
-
-    Parameters
-    ----------
-    consensus
-        Treatment profiles.
-    activity
-        The ``activity`` table; may be empty.
-    limit
-        How many treatments at most.
-    """
-    if not {"Metadata_pert_type", "Metadata_compound", "Metadata_Concentration"} <= set(consensus.columns):
-        return []  # a consensus over wells without annotation has no treatments
-    controls = consensus.filter(pl.col("Metadata_pert_type").is_in(["negcon", "poscon"]))["Metadata_perturbation"]
-    scored = consensus.filter(pl.col("Metadata_pert_type") == "trt").join(
-        activity.select("Metadata_perturbation", "mean_average_precision"), on="Metadata_perturbation", how="left"
-    )
-    best = (
-        scored.sort(
-            ["mean_average_precision", "Metadata_Concentration", "Metadata_perturbation"],
-            descending=[True, True, False],
-            nulls_last=True,
-        )
-        .unique("Metadata_compound", keep="first", maintain_order=True)["Metadata_perturbation"]
-        .to_list()
-    )
-    return [*controls.sort().to_list(), *best][:limit]
-
-
-def typical_cells(cells: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Return the ``count`` cells nearest to the median of their treatment, at most half of them from one field.
-
-    Distance is the sum over features without missing values of the absolute deviation from the median, in units of
-    the treatment's own MAD.
-    """
-    complete = [name for name, n in zip(cells.columns, cells.null_count().row(0), strict=True) if n == 0]
-    features = feature_columns(cells.select(complete))
-    matrix = cells.select(features).to_numpy().astype(np.float64)
-    middle = np.median(matrix, axis=0)
-    spread = np.median(np.abs(matrix - middle), axis=0)
-    varies = spread > 0
-    # A cell far off in a few features is not typical, however far: each feature counts at most ten spreads.
-    distance = np.minimum(np.abs(matrix[:, varies] - middle[varies]) / spread[varies], 10.0).sum(axis=1)
-    ordered = cells.select(CELL_KEY).with_columns(pl.Series("_distance", distance)).sort("_distance", *CELL_KEY)
-    share = max(1, count // 2)
-    spread_out = ordered.filter(pl.int_range(pl.len()).over(SITE_KEY) < share)
-    rest = ordered.join(spread_out.select(CELL_KEY), on=CELL_KEY, how="anti")
-    return pl.concat([spread_out, rest]).head(count).drop("_distance")
 
 
 def _crop_size(context: Context, plate: str) -> int:
@@ -86,7 +34,7 @@ def make_gallery(context: Context) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        The ``gallery`` table; ``crop`` holds a PNG. Intensities share one scale a plate and channel, taken from its
+        The ``gallery`` table; ``crop`` holds a PNG. Intensities share one scale per plate and channel, taken from its
         negative controls, so that brightness can be compared between treatments.
     """
     import imagecodecs
@@ -114,15 +62,14 @@ def make_gallery(context: Context) -> pl.DataFrame:
         for crop, row in zip(crops, group.iter_rows(named=True), strict=True):
             rgb = to_rgb(crop, channels=list(context.channels), limits=limits[plate])
             png = bytes(imagecodecs.png_encode(rgb))
-            rows.append({name: row[name] for name in (*CELL_KEY, "Metadata_perturbation", "rank")} | {"crop": png})
+            rows.append(row | {"crop": png})
     return frame_of("gallery", rows).sort("Metadata_perturbation", "rank")
 
 
 def _choose_cells(context: Context, wells: pl.DataFrame, treatments: list[str], count: int) -> pl.DataFrame:
     """Return the typical cells of each treatment with their centres, plate by plate to bound the memory."""
     parts = []
-    names = context.table("cell").collect_schema().names()
-    looks = [name for name in names if any(word in name for word in _LOOKS) and "Center" not in name]
+    looks = look_features(context.table("cell").collect_schema().names())
     for (plate,), group in wells.sort("Metadata_Plate").group_by("Metadata_Plate", maintain_order=True):
         here = (pl.col("Metadata_Plate") == plate) & pl.col("Metadata_Well").is_in(group["Metadata_Well"].implode())
         flagged = context.table("cell_quality").filter(here & (pl.col("is_outlier") | pl.col("touches_border")))

@@ -1,8 +1,8 @@
-"""Well profiles as the answers of a run use them: without columns that are no phenotype, without blown-up features.
+"""Features that the answers of a run leave out: those that are no phenotype, and those with extreme values.
 
-A recipe leaves such features out itself. What was imported selected (level 4b) or as treatments (level 5) goes through
-no recipe, and profiles before the selection hold everything: here the same rule is applied to them as they are read.
-The tables keep all their columns.
+A recipe leaves such features out itself. Profiles that were imported selected (level 4b) or as treatments (level 5) go
+through no recipe, and profiles before the selection hold every feature: here the same rule is applied to them as they
+are read. The tables keep all their columns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.events import Message
     from phenoprint.store import Screen
 
-__all__ = ["keep_parameter", "left_out", "nuisance_message", "phenotypes"]
+__all__ = ["keep_parameter", "left_out", "nuisance_message", "treatment_profiles"]
 
 # Made by a recipe, which has judged the features already.
 _JUDGED = ("profile_selected", "profile_consensus")
@@ -33,28 +33,14 @@ def keep_parameter(config: ScreenConfig) -> dict[str, list[str]]:
     return {"keep_features": list(config.profiles.keep_features)}
 
 
-def phenotypes(context: Context, table: str) -> pl.DataFrame:
-    """Return a table of profiles with the features that say what a treatment does.
-
-    Parameters
-    ----------
-    context
-        The screen.
-    table
-        ``profile_normalized``, ``profile_selected`` or ``profile_consensus``.
-
-    Returns
-    -------
-    polars.DataFrame
-        All rows and metadata; the features but those of `left_out`.
-    """
-    is_of_wells = table != "profile_consensus"
-    frame = context.profiles(table) if is_of_wells else context.table(table).collect()
-    return frame.drop(list(left_out(context, table, frame.columns)))
+def treatment_profiles(context: Context) -> pl.DataFrame:
+    """Return the consensus profiles without the features that are no phenotype."""
+    frame = context.table("profile_consensus").collect()
+    return frame.drop(list(left_out(context, "profile_consensus", frame.columns)))
 
 
 def left_out(context: Context, table: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Say which features of a table are not used, each with status and reason as in ``feature_status``.
+    """Return the features of a table that are not used, each with status and reason as in ``feature_status``.
 
     Raises
     ------
@@ -83,7 +69,7 @@ def left_out(context: Context, table: str, columns: Iterable[str]) -> dict[str, 
 
 
 def nuisance_message(screen: Screen) -> list[Message]:
-    """Say how many columns were no phenotype; nothing if there were none."""
+    """Return a message with the number of columns that were no phenotype; none if there were none."""
     from phenoprint.pipeline.events import Message
 
     noted = screen.table("feature_status").filter(pl.col("status") == "nuisance").select("feature").unique()

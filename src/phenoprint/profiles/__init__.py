@@ -34,7 +34,7 @@ from phenoprint.profiles.selection import (
 )
 from phenoprint.profiles.sphering import Sphering, Tvn
 from phenoprint.profiles.streamed_selection import FeatureChoice, select_plates
-from phenoprint.profiles.streaming import consensus_plates, count_rows, fit_plates
+from phenoprint.profiles.streaming import consensus_blocks, fit_plates
 from phenoprint.profiles.surfaces import position_share
 
 __all__ = [
@@ -76,13 +76,12 @@ __all__ = [
     "apply_recipe",
     "cell_quality",
     "consensus",
-    "consensus_plates",
+    "consensus_blocks",
     "consensus_with_status",
     "correct_batch",
     "correct_batch_with_status",
     "correct_count",
     "correct_position",
-    "count_rows",
     "distribution_profiles",
     "extreme_features",
     "fit_normalization",

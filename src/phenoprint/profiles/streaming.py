@@ -1,15 +1,14 @@
 """Normalize, select and make consensus profiles of screens that do not fit into memory, plate by plate.
 
-Every function reads an iterable of frames, a plate (or a few) at a time, and holds statistics, never profiles::
+Every function reads an iterable of frames, one plate (or a few) at a time, and holds statistics, never profiles::
 
     fitted = fit_plates(read(), reference=controls)
     chosen = select_plates(lambda: map(fitted.apply, read()))
-    counts = count_rows(read(), ["Metadata_compound"])
-    selected = map(chosen.apply, map(fitted.apply, read()))
-    profiles = consensus_plates(selected, ["Metadata_compound"], counts=counts)
+    blocks = (chosen.apply(fitted.apply(wells)) for wells in replicate_plates())
+    profiles = consensus_blocks(blocks, ["Metadata_compound"])
 
-where ``read()`` starts over at the first plate, such as ``pl.read_parquet(path) for path in paths``; `select_plates` is
-in `streamed_selection`.
+where ``read()`` starts over at the first plate, such as ``pl.read_parquet(path) for path in paths``, and
+``replicate_plates()`` reads the plates that hold the replicates of some treatments together.
 """
 
 from __future__ import annotations
@@ -25,13 +24,12 @@ from phenoprint.profiles.aggregation import consensus
 from phenoprint.profiles.fitted import FittedNormalization, fit_values
 from phenoprint.profiles.normalization_status import status_table
 from phenoprint.profiles.normalizers import NORMALIZERS, Fit, Normalizer
-from phenoprint.profiles.replicatestore import ReplicateStore
-from phenoprint.tables import concat_status, require_columns, to_polars
+from phenoprint.tables import concat_status, to_polars
 
 if TYPE_CHECKING:
     from phenoprint.tables import FrameLike
 
-__all__ = ["consensus_plates", "count_rows", "fit_plates"]
+__all__ = ["consensus_blocks", "fit_plates"]
 
 
 def fit_plates(
@@ -122,68 +120,46 @@ def _spread(fit: Fit, place: Sequence[int], width: int) -> Fit:
     )
 
 
-def count_rows(plates: Iterable[FrameLike], by: Sequence[str]) -> pl.DataFrame:
-    """Count the rows of each group over all plates: the keys and ``n``; rows with NULL keys are left out."""
-    parts = []
-    for plate in plates:
-        data = plate if isinstance(plate, pl.LazyFrame) else to_polars(plate)
-        counted = data.select(list(by)).drop_nulls().group_by(list(by)).len("n")
-        parts.append(counted.collect() if isinstance(counted, pl.LazyFrame) else counted)
-    if not parts:
-        raise UsageError("expected at least one plate; found none")
-    return pl.concat(parts).group_by(list(by)).agg(pl.col("n").sum()).sort(list(by))
-
-
-def consensus_plates(
-    plates: Iterable[FrameLike],
-    by: Sequence[str],
-    statistic: str = "median",
-    *,
-    counts: pl.DataFrame,
-    flush_rows: int = 50_000,
-    **options: Any,
+def consensus_blocks(
+    blocks: Iterable[FrameLike], by: Sequence[str], statistic: str = "median", **options: Any
 ) -> pl.DataFrame:
-    """Make consensus profiles plate by plate.
+    """Make consensus profiles from blocks of wells, one block in memory at a time.
 
     Parameters
     ----------
-    plates
-        Frames of profiles with the same columns.
+    blocks
+        Frames of profiles with the same columns; all wells of a treatment are in one of them. Rows with NULL in `by`
+        are left out.
     by
-        Columns that make a treatment; rows with NULL there are left out.
+        Columns that make a treatment.
     statistic, **options
         As in `consensus`.
-    counts
-        From `count_rows`: a treatment is finished, and its wells forgotten, as soon as all of them were seen, so that
-        only treatments whose replicates are still to come are held.
-    flush_rows
-        Wells that come in before finished treatments are looked for, and wells of a part that is made into
-        consensus profiles at once.
 
     Returns
     -------
     polars.DataFrame
-        As `consensus` of all plates at once, but with those metadata only that are constant in every treatment of
-        every part.
+        As `consensus` of all blocks at once.
 
     Raises
     ------
     UsageError
-        Where plates hold fewer or more wells of a treatment than `counts` says.
+        For a treatment in two blocks, or no block at all.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_compound": ["a", "a", "b"], "Cells_AreaShape_Area": [1.0, 2.0, 5.0]})
+    >>> consensus_blocks([wells[:2], wells[2:]], ["Metadata_compound"]).rows()
+    [('a', 2, 1.5), ('b', 1, 5.0)]
     """
-    require_columns(counts, [*by, "n"], purpose="counts of replicates")
-    store = ReplicateStore(by, counts)
-    done: list[pl.DataFrame] = []
-    since = 0
-    for plate in plates:
-        since += store.add(to_polars(plate))
-        if since >= flush_rows:
-            done += [consensus(part, by, statistic, **options) for part in store.take_finished(flush_rows)]
-            since = 0
-    done += [consensus(part, by, statistic, **options) for part in store.take_finished(flush_rows)]
-    store.require_empty()
-    if not done:
-        raise UsageError("expected at least one plate with a treatment; found none")
-    common = set.intersection(*(set(part.columns) for part in done))
-    shared = [name for name in done[0].columns if name in common]
-    return pl.concat([part.select(shared) for part in done], how="vertical_relaxed").sort(list(by))
+    parts = [consensus(to_polars(block).drop_nulls(by), by, statistic, **options) for block in blocks]
+    if not parts:
+        raise UsageError("expected at least one block of wells; found none")
+    # A column that is constant within the treatments of one block may vary within those of another.
+    common = set.intersection(*(set(part.columns) for part in parts))
+    whole = pl.concat(
+        [part.select(name for name in part.columns if name in common) for part in parts], how="vertical_relaxed"
+    )
+    again = whole.select(by).filter(whole.select(by).is_duplicated()).unique(maintain_order=True)
+    if again.height:
+        raise UsageError(f"all wells of a treatment must be in one block; found in several: {again.rows()[:3]}")
+    return whole.sort(list(by))

@@ -1,16 +1,19 @@
-"""Steps that answer: plate acceptance, activity, mechanisms, dose-response, projection, galleries."""
+"""Steps that answer questions: plate acceptance, activity, mechanisms, dose-response, projection, galleries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import polars as pl
 
 from phenoprint.pipeline.exclusions import without_excluded
 from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
-from phenoprint.pipeline.phenotypes import keep_parameter, phenotypes
+from phenoprint.pipeline.phenotypes import keep_parameter, treatment_profiles
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.pipeline.wellprofiles import WellProfiles
 from phenoprint.store import ledger_rows
 from phenoprint.tables import WELL_KEY, frame_of
 
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["Calls", "DoseResponse", "Gallery", "PlateAcceptance", "Project"]
 
 
-# UMAP joins each well to its 15 nearest. With fewer wells than twice that, it joins each to half of all there are, and
-# the map shows nothing that a list does not; loading and compiling it takes 9 to 18 s.
+# UMAP joins each well to its 15 nearest. With fewer than twice as many wells it joins each to half of all the others,
+# and the map shows no more than a list; loading and compiling it takes 9 to 18 s.
 LEAST_PROJECTED = 30
+# Up to so many values (such as 10,000 wells of 1,000 features) wells are mapped and clustered by their features, above
+# it by 50 principal components of these.
+MOST_VALUES = 10_000_000
 
 
 class PlateAcceptance(Step):
@@ -44,14 +50,20 @@ class PlateAcceptance(Step):
         """Write one row per plate and check."""
         from phenoprint.evaluation import plate_acceptance
 
-        verdicts = plate_acceptance(
-            phenotypes(context, "profile_normalized"),
-            readouts=_wide_readouts(context),
-            image_quality=without_excluded(context.table("image_quality").collect(), context.exclusions()),
-        )
+        given = WellProfiles.of(context, "profile_normalized")
+        has_controls = bool((given.wells["Metadata_pert_type"] == "negcon").any())
+        readouts = _wide_readouts(context)
+        fields = without_excluded(context.table("image_quality").collect(), context.exclusions())
+        verdicts = [frame_of("plate_acceptance")]
+        for plate, profiles in given.plates():
+            here = pl.col("Metadata_Plate") == plate
+            own = None if readouts is None else readouts.filter(here)
+            verdicts.append(
+                plate_acceptance(profiles, readouts=own, image_quality=fields.filter(here), has_controls=has_controls)
+            )
         fallback = context.table("feature_status").filter(pl.col("status") == "reference_all").collect()
         others = [reference_verdicts(fallback), excluded_plates(context.table("well").collect(), context.exclusions())]
-        return Outcome({"plate_acceptance": pl.concat([verdicts, *others])})
+        return Outcome({"plate_acceptance": pl.concat([*verdicts, *others])})
 
 
 def _wide_readouts(context: Context) -> pl.DataFrame | None:
@@ -65,7 +77,7 @@ def _wide_readouts(context: Context) -> pl.DataFrame | None:
 
 
 class Calls(Step):
-    """Say which treatments act and which mechanism they share, beside what chance and counts alone would say."""
+    """Score which treatments act and which mechanism they share, beside chance and cell counts alone."""
 
     name = "calls"
     title = "Activity and MoA"
@@ -79,19 +91,24 @@ class Calls(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Score activity against the negative controls, then mechanisms of active treatments by their neighbours."""
-        from phenoprint.pipeline.calls import activity, also_controls, moa_calls, replicate_score
+        from phenoprint.evaluation import activity, also_controls, moa_calls, replicate_score
 
         section = context.config.evaluation
-        profiles = phenotypes(context, "profile_selected")
-        active = activity(profiles, null_size=section.null_size, seed=section.seed)
-        consensus = phenotypes(context, "profile_consensus")
-        predictions, scores = moa_calls(consensus, active, seed=section.seed)
-        scores = pl.concat([replicate_score(profiles, seed=section.seed), scores]).with_columns(
-            pl.col("value").fill_nan(None)  # a share of nothing
+        given = WellProfiles.of(context, "profile_selected")
+        active = activity(
+            given.wells,
+            null_size=section.null_size,
+            seed=section.seed,
+            vectors=partial(given.vectors, metric="cosine"),
         )
-        lost = {"the treatment is a negative control in other wells, and counts as one": also_controls(profiles).height}
-        ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
-        return Outcome({"activity": active, "moa_prediction": predictions, "score": scores}, ledger)
+        agreement = replicate_score(given.wells, seed=section.seed, vectors=partial(given.vectors, metric="pearson"))
+        predictions, scores = moa_calls(treatment_profiles(context), active, seed=section.seed)
+        lost = {
+            "the treatment is a negative control in other wells, and counts as one": also_controls(given.wells).height
+        }
+        ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
+        tables = {"activity": active, "moa_prediction": predictions, "score": pl.concat([agreement, scores])}
+        return Outcome(tables, ledger)
 
 
 class DoseResponse(Step):
@@ -110,7 +127,7 @@ class DoseResponse(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Fit a curve per compound and readout, through its doses and the plate's negative controls."""
-        from phenoprint.pipeline.calls import dose_curves
+        from phenoprint.analysis import dose_curves
 
         wells = context.table("well").collect()
         values = context.table("readout").select(*WELL_KEY, "readout", "value").collect()
@@ -129,7 +146,7 @@ class DoseResponse(Step):
 
 
 class Project(Step):
-    """Lay wells out in two dimensions and group them."""
+    """Map wells in two dimensions and cluster them."""
 
     name = "project"
     title = "Projection"
@@ -144,22 +161,44 @@ class Project(Step):
         return {"seed": config.evaluation.seed}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Project with PCA and UMAP, but for a handful of wells; cluster the wells."""
+        """Project with PCA and UMAP, unless there are too few wells; cluster the wells."""
         from phenoprint.analysis import cluster_profiles, project
 
-        profiles = phenotypes(context, "profile_selected").sort(WELL_KEY)
-        seed = context.config.evaluation.seed
-        clusters = cluster_profiles(profiles, seed=seed)
-        tables, statuses = {"cluster": clusters}, []
-        if profiles.height < LEAST_PROJECTED:
+        given = WellProfiles.of(context, "profile_selected")
+        n_wells, seed = given.wells.height, context.config.evaluation.seed
+        statuses: list[tuple[object, ...]] = []
+        if n_wells * len(given.features) <= MOST_VALUES:
+            profiles = given.read(given.wells)
+        else:
+            profiles, reason, share = _reduced(given)
+            statuses.append((None, "", self.name, "reduced", reason, share))
+        tables = {"cluster": cluster_profiles(profiles, seed=seed)}
+        if n_wells < LEAST_PROJECTED:
             # Nothing of the data is lost, so this is a status and no row of the ledger.
-            reason = f"no projection of fewer than {LEAST_PROJECTED} wells; found {profiles.height}"
+            reason = f"no projection of fewer than {LEAST_PROJECTED} wells; found {n_wells}"
             statuses.append((None, "", self.name, "skipped", reason, None))
         else:
-            maps = [project(profiles, method=method, seed=seed) for method in ("pca", "umap")]
-            tables["projection"] = pl.concat(maps)
+            tables["projection"] = pl.concat([project(profiles, method, seed=seed) for method in ("pca", "umap")])
         status = frame_of("feature_status", statuses)
         return Outcome(tables | {"feature_status": status})
+
+
+def _reduced(given: WellProfiles) -> tuple[pl.DataFrame, str, float]:
+    """Return the leading principal components of all wells, what was done, and their share of the variance."""
+    from phenoprint.analysis import leading_components
+
+    vectors = given.vectors(given.wells, metric="euclidean")
+    points, share = leading_components(vectors.values)
+    values = np.full((given.wells.height, points.shape[1]), np.nan, np.float32)
+    values[vectors.rows] = points
+    names = [f"Component_{number:02d}" for number in range(1, points.shape[1] + 1)]
+    components = pl.DataFrame(values, schema=names, nan_to_null=True)
+    reason = (
+        f"{len(points):,} wells are mapped and clustered by the {len(names)} leading principal components of "
+        f"{len(vectors.features):,} features, which hold {share:.0%} of the variance: with more than "
+        f"{MOST_VALUES:,} values, not all features are in memory at once"
+    )
+    return given.wells.hstack(components), reason, share
 
 
 class Gallery(Step):
@@ -187,7 +226,7 @@ class Gallery(Step):
         return config.section("report")
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Crop the cells nearest to the median of their well, for the strongest treatments and the controls."""
+        """Crop the cells nearest to the median of their treatment, for the strongest treatments and the controls."""
         from phenoprint.pipeline.gallery import make_gallery
 
         return Outcome({"gallery": make_gallery(context)})

@@ -15,6 +15,7 @@ from phenoprint.pipeline.phenotypes import keep_parameter, left_out
 from phenoprint.pipeline.recipe import normalizer_packages, recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.pipeline.wellprofiles import WellProfiles
 from phenoprint.store import ledger_rows, remove_file
 from phenoprint.tables import WELL_KEY, frame_of
 
@@ -156,7 +157,7 @@ def _ledger(made: Made, before: Profiles, plates: Sequence[str]) -> pl.DataFrame
 
 
 class Consensus(Step):
-    """Sum the wells of a treatment up to one profile (level 5)."""
+    """Make one profile per treatment from its wells (level 5)."""
 
     name = "consensus"
     title = "Consensus"
@@ -170,25 +171,24 @@ class Consensus(Step):
         return {"statistic": config.profiles.consensus, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Take the consensus of wells that share compound and dose."""
-        from phenoprint.profiles import consensus
-        from phenoprint.tables import feature_columns
+        """Take the consensus of wells that share compound and dose, a block of treatments at a time."""
+        from phenoprint.profiles import consensus_blocks
 
         require_all_plates(context.screen, "profile_selected")
-        given = context.profiles("profile_selected")
-        out = left_out(context, "profile_selected", given.columns)
-        profiles = given.drop(list(out))
-        known = profiles.filter(pl.col("Metadata_perturbation").is_not_null())
-        frame = consensus(known, by=["Metadata_perturbation"], statistic=context.config.profiles.consensus)
-        lost = {"not annotated, or annotated as empty": profiles.height - known.height}
-        ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=profiles.height, lost=lost)
+        given = WellProfiles.of(context, "profile_selected")
+        known = given.wells.filter(pl.col("Metadata_perturbation").is_not_null())
+        blocks = given.treatments(known) if known.height else [given.read(known)]
+        frame = consensus_blocks(blocks, ["Metadata_perturbation"], context.config.profiles.consensus)
+        lost = {"not annotated, or annotated as empty": given.wells.height - known.height}
+        ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
         if "profile_selected" in context.given:
             wells = context.table("profile_selected").select(WELL_KEY).collect()
             ledger = pl.concat([well_ledger(wells, context.exclusions()), ledger])
+        out = left_out(context, "profile_selected", given.schema)
         reasons = [status for status, _ in out.values()]
         if reasons:
             features = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-            n_features = len(feature_columns(given))
+            n_features = len(given.features) + len(out)
             rows = ledger_rows(self.name, None, unit_of_count="features", n_in=n_features, lost=features)
             ledger = pl.concat([ledger, rows])
         statuses = [(None, name, self.name, *why, None) for name, why in out.items()]

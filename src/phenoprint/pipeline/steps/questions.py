@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from phenoprint.pipeline.phenotypes import keep_parameter, left_out, phenotypes
+from phenoprint.pipeline.phenotypes import keep_parameter, treatment_profiles
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
-from phenoprint.store import concat_ledgers, ledger_rows
+from phenoprint.pipeline.wellprofiles import WellProfiles
+from phenoprint.store import concat_ledgers, ledger_rows, strict_join
+from phenoprint.tables import feature_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["ClusterSignatures", "FeatureEffects", "Neighbours", "WellReadouts"]
 
 _EVERY_PART = "*"
+_NEIGHBOUR = {
+    "Metadata_perturbation": "neighbour",
+    "Metadata_compound": "neighbour_compound",
+    "Metadata_Concentration": "neighbour_concentration",
+    "Metadata_Concentration_Unit": "neighbour_concentration_unit",
+    "Metadata_moa": "neighbour_moa",
+    "Metadata_pert_type": "neighbour_pert_type",
+}
 
 
 def _relative(files: Iterable[Path], context: Context) -> tuple[str, ...]:
@@ -44,13 +54,9 @@ class WellReadouts(Step):
         """Make the readouts that need no configuration, a plate at a time."""
         from phenoprint.analysis import default_readouts
 
-        schema = context.table("profile_selected").collect_schema()
-        nuisance = list(left_out(context, "profile_selected", schema.names()))
-        about = context.profiles("profile_selected", columns="^Metadata_Plate$|^Metadata_Well$")
         ledgers, files = [], []
-        for plate in about["Metadata_Plate"].unique().sort():
-            profiles = context.profiles("profile_selected", plate=plate, schema=schema)
-            readouts = default_readouts(profiles.drop(nuisance))
+        for plate, profiles in WellProfiles.of(context, "profile_selected").plates():
+            readouts = default_readouts(profiles)
             files += context.screen.write("readout", readouts, plate, part="default")
             missing = readouts.filter((pl.col("readout") == "distance_to_controls") & pl.col("value").is_null())
             lost = dict(missing.group_by("reason").len().sort("reason").iter_rows())
@@ -72,13 +78,26 @@ class Neighbours(Step):
         return {"k": config.evaluation.neighbours, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Compare all treatments with all by cosine similarity."""
-        from phenoprint.pipeline.explained import describe_treatments
-        from phenoprint.pipeline.neighbours import neighbours
+        """Compare every treatment with every other by cosine similarity."""
+        from phenoprint.analysis import treatment_neighbours
+        from phenoprint.pipeline.explained import TREATMENT, describe_treatments
 
-        consensus = phenotypes(context, "profile_consensus")
-        table, ledger = neighbours(consensus, describe_treatments(context), k=context.config.evaluation.neighbours)
-        return Outcome({"neighbour": table}, ledger)
+        consensus = treatment_profiles(context)
+        found = treatment_neighbours(consensus, TREATMENT, k=context.config.evaluation.neighbours)
+        treatments = describe_treatments(context)
+        others = treatments.rename(_NEIGHBOUR)
+        named = strict_join(found.table, treatments.drop("Metadata_pert_type"), on=[TREATMENT], expect="m:1")
+        table = strict_join(named, others, on=["neighbour"], expect="m:1").with_columns(
+            (pl.col("Metadata_compound") == pl.col("neighbour_compound"))
+            .fill_null(value=False)
+            .alias("is_same_compound")
+        )
+        n_in, lost = consensus.height, found.lost_treatments
+        ledger = [ledger_rows(self.name, None, unit_of_count="treatments", n_in=n_in, lost=lost)]
+        if found.lost_features:
+            n_in, lost = len(feature_columns(consensus)), found.lost_features
+            ledger.append(ledger_rows(self.name, None, unit_of_count="features", n_in=n_in, lost=lost))
+        return Outcome({"neighbour": table}, concat_ledgers(ledger))
 
 
 class FeatureEffects(Step):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from phenoprint.analysis import hill_response
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import dose_response
 from phenoprint.report.html import Html, join, number, sql_hint, table, tag, term
@@ -138,8 +139,7 @@ def hill_points(
     known = fits.select(FIT[1:]).drop_nulls().unique(COMPOUND, keep="none").join(ranges, on=COMPOUND)
     for compound, ec50, slope, bottom, top, low, high in known.sort(COMPOUND).iter_rows():
         x = np.geomspace(low, high, n)
-        with np.errstate(over="ignore"):
-            y = bottom + (top - bottom) / (1.0 + (ec50 / x) ** slope)
+        y = hill_response(x, bottom=bottom, top=top, ec50=ec50, slope=slope)
         parts.append(pl.DataFrame({COMPOUND: [compound] * n, dose: x, column: y}))
     return pl.concat(parts)
 

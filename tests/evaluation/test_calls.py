@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.pipeline.calls import activity, also_controls, dose_curves, moa_calls, replicate_score
+from phenoprint.evaluation import activity, also_controls, moa_calls, replicate_score
 from phenoprint.profiles import consensus
 
 
@@ -109,30 +109,6 @@ def test_replicates_are_scored() -> None:
     assert score["score"].to_list() == ["replicates_reproducible"]
     assert 0.8 < score["value"][0] <= 1.0
     assert score.select("n", "n_total", "is_headline").rows() == [(7, 7, False)]
-
-
-def test_dose_curve_finds_its_middle_and_leaves_controls_out() -> None:
-    doses = np.repeat([0.1, 0.3, 1.0, 3.0, 10.0, 30.0], 3)
-    wells = pl.DataFrame(
-        {
-            "Metadata_Plate": "P",
-            "Metadata_Well": [f"A{i + 1:02d}" for i in range(18)] + ["B01"],
-            "Metadata_compound": "drug",
-            "Metadata_Concentration": [*doses, 500.0],
-            "Metadata_Concentration_Unit": "uM",
-            "Metadata_pert_type": ["trt"] * 18 + ["poscon"],
-        }
-    )
-    response = np.append(2 * doses / (doses + 2.0), 50.0) + np.random.default_rng(0).normal(0, 0.01, 19)
-    values = wells.select("Metadata_Plate", "Metadata_Well").with_columns(
-        pl.lit("ratio").alias("readout"), pl.Series("value", response)
-    )
-    curve = dose_curves(values, wells, ["ratio"]).row(0, named=True)
-    assert curve["ec50"] == pytest.approx(2.0, rel=0.1)
-    assert (curve["n_wells"], curve["n_doses"], curve["status"]) == (18, 6, "ok")
-    assert dose_curves(values, wells, []).is_empty()
-    few = dose_curves(values, wells.filter(pl.col("Metadata_Concentration") < 1), ["ratio"]).row(0, named=True)
-    assert (few["status"], few["ec50"], few["r2"]) == ("too_few_doses", None, None)  # NULL: NaN is refused by the store
 
 
 def test_a_treatment_that_is_also_a_negative_control_counts_as_the_control() -> None:
