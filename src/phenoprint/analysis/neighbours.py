@@ -131,7 +131,7 @@ def treatment_neighbours(
     --------
     >>> profiles = pl.DataFrame({"Metadata_perturbation": ["a", "b", "c"], "F": [1.0, 2.0, -1.0], "G": [1.0, 1.9, 0.1]})
     >>> treatment_neighbours(profiles, k=1).table.select("Metadata_perturbation", "neighbour").rows()
-    [('a', 'b'), ('b', 'a'), ('c', 'b')]
+    [('a', 'b'), ('b', 'a'), ('c', 'a')]
     """
     known = consensus.filter(pl.col(treatment).is_not_null())
     lost = {"the treatment has no id": consensus.height - known.height}

@@ -143,7 +143,7 @@ def leading_components(values: NDArray[np.floating], n: int = 50) -> tuple[NDArr
     Examples
     --------
     >>> points, share = leading_components(np.array([[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]]), n=1)
-    >>> points.ravel().round(3).tolist(), round(share, 6)
+    >>> [round(float(point), 3) for point in points.ravel()], round(share, 6)
     ([1.414, 2.828, 5.657], 1.0)
     """
     from scipy.linalg import eigh
