@@ -1,4 +1,4 @@
-"""Declared tables and what may enter them."""
+"""Declared tables, and which frames they accept."""
 
 import polars as pl
 import pytest
@@ -56,7 +56,7 @@ def test_missing_and_wrong_columns_are_named_together():
     assert "text" in str(caught.value)
 
 
-def test_nan_is_refused_and_nan_to_null_mends_it():
+def test_nan_is_an_error_that_nan_to_null_removes():
     bad = cells(Cells_A=pl.Series([1.0, float("nan")], dtype=pl.Float32))
     with pytest.raises(SchemaError, match=r"Cells_A: NaN found"):
         validate(bad, "cell")

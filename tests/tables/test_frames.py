@@ -1,4 +1,4 @@
-"""Frames in, matrices inside: what goes in comes out, whatever the layout."""
+"""Frames become matrices and frames again without a change, whatever their layout."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Bringing frames to their declaration, and checking that they follow it.
 
-A nullable column may be left out of a frame and is then stored as NULL; every other column must be there and hold
-a value in every row. Columns beyond the declared ones are kept as they are: ``Metadata_`` columns describe, all
+A nullable column may be left out of a frame and is then stored as NULL; every other column is required and holds a
+value in every row. Columns beyond the declared ones are kept as they are: ``Metadata_`` columns describe, all
 others are features, which are 32-bit floats.
 """
 
@@ -195,7 +195,7 @@ def _nan_columns(frame: pl.DataFrame) -> list[str]:
     floats = [name for name, dtype in zip(frame.columns, frame.dtypes, strict=True) if dtype.is_float()]
     if not floats or not frame.height:
         return []
-    # Thousands of columns cost less as one array than as an expression each; NULL becomes NaN there, so look twice.
+    # Thousands of columns cost less as one array than as an expression each; NULL becomes NaN in it, hence two tests.
     suspects = [name for name, nan in zip(floats, np.isnan(frame[floats].to_numpy()).any(axis=0), strict=True) if nan]
     row = frame.select(pl.col(suspects).is_nan().any()).row(0) if suspects else ()
     return [name for name, has_nan in zip(suspects, row, strict=True) if has_nan]

@@ -176,11 +176,11 @@ def feature_matrix(frame: pl.DataFrame, features: Sequence[str]) -> FloatArray:
 
 def rows_with_values(values: FloatArray) -> NDArray[np.bool_]:
     """Mark the rows of a matrix (features, rows) that have any value; without features, every row."""
-    there = np.ones(values.shape[1], dtype=bool)
+    has_values = np.ones(values.shape[1], dtype=bool)
     if len(values):
         empty = np.flatnonzero(np.isnan(values[0]))  # only these can lack everything
-        there[empty] = ~np.isnan(values[:, empty]).all(axis=0)
-    return there
+        has_values[empty] = ~np.isnan(values[:, empty]).all(axis=0)
+    return has_values
 
 
 def matrix_dtype(frame: pl.DataFrame, features: Sequence[str]) -> np.dtype[np.floating[Any]]:

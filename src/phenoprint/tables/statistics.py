@@ -1,7 +1,7 @@
 """Statistics of blocks of features: shape (features, rows) in, (features,) float64 out, NaN is missing.
 
-Medians come from a full sort along the contiguous axis: numpy sorts floats with SIMD and puts NaN last, so
-one sort answers for missing values too and beats a partition followed by masking.
+Medians use a full sort along the contiguous axis: numpy sorts floats with SIMD and puts NaN last, so that one
+sort also separates the missing values. This is faster than a partition followed by masking.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ digits)."""
 
 
 def count(block: FloatArray) -> NDArray[np.float64]:
-    """Count the values that are there."""
-    there: NDArray[np.float64] = (block.shape[1] - np.isnan(block).sum(axis=1)).astype(np.float64)
-    return there
+    """Count the values that are not missing."""
+    number: NDArray[np.float64] = (block.shape[1] - np.isnan(block).sum(axis=1)).astype(np.float64)
+    return number
 
 
 def mean(block: FloatArray) -> NDArray[np.float64]:
-    """Average in float64; NaN where no value is there."""
+    """Average in float64; NaN for a feature without values."""
     result: NDArray[np.float64] = block.sum(axis=1, dtype=np.float64)
     result /= max(block.shape[1], 1)
     holes = np.flatnonzero(np.isnan(result)) if block.shape[1] else np.arange(len(block))
@@ -62,7 +62,7 @@ def mean(block: FloatArray) -> NDArray[np.float64]:
 
 
 def sd(block: FloatArray, *, ddof: int = 1) -> NDArray[np.float64]:
-    """Take the standard deviation in float64, two passes; NaN where not more than `ddof` values are there."""
+    """Return the standard deviation in float64, in two passes; NaN for a feature of `ddof` values or fewer."""
     center = mean(block)
     n = np.full(len(block), float(block.shape[1]))
     total = np.empty(len(block))
@@ -82,7 +82,7 @@ def sd(block: FloatArray, *, ddof: int = 1) -> NDArray[np.float64]:
 
 
 def quantile(block: FloatArray, q: float) -> NDArray[np.float64]:
-    """Quantile with linear interpolation (numpy's default) of the values that are there."""
+    """Return a quantile of the values that are not missing, with linear interpolation (numpy's default)."""
     if block.shape[1] == 0:
         return np.full(len(block), np.nan)
     ordered = np.sort(block, axis=1)
@@ -100,17 +100,17 @@ def quantile(block: FloatArray, q: float) -> NDArray[np.float64]:
 
 
 def median(block: FloatArray) -> NDArray[np.float64]:
-    """Median of the values that are there; the mean of the middle two, in float64."""
+    """Return the median of the values that are not missing, in float64."""
     return quantile(block, 0.5)
 
 
 def mad(block: FloatArray) -> NDArray[np.float64]:
-    """Median absolute deviation from the median, times 1.4826."""
+    """Return the median absolute deviation from the median, times 1.4826."""
     return MAD_SCALE * median(np.abs(block - median(block)[:, None]))
 
 
 def trimmed_mean(block: FloatArray, *, trim: float = 0.1) -> NDArray[np.float64]:
-    """Average what is left after a share `trim` of the values that are there is cut at either end (scipy's rule)."""
+    """Average the values after cutting a share `trim` of them at either end (scipy's rule)."""
     ordered = np.sort(block, axis=1)
     n = count(block)
     cut = np.floor(trim * n)
@@ -125,7 +125,7 @@ def trimmed_mean(block: FloatArray, *, trim: float = 0.1) -> NDArray[np.float64]
 STATISTICS: Mapping[str, Statistic] = MappingProxyType(
     {"count": count, "mad": mad, "mean": mean, "median": median, "sd": sd, "trimmed_mean": trimmed_mean}
 )
-"""Statistics that `aggregate` knows by name, beside quantiles ``q00`` to ``q100`` (``q05``, ``q97.5``, ...)."""
+"""Statistics of `aggregate` by name, beside the quantiles ``q00`` to ``q100`` (``q05``, ``q97.5``, ...)."""
 
 _QUANTILE = re.compile(r"q(\d{1,3}(?:\.\d+)?)")
 

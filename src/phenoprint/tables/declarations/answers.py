@@ -116,7 +116,7 @@ TABLES: Final = (
             Column("value", REAL, "Value, in unit; of named readouts the median over cells. NULL: see reason"),
             Column("unit", TEXT, "Unit of the value; NULL for named readouts, whose expression decides"),
             Column("n_cells", LONG, "Cells behind the value; NULL where they were not counted"),
-            Column("reason", TEXT, "Why there is no value, in a sentence; NULL where there is one"),
+            Column("reason", TEXT, "Why there is no value, in a sentence; NULL where the value is known"),
         ),
         key=(*keys.WELL_KEY, "readout"),
     ),
@@ -147,7 +147,7 @@ TABLES: Final = (
     Table(
         "feature_effect",
         "One row per treatment and selected feature: what the treatment does to it, against the negative controls of "
-        "the same plates; values before whitening or batch correction, so that a feature means what its name says",
+        "the same plates; values before whitening or batch correction, so that features mean what they are named for",
         (
             c.TREATMENT,
             *c.ABOUT_TREATMENT,

@@ -55,7 +55,7 @@ TABLES: Final = (
     ),
     Table(
         "cell_quality_preview",
-        "One row per treatment and rule: how many cells the rule flags there and among the controls of the plate",
+        "One row per treatment and rule: how many of its cells and of the controls the rule flags",
         (
             c.PLATE,
             anywhere(c.TREATMENT, "Perturbation id; NULL for wells without annotation"),

@@ -69,5 +69,5 @@ TO_FEATURE: Final = Reference(("feature",), "feature")
 
 
 def anywhere(column: Column, comment: str) -> Column:
-    """Return a key column that may be NULL, with a comment that says what NULL means."""
+    """Return a key column that may be NULL, with a comment on the meaning of NULL."""
     return Column(column.name, column.dtype, comment, column.unit)

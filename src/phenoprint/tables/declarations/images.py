@@ -82,7 +82,7 @@ TABLES: Final = (
     ),
     Table(
         "quality_threshold",
-        "One row per plate, channel and measure: what is usual there, and where flags and notes begin",
+        "One row per plate, channel and measure: usual values, and the limits of flags and notes",
         (
             c.PLATE,
             c.CHANNEL,
