@@ -44,7 +44,7 @@ def test_a_list_is_excluded_at_once(call: Call, screen: Screen, tmp_path: Path) 
     (tmp_path / "bad.csv").write_text("Plate,Well,Reason\nP1,A1,dust\nP1,B3,\n")
     code, _, err = call("exclude", screen.path, "--from", tmp_path / "bad.csv")
     assert code == 2
-    assert "P1 B03: say why" in err
+    assert "P1 B03: give a reason" in err
     code, out, _ = call("exclude", screen.path, "--from", tmp_path / "bad.csv", "--reason", "by eye", "--json")
     assert code == 0
     assert [row["reason"] for row in json.loads(out)["added"]] == ["dust", "by eye"]
@@ -57,7 +57,7 @@ def test_a_list_is_excluded_at_once(call: Call, screen: Screen, tmp_path: Path) 
         (("P1", "--list"), "--list"),
         (("P1", "B4", "-r", "x"), "unknown well 'B04' of plate P1"),
         (("P2", "-r", "x"), "unknown plate 'P2'"),
-        (("P1", "A1"), "say why"),
+        (("P1", "A1"), "give a reason"),
     ],
 )
 def test_wrong_calls_are_answered(call: Call, screen: Screen, arguments: tuple[str, ...], told: str) -> None:

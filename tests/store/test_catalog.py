@@ -76,7 +76,7 @@ def test_comments_describe_tables_and_columns(filled):
     )
     assert set(frame.filter(pl.col("comment").is_not_null())["table_name"]) >= {"well", "cell", "image_quality"}
     views = filled.sql("SELECT comment FROM duckdb_views() WHERE view_name = 'wells_flagged'")
-    assert "amiss" in views["comment"][0]
+    assert "problem" in views["comment"][0]
     tables = filled.sql("SELECT comment FROM duckdb_tables() WHERE table_name = 'well'")
     assert tables["comment"][0]
 

@@ -106,7 +106,7 @@ def test_every_column_of_tables_and_views_has_a_comment(filled):
 
 def test_a_view_of_very_many_features_is_not_commented_one_by_one(filled, monkeypatch):
     """The time grows with the square of their number: table feature describes them."""
-    monkeypatch.setattr("phenoprint.store._build.MOST_COMMENTED", 2)
+    monkeypatch.setattr("phenoprint.store._comments.MOST_COMMENTED", 2)
     filled.write("feature", pl.DataFrame({"feature": ["Cells_F0"], "description": ["brightness"], "unit": ["1"]}))
     frame = filled.sql("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'cell'")
     assert dict(frame.iter_rows())["Cells_F0"] is None

@@ -107,7 +107,7 @@ def test_sites_and_cells_that_are_not_there_are_refused(screen: Screen) -> None:
         phenoprint.exclude(screen, "P1", site=1, reason="x")
     with pytest.raises(UsageError, match="without a site"):
         phenoprint.exclude(screen, "P1", "A01", object_number=1, reason="x")
-    with pytest.raises(UsageError, match="P1 A01: say why"):
+    with pytest.raises(UsageError, match="P1 A01: give a reason"):
         phenoprint.exclude(screen, "P1", "A01", reason="  ")
 
 

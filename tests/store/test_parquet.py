@@ -217,6 +217,6 @@ def test_a_file_that_does_not_say_whose_rows_it_holds_is_damaged(screen):
 
 def test_what_parquet_has_no_form_for_is_named(tmp_path):
     frame = pl.DataFrame({"x": [{}]}, schema={"x": pl.Struct({})})
-    with pytest.raises(SchemaError, match=r"x.parquet cannot be written: Parquet has no form for a column"):
+    with pytest.raises(SchemaError, match=r"x.parquet cannot be written: Parquet cannot store a column"):
         write_parquet(frame, tmp_path / "x.parquet")
     assert leftovers(tmp_path) == []

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and errors that say what to do."""
+"""Files that are written completely or not at all, and errors that name the remedy."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ _ELSEWHERE_S = 600.0
 _LONGEST = 180
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
-# What network file systems answer that do not sync folders.
+# Errors of network file systems that cannot sync folders.
 _NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only when the block ends well.
+    """Open a file for writing that gets its name only when the block ends without an error.
 
-    The bytes go to a temporary file in the same folder, are forced to the disk and renamed. Whatever ends the
-    block early, an earlier file of that name stays as it was and the temporary file is removed.
+    The bytes go to a temporary file in the same folder, which is synced to the disk and renamed. If the block ends
+    early for any reason, an earlier file of that name is kept and the temporary file is removed.
 
     Parameters
     ----------
     path
-        Where the file shall be; folders are made.
+        The file; missing folders are made.
 
     Yields
     ------
@@ -124,7 +124,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def replace(source: Path, target: Path, *, patience: float = 2.0) -> None:
-    """Rename over `target`; on Windows wait up to `patience` seconds for readers to let go of it."""
+    """Rename over `target`; on Windows wait up to `patience` seconds until no reader has it open."""
     give_up = time.monotonic() + patience
     pause = 0.02
     while True:
@@ -140,7 +140,7 @@ def replace(source: Path, target: Path, *, patience: float = 2.0) -> None:
 
 
 def explain(error: OSError, path: Path) -> ScreenError:
-    """Return the screen error that says which path, what is wrong with it and what to do."""
+    """Return an error that names the path, what is wrong with it and what to do."""
     if error.errno in _FULL:
         return ScreenError(
             f"no room to write {path}: {free_room(path)}. Free some space (or move the screen to a larger disk) "
@@ -158,7 +158,7 @@ def explain(error: OSError, path: Path) -> ScreenError:
 
 
 def temporary_path(path: Path) -> Path:
-    """Return a name beside `path` for what will take its place; says which process of which computer writes it.
+    """Return a path beside `path` for the file that will replace it; its name contains computer and process.
 
     Examples
     --------
@@ -170,21 +170,21 @@ def temporary_path(path: Path) -> Path:
 
 
 def sweep_temporaries(folder: Path, *, spare: Collection[str] = ()) -> int:
-    """Remove temporary files that killed processes left anywhere below `folder`; returns how many.
+    """Remove temporary files that killed processes left anywhere below `folder`; return their number.
 
-    Those of a process that still runs stay: somebody writes a report or the result of a query. Of another computer's
-    processes that is not known; their files stay while they are younger than ten minutes.
+    Files of processes that still run are kept, such as those that write a report or the result of a query. For
+    processes of other computers this cannot be checked; their files are kept while younger than ten minutes.
 
     Parameters
     ----------
     folder
         The screen folder, which the caller has locked.
     spare
-        Names to leave alone.
+        Names of files to keep.
     """
     removed = 0
     for place, folders, names in os.walk(folder):
-        # What an import was placing is undone as a whole.
+        # The files of a stopped import are handled by `undo_killed_imports`.
         folders[:] = [name for name in folders if not name.startswith(".import-")]
         for name in names:
             if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX) and name not in spare:
@@ -193,7 +193,7 @@ def sweep_temporaries(folder: Path, *, spare: Collection[str] = ()) -> int:
 
 
 def _remove_if_dead(path: Path) -> bool:
-    with suppress(OSError):  # gone meanwhile, or of another user
+    with suppress(OSError):  # removed meanwhile, or owned by another user
         if not _is_written(path):
             path.unlink()
             return True
@@ -201,7 +201,7 @@ def _remove_if_dead(path: Path) -> bool:
 
 
 def _is_written(temporary: Path) -> bool:
-    """Whether the process that began a temporary file may still be writing it."""
+    """Whether the process that made a temporary file may still be writing it."""
     import psutil
 
     modified = temporary.stat().st_mtime
@@ -211,7 +211,7 @@ def _is_written(temporary: Path) -> bool:
     if found["host"] != _host():
         return time.time() - modified < _ELSEWHERE_S
     try:
-        return bool(psutil.Process(int(found["pid"])).create_time() <= modified + 1)  # numbers of processes come again
+        return bool(psutil.Process(int(found["pid"])).create_time() <= modified + 1)  # process numbers are reused
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:
@@ -224,7 +224,7 @@ def _host() -> str:
 
 
 def free_room(path: Path) -> str:
-    """Say how much room is left where `path` would lie."""
+    """Describe the free space on the disk of `path`."""
     folder = next((p for p in path.parents if p.is_dir()), Path.cwd())
     try:
         free = shutil.disk_usage(folder).free
@@ -234,24 +234,24 @@ def free_room(path: Path) -> str:
 
 
 def sync_file(path: Path) -> None:
-    """Force the bytes of a file to the disk."""
+    """Sync the content of a file to the disk."""
     with path.open("rb+") as handle:
         os.fsync(handle.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Force a new name to the disk, where the system can.
+    """Sync the names in a folder to the disk, where the system supports it.
 
     Raises
     ------
     OSError
-        If the disk fails; not where a file system does not sync folders or the folder cannot be opened for it.
+        If the disk fails; not if the file system does not support it or the folder cannot be opened.
     """
     if os.name == "nt":
         return
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder may be written and not read
+    except PermissionError:  # a folder may be writable but not readable
         return
     try:
         os.fsync(handle)
@@ -263,7 +263,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file; nothing happens if there is none.
+    """Remove a file if it exists.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def remove_file(path: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder with all that is in it; raises as `remove_file`."""
+    """Remove a folder and its content; raises as `remove_file`."""
     try:
         shutil.rmtree(path)
     except OSError as error:

@@ -1,9 +1,9 @@
 # ruff: noqa: S608 - every name and text that enters SQL here is quoted
-"""Filling a catalog: small tables with their keys, views over Parquet, comments, saved views."""
+"""Build a catalog: small tables with their keys, views over Parquet, saved views, comments."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +13,18 @@ import duckdb
 import polars as pl
 
 from phenoprint.errors import DamagedTableError, SchemaError, ScreenError
+from phenoprint.store._comments import comment, comment_columns
 from phenoprint.store._small import copy
-from phenoprint.store._views import quote, saved_views, tables_used
+from phenoprint.store._views import literal, quote, saved_views, tables_used
 from phenoprint.store.damage import missing_files
 from phenoprint.store.layout import table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import file_schema, ordered_names, union_schema
-from phenoprint.tables import column_comment, get_table, table_names
+from phenoprint.tables import get_table, table_names
 
-__all__ = ["HIDDEN", "LEFT_OUT", "STATE", "Content", "State", "check", "fill", "glob_prefix", "literal"]
+__all__ = ["HIDDEN", "LEFT_OUT", "STATE", "Content", "State", "check", "fill", "glob_prefix"]
 
 STATE = "catalog_state"
 LEFT_OUT = "left_out"
-# The time to comment on the columns of a view grows with the square of their number: 0.2 s at 700, 6 s at 3,000.
-MOST_COMMENTED = 700
 # Read by DuckDB 1.1 and all later versions.
 _STORAGE = "v1.0.0"
 _OWN_TABLES = {
@@ -47,7 +46,7 @@ _OWN_TABLES = {
         },
     ),
 }
-# Tables of the catalog itself, which no listing shows.
+# Tables that no listing shows.
 HIDDEN = tuple(_OWN_TABLES)
 
 _SQL_TYPES: dict[type[pl.DataType], str] = {
@@ -67,7 +66,7 @@ _SQL_TYPES: dict[type[pl.DataType], str] = {
     pl.Date: "DATE",
     pl.Datetime: "TIMESTAMP",
 }
-# Referenced tables come before those that refer to them.
+# Tables that others refer to are made first.
 _FIRST = ("plate", "well", "site", "perturbation", "feature")
 
 
@@ -175,8 +174,8 @@ def check(target: Path, content: Content) -> None:
             state = connection.execute(f"FROM {STATE}").fetchall() if STATE in tables else []
     except duckdb.Error as error:
         raise ScreenError(f"what was written cannot be read back: {' '.join(str(error).split())}") from error
-    meant = content.rows | {STATE: 1, LEFT_OUT: len(content.left_out)}
-    wrong = sorted(name for name in meant | tables if meant.get(name) != tables.get(name))
+    expected = content.rows | {STATE: 1, LEFT_OUT: len(content.left_out)}
+    wrong = sorted(name for name in expected | tables if expected.get(name) != tables.get(name))
     wrong += sorted(content.views ^ {name for (name,) in views})
     if wrong or state != [content.state]:
         raise ScreenError(f"what was written is not what was meant: {', '.join(wrong) or STATE}")
@@ -207,10 +206,10 @@ def _fill(connection: duckdb.DuckDBPyConnection, folder: Path, content: Content)
             connection.execute(f"CREATE VIEW {quote(name)} AS {source}")
             content.views.add(name)
         if name in declared:
-            _describe(connection, _kind(name), name, get_table(name).description, {})
+            comment(connection, _kind(name), name, get_table(name).description, {})
     sources = _save_views(connection, columns, frozenset(filled), content)
     _write_state(connection, content)
-    _comment_columns(connection, sources)
+    comment_columns(connection, sources)
     connection.execute("COMMIT")
 
 
@@ -222,7 +221,7 @@ def _write_state(connection: duckdb.DuckDBPyConnection, content: Content) -> Non
     for name, why in content.left_out.items():
         connection.execute(f"INSERT INTO {LEFT_OUT} VALUES (?, ?, ?, ?)", [name, *why])
     for name, (description, columns) in _OWN_TABLES.items():
-        _describe(connection, "TABLE", name, description, columns)
+        comment(connection, "TABLE", name, description, columns)
 
 
 def _kind(name: str) -> str:
@@ -247,14 +246,14 @@ def _save_views(
             content.left_out[view.name] = content.left_out[lost[0]]
             continue
         connection.execute(f"CREATE VIEW {quote(view.name)} AS {view.sql}")
-        _describe(connection, "VIEW", view.name, view.description, view.columns)
+        comment(connection, "VIEW", view.name, view.description, view.columns)
         content.views.add(view.name)
         sources[view.name] = used
     return sources
 
 
 def _source(folder: Path, name: str, files: Sequence[Path]) -> tuple[str, list[str]]:
-    """Make the query that reads a table's Parquet with every column named; return it with those columns."""
+    """Return the query that reads the Parquet of a table with every column named, and those columns."""
     declared = dict(get_table(name).schema) if name in table_names() else {}
     schemas = [file_schema(file, table=name) for file in files]
     found = union_schema(files, table=name)
@@ -267,8 +266,8 @@ def _source(folder: Path, name: str, files: Sequence[Path]) -> tuple[str, list[s
         return f"SELECT {selected} WHERE false", held
     depths = {len(file.relative_to(table_folder(folder, name)).parts) for file in files}
     globs = [f"{glob_prefix(folder)}tables/{name}/{'*/' * (depth - 1)}*.parquet" for depth in sorted(depths)]
-    options = ", hive_partitioning = false"  # a folder above the screen may be named x=1
-    # Footers of all plates are read to unite columns: only where plates differ.
+    options = ", hive_partitioning = false"  # a parent folder of the screen may be named x=1
+    # Footers of all plates are read for this: only where plates differ.
     options += ", union_by_name = true" if any(set(schema) != set(found) for schema in schemas) else ""
     paths = ", ".join(literal(pattern) for pattern in globs)
     return f"SELECT {selected} FROM read_parquet([{paths}]{options})", held
@@ -279,59 +278,10 @@ def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _describe(
-    connection: duckdb.DuckDBPyConnection, kind: str, name: str, description: str | None, columns: Mapping[str, str]
-) -> None:
-    """Comment on a table or view and on columns of it."""
-    if description is not None:
-        connection.execute(f"COMMENT ON {kind} {quote(name)} IS {literal(description)}")
-    for column, text in columns.items():
-        connection.execute(f"COMMENT ON COLUMN {quote(name)}.{quote(column)} IS {literal(text)}")
-
-
-def _comment_columns(connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Collection[str]]) -> None:
-    """Comment on every column without a comment, as a table declares it or as table ``feature`` describes it.
-
-    Parameters
-    ----------
-    connection
-        The catalog.
-    sources
-        Tables that a view takes its columns from, by view.
-    """
-    declared = set(table_names())
-    features = _feature_comments(connection)
-    bare = connection.execute(
-        "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
-        "WHERE NOT internal AND comment IS NULL GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    for name, columns in bare:
-        tables = sorted({name, *sources.get(name, ())} & declared)
-        texts = {column: next(filter(None, (column_comment(t, column) for t in tables)), None) for column in columns}
-        has_few = len(columns) <= MOST_COMMENTED
-        described = {column: features[column] for column in columns if has_few and column in features}
-        _describe(connection, "", name, None, described | {c: text for c, text in texts.items() if text is not None})
-
-
-def _feature_comments(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Return description and unit of each feature in table ``feature``; none where that table is left out."""
-    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'feature'").fetchall():
-        return {}
-    rows = connection.execute(
-        "SELECT feature, concat_ws(', ', description, nullif(unit, '1')) FROM feature WHERE description IS NOT NULL"
-    ).fetchall()
-    return dict(rows)
-
-
 def glob_prefix(folder: Path) -> str:
-    """Return the absolute path of a folder as views write it: with a slash at its end, signs of patterns quoted."""
+    """Return the absolute path of a folder for a view: with a slash at its end and wildcards quoted."""
     path = folder.resolve().as_posix().rstrip("/")
     return "".join(f"[{sign}]" if sign in "[*?" else sign for sign in path) + "/"
-
-
-def literal(value: str) -> str:
-    """Write a text as SQL does."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _sql_type(dtype: pl.DataType) -> str:

@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 
 from phenoprint.errors import ScreenError
 from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, free_room, remove_file, replace, sync_file, sync_folder
-from phenoprint.store._build import STATE, State, check, fill, glob_prefix, literal
+from phenoprint.store._build import STATE, State, check, fill, glob_prefix
+from phenoprint.store._views import literal
 from phenoprint.store.layout import CATALOG, table_files, tables_on_disk
 from phenoprint.version import __version__
 

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - every name and text that enters SQL here is quoted
-"""What the tables and columns of a screen are: types, units and comments."""
+"""Describe the tables and columns of a screen: types, units and comments."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import polars as pl
 
 from phenoprint.errors import UnknownNameError
 from phenoprint.store import catalog
-from phenoprint.store._build import HIDDEN, literal
+from phenoprint.store._build import HIDDEN
 from phenoprint.store._sql import left_out_error, relation_names
+from phenoprint.store._views import literal
 
 __all__ = ["describe_columns", "describe_tables"]
 

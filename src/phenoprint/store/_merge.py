@@ -1,4 +1,4 @@
-"""Merging the wells of a plate from several Parquet files into one, a row group in memory at a time."""
+"""Merge the wells of a plate from several files into one Parquet file, with one row group in memory at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from phenoprint.store._atomic import atomic_file
 from phenoprint.store.parquet import group_rows, parquet_writer, to_arrow
 from phenoprint.tables import PLATE, WELL
 
-__all__ = ["PART_SUFFIX", "Source", "StoredWell", "merge", "read_source", "wells_metadata", "write_source"]
+__all__ = ["PART_SUFFIX", "StoredWell", "WellFile", "merge", "read_well_file", "wells_metadata", "write_well_file"]
 
 PART_SUFFIX = ".arrow"
 
@@ -27,16 +27,16 @@ _JOIN_EVERY = 32
 
 @dataclass(frozen=True, slots=True)
 class StoredWell:
-    """What is stored of a well.
+    """What a file holds of a well.
 
     Parameters
     ----------
     rows
-        How many rows it has; a well without any is stored too.
+        Number of rows; may be 0.
     key
-        Key of the receipt they were made under; None if none was given.
+        Key of the receipt of the unit that computed them; None if none was given.
     absent
-        Columns of the file that the well does not have at all; they leave the file with the last well that does.
+        Columns of the file that the well does not have. A column that no well has any more is dropped.
     """
 
     rows: int
@@ -45,8 +45,8 @@ class StoredWell:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A file with rows of one plate: its columns and what is noted in it of its wells."""
+class WellFile:
+    """A file with rows of one plate: its columns and its wells."""
 
     path: Path
     schema: pa.Schema
@@ -54,12 +54,12 @@ class Source:
 
 
 def wells_metadata(wells: Mapping[str, StoredWell]) -> dict[str, str]:
-    """Make the footer entry that says which wells a file holds."""
+    """Return the footer entry that lists the wells of a file."""
     return {_FOOTER: json.dumps({w: [s.rows, s.key, list(s.absent)] for w, s in wells.items()})}
 
 
-def write_source(frame: pl.DataFrame, path: Path, wells: Mapping[str, StoredWell]) -> None:
-    """Write a file that will soon be merged: Arrow IPC, where thousands of columns cost twenty times less than Parquet.
+def write_well_file(frame: pl.DataFrame, path: Path, wells: Mapping[str, StoredWell]) -> None:
+    """Write a part as Arrow IPC: with thousands of columns it costs a twentieth of Parquet.
 
     Raises
     ------
@@ -71,15 +71,15 @@ def write_source(frame: pl.DataFrame, path: Path, wells: Mapping[str, StoredWell
         writer.write_table(table)
 
 
-def read_source(path: Path, *, like: pa.Schema | None = None) -> Source:
-    """Read the columns and wells of a part or a merged file; wells are counted where another program wrote it.
+def read_well_file(path: Path, *, like: pa.Schema | None = None) -> WellFile:
+    """Read the columns and wells of a part or a merged file; wells are counted if its footer does not list them.
 
     Parameters
     ----------
     path
         The file.
     like
-        A schema to share if it is the same: hundreds of copies of thousands of columns take much memory.
+        A schema to reuse if it is equal: hundreds of copies of thousands of columns take much memory.
 
     Raises
     ------
@@ -102,13 +102,13 @@ def read_source(path: Path, *, like: pa.Schema | None = None) -> Source:
     if len(set(schema.names)) < len(schema.names):
         raise DamagedTableError(path, "several of its columns have one name")
     if like is not None and schema.equals(like):
-        return Source(path, like, wells)
+        return WellFile(path, like, wells)
     plain = [f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in schema]
-    return Source(path, pa.schema(plain), wells)
+    return WellFile(path, pa.schema(plain), wells)
 
 
 def _footer(path: Path) -> tuple[pa.Schema, Mapping[bytes, bytes]]:
-    """Read the columns of a part (Arrow IPC) or a merged file (Parquet), and what is noted beside them."""
+    """Read the columns and metadata of a part (Arrow IPC) or a merged file (Parquet)."""
     if path.suffix == PART_SUFFIX:
         with pa.OSFile(str(path)) as stream:
             schema = pa.ipc.open_file(stream).schema
@@ -117,26 +117,26 @@ def _footer(path: Path) -> tuple[pa.Schema, Mapping[bytes, bytes]]:
     return footer.schema.to_arrow_schema().remove_metadata(), footer.metadata or {}
 
 
-def merge(target: Path, earlier: Source | None, parts: Mapping[str, Source], *, drop: Iterable[str] = ()) -> None:
+def merge(target: Path, earlier: WellFile | None, parts: Mapping[str, WellFile], *, drop: Iterable[str] = ()) -> None:
     """Write the rows of the earlier file's wells and of the parts into one file, sorted by well.
 
     Parameters
     ----------
     target
-        File to write; may be the earlier file itself, which stays until the new one is whole.
+        File to write; may be the earlier file itself, which is kept until the new one is complete.
     earlier
-        What the plate had; its wells that have a part or are dropped are left out.
+        Earlier file of the plate; its wells that have a part or are dropped are left out.
     parts
         One file per well, which replaces the well's earlier rows.
     drop
-        Wells to leave out wherever they are.
+        Wells to leave out.
 
     Raises
     ------
     LostRowsError
-        If not exactly the rows of the sources were read; the target stays as it was.
+        If the merged file would not hold exactly the rows of its sources; the target is kept.
     DamagedTableError
-        If a page of the earlier file does not match its checksum; the target stays as it was.
+        If a page of the earlier file does not match its checksum; the target is kept.
     SchemaError
         If two files hold a column as different types.
     ScreenError
@@ -166,8 +166,8 @@ def merge(target: Path, earlier: Source | None, parts: Mapping[str, Source], *, 
         writer.add_key_value_metadata(wells_metadata(wells))
 
 
-def _columns(earlier: Source | None, kept: Mapping[str, StoredWell], used: Mapping[str, Source]) -> pa.Schema:
-    """Columns of the merged file: those that any of its wells has."""
+def _columns(earlier: WellFile | None, kept: Mapping[str, StoredWell], used: Mapping[str, WellFile]) -> pa.Schema:
+    """Return the columns of the merged file: those that any of its wells has."""
     schemas = [source.schema for source in used.values()]
     if earlier is not None and (kept or not used):
         gone = set.intersection(*(set(well.absent) for well in kept.values())) if kept else set()
@@ -182,9 +182,9 @@ def _columns(earlier: Source | None, kept: Mapping[str, StoredWell], used: Mappi
 
 
 def _stored(
-    schema: pa.Schema, earlier: Source | None, kept: Mapping[str, StoredWell], used: Mapping[str, Source]
+    schema: pa.Schema, earlier: WellFile | None, kept: Mapping[str, StoredWell], used: Mapping[str, WellFile]
 ) -> dict[str, StoredWell]:
-    """Say what the merged file's footer says of its wells."""
+    """Return the wells of the merged file, for its footer."""
     wells: dict[str, StoredWell] = {}
     before = set(earlier.schema.names) if earlier else set()
     for well, stored in kept.items():
@@ -198,15 +198,15 @@ def _stored(
     return dict(sorted(wells.items()))
 
 
-def _part_tables(parts: Mapping[str, Source]) -> Iterator[tuple[str, int, pa.Table]]:
-    """Wells in order, each with its part."""
+def _part_tables(parts: Mapping[str, WellFile]) -> Iterator[tuple[str, int, pa.Table]]:
+    """Yield the wells in order, each with the rows of its part."""
     for well, source in parts.items():
         with pa.OSFile(str(source.path)) as stream:
             yield well, 0, pa.ipc.open_file(stream).read_all().replace_schema_metadata(None)
 
 
 def _kept_tables(path: Path, kept: set[str], *, batch: int) -> Iterator[tuple[str, int, pa.Table]]:
-    """Yield runs of kept wells of the earlier file, in its order, a batch of rows in memory at a time."""
+    """Yield the rows of kept wells of the earlier file in their order, with one batch of rows in memory at a time."""
     options = {"pre_buffer": False, "buffer_size": 2**14, "page_checksum_verification": True}
     with pq.ParquetFile(path, **options) as file:
         for number, records in enumerate(_checked(file.iter_batches(batch_size=batch), path), start=1):
@@ -220,7 +220,7 @@ def _kept_tables(path: Path, kept: set[str], *, batch: int) -> Iterator[tuple[st
 
 
 def _checked(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
-    """Pass batches on; damage to the file that they come from is named and never copied."""
+    """Pass batches on; raise if a page of their file is damaged."""
     try:
         yield from batches
     except (pa.ArrowException, OSError) as error:
@@ -235,7 +235,7 @@ def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     for table in tables:
         small.append(table)
         n_waiting += table.num_rows
-        # Thousands of columns of a hundred rows cost more in bookkeeping than in values: join them now and then.
+        # Many small tables of thousands of columns cost more memory than their values: join them regularly.
         if len(small) >= _JOIN_EVERY or n_waiting >= rows:
             waiting.append(pa.concat_tables(small).combine_chunks())
             small.clear()
@@ -248,7 +248,7 @@ def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _align(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give the table the schema's columns, NULL where it has none."""
+    """Bring a table to the columns of a schema; missing ones are NULL."""
     if table.schema.equals(schema):
         return table
     held = set(table.schema.names)

@@ -1,4 +1,4 @@
-"""Answering a query: one statement that reads, its result as a frame."""
+"""Answer a query: one statement that reads, with its result as a frame."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _FIRST_WORD = re.compile(rf"{_SKIPPED}\(*{_SKIPPED}(?P<word>\w*)", re.DOTALL)
 _EXPLAIN = re.compile(
     rf"{_SKIPPED}EXPLAIN\b{_SKIPPED}(?:ANALY[SZ]E\b)?{_SKIPPED}(?:\([^()]*\))?", re.DOTALL | re.IGNORECASE
 )
-# What a pivot becomes: several statements made of one that reads.
+# DuckDB turns a pivot into several statements.
 _PIVOT_WORDS = ("PIVOT", "FROM", "SELECT", "WITH")
 _READS = "SELECT, FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE and EXPLAIN"
-# Types without a counterpart in polars, or whose counterpart says less: their values are given as DuckDB writes them.
+# Types without an equal in polars: their values are returned as texts, as DuckDB writes them.
 _AS_TEXT = frozenset(
     {"interval", "union", "bit", "bignum", "varint", "variant", "geometry", "time with time zone", "uhugeint"}
 )
@@ -46,7 +46,7 @@ class FirstRows:
     frame
         The rows.
     total
-        How many rows the result has; None where counting them takes longer than a second.
+        Number of rows of the whole result; None if counting them takes longer than a second.
     """
 
     frame: pl.DataFrame
@@ -54,13 +54,13 @@ class FirstRows:
 
 
 def answer(folder: Path, query: str) -> pl.DataFrame:
-    """Answer a query over a screen's tables; raises as `Screen.sql`."""
+    """Return the result of a query over a screen's tables; raises as `Screen.sql`."""
     with _relation(folder, query) as (relation, _):
         return pl.DataFrame() if relation is None else _frame(relation)
 
 
 def first_rows(folder: Path, query: str, n: int) -> FirstRows:
-    """Answer a query with its first `n` rows; no more than these are read where the query needs no more."""
+    """Return the first `n` rows of a result; raises as `Screen.sql`."""
     with _relation(folder, query) as (relation, connection):
         if relation is None:
             return FirstRows(pl.DataFrame(), 0)
@@ -71,7 +71,7 @@ def first_rows(folder: Path, query: str, n: int) -> FirstRows:
 
 @contextmanager
 def _relation(folder: Path, query: str) -> Iterator[tuple[duckdb.DuckDBPyRelation | None, duckdb.DuckDBPyConnection]]:
-    """Yield what a checked query asks for, not computed yet, and its connection; errors become ours."""
+    """Yield the relation of a checked query, not computed yet, and its connection; translate errors."""
     with catalog.connect(folder) as connection:
         try:
             _check(connection, query)
@@ -81,7 +81,7 @@ def _relation(folder: Path, query: str) -> Iterator[tuple[duckdb.DuckDBPyRelatio
 
 
 def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Raise unless a query is one statement that reads."""
+    """Raise an error unless a query is one statement that reads."""
     statements = connection.extract_statements(query)
     if len(statements) > 1:
         found = "; ".join(" ".join(str(each.query).split()).rstrip("; ")[:40] for each in statements[:3])
@@ -97,7 +97,7 @@ def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
 
 def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, query: str) -> bool:
     kinds = duckdb.StatementType
-    if statement.type == kinds.EXPLAIN:  # EXPLAIN ANALYZE does what it explains
+    if statement.type == kinds.EXPLAIN:  # EXPLAIN ANALYZE executes its statement
         return _explains_a_query(connection, query)
     if statement.type == kinds.MULTI:
         return _first_word(query) in _PIVOT_WORDS
@@ -114,7 +114,7 @@ def _explains_a_query(connection: duckdb.DuckDBPyConnection, query: str) -> bool
 
 
 def _bare(query: str) -> str:
-    """Cut semicolons and comments off the end of one statement: DuckDB puts it into brackets to limit its rows."""
+    """Remove semicolons and comments from the end of a statement: DuckDB puts it into brackets to limit its rows."""
     text = query.encode()
     end = len(text)
     for start, kind in reversed(duckdb.tokenize(query)):
@@ -130,7 +130,7 @@ def _first_word(query: str) -> str:
 
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
-    """Compute a result; columns of types or with dates that Python lacks are texts."""
+    """Compute a result; columns of types or with dates that Python cannot hold become texts."""
     odd = [_is_odd(kind) for kind in relation.types]
     frame: pl.DataFrame = _as_text(relation, odd).pl()
     far = [_is_far(column) for column in frame]
@@ -152,7 +152,7 @@ def _as_text(relation: duckdb.DuckDBPyRelation, chosen: list[bool]) -> duckdb.Du
 
 
 def _is_far(column: pl.Series) -> bool:
-    """Whether dates of a column lie beyond the years 1 to 9999, 'infinity' among them, which Python cannot hold."""
+    """Whether a column has dates that Python cannot hold: outside the years 1 to 9999, or infinite."""
     if not isinstance(column.dtype, pl.Date | pl.Datetime):
         return False
     unit = getattr(column.dtype, "time_unit", None)
@@ -162,7 +162,7 @@ def _is_far(column: pl.Series) -> bool:
 
 
 def _is_odd(kind: object) -> bool:
-    """Whether a DuckDB type, or one inside it, has no counterpart in polars."""
+    """Whether a DuckDB type, or a type nested in it, has no equal in polars."""
     name = getattr(kind, "id", "")
     if name in _NESTED:
         return any(_is_odd(inner) for _, inner in kind.children)  # type: ignore[attr-defined]
@@ -170,7 +170,7 @@ def _is_odd(kind: object) -> bool:
 
 
 def _count(relation: duckdb.DuckDBPyRelation, connection: duckdb.DuckDBPyConnection) -> int | None:
-    """Count the rows of a result; None if that takes too long."""
+    """Count the rows of a result; None if that takes longer than a second."""
     timer = threading.Timer(_COUNT_S, connection.interrupt)
     timer.start()
     try:

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - every name and text that enters SQL here is quoted
-"""Small tables of the catalog: copied from Parquet, with the keys that hold."""
+"""Copy small tables from Parquet into the catalog, with the keys that are fulfilled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from phenoprint.tables import Table, get_table
 
 __all__ = ["copy"]
 
-# Beyond this many rows the index of a primary key costs more than it helps.
+# With more rows the index of a primary key costs more than it helps: it doubles size and time.
 _KEYED_ROWS = 1_000_000
 
 
@@ -27,7 +27,7 @@ def copy(
     files: Sequence[Path],
     columns: Mapping[str, Sequence[str]],
 ) -> int:
-    """Copy a small table into the catalog, its pages checked; return how many rows its files hold.
+    """Check the pages of a small table and copy it into the catalog; return the number of rows in its files.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def copy(
     files
         Its files.
     columns
-        Columns of the tables that are there already, this one's included.
+        Columns of the tables that the catalog holds already, and of this one.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def copy(
 def _make_table(
     connection: duckdb.DuckDBPyConnection, table: Table, source: str, columns: Mapping[str, Sequence[str]]
 ) -> None:
-    """Copy a small table into the catalog, with the keys that hold."""
+    """Copy a small table into the catalog, with the keys that its rows fulfil."""
     name = quote(table.name)
     connection.execute(f"CREATE TEMP VIEW incoming AS {source}")
     described = connection.execute("DESCRIBE incoming").fetchall()
@@ -85,7 +85,7 @@ def _make_table(
 
 
 def _key_holds(connection: duckdb.DuckDBPyConnection, key: Sequence[str]) -> bool:
-    """Whether the incoming rows are few enough, complete and unique in the key."""
+    """Whether the incoming rows are few enough, and their keys complete and unique."""
     complete = " AND ".join(f"{quote(column)} IS NOT NULL" for column in key)
     row = connection.execute(
         f"SELECT count(*), count(*) FILTER ({complete}), "
@@ -95,7 +95,7 @@ def _key_holds(connection: duckdb.DuckDBPyConnection, key: Sequence[str]) -> boo
 
 
 def _reference_holds(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], target: str) -> bool:
-    """Whether every incoming row finds its row in the target, and the target has the key to ask."""
+    """Whether the target has a primary key, and every incoming row refers to one of its rows."""
     keyed = connection.execute(
         "SELECT count(*) FROM duckdb_constraints() WHERE table_name = ? AND constraint_type = 'PRIMARY KEY'", [target]
     ).fetchone()

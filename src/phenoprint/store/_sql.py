@@ -1,4 +1,4 @@
-"""Errors of SQL in the screen's own words."""
+"""Turn DuckDB errors into errors that name the tables, columns and files of a screen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_COLUMN = re.compile(
     re.VERBOSE,
 )
 _SHOWN = 8
-# What reading a damaged page may raise; then the pages are checked, to name the file.
+# Errors that reading a damaged page may raise; the pages are then checked, to name the file.
 _MAY_BE_DAMAGE = (
     duckdb.IOException,
     duckdb.InvalidInputException,
@@ -38,16 +38,16 @@ _MAY_BE_DAMAGE = (
 
 
 def translate(error: duckdb.Error, connection: duckdb.DuckDBPyConnection, query: str, folder: Path) -> PhenoprintError:
-    """Turn the error of a query into one of ours: unknown names with the closest known ones, else DuckDB's words.
+    """Turn the error of a query into one of Phenoprint: unknown names with the closest known ones, or DuckDB's text.
 
     Parameters
     ----------
     error
-        What DuckDB raised.
+        The error that DuckDB raised.
     connection
-        The catalog, asked for the names there are.
+        The catalog, which lists the known names.
     query
-        The query at fault.
+        The query that failed.
     folder
         The screen folder.
     """
@@ -88,7 +88,7 @@ def left_out_error(connection: duckdb.DuckDBPyConnection, name: str) -> DamagedT
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, query: str) -> set[str]:
-    """Name the declared tables that a query reads, through views or not."""
+    """Return the declared tables that a query reads, directly or through views."""
     views = dict(connection.execute("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal").fetchall())
     declared = set(table_names())
     found: set[str] = set()
@@ -105,7 +105,7 @@ def _line(text: str) -> str:
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
-    """Columns of the tables that the query names."""
+    """Return the columns of the tables that the query names."""
     rows = connection.execute(
         "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY table_name, column_index"
     ).fetchall()
@@ -115,7 +115,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
 
 
 def _near(name: str, known: list[str]) -> list[str]:
-    """Name the closest where there are too many to list, and how to see the rest."""
+    """Return the closest names if there are too many to list, and how to see the others."""
     if len(known) <= 4 * _SHOWN:
         return known
     near = difflib.get_close_matches(name, known, n=_SHOWN, cutoff=0.4) or known[:_SHOWN]

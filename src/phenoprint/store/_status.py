@@ -1,4 +1,4 @@
-"""What a screen holds and how far its steps are."""
+"""The state of a screen: its tables, steps, failures and lock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ScreenStatus", "read_status"]
 
 @dataclass(frozen=True, slots=True)
 class ScreenStatus:
-    """What a screen holds and how far its steps are.
+    """What a screen holds and how far its steps have run.
 
     Parameters
     ----------
@@ -31,14 +31,14 @@ class ScreenStatus:
     failures
         One row per failed unit: ``step``, ``Metadata_Plate``, ``unit``, ``error``, ``message``.
     damaged
-        One row per file of a table that cannot be read: ``table``, ``path``, ``reason``. Only footers are looked at;
-        `damaged_tables` and ``phenoprint verify`` read every page.
+        One row per file of a table that is missing or cannot be read: ``table``, ``path``, ``reason``. Only footers
+        are read; `damaged_tables` and ``phenoprint verify`` read every page.
     held_by
-        Who holds the screen now; None if nobody does.
+        The process that holds the lock of the screen; None if no process does.
     catalog_is_current
-        Whether ``screen.duckdb`` was made from the Parquet that is there now.
+        Whether the catalog was built from the Parquet that is there now.
     incomplete
-        Why the tables may not fit each other (`phenoprint.store.incomplete`); None if they do.
+        Why the tables may not belong together (`phenoprint.store.incomplete`); None if they do.
     """
 
     tables: pl.DataFrame
@@ -51,7 +51,7 @@ class ScreenStatus:
 
 
 def read_status(folder: Path) -> ScreenStatus:
-    """Say what a screen holds, how far its steps are, what failed, and who holds it now."""
+    """Return what a screen holds, how far its steps have run, what failed, and which process holds its lock."""
     held = sorted(set(tables_on_disk(folder)) | set(_names(folder / "parts")))
     tables = pl.DataFrame(
         [_table_state(folder, name) for name in held],

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - every name and text that enters SQL here is quoted
-"""The saved views of the catalog, in the order they are made: each may use the ones before it."""
+"""The saved views of the catalog, in the order of their creation: each may use earlier ones."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-__all__ = ["SavedView", "quote", "saved_views", "tables_used"]
+__all__ = ["SavedView", "literal", "quote", "saved_views", "tables_used"]
 
 
 @dataclass(frozen=True, slots=True)
 class SavedView:
-    """A view that answers a question people ask often.
+    """A view for a frequent question.
 
     Parameters
     ----------
     name, description, sql
         Its SQL name, comment and query.
     columns
-        What the columns that no table has are.
+        Comments on columns that no table has.
     """
 
     name: str
@@ -32,12 +32,17 @@ class SavedView:
 
 
 def quote(name: str) -> str:
-    """Write a name as SQL does, whatever characters it has."""
+    """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(value: str) -> str:
+    """Quote a text for SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def tables_used(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    """Name the tables and views that stand in a query; every word of it where DuckDB does not take it apart."""
+    """Return the tables and views that a query names; all its words if DuckDB cannot parse it."""
     [(text,)] = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
     tree = json.loads(text)
     return set(re.findall(r"\w+", sql)) if tree["error"] else set(_base_tables(tree))
@@ -70,7 +75,7 @@ _SUMMARY_COLUMNS = {
     "n_sites_flagged": "Sites with a flagged image (image_quality)",
     "n_cells": "Cells found in the well",
     "n_cells_flagged": "Cells that look like artefacts (cell_quality)",
-    "is_excluded": "Whether people left the well or its plate out (exclusion)",
+    "is_excluded": "Whether the well or its plate is excluded (exclusion)",
 }
 
 _WELLS_FLAGGED = f"""
@@ -113,7 +118,7 @@ ORDER BY ALL
 
 
 def saved_views(columns: Mapping[str, Sequence[str]], filled: frozenset[str]) -> list[SavedView]:
-    """Make the saved views over what the catalog holds.
+    """Return the saved views over the tables of a catalog.
 
     Parameters
     ----------
@@ -130,7 +135,7 @@ def saved_views(columns: Mapping[str, Sequence[str]], filled: frozenset[str]) ->
     return [
         SavedView(
             "well_summary",
-            "Wells with how many sites and cells they have and how many of them are flagged",
+            "One row per well: how many sites and cells it has and how many of them are flagged",
             f"""
 SELECT {_columns(well, "w")},
     coalesce(s.n_sites, CASE WHEN w.has_images IS NULL THEN p.Metadata_Site_Count END, 0) AS n_sites,
@@ -155,17 +160,16 @@ LEFT JOIN (SELECT Metadata_Plate, Metadata_Well, min(reason) AS reason FROM ({_E
         ),
         SavedView(
             "wells_flagged",
-            "Wells with anything amiss, one row per reason: missing images or annotation, failed sites, poor images, "
-            "no cells, excluded",
+            "One row per well and problem: missing images or annotation, failed sites, poor images, no cells, excluded",
             _WELLS_FLAGGED,
             {
                 "kind": "images, annotation, site, image, quality, cells or excluded",
-                "reason": "What is amiss, in words",
+                "reason": "The problem, in words",
             },
         ),
         SavedView(
             "cells_annotated",
-            "Cells with the annotation of their well",
+            "One row per cell: its features and the annotation of its well",
             f"""
 SELECT {_columns([*columns["cell"][:4]], "c")}, {_columns(annotation, "w")}, {_columns(columns["cell"][4:], "c")}
 FROM cell c LEFT JOIN well w USING (Metadata_Plate, Metadata_Well)
@@ -173,7 +177,7 @@ FROM cell c LEFT JOIN well w USING (Metadata_Plate, Metadata_Well)
         ),
         SavedView(
             "profile",
-            f"Well profiles of the highest level there is ({profile}) with the annotation of their well",
+            f"One row per well: its profile of the highest level that exists ({profile}) and its annotation",
             f"""
 SELECT {_columns(columns[profile][:2], "p")}, {", ".join([_columns(treatment, "w"), ""] if treatment else [])}
     {_columns(columns[profile][2:], "p")}
@@ -182,7 +186,7 @@ FROM {profile} p LEFT JOIN well w USING (Metadata_Plate, Metadata_Well)
         ),
         SavedView(
             "lost",
-            "What was lost: the ledger's rows with losses",
+            "Losses: the rows of the ledger where something was lost",
             f"SELECT {_columns(columns['ledger'], 'l')} FROM ledger l WHERE n_lost > 0",
         ),
     ]

@@ -23,7 +23,8 @@ import polars as pl
 
 from phenoprint.errors import ScreenError
 from phenoprint.store import _catalog_file
-from phenoprint.store._build import LEFT_OUT, glob_prefix, literal
+from phenoprint.store._build import LEFT_OUT, glob_prefix
+from phenoprint.store._views import literal
 from phenoprint.store.layout import CATALOG
 
 __all__ = ["DamagedTableWarning", "connect", "is_current", "left_out", "rebuild", "repair_moved"]

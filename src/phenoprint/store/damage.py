@@ -1,4 +1,4 @@
-"""Which files of a screen's tables are damaged: every page is read and checked against its checksum."""
+"""Find damaged and missing files of a screen's tables."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["count_rows", "damaged_tables", "file_damage", "missing_files"]
 
 _BATCH_ROWS = 4096
 _WELL = re.compile(r"[A-Z]{1,2}\d\d")
-# A damaged header may ask for any amount of memory, a damaged footer name any type.
+# With a damaged header or footer, pyarrow may raise any of these.
 _UNREADABLE = (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, OverflowError)
 
 
 def damaged_tables(folder: Path, tables: Iterable[str] | None = None, *, pages: bool = True) -> pl.DataFrame:
-    """List the Parquet files of a screen that cannot be read or whose pages do not match their checksums.
+    """List the Parquet files of a screen that are missing, cannot be read or have pages that fail their checksums.
 
     A checksum covers the values of a page, not its header and not the footer of the file. Most damage there makes
-    the file unreadable; the hashes of whole files, which receipts hold, notice the rest.
+    the file unreadable; the rest is detected by the hashes of whole files in receipts.
 
     Parameters
     ----------
     folder
         The screen folder.
     tables
-        Which tables to look at; None: all that have files.
+        Tables to check; None: all that have files.
     pages
-        Whether to read every page and check it. False looks at footers only, which is quick but notices little.
+        Whether to read and check every page. False reads footers only, which is quick but detects little.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def damaged_tables(folder: Path, tables: Iterable[str] | None = None, *, pages: 
 
 
 def missing_files(folder: Path) -> dict[str, list[str]]:
-    """Find the Parquet files that receipts name and that are not there.
+    """Find the Parquet files that receipts list and that do not exist.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def missing_files(folder: Path) -> dict[str, list[str]]:
     """
     missing: dict[str, set[str]] = {}
     for path in (folder / "receipts").glob("*/*/*.json"):
-        # The rows of a well are merged into the file of its plate, which has a receipt of its own.
+        # The rows of a well are merged into the file of its plate, which has its own receipt.
         if _WELL.fullmatch(path.stem) is None and (receipt := read_receipt(path)) is not None:
             for name in receipt.outputs:
                 if name.startswith("tables/") and not (folder / name).exists():
@@ -85,14 +85,14 @@ def missing_files(folder: Path) -> dict[str, list[str]]:
 
 
 def file_damage(file: Path, *, pages: bool = True) -> str | None:
-    """Say what is wrong with one Parquet file; None if nothing is found.
+    """Return what is wrong with one Parquet file; None if nothing is found.
 
     Parameters
     ----------
     file
         The file.
     pages
-        Whether to read every page and check it against its checksum, or the footer only.
+        Whether to read every page and check it, or the footer only.
     """
     try:
         with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet:
@@ -110,7 +110,7 @@ def file_damage(file: Path, *, pages: bool = True) -> str | None:
 
 
 def count_rows(file: Path) -> int | None:
-    """Read from its footer how many rows a Parquet file has; None where it cannot be read."""
+    """Return the number of rows of a Parquet file, from its footer; None if it cannot be read."""
     try:
         return int(pq.read_metadata(file).num_rows)
     except _UNREADABLE:

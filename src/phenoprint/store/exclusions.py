@@ -1,7 +1,7 @@
-"""What people decided to leave out: plates, wells, sites and cells, with why, who and when.
+"""Exclusions: plates, wells, sites and cells that people leave out, with reason, person and date.
 
-Nothing is deleted: the rows of the table ``exclusion`` say what does not count, and the next run of the screen makes
-everything from the well profiles on without it. Removing a row brings back what it left out.
+Nothing is deleted: the rows of the table ``exclusion`` list what is left out, and the next run of the screen computes
+well profiles and everything after them without it. Removing a row undoes its exclusion.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _SCHEMA = get_table("exclusion").schema_of((*CELL_KEY, "reason"))
 
 @dataclass(frozen=True, slots=True)
 class ExclusionChange:
-    """What a change of the exclusions did; every frame has the columns of the table ``exclusion``.
+    """The result of a change of exclusions; every frame has the columns of the table ``exclusion``.
 
     Attributes
     ----------
     added
-        Rows that are new.
+        New rows.
     already
-        Rows that were there before for places that were asked for again; they stay as they were.
+        Earlier rows for the given places; they are kept unchanged.
     removed
-        Rows that an undo took away.
+        Rows that were undone.
     everything
-        All exclusions of the screen now.
+        All exclusions of the screen after the change.
     """
 
     added: pl.DataFrame
@@ -63,12 +63,12 @@ def exclude(
     undo: bool = False,
     who: str | None = None,
 ) -> ExclusionChange:
-    """Leave a plate, a well, a site or a cell out of everything that follows the measurement.
+    """Leave a plate, a well, a site or a cell out of everything that is computed after the measurement.
 
-    The decision is written to the table ``exclusion`` with its reason, who and when. Run the screen again to apply
-    it: well profiles, what is fitted (normalization, selection, sphering, limits of cell quality, references), scores,
-    calls, curves, plate acceptance and consensus are then made without it, and the ledger names the reason.
-    Cells and imported tables keep their rows.
+    The decision is written to the table ``exclusion`` with reason, person and date. Run the screen again to apply it:
+    well profiles, everything that is fitted (normalization, selection, sphering, limits of cell quality, references),
+    scores, calls, curves, plate acceptance and consensus are then computed without it, and the ledger lists the
+    reason. Cells and imported tables keep their rows.
 
     Parameters
     ----------
@@ -83,24 +83,24 @@ def exclude(
     object_number
         The number of a cell within the site, as in the masks; None: the whole site.
     reason
-        Why, in a sentence; needed unless `undo`.
+        The reason, in a sentence; required unless `undo` is given.
     undo
-        Take the exclusion of exactly this place back.
+        Undo the exclusion of exactly this place.
     who
-        Who decided; None: the name of the user who runs this.
+        Person who decided; None: the name of the current user.
 
     Returns
     -------
     ExclusionChange
-        What is new, what was excluded before, what was taken back, and all exclusions now.
+        New, earlier and undone exclusions, and all exclusions after the change.
 
     Raises
     ------
     UsageError
-        If the screen has no such plate, well, site or cell, or `undo` finds no such exclusion: names the closest.
-        Without a reason, for a text that is no well, or for a site without a well.
+        If the screen has no such plate, well, site or cell, or `undo` finds no such exclusion: lists the closest.
+        If there is no reason, a text is not a well, or a site is given without a well.
     ScreenLockedError
-        If a run holds the screen.
+        If another process holds the lock of the screen.
 
     Examples
     --------
@@ -121,15 +121,15 @@ def exclude(
 def change_exclusions(
     screen: str | os.PathLike[str] | Screen, places: pl.DataFrame, *, undo: bool = False, who: str | None = None
 ) -> ExclusionChange:
-    """Exclude many places at once, or take their exclusions back; all of them or, after an error, none.
+    """Exclude many places, or undo their exclusions; after an error nothing has changed.
 
     Parameters
     ----------
     screen
         A screen folder or a screen.
     places
-        One row per place: ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_Site``, ``Metadata_ObjectNumber`` (NULL, or
-        absent, where the whole of what stands before is meant) and ``reason``.
+        One row per place: ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_Site``, ``Metadata_ObjectNumber`` (NULL or
+        absent for a whole plate, well or site) and ``reason``.
     undo, who
         As in `exclude`.
 
@@ -154,9 +154,7 @@ def change_exclusions(
         new = wanted.join(known, on=CELL_KEY, how="anti", nulls_equal=True)
         bare = new.filter(pl.col("reason").fill_null("") == "")
         if bare.height:
-            raise UsageError(
-                f"{describe_place(bare.row(0, named=True))}: say why it is left out, such as --reason dust"
-            )
+            raise UsageError(f"{describe_place(bare.row(0, named=True))}: give a reason, such as --reason dust")
         stamped = new.with_columns(
             who=pl.lit(who or _user()), date=pl.lit(datetime.now(UTC).isoformat(timespec="seconds"))
         )
@@ -165,7 +163,7 @@ def change_exclusions(
 
 
 def describe_place(row: dict[str, object]) -> str:
-    """Write a place as people do.
+    """Return the name of a place for messages.
 
     Examples
     --------
@@ -178,7 +176,7 @@ def describe_place(row: dict[str, object]) -> str:
 
 
 def _on_plate(screen: Screen, places: pl.DataFrame) -> pl.DataFrame:
-    """Give places without a plate the one plate of the screen, where there is only one."""
+    """Fill in the plate of places without one if the screen has a single plate."""
     plates = screen.table("well").select("Metadata_Plate").unique().collect().to_series()
     if plates.len() != 1 or places.get_column("Metadata_Plate", default=pl.Series([None])).null_count() == 0:
         return places
@@ -186,7 +184,7 @@ def _on_plate(screen: Screen, places: pl.DataFrame) -> pl.DataFrame:
 
 
 def _scoped(places: pl.DataFrame) -> pl.DataFrame:
-    """Write wells as ``A01``, name the scope of each place, and keep one row per place."""
+    """Normalize wells to ``A01``, add the scope of each place, and keep one row per place."""
     full = places.with_columns(
         pl.lit(None, dtype).alias(name) for name, dtype in _SCHEMA.items() if name not in places.columns
     )
@@ -197,13 +195,13 @@ def _scoped(places: pl.DataFrame) -> pl.DataFrame:
         pl.col("reason").str.strip_chars(),
     )
     if rows["Metadata_Plate"].null_count():
-        raise UsageError("a place to exclude has no plate, and the screen has several: say on which plate it is")
+        raise UsageError("a place to exclude has no plate, and the screen has several: give the plate")
     filled = [pl.col(name).is_not_null() for name in CELL_KEY]
     for name, wider in zip(CELL_KEY[1:], CELL_KEY, strict=False):
         gap = rows.filter(pl.col(name).is_not_null() & pl.col(wider).is_null())
         if gap.height:
             what, of = (text.removeprefix("Metadata_") for text in (name, wider))
-            raise UsageError(f"{what} {gap[name][0]!r} is given without a {of.lower()}: say on which one it is")
+            raise UsageError(f"{what} {gap[name][0]!r} is given without a {of.lower()}: give the {of.lower()}")
     depth = pl.sum_horizontal(filled) - 1
     scope = depth.replace_strict(dict(enumerate(_SCOPES)), return_dtype=pl.String).alias("scope")
     return rows.with_columns(scope).unique(CELL_KEY, keep="first", maintain_order=True)
@@ -217,7 +215,7 @@ def _well(text: str) -> str:
 
 
 def _check_there(screen: Screen, places: pl.DataFrame) -> None:
-    """Raise for the first place that the screen does not have."""
+    """Raise an error for the first place that the screen does not have."""
     wells = screen.table("well").select(WELL_KEY).collect()
     by_plate = {plate: set(rows["Metadata_Well"]) for (plate,), rows in wells.group_by("Metadata_Plate")}
     for row in places.iter_rows(named=True):
@@ -240,7 +238,7 @@ def _check_there(screen: Screen, places: pl.DataFrame) -> None:
 
 
 def _unknown(kind: str, name: str, known: Iterable[str], *, of: str = "") -> UsageError:
-    """Make the error for a place that is not there; a plate has too many wells to list them."""
+    """Return the error for an unknown place, with the closest names: a plate has too many wells to list them."""
     names = sorted(known)
     close: list[str] = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
     if not names:
@@ -249,7 +247,7 @@ def _unknown(kind: str, name: str, known: Iterable[str], *, of: str = "") -> Usa
 
 
 def _sites(screen: Screen, plate: str, well: str) -> set[str]:
-    """Return the sites of a well: of its images, or of the cells that were imported."""
+    """Return the sites of a well, from its images or its imported cells."""
     found: set[str] = set()
     for table in ("site", "cell"):
         if table in screen.tables():
@@ -266,13 +264,13 @@ def _write(
     already: pl.DataFrame | None = None,
     removed: pl.DataFrame | None = None,
 ) -> ExclusionChange:
-    """Write what is left and what is new, and bring the catalog up to date."""
+    """Write the exclusions after a change, and rebuild the catalog."""
     nothing = before.clear()
     kept = before if removed is None else before.join(removed, on=CELL_KEY, how="anti", nulls_equal=True)
     new = pl.concat([nothing] if added is None else [nothing, added], how="diagonal")
     everything = pl.concat([kept, new])
     if not everything.equals(before):
-        remove_receipt(screen.path, TABLE, None, "exclusion")  # while it is replaced nothing may answer for it
+        remove_receipt(screen.path, TABLE, None, "exclusion")  # no receipt may exist while its file is replaced
         record_table(screen.path, "exclusion", screen.write("exclusion", everything))
         screen.rebuild_catalog()
     return ExclusionChange(
@@ -283,5 +281,5 @@ def _write(
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container may have no name for its user
+    except (OSError, KeyError, ImportError):  # in a container the user may have no name
         return "unknown"

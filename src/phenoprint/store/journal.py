@@ -1,7 +1,8 @@
-"""An import is in a screen as a whole or not at all, whatever ends it.
+"""Imports that are completed or undone, even if the process is killed.
 
-What is read waits in a folder of its own. While it is put into place, that folder also holds links to all the files
-that the screen had; an error puts them back at once, and the next import does after a process was killed.
+Imported files are first written into a staging folder. While they are moved into place, that folder also holds links to
+all earlier files of the screen. An error restores them at once; if the process was killed, the next import restores
+them.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _KEPT: Final = ("tables", "receipts")
 
 
 def has_killed_import(folder: Path) -> bool:
-    """Whether tables of a screen are half replaced: an import is placing them, or was killed while it did."""
+    """Whether tables of a screen are partly replaced: an import is moving files into place, or was killed doing so."""
     return any((left / _MARK).exists() for left in folder.glob(f"{_STAGING}*"))
 
 
 def undo_killed_imports(folder: Path) -> bool:
-    """Put back what a screen held before imports that were killed while placing; whether there were any.
+    """Restore what a screen held before imports that were killed while they moved files; return whether there were any.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def undo_killed_imports(folder: Path) -> bool:
 
 @contextmanager
 def staging_folder(folder: Path) -> Iterator[Path]:
-    """Make a folder in a screen for what is not in place yet; undoes imports that were killed while placing.
+    """Make a folder in a screen for files that are not in place yet; undo imports that were killed.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def staging_folder(folder: Path) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        The folder; it is gone after the block.
+        The folder; it is removed after the block.
     """
     undo_killed_imports(folder)
     staging = folder / f"{_STAGING}{uuid.uuid4().hex[:8]}"
@@ -73,19 +74,19 @@ def staging_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def placing(folder: Path, staging: Path) -> Iterator[None]:
-    """Undo what the block did to tables and receipts if it fails.
+    """Undo changes of tables and receipts if the block fails.
 
     Parameters
     ----------
     folder
-        The screen folder. Its files are replaced, never written into, so that links keep what they held.
+        The screen folder. Its files are replaced, never modified, so that links keep the earlier content.
     staging
-        As `staging_folder` gave it.
+        The folder from `staging_folder`.
 
     Raises
     ------
     ScreenError
-        If the disk takes no more files.
+        If the links cannot be made.
     """
     files = [file for name in _KEPT for file in _files(folder / name)]
     try:
@@ -107,7 +108,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _link(file: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system has no links."""
+    """Make a hard link to a file, or a copy if the file system has no links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(file, target)
@@ -116,20 +117,20 @@ def _link(file: Path, target: Path) -> None:
 
 
 def _restore(folder: Path, staging: Path) -> None:
-    """Bring tables and receipts back to what they were; whoever is killed meanwhile can do it again.
+    """Restore tables and receipts; this can be repeated if it is interrupted.
 
     Raises
     ------
     ScreenError
-        If files of before are gone from the staging folder, or one cannot be put back.
+        If earlier files are missing from the staging folder, or one cannot be restored.
     """
     before = {path.relative_to(staging / _BEFORE): path for path in _files(staging / _BEFORE)}
-    said = (staging / _MARK).read_bytes()
-    if said != str(len(before)).encode():
+    expected = (staging / _MARK).read_bytes()
+    if expected != str(len(before)).encode():
         raise ScreenError(
-            f"an import into {folder} was stopped half-way and cannot be undone: {staging / _BEFORE} should hold "
-            f"{said.decode(errors='replace') or 'all'} files of before, {len(before)} are there. Import all tables "
-            f"again into another folder; or delete {staging} to go on with the tables as they are now"
+            f"an import into {folder} was stopped and cannot be undone: {staging / _BEFORE} should hold "
+            f"{expected.decode(errors='replace') or 'all'} earlier files, {len(before)} are there. Import all tables "
+            f"again into another folder; or delete {staging} to continue with the tables as they are now"
         )
     try:
         for name in _KEPT:

@@ -1,9 +1,9 @@
-"""Where things lie in a screen folder, and names that are safe on every file system.
+"""Paths in a screen folder, and names that are safe on every file system.
 
-The rows of a plate lie in ``tables/<table>/<plate>/``, those of tables that are one for the screen in
-``tables/<table>/``. Every file holds ``Metadata_Plate`` as text, and folders are not named ``Metadata_Plate=<plate>``:
-pandas, pyarrow, R's arrow, polars and DuckDB would then guess the type of the plate from the folder, make the number
-123 of the plate 000123, and refuse the files because their own column is text.
+The rows of a plate lie in ``tables/<table>/<plate>/``, tables without plates in ``tables/<table>/``. Every file holds
+``Metadata_Plate`` as text, and folders are not named ``Metadata_Plate=<plate>``: pandas, pyarrow, R's arrow, polars and
+DuckDB would then infer the type of the plate from the folder, read plate 000123 as the number 123, and reject the files
+because their own column is text.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ __all__ = [
     "table_folder",
 ]
 
-# Rows that belong to no plate; no plate's name is ever encoded with a plus sign.
+# Folder of rows without a plate; no encoded plate name has a plus sign.
 NO_PLATE = "+screen"
 CATALOG = "screen.duckdb"
 CONFIG = "screen.toml"
 
-# Names Windows keeps for devices, with or without an extension.
+# Names that Windows reserves for devices, with or without an extension.
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
 
 
 def encode_name(name: str) -> str:
-    """Turn any identifier into a file name that Windows, macOS and Linux take and that no reader of folders skips.
+    """Encode any identifier as a file name that is valid on Windows, macOS and Linux and that no reader skips.
 
-    Letters, digits, ``-`` and ``_`` stay, dots stay inside the name, everything else is percent-encoded UTF-8.
-    ``_`` is encoded at the beginning, where pyarrow takes it for the mark of a hidden file.
+    Letters, digits, ``-`` and ``_`` are kept, and dots within the name; everything else is percent-encoded UTF-8.
+    ``_`` is encoded at the beginning, where pyarrow regards it as the mark of a hidden file.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def encode_name(name: str) -> str:
 
 
 def decode_name(name: str) -> str:
-    """Return the identifier that `encode_name` made a name of.
+    """Return the identifier of a name that `encode_name` returned.
 
     Examples
     --------
@@ -68,17 +68,17 @@ def decode_name(name: str) -> str:
 
 
 def table_folder(folder: Path, table: str) -> Path:
-    """``tables/<table>`` below the screen folder."""
+    """Return ``tables/<table>`` in the screen folder."""
     return folder / "tables" / table
 
 
 def partition(folder: Path, table: str, plate: str | None, *, root: str = "tables") -> Path:
-    """Return the folder of one plate's rows; `plate` None for rows that belong to no plate."""
+    """Return the folder of one plate's rows; `plate` is None for rows without a plate."""
     return folder / root / table / (NO_PLATE if plate is None else encode_name(plate))
 
 
 def plate_of(folder: Path, path: Path) -> str | None:
-    """Return the plate whose rows the file `path` of a screen holds; None for no plate, or for all of the screen.
+    """Return the plate of a file of a screen; None if its rows have no plate or several.
 
     Parameters
     ----------
@@ -105,13 +105,13 @@ def plate_folders(folder: Path, root: str = "tables") -> Iterator[tuple[str, str
 
 
 def table_files(folder: Path, table: str) -> list[Path]:
-    """Every Parquet file of a table, sorted: one for the screen or some for each plate."""
+    """Return the Parquet files of a table, sorted: one for the screen, or one or more per plate."""
     base = table_folder(folder, table)
     return sorted([*base.glob("*.parquet"), *base.glob("*/*.parquet")])
 
 
 def tables_on_disk(folder: Path) -> list[str]:
-    """Names of the tables that have at least one Parquet file, sorted."""
+    """Return the names of the tables with at least one Parquet file, sorted."""
     base = folder / "tables"
     if not base.is_dir():
         return []

@@ -1,8 +1,7 @@
-"""The ledger: how many came in, how many went out, and why the rest did not.
+"""The ledger: how many items each step took in, passed on and lost, and why.
 
-Every step writes, for each plate and well, one row per reason; ``n_in`` and ``n_out`` repeat on them and
-``n_in - sum(n_lost) == n_out`` holds, or the step is wrong. Joins that would lose or multiply rows go through
-`strict_join`, which refuses.
+Every step writes one row per plate, well and reason; ``n_in`` and ``n_out`` repeat in the rows of a well, and
+``n_in - sum(n_lost) == n_out`` holds. `strict_join` raises an error where a join would lose or multiply rows.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def ledger_rows(
     n_out: int | None = None,
     lost: Mapping[str, int] | None = None,
 ) -> pl.DataFrame:
-    """Make the ledger's rows of one step and well: one a reason, or a single one where nothing was lost.
+    """Return the ledger rows of one step and well: one per reason, or a single one if nothing was lost.
 
     Parameters
     ----------
@@ -44,13 +43,13 @@ def ledger_rows(
     well
         The well; None for a step over the whole plate.
     unit_of_count
-        What is counted: ``"images"``, ``"sites"``, ``"cells"``, ``"wells"`` or ``"features"``.
+        The items: ``"images"``, ``"sites"``, ``"cells"``, ``"wells"`` or ``"features"``.
     n_in
-        How many came in.
+        Number of items taken in.
     n_out
-        How many went out, if counted apart; must agree with `n_in` and `lost`.
+        Number of items passed on, if counted separately; must agree with `n_in` and `lost`.
     lost
-        How many were lost for each reason; reasons with 0 are left out.
+        Number of items lost per reason; reasons with 0 are left out.
 
     Returns
     -------
@@ -93,13 +92,13 @@ def check_balance(frame: pl.DataFrame) -> None:
     Parameters
     ----------
     frame
-        Rows of table ``ledger``; an entry is the rows of one plate, well, step and unit of count.
+        Rows of table ``ledger``; an entry consists of the rows of one plate, well, step and unit of count.
 
     Raises
     ------
     LostRowsError
-        If an entry does not balance, disagrees with itself, repeats a reason, counts below zero or lost some
-        for no reason; names the entries.
+        If an entry does not balance, has several values of n_in or n_out, repeats a reason, has negative counts or
+        losses without a reason; names an example.
 
     Examples
     --------
@@ -140,35 +139,34 @@ def strict_join(
     how: JoinHow = "left",
     expect: JoinExpect = "1:1",
 ) -> pl.DataFrame:
-    """Join two frames, or refuse if rows would be lost or multiplied.
+    """Join two frames; raise an error if rows would be lost or multiplied.
 
-    The side written ``m`` is the one whose rows are to be kept, the ``1`` beside it a table to look things up
-    in, whose unused rows are no loss. With ``"1:1"`` both sides are records and neither may lose a row. A NULL
-    in a key matches nothing.
+    With ``"m:1"`` and ``"1:m"``, the side ``m`` keeps all its rows and the side ``1`` is a lookup table, whose unused
+    rows are no loss. With ``"1:1"`` neither side may lose a row. A NULL in a key matches nothing.
 
     Parameters
     ----------
     left, right
-        The frames; apart from `on` they share no column.
+        The frames; they share no column except `on`.
     on
         Key columns, of the same type on both sides.
     how
-        ``"inner"``: every record must find its partner. ``"left"``: a left row without one gets NULLs.
-        ``"full"``: a row of either side does.
+        ``"inner"``: every row must have a match. ``"left"``: a left row without a match gets NULLs. ``"full"``: a row
+        of either side without a match gets NULLs.
     expect
-        How often a key may occur on the left and on the right.
+        Whether a key may occur once (1) or many times (m) on the left and on the right.
 
     Returns
     -------
     polars.DataFrame
-        Left's columns, then right's; rows in the order of the left (then the right's own, where full).
+        Columns of the left, then of the right; rows in the order of the left, then unmatched rows of the right.
 
     Raises
     ------
     LostRowsError
-        If a row would be lost or a key occurs more often than expected; names examples.
+        If a row would be lost or a key occurs more often than expected; with examples.
     SchemaError
-        If a key is missing or differs in type, or another column is on both sides.
+        If a key is missing or differs in type, or both sides share another column.
 
     Examples
     --------
@@ -200,10 +198,10 @@ def strict_join(
 
 
 def concat_ledgers(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Join many ledgers into one, checked and sorted."""
-    whole = pl.concat(frames) if frames else frame_of("ledger")
-    check_balance(whole)
-    return whole.sort(get_table("ledger").sort_by, nulls_last=True)
+    """Concatenate ledgers, check the balance and sort the rows."""
+    ledger = pl.concat(frames) if frames else frame_of("ledger")
+    check_balance(ledger)
+    return ledger.sort(get_table("ledger").sort_by, nulls_last=True)
 
 
 def _check_columns(left: pl.DataFrame, right: pl.DataFrame, keys: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""One run a screen: a lock that the operating system lets go when its process ends."""
+"""The lock of a screen: one process at a time writes. The operating system releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RUN = "screen.lock"
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Who holds a screen: process number, computer, and since when (ISO 8601, UTC)."""
+    """The process that holds the lock of a screen: number, computer, and time it began (ISO 8601, UTC)."""
 
     pid: int
     host: str
@@ -37,19 +37,19 @@ class LockHolder:
 
 @contextmanager
 def hold(folder: Path, *, timeout_s: float = 1.0) -> Iterator[None]:
-    """Hold a screen for writing while the block lasts; what killed processes left half written in it is removed first.
+    """Lock a screen for writing within a ``with`` block; temporary files of killed processes are removed first.
 
     Parameters
     ----------
     folder
         The screen folder.
     timeout_s
-        How long to wait for another holder to finish.
+        How long to wait for another process to release the lock, seconds.
 
     Raises
     ------
     ScreenLockedError
-        If another run holds it: says who, where and since when.
+        If another process holds it: names process, computer and time.
     ScreenError
         If the folder cannot be written.
     """
@@ -79,7 +79,7 @@ def hold(folder: Path, *, timeout_s: float = 1.0) -> Iterator[None]:
 
 
 def holder(folder: Path) -> LockHolder | None:
-    """Who holds a screen now; None if nobody does, or whoever did has ended."""
+    """Return the process that holds the lock of a screen; None if no running process does."""
     who = _read(folder)
     if who is None:
         return None
@@ -88,14 +88,14 @@ def holder(folder: Path) -> LockHolder | None:
             return None
     except Timeout:
         return who
-    except OSError:  # a folder that can only be read: the lock cannot be tried, the process can be looked for
+    except OSError:  # a read-only folder: the lock cannot be tried, but the process can be looked up
         import psutil
 
         return who if who.host != socket.gethostname() or psutil.pid_exists(who.pid) else None
 
 
 def _note(folder: Path) -> Path:
-    """Return the file that names the holder: the locked one itself cannot be read on Windows."""
+    """Return the file that names the process: the locked file itself cannot be read on Windows."""
     return folder / f"{_RUN}.json"
 
 

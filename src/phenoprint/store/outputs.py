@@ -1,8 +1,8 @@
-"""Outputs: the files that a unit of work wrote, recorded so that a change to any of them is noticed later.
+"""Outputs: the files that a unit of work wrote, recorded so that later changes are detected.
 
-Every file of a screen that later work rests on is an output of one receipt: of the unit that wrote it, or of its
-table where the rows of many units share a file (`record_table`). Resuming, verifying and ``--rehash`` all ask the
-same question, `check_outputs`, and differ only in how closely they look (`Scrutiny`).
+Every file of a screen that later work depends on is an output of one receipt: of the unit that wrote it, or of its
+table if many units share a file (`record_table`). Resuming, verifying and ``--rehash`` all use `check_outputs`, with
+different `Scrutiny`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["Checked", "Output", "Scrutiny", "check_outputs", "observe", "record_
 
 
 class Scrutiny(StrEnum):
-    """How closely outputs are looked at; each level includes the one before."""
+    """How thoroughly outputs are checked; each level includes the one before."""
 
     SIZE = "size"
-    """The file is there and has its recorded size."""
+    """The file exists and has its recorded size."""
     TIME = "time"
-    """Where its time of change is not the recorded one, its content is hashed."""
+    """Its content is hashed if its modification time differs from the recorded one."""
     HASH = "hash"
     """Its content is hashed."""
 
@@ -36,7 +36,7 @@ class Output:
     bytes
         Its size.
     mtime_ns
-        Its time of change, nanoseconds.
+        Its modification time, nanoseconds.
     hash
         BLAKE2b-128 of its content, 32 hexadecimal digits.
     """
@@ -48,14 +48,14 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check of outputs found.
+    """The result of a check of outputs.
 
     Parameters
     ----------
     wrong
-        What is wrong with each output that does not hold, by its path relative to the screen.
+        What is wrong with changed or missing outputs, by path relative to the screen.
     moved
-        Outputs with the recorded content and another time of change, such as those of a copied screen, as they are now.
+        Outputs with the recorded content and another modification time, as after a copy, as they are now.
     """
 
     wrong: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Checked:
 
 
 def observe(path: Path) -> Output:
-    """Read size, time and hash of a file.
+    """Return size, modification time and hash of a file.
 
     Raises
     ------
@@ -86,21 +86,21 @@ def observe(path: Path) -> Output:
 
 
 def record_outputs(folder: Path, paths: Iterable[Path]) -> dict[str, Output]:
-    """Observe files of a screen folder, by their path relative to it with forward slashes."""
+    """Return size, time and hash of files, by path relative to the screen folder with forward slashes."""
     return {path.relative_to(folder).as_posix(): observe(path) for path in sorted(set(paths))}
 
 
 def check_outputs(folder: Path, outputs: Mapping[str, Output], scrutiny: Scrutiny) -> Checked:
-    """Compare outputs of a screen folder with what was recorded of them.
+    """Compare files of a screen folder with their recorded size, time and hash.
 
     Parameters
     ----------
     folder
         The screen folder.
     outputs
-        What was recorded, by path relative to the folder.
+        The recorded values, by path relative to the folder.
     scrutiny
-        How closely to look.
+        How thoroughly to check.
     """
     wrong: dict[str, str] = {}
     moved: dict[str, Output] = {}

@@ -1,9 +1,9 @@
-"""Parquet files of a screen: written whole or not at all, read as one table.
+"""Parquet files of a screen: written completely or not at all, read as one table.
 
-Features are 32-bit floats without a dictionary (four times faster to write and 30 % smaller than with one);
-text columns have one. Statistics are kept for keys only: with thousands of features they would make footers
-larger than the rows of a well. Every page has a checksum (`damaged_tables`). Every file carries ``Metadata_Plate``
-as a column: one file, or a table's folder, handed to another tool is complete, and barcodes stay text (`layout`).
+Features are 32-bit floats without a dictionary (four times faster to write and 30 % smaller than with one); text
+columns have one. Statistics are written for keys only: with thousands of features they would make footers larger than
+the rows of a well. Every page has a checksum (`damaged_tables`). Every file has the column ``Metadata_Plate``, so that
+other tools can read a single file or the folder of a table, and barcodes remain text (`layout`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from phenoprint.tables import PLATE, frame_of, get_table, table_names
 
 __all__ = ["read_table", "write_parquet"]
 
-# A group is what a reader takes at once: DuckDB's own size, or less where thousands of features make it heavy.
+# Readers load a row group at once: DuckDB's default size, or less with thousands of features.
 GROUP_ROWS = 122_880
 GROUP_BYTES = 128 * 2**20
 
@@ -32,14 +32,14 @@ _KEYS = ("Metadata_", "feature", "step")
 
 
 def group_rows(schema: pa.Schema) -> int:
-    """Rows of a row group: a plate's worth, at most 128 MiB of values."""
+    """Return the rows per row group: those of a plate, at most 128 MiB of values."""
     width = sum(4 if pa.types.is_float32(field.type) or pa.types.is_int32(field.type) else 8 for field in schema)
     return max(1024, min(GROUP_ROWS, GROUP_BYTES // max(width, 1)))
 
 
 @contextmanager
 def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Open a Parquet file for writing that takes its name only when the block ends well."""
+    """Open a Parquet file for writing that gets its name only when the block ends without an error."""
     plain = [field.name for field in schema if not pa.types.is_floating(field.type)]
     with (
         atomic_file(path) as handle,
@@ -58,7 +58,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 
 def to_arrow(frame: pl.DataFrame) -> pa.Table:
-    """Turn a frame into plain Arrow, with ordinary strings; NaN stays, `schemas.validate` is there to refuse it."""
+    """Convert a frame to Arrow with ordinary strings; NaN is kept (`tables.validate` rejects it)."""
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     for place, field in enumerate(table.schema):
         if pa.types.is_large_string(field.type):
@@ -78,13 +78,13 @@ def write_parquet(
     Parameters
     ----------
     frame
-        Rows of any schema; 64-bit floats that are not metadata should be 32-bit already (`schemas.conform`).
+        Rows of any schema; features should be 32-bit floats already (`tables.conform`).
     path
-        The file; its folders are made. An earlier file stays readable until the new one takes its name.
+        The file; missing folders are made. An earlier file is readable until the new one replaces it.
     sort_by
-        Columns to sort rows by, those of them that the frame has.
+        Columns to sort rows by; those that the frame does not have are ignored.
     metadata
-        Texts kept in the footer.
+        Texts for the footer.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def write_parquet(
     ScreenError
         If the disk is full, the folder cannot be written or another program holds the file.
     SchemaError
-        If Parquet has no form for a column, such as a structure without fields.
+        If Parquet cannot store a column, such as a structure without fields.
 
     Examples
     --------
@@ -114,42 +114,39 @@ def write_parquet(
             if metadata:
                 writer.add_key_value_metadata(dict(metadata))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-        raise SchemaError(
-            f"{path} cannot be written: Parquet has no form for a column ({error}); leave it out"
-        ) from error
+        raise SchemaError(f"{path} cannot be written: Parquet cannot store a column ({error}); leave it out") from error
     return path.stat().st_size
 
 
 def read_table(
     folder: Path, table: str, *, plate: str | None = None, schema: Mapping[str, pl.DataType] | None = None
 ) -> pl.LazyFrame:
-    """Scan one table of a screen, over all its plates or of one, read only as far as the query asks.
+    """Return one table of a screen as a lazy frame, of all plates or of one.
 
-    Plates may differ in their features: a column that a plate lacks is NULL there. Row order is not promised.
+    Plates may differ in their features: a column that a plate lacks is NULL there. The order of rows is undefined.
 
     Parameters
     ----------
     folder
         The screen folder.
     table
-        Table name. A declared table without any file yet is empty.
+        Table name. A declared table without files is empty.
     plate
-        The plate whose files are read; None: of all.
+        The plate to read; None: all plates.
     schema
-        Columns of the table over all plates, where they are known from an earlier scan; spares reading the footers of
-        all files again.
+        Columns of the table over all plates, if known from an earlier call; saves reading the footers of all files.
 
     Returns
     -------
     polars.LazyFrame
-        ``Metadata_Plate`` is text as written, leading zeros included.
+        ``Metadata_Plate`` is text with its leading zeros.
 
     Raises
     ------
     UnknownNameError
         If the table is neither declared nor on disk.
     DamagedTableError
-        If a file cannot be read; without a look at its values (`damaged_tables`).
+        If the footer of a file cannot be read; values are not checked (`damaged_tables` does).
     SchemaError
         If two files hold a column as different types.
     """
@@ -171,12 +168,12 @@ def read_table(
 
 
 def union_schema(files: Sequence[Path], *, table: str) -> dict[str, pl.DataType]:
-    """Columns of all the files of a table, in the order they are first met.
+    """Return the columns of all files of a table, in order of first occurrence.
 
     Raises
     ------
     DamagedTableError
-        If a file is not Parquet, or holds rows of plates without saying of which.
+        If a file is not Parquet, or lacks the column of the plate.
     SchemaError
         If two files hold a column as different types.
     """
@@ -199,20 +196,20 @@ def union_schema(files: Sequence[Path], *, table: str) -> dict[str, pl.DataType]
 
 
 def file_schema(file: Path, *, table: str | None = None) -> dict[str, Any]:
-    """Columns and types of one Parquet file, from its footer.
+    """Return the columns and types of one Parquet file, from its footer.
 
     Raises
     ------
     DamagedTableError
-        If it cannot be read; names `table`, whose file it is.
+        If it cannot be read; the error names `table`.
     """
     try:
         return dict(pl.scan_parquet(file, glob=False, hive_partitioning=False).collect_schema())
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:  # a panic is no Exception
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:  # a panic is not an Exception
         raise DamagedTableError(file, " ".join(str(error).split()), table=table) from error
 
 
 def ordered_names(table: str, schema: Mapping[str, pl.DataType]) -> list[str]:
-    """Put declared columns first, as declared, then the others as found."""
+    """Return the column names of a table: declared ones first, as declared, then the others as found."""
     declared = list(get_table(table).schema) if table in table_names() else [PLATE]
     return [name for name in declared if name in schema] + [name for name in schema if name not in declared]

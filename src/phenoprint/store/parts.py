@@ -1,10 +1,9 @@
-"""Parts of a plate, written well by well while it is computed, and their merging into one file.
+"""Parts of a plate, written well by well during a run, and their merging into one file.
 
-A unit of work writes ``parts/<table>/<plate>/<well>.arrow``. `compact` merges them with the rows
-that are already in ``tables``: a well that has a part, be it an empty one, is replaced by it. The merged file is
-written beside the earlier one, its receipt says what it holds and what it replaces, it takes its name in one step and
-the parts are removed after that, so that a run killed anywhere can compact again and gets the same table. Memory is
-bounded by one row group, whatever the plate holds.
+A unit of work writes ``parts/<table>/<plate>/<well>.arrow``. `compact` merges these parts with the rows that are
+already in ``tables``: a part replaces the rows of its well, even if it is empty. The merged file is written beside the
+earlier one; its receipt lists the new and the replaced file; then it is renamed into place and the parts are removed.
+A run that was killed at any point can compact again with the same result. Memory is bounded by one row group.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from phenoprint.errors import SchemaError, UsageError
 from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, remove_file, replace, sync_folder
 from phenoprint.store._merge import (
     PART_SUFFIX,
-    Source,
     StoredWell,
+    WellFile,
     merge,
-    read_source,
+    read_well_file,
     wells_metadata,
-    write_source,
+    write_well_file,
 )
 from phenoprint.store.layout import decode_name, encode_name, partition
 from phenoprint.store.outputs import Scrutiny, check_outputs, observe
@@ -35,7 +34,7 @@ __all__ = ["compact", "pending_wells", "read_part", "stored_wells", "wells_foote
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame, *, plate: str, well: str, key: str | None = None) -> Path:
-    """Write one well's rows of a table, to be merged by `compact` later.
+    """Write the rows of one well of a table, which `compact` merges later.
 
     Parameters
     ----------
@@ -44,16 +43,16 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame, *, plate: str, wel
     table
         A table that has plate and well.
     frame
-        The well's rows; may be empty, which says that the well has none.
+        The rows of the well; an empty frame means that the well has none.
     plate, well
-        Whose rows they are; added as columns where the frame has none.
+        Plate and well of the rows; added as columns if the frame lacks them.
     key
-        Key of the receipt the rows were made under; `stored_wells` gives it back.
+        Key of the receipt of the unit that computed the rows; `stored_wells` returns it.
 
     Returns
     -------
     pathlib.Path
-        The file written, which `compact` will take away.
+        The file written; `compact` removes it.
 
     Raises
     ------
@@ -69,41 +68,41 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame, *, plate: str, wel
         if name not in frame.columns
     )
     rows = conform(full, table)
-    strangers = rows.filter(pl.col(PLATE).ne_missing(plate) | pl.col(WELL).ne_missing(well))
-    if strangers.height:
-        found = strangers.row(0, named=True)
+    others = rows.filter(pl.col(PLATE).ne_missing(plate) | pl.col(WELL).ne_missing(well))
+    if others.height:
+        found = others.row(0, named=True)
         raise SchemaError(
-            f"the part of plate {plate!r}, well {well!r} of table {table!r} holds {strangers.height} rows of "
+            f"the part of plate {plate!r}, well {well!r} of table {table!r} holds {others.height} rows of "
             f"others, such as plate {found[PLATE]!r}, well {found[WELL]!r}"
         )
     path = _part(folder, table, plate, well)
-    write_source(rows.sort(declared.sort_by), path, {well: StoredWell(rows.height, key)})
+    write_well_file(rows.sort(declared.sort_by), path, {well: StoredWell(rows.height, key)})
     return path
 
 
 def read_part(folder: Path, table: str, *, plate: str, well: str) -> pl.DataFrame:
-    """Read the rows of a well that `write_part` wrote and `compact` has not merged yet."""
+    """Return the rows of a well that `write_part` wrote and `compact` has not merged yet."""
     return pl.read_ipc(_part(folder, table, plate, well))
 
 
 def pending_wells(folder: Path, table: str, plate: str) -> dict[str, StoredWell]:
-    """Wells of a plate that have a part waiting for `compact`."""
-    return {well: read_source(path).wells[well] for well, path in _parts(folder, table, plate).items()}
+    """Return the wells of a plate with a part that waits for `compact`."""
+    return {well: read_well_file(path).wells[well] for well, path in _parts(folder, table, plate).items()}
 
 
 def unreadable_parts(folder: Path, table: str, plate: str) -> dict[str, str]:
-    """Name the waiting parts of a plate that cannot be read, by path relative to the screen, with the reason."""
+    """Return the waiting parts of a plate that cannot be read: reasons by path relative to the screen."""
     broken = {}
     for path in _parts(folder, table, plate).values():
         try:
-            read_source(path)
+            read_well_file(path)
         except SchemaError as error:
             broken[path.relative_to(folder).as_posix()] = f"cannot be read ({error})"
     return broken
 
 
 def stored_wells(folder: Path, table: str, plate: str) -> dict[str, StoredWell]:
-    """Every well of a plate that the table holds, merged or as a waiting part, those without rows included.
+    """Return every well of a plate that a table holds, merged or as a waiting part, also those without rows.
 
     Examples
     --------
@@ -113,12 +112,12 @@ def stored_wells(folder: Path, table: str, plate: str) -> dict[str, StoredWell]:
     {}
     """
     merged = _merged(folder, table, plate)
-    wells = dict(read_source(merged).wells) if merged.exists() else {}
+    wells = dict(read_well_file(merged).wells) if merged.exists() else {}
     return dict(sorted((wells | pending_wells(folder, table, plate)).items()))
 
 
 def compact(folder: Path, table: str, plate: str, *, drop: Collection[str] = ()) -> Path | None:
-    """Merge the waiting parts of a plate into its one file.
+    """Merge the waiting parts of a plate into one file.
 
     Parameters
     ----------
@@ -129,37 +128,37 @@ def compact(folder: Path, table: str, plate: str, *, drop: Collection[str] = ())
     plate
         The plate.
     drop
-        Wells to leave out, whether merged already or waiting.
+        Wells to leave out, such as those that no longer exist; merged or waiting.
 
     Returns
     -------
     pathlib.Path or None
-        The merged file, sorted by the table's key; None if the plate has no rows and never had.
+        The merged file, sorted by the key of the table; None if the plate has no file and no parts.
 
     Raises
     ------
     LostRowsError
-        If the merged file does not hold exactly the rows of its sources; the earlier file stays.
+        If the merged file does not hold exactly the rows of its sources; the earlier file is kept.
     ScreenError
-        If the file cannot be written; the earlier file and the parts stay.
+        If the file cannot be written; the earlier file and the parts are kept.
     """
     _by_well(table)
     merged = _merged(folder, table, plate)
     parts = _parts(folder, table, plate)
     stamps = {path: _stamp(path) for path in parts.values()}
-    earlier = read_source(merged) if merged.exists() else None
+    earlier = read_well_file(merged) if merged.exists() else None
     if not parts and not (earlier and set(drop) & set(earlier.wells)):
         return merged if earlier else None
-    sources: dict[str, Source] = {}
+    sources: dict[str, WellFile] = {}
     schema = None
     for well, path in parts.items():
-        sources[well] = read_source(path, like=schema)
+        sources[well] = read_well_file(path, like=schema)
         schema = sources[well].schema
     staged = merged.with_name(f".{merged.name}{TEMPORARY_SUFFIX}")
     merge(staged, earlier, sources, drop=drop)
     _install(folder, table, plate, staged)
     for path, stamp in stamps.items():
-        if _stamp(path) == stamp:  # written anew since: keep it for the next time
+        if _stamp(path) == stamp:  # a part that was written again meanwhile is kept for the next call
             remove_file(path)
     with suppress(OSError):  # not empty, or gone
         emptied = partition(folder, table, plate, root="parts")
@@ -169,7 +168,7 @@ def compact(folder: Path, table: str, plate: str, *, drop: Collection[str] = ())
 
 
 def _install(folder: Path, table: str, plate: str, staged: Path) -> None:
-    """Give a merged file its name; its receipt comes first, and holds before and after."""
+    """Rename a merged file into place; its receipt is written first and lists the new and the replaced file."""
     merged = _merged(folder, table, plate)
     name = merged.relative_to(folder).as_posix()
     before = read_receipt(receipt_path(folder, TABLE, plate, table))
@@ -177,7 +176,9 @@ def _install(folder: Path, table: str, plate: str, staged: Path) -> None:
         output = observe(staged)
         replaced = {} if before is None else before.outputs
         if before is not None and check_outputs(folder, replaced, Scrutiny.TIME).wrong:
-            replaced = before.replaced  # an earlier run was stopped right here: what it replaced still lies there
+            replaced = (
+                before.replaced
+            )  # an earlier run was stopped here: the file that it should have replaced is still there
         write_receipt(folder, Receipt(TABLE, table, plate, output.hash, outputs={name: output}, replaced=replaced))
         replace(staged, merged)
         sync_folder(merged.parent)
@@ -186,7 +187,7 @@ def _install(folder: Path, table: str, plate: str, staged: Path) -> None:
 
 
 def wells_footer(frame: pl.DataFrame) -> dict[str, str]:
-    """Make the footer that says which wells a file holds, for a frame of a whole plate."""
+    """Return the footer entry that lists the wells of a frame of a whole plate."""
     counts = frame.group_by(WELL).len().drop_nulls().sort(WELL)
     return wells_metadata({well: StoredWell(rows) for well, rows in counts.iter_rows()})
 
@@ -194,7 +195,7 @@ def wells_footer(frame: pl.DataFrame) -> dict[str, str]:
 def _by_well(table: str) -> Table:
     declared = get_table(table)
     if not declared.by_well:
-        raise UsageError(f"table {table!r} is not written well by well; write it whole")
+        raise UsageError(f"table {table!r} is not written well by well; use Screen.write")
     return declared
 
 

@@ -1,10 +1,10 @@
-"""Receipts: what ran, with what, on what, and how it ended.
+"""Receipts: what a unit of work ran with, what it wrote, and how it ended.
 
-A unit of work that has a receipt whose key and outputs still hold need not run again. A receipt is one JSON file,
-``receipts/<step>/<plate>/<unit>.json``, written atomically after the unit's outputs. It ends with a hash of itself: a
-receipt that was damaged is none.
+A unit whose receipt has the same key and unchanged outputs need not run again. A receipt is one JSON file,
+``receipts/<step>/<plate>/<unit>.json``, written atomically after the outputs of the unit. It ends with a hash of
+itself; a damaged receipt is ignored.
 
-Files that hold rows of many units, or of none, have receipts of the step ``table`` (`record_table`).
+Files with rows of many units, or of none, have receipts of the step ``table`` (`record_table`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "write_receipt",
 ]
 
-# The step of receipts that answer for files of tables which no single unit wrote.
+# The step in receipts of table files that no single unit wrote.
 TABLE = "table"
 
 _CHECK = "check"
@@ -45,16 +45,16 @@ _CHECK = "check"
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one unit of work did.
+    """The record of one unit of work.
 
     Parameters
     ----------
     step, unit
         Name of the step and of its unit (a well, or any name).
     plate
-        Plate of the unit; None for a step over the whole screen.
+        Plate of the unit; None for a step that runs on the whole screen.
     key
-        Hash of everything the outputs depend on (`hash_key`).
+        Hash of everything that the outputs depend on (`hash_key`).
     status
         ``"done"`` or ``"failed"``.
     started
@@ -64,21 +64,21 @@ class Receipt:
     peak_rss_mb
         Largest resident memory of the process, MiB.
     parameters
-        What the step was given, as JSON can hold it.
+        Parameters of the step, as JSON can hold them.
     inputs
         Hash of each input, by name.
     outputs
-        Each file that was written, by path relative to the screen, forward slashes.
+        Files that were written, by path relative to the screen with forward slashes.
     replaced
-        What lay there before under the same names, where a receipt is written before its files take their names.
+        Earlier files of the same names, if the receipt is written before its files are renamed into place.
     ledger
         The ledger rows of the unit, as records.
     digest
-        Hash of what came out, where that is what later steps depend on; empty where it is the key.
+        Hash of the results, if later steps depend on it; empty if they depend on the key.
     n_unusable
-        Fields of the unit that could not be used because of their files.
+        Number of fields that could not be used because of their files.
     error
-        Type and message of what made it fail.
+        Type and message of the error of a failed unit.
     software
         Version of the software.
     """
@@ -103,7 +103,7 @@ class Receipt:
 
 
 def receipt_path(folder: Path, step: str, plate: str | None, unit: str) -> Path:
-    """Where the receipt of a unit lies."""
+    """Return the path of the receipt of a unit."""
     place = NO_PLATE if plate is None else encode_name(plate)
     return folder / "receipts" / encode_name(step) / place / f"{encode_name(unit)}.json"
 
@@ -116,7 +116,7 @@ def write_receipt(folder: Path, receipt: Receipt) -> Path:
     ScreenError
         If it cannot be written.
     UsageError
-        If it holds something that JSON has no form for.
+        If it holds a value that JSON cannot represent.
     """
     path = receipt_path(folder, receipt.step, receipt.plate, receipt.unit)
     record = _plain(asdict(receipt))
@@ -130,7 +130,7 @@ def _check(record: Mapping[str, Any]) -> str:
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """Read the receipt in a file; None if there is none or it was damaged, so that the unit runs again."""
+    """Read a receipt; None if it is missing or damaged, so that the unit runs again."""
     try:
         record = json.loads(path.read_bytes())
         if record.get(_CHECK) != _check(record):
@@ -147,14 +147,14 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def record_table(folder: Path, unit: str, paths: Iterable[Path]) -> None:
-    """Write the receipt of files of tables that no single unit of a step wrote.
+    """Write the receipt of table files that no single unit of a step wrote.
 
     Parameters
     ----------
     folder
         The screen folder.
     unit
-        Who answers for them: the table itself, or what wrote several tables, such as ``"ingest"``.
+        Name of the receipt: the table, or what wrote several tables, such as ``"ingest"``.
     paths
         The files.
 
@@ -169,9 +169,9 @@ def record_table(folder: Path, unit: str, paths: Iterable[Path]) -> None:
 
 
 def load_receipts(folder: Path, step: str) -> dict[tuple[str | None, str], Receipt]:
-    """Every receipt of a step, by plate and unit, sorted.
+    """Return the receipts of a step by plate and unit, sorted.
 
-    Files that cannot be understood are left out: their units run again.
+    Damaged files are left out: their units run again.
     """
     base = folder / "receipts" / encode_name(step)
     found: dict[tuple[str | None, str], Receipt] = {}
@@ -184,22 +184,22 @@ def load_receipts(folder: Path, step: str) -> dict[tuple[str | None, str], Recei
 
 
 def receipt_steps(folder: Path) -> list[str]:
-    """List the steps that have receipts, sorted; those of tables are no step."""
+    """List the steps that have receipts, sorted, without the step ``table``."""
     base = folder / "receipts"
     names = {decode_name(path.name) for path in base.iterdir() if path.is_dir()} if base.is_dir() else set()
     return sorted(names - {TABLE})
 
 
 def remove_receipt(folder: Path, step: str, plate: str | None, unit: str) -> None:
-    """Forget a unit, so that it runs again; nothing happens if it has no receipt."""
+    """Remove the receipt of a unit if it exists, so that the unit runs again."""
     remove_file(receipt_path(folder, step, plate, unit))
 
 
 def hash_key(*parts: object) -> str:
-    """Hash values: the same for the same values on every machine and in every process.
+    """Hash values; equal values have the same hash on every machine and in every process.
 
-    Mappings count without their order, records by their fields, paths by their forward-slash text, arrays by
-    type, shape and bytes. ``1``, ``1.0``, ``True`` and ``"1"`` are four different things.
+    Mappings are hashed without their order, dataclasses by their fields, paths by their text with forward slashes, and
+    arrays by type, shape and bytes. ``1``, ``1.0``, ``True`` and ``"1"`` have four different hashes.
 
     Parameters
     ----------
@@ -228,8 +228,8 @@ def hash_key(*parts: object) -> str:
     return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
-def _plain(value: object) -> Any:  # noqa: PLR0911 - one return a kind is the clearest here
-    """Turn a value into what JSON has for it, or raise."""
+def _plain(value: object) -> Any:  # noqa: PLR0911 - one return per kind is the clearest here
+    """Convert a value to types of JSON, or raise an error."""
     if isinstance(value, Enum):
         return _plain(value.value)
     if value is None or isinstance(value, str | bool | int | float):

@@ -1,7 +1,7 @@
-"""The record of the last run: whether it ended, how, and with which configuration.
+"""The record of the last run: whether and how it ended, and with which configuration.
 
-``receipts/run.json`` is written before a run replaces anything and again after all is in place. Between the two a
-screen is incomplete: some of its tables may be newer than others. Like a receipt it ends with a hash of itself.
+``receipts/run.json`` is written before a run replaces anything and again at its end. In between the screen is
+incomplete: some of its tables may be newer than others. Like a receipt, the record ends with a hash of itself.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What is known of the last run of a screen.
+    """The record of the last run of a screen.
 
     Parameters
     ----------
     configuration
-        Text of the configuration that it ran with.
+        Text of the configuration of the run.
     channels
-        The stains, in the order of the pixel arrays.
+        The channels, in the order of the pixel arrays.
     sources
-        Hash of what the user may change between runs besides the configuration and the images, by name.
+        Hashes of other inputs that the user may change between runs, such as plate maps, by name.
     started, finished
-        ISO 8601 in UTC; ``finished`` is None while it has not ended.
+        ISO 8601 in UTC; ``finished`` is None until the run has ended.
     seconds
         Wall-clock time of its steps.
     steps
-        How many units of each step were done, fresh, failed and blocked.
+        Number of units of each step that were done, up to date, failed and blocked.
     is_partial
-        Whether something of the screen could not be used.
+        Whether any data of the screen could not be used.
     software
         Version of the software.
     """
@@ -77,7 +77,7 @@ def write_run(folder: Path, record: RunRecord) -> None:
 
 
 def read_run(folder: Path) -> RunRecord | None:
-    """Read the record of the last run; None if there is none or it was damaged."""
+    """Read the record of the last run; None if it is missing or damaged."""
     try:
         values = json.loads(_path(folder).read_bytes())
         if values.pop("check") != hash_key(values):
@@ -88,7 +88,7 @@ def read_run(folder: Path) -> RunRecord | None:
 
 
 def incomplete(folder: Path) -> str | None:
-    """Say why the tables of a screen may not fit each other; None if they do.
+    """Return why the tables of a screen may not belong together; None if they do.
 
     Parameters
     ----------
@@ -98,8 +98,8 @@ def incomplete(folder: Path) -> str | None:
     Returns
     -------
     str or None
-        A sentence for people. A run or an import is going on, or was stopped before its end. None for a screen whose
-        last run ended, and for imported tables that were never run.
+        A sentence for people: a run or an import is going on, or was stopped before its end. None for a screen whose
+        last run has ended, and for imported tables without a run.
 
     Examples
     --------
