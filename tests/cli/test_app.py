@@ -224,7 +224,7 @@ def test_a_signal_while_commands_are_imported_ends_with_a_message(number: signal
     command = [sys.executable, "-c", EARLY, module, str(int(number))]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (130, "")
-    assert ended.stderr == "stopped; what is done is kept, the same command goes on from here\n"
+    assert ended.stderr == "stopped; finished work is kept, and the same command continues it\n"
 
 
 def test_the_beginning_of_the_command_line_imports_nothing_that_takes_time() -> None:

@@ -148,7 +148,7 @@ def test_signals_stop_a_run_with_a_message_and_leave_no_lock_and_no_worker(
     os.killpg(process.pid, number)  # as a terminal and some schedulers do
     _, text = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped; what is done is kept" in text
+    assert "stopped; finished work is kept" in text
     assert "Traceback" not in text
     assert not (folder / "screen.lock.json").exists()
     assert "was stopped" in (incomplete(folder) or "")

@@ -1,4 +1,4 @@
-"""``phenoprint doctor``: what Phenoprint finds on this computer, and what to do about it."""
+"""``phenoprint doctor``: examine this computer and print what to do about problems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "error": "
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
-    """Examine versions, cores, memory, GPU, browser, folders, kernels and the store, and say what to do.
+    """Examine versions, cores, memory, GPU, browser, folders, kernels and the store; print what to do.
 
     Exit code 0 if Phenoprint can work here, 1 if it cannot.
     """

@@ -1,4 +1,4 @@
-"""``phenoprint exclude``: leave plates, wells, sites or cells out of everything that follows the measurement."""
+"""``phenoprint exclude``: leave plates, wells, sites or cells out of all that is computed after the measurement."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def exclude(
     site: Annotated[
         str | None, typer.Argument(metavar="SITE", help="The site (field) of the well. Default: the whole well.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", "-r", help="Why it is left out, in a sentence.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-r", help="The reason, in a sentence.")] = "",
     object_number: Annotated[
         int | None, typer.Option("--object", metavar="N", help="One cell of the site, by its number.")
     ] = None,
     source: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="FILE", help="A list: columns plate, well and, as needed, site, object, reason."
+            "--from", metavar="FILE", help="A list with columns plate, well and, as needed, site, object, reason."
         ),
     ] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Take the exclusion back.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Only show what is excluded.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the exclusion.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Only list what is excluded.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
-    r"""Leave out a plate, a well, a site or a cell from the next run on; images, cells and imported tables keep it.
+    r"""Leave out a plate, a well, a site or a cell from the next run; images, cells and imported tables are kept.
 
     phenoprint exclude SCREEN P1 B03 --reason "pipetting error"
 
@@ -48,7 +48,7 @@ def exclude(
 
     phenoprint exclude SCREEN P1 B03 --undo
 
-    Run the screen again to apply it: profiles, scores, calls and curves are then made without it.
+    Run the screen again to apply it: profiles, scores, calls and curves are then computed without it.
     """
     from phenoprint.errors import UsageError
     from phenoprint.exchange import read_exclusion_list
@@ -92,7 +92,7 @@ def _print_change(change: ExclusionChange) -> None:
     for word, rows in (
         ("excluded", change.added),
         ("already excluded", change.already),
-        ("taken back", change.removed),
+        ("undone", change.removed),
     ):
         for row in rows.head(20).iter_rows(named=True):
             who = f" ({row['who']}, {row['date']})" if word == "already excluded" and row["who"] else ""

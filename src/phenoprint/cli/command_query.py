@@ -28,7 +28,7 @@ _DESCRIBE_HINT = "widen the window, or see all with --csv or --json"
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame as CSV can hold it: pictures as their size, lists as JSON."""
+    """Convert a frame for CSV: bytes as their number, lists as JSON."""
     casts: list[pl.Expr | pl.Series] = []
     for name, dtype in frame.schema.items():
         if dtype == pl.Binary:
@@ -42,7 +42,7 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
 
 @contextmanager
 def _notes() -> Iterator[None]:
-    """Print what the store warns of as notes, each once."""
+    """Print warnings of the store as notes, each once."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -70,7 +70,7 @@ def query(
         typer.Option("--describe", metavar="TABLE", help="List the columns of a table or view: type, unit, meaning."),
     ] = None,
 ) -> int:
-    """Ask a screen in SQL, which only reads: prints a table, CSV or JSON, or writes Parquet."""
+    """Query a screen with SQL that only reads; print a table, CSV or JSON, or write Parquet."""
     from phenoprint.errors import UsageError
     from phenoprint.store import open as open_screen
 
@@ -97,7 +97,7 @@ def query(
         write_parquet(frame, parquet)
         errors.print(f"{frame.height:,} rows written to {escape(str(parquet))}", soft_wrap=True)
     else:
-        # The meaning stands next to the name, since what does not fit the window is left out from the right.
+        # The comment is printed next to the name: columns that do not fit are left out from the right.
         first = pl.col("column", "comment")
         described = describe is not None
         shown = filled(frame.select(first, pl.exclude("column", "comment"))) if described else frame
@@ -108,7 +108,7 @@ def query(
 
 
 def _ask(screen: Screen, sql: str | None, describe: str | None, rows: int | None) -> tuple[pl.DataFrame, int | None]:
-    """Return the rows of an answer and how many there are; None where that is not known."""
+    """Return rows of a result and the number of all its rows; None if that is not known."""
     if sql is not None and rows is not None:
         first = screen.first_rows(sql, rows)
         return first.frame, first.total

@@ -1,4 +1,4 @@
-"""``phenoprint verify``: hash outputs and inputs again, check receipts, replay a sample."""
+"""``phenoprint verify``: hash outputs and inputs again, check receipts, measure a sample of wells again."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ __all__ = ["verify"]
 
 def verify(
     screen: Annotated[Path, typer.Argument(metavar="SCREEN", help="A screen folder.")],
-    sample: Annotated[float, typer.Option("--sample", min=0.0, max=1.0, help="Share of wells to replay.")] = 0.01,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the sample.")] = 0,
+    sample: Annotated[
+        float, typer.Option("--sample", min=0.0, max=1.0, help="Fraction of wells to measure again.")
+    ] = 0.01,
+    seed: Annotated[int, typer.Option("--seed", help="Seed for the choice of wells.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
-    """Hash outputs and images of a screen again, check its receipts, measure a sample of its wells anew.
+    """Hash outputs and images of a screen again, check its receipts, measure a sample of its wells again.
 
-    Exit code 0 if the screen holds, 1 if it does not, 3 if what is there holds but units of the run failed.
+    Exit code 0 if everything is as recorded, 1 if it is not, 3 if it is as recorded but units of the run failed.
     """
     from phenoprint.pipeline import verify_screen
     from phenoprint.store import open as open_screen
@@ -61,9 +63,9 @@ def verify(
         for note in result.notes:
             console.print(f"[cyan]note[/]  {escape(note)}", soft_wrap=True)
         if result.is_whole:
-            console.print("[green]holds[/]")
+            console.print("[green]verified[/]")
         elif result.holds:
-            console.print("[yellow]partial[/]: what is there holds; the units that failed have no results")
+            console.print("[yellow]partial[/]: what exists is as recorded; the units that failed have no results")
         else:
-            console.print("[red]does not hold[/]")
+            console.print("[red]not verified[/]")
     return 0 if result.is_whole else 3 if result.holds else 1

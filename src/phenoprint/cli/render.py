@@ -1,4 +1,4 @@
-"""How the command line draws: tables, progress, errors. The only package that prints."""
+"""Print tables, progress and errors. No other package than `cli` prints."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ __all__ = [
     "print_json",
 ]
 
-# Text of the data is never taken for the sign of a picture (":x:") or of a colour ("[red]").
+# Text of the data is not interpreted as emoji (":x:") or markup ("[red]").
 console = Console(highlight=False, emoji=False)
 errors = Console(stderr=True, highlight=False, emoji=False)
 
-# A text of several words folds to this many characters before its column is too wide, one word to this many.
+# A column is at least this wide for texts of several words, and for a single long word.
 _FOLDED = 20
 _WORD = 32
-# Rows that are shown as a block each, and columns of a block.
+# Up to this many rows are printed as blocks, with up to this many columns.
 _FEW = 5
 _BLOCK = 60
-# A terminal obeys control characters; their pictures are shown.
+# Control characters would be executed by the terminal: their symbols are printed instead.
 _CONTROL = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
 
 
@@ -61,13 +61,13 @@ class _Rate(ProgressColumn):
     """Units per second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate, blank until it is known."""
+        """Return the rate; empty until it is known."""
         speed = task.finished_speed or task.speed
         return Text("" if not speed else f"{speed:,.1f}/s", style="dim")
 
 
 class ProgressDisplay:
-    """Progress bars with rate and remaining time; plain lines where the output is no terminal."""
+    """Progress bars with rate and remaining time; plain lines if the output is not a terminal."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -160,12 +160,12 @@ def _cell(value: Any) -> Text:
 
 
 def filled(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop the columns that have no value at all, which would squeeze the others."""
+    """Drop columns without any value, which would take space from the others."""
     return frame.select(column for column in frame if column.null_count() < frame.height)
 
 
 def located(problems: pl.DataFrame) -> pl.DataFrame:
-    """Put plate, well, site and channel of each problem into one column, so that what was found fits beside them."""
+    """Join plate, well, site and channel of each problem in one column, to save space for the details."""
     place = pl.concat_str(pl.col("^Metadata_(Plate|Well|Site|Channel)$"), separator=" ", ignore_nulls=True)
     return problems.select("kind", place.replace("", None).alias("where"), "detail")
 
@@ -173,19 +173,19 @@ def located(problems: pl.DataFrame) -> pl.DataFrame:
 def print_frame(
     frame: pl.DataFrame, *, limit: int | None = 100, title: str | None = None, hint: str = "--json shows all"
 ) -> None:
-    """Print a frame as a table; says how many rows and columns were left out.
+    """Print a frame as a table, with the number of rows and columns left out.
 
-    A few rows that are too wide for the terminal are printed as blocks of one line per column, many rows with the
-    columns that fit.
+    Up to five rows that are too wide for the terminal are printed as blocks of one line per column; of more rows, the
+    columns that fit are printed.
 
     Parameters
     ----------
     frame
         The rows.
     limit
-        How many of them; None: all.
+        Number of rows to print; None: all.
     title
-        Stands above the table.
+        Title above the table.
     hint
         How to see the columns that do not fit.
     """
@@ -205,7 +205,7 @@ def print_frame(
 
 
 def _fitting(names: list[str], cells: list[list[Text]]) -> int:
-    """Count the columns that fit beside each other, one at least."""
+    """Return how many columns fit beside each other, at least one."""
     room = console.width - 1
     for place, name in enumerate(names):
         texts = [row[place].plain for row in cells]
@@ -227,7 +227,7 @@ def _print_table(frame: pl.DataFrame, cells: list[list[Text]], n_columns: int, *
 
 
 def _print_blocks(names: list[str], cells: list[list[Text]], *, title: str | None, hint: str) -> None:
-    """Print rows one after the other, each as one line per column."""
+    """Print each row as a block of one line per column."""
     if title is not None:
         console.print(title)
     for number, row in enumerate(cells, start=1):
@@ -244,13 +244,13 @@ def _print_blocks(names: list[str], cells: list[list[Text]], *, title: str | Non
 
 
 def print_incomplete(why: str | None, *, on: Console = errors) -> None:
-    """Say why the tables of a screen may not fit each other, if so; by default on stderr, beside a result."""
+    """Print why the tables of a screen may not belong together, if there is a reason; by default on stderr."""
     if why is not None:
         on.print(f"[bold yellow]incomplete[/]  {escape(why)}", soft_wrap=True)
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911 - one return per kind is the clearest here
-    """Return a value as JSON has it: no NaN, no infinity, no bytes; whole decimals as whole numbers."""
+    """Convert a value for JSON: no NaN, infinity or bytes; decimals without fraction as integers."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -267,5 +267,5 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - one return per kind is the clea
 
 
 def print_json(data: Any) -> None:
-    """Print data as JSON on standard output, one document."""
+    """Print data as one JSON document on standard output."""
     sys.stdout.write(json.dumps(plain(data), ensure_ascii=False, allow_nan=False, indent=1) + "\n")

@@ -11,7 +11,7 @@ from types import FrameType
 __all__ = ["INTERRUPTED", "STOPPED", "check_stopped", "interrupt_on_stop", "leave_on_stop"]
 
 INTERRUPTED = 130  # also the exit code of typer after an interrupt
-STOPPED = "stopped; what is done is kept, the same command goes on from here"
+STOPPED = "stopped; finished work is kept, and the same command continues it"
 
 _requested = threading.Event()
 

@@ -176,9 +176,7 @@ def _install(folder: Path, table: str, plate: str, staged: Path) -> None:
         output = observe(staged)
         replaced = {} if before is None else before.outputs
         if before is not None and check_outputs(folder, replaced, Scrutiny.TIME).wrong:
-            replaced = (
-                before.replaced
-            )  # an earlier run was stopped here: the file that it should have replaced is still there
+            replaced = before.replaced  # an earlier run was stopped here, before it replaced the file
         write_receipt(folder, Receipt(TABLE, table, plate, output.hash, outputs={name: output}, replaced=replaced))
         replace(staged, merged)
         sync_folder(merged.parent)
