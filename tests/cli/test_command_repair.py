@@ -33,7 +33,7 @@ def test_what_is_left_out_is_listed(tmp_path, call):
     code, out, _ = call("repair", screen.path, "--json")
     assert code == 3
     [row] = json.loads(out)["left_out"]
-    assert (row["name"], row["reason"]) == ("activity", "is missing")
+    assert (row["name"], row["reason"]) == ("activity", "the file is missing")
     code, out, _ = call("repair", screen.path)
     assert code == 3
     assert "is missing" in out

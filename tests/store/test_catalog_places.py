@@ -206,7 +206,7 @@ def test_a_table_whose_files_were_deleted_is_reported(filled, table):
         filled.sql(f"SELECT * FROM {table}")
     lost = filled.left_out()
     assert {table, "cells_annotated", "well_summary"} <= set(lost["name"])
-    assert filled.status().damaged.rows() == [(table, f"tables/{table}/000123/{table}.parquet", "is missing")]
+    assert filled.status().damaged.rows() == [(table, f"tables/{table}/000123/{table}.parquet", "the file is missing")]
 
 
 def test_one_plate_that_was_deleted_is_reported(filled):

@@ -135,7 +135,7 @@ def fill(folder: Path, target: Path, *, state: State, settings: Mapping[str, str
         If DuckDB cannot write it.
     """
     left_out = {
-        name: (name, paths[0], f"is missing{f', and {len(paths) - 1} more' if len(paths) > 1 else ''}")
+        name: (name, paths[0], f"the file is missing{f', and {len(paths) - 1} more' if len(paths) > 1 else ''}")
         for name, paths in missing_files(folder).items()
     }
     config: dict[str, Any] = {**settings, "storage_compatibility_version": _STORAGE}

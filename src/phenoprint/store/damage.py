@@ -57,7 +57,7 @@ def damaged_tables(folder: Path, tables: Iterable[str] | None = None, *, pages: 
         for file in table_files(folder, table)
         if (reason := file_damage(file, pages=pages)) is not None
     ]
-    rows += [(table, path, "is missing") for table in names for path in missing.get(table, ())]
+    rows += [(table, path, "the file is missing") for table in names for path in missing.get(table, ())]
     return pl.DataFrame(sorted(rows), schema=dict.fromkeys(("table", "path", "reason"), pl.String), orient="row")
 
 
