@@ -90,7 +90,7 @@ def test_a_process_killed_while_it_undoes_an_import_loses_nothing(tmp_path, monk
     screen = import_profiles(write_profiles(profiles("P1"), tmp_path / "P1.csv"), tmp_path / "screen").screen
     before = snapshot(screen.path)
     kill_while_placing(screen, write_profiles(profiles("P1", 2), tmp_path / "again.csv"), monkeypatch)
-    assert "stopped before its end" in screen.incomplete
+    assert "an import was stopped" in screen.incomplete
     put_back = []
 
     def replace_one_and_die(source, target):

@@ -110,7 +110,7 @@ def incomplete(folder: Path) -> str | None:
     """
     who = holder(folder)
     if has_killed_import(folder):
-        return f"an import is going on ({who})" if who else "an import was stopped before its end; the next run undoes it"
+        return f"an import is going on ({who})" if who else "an import was stopped; the next run undoes it"
     record = read_run(folder)
     if record is None:
         if _path(folder).exists():
