@@ -152,4 +152,4 @@ def test_cells_that_nobody_counted_are_not_judged() -> None:
     wells = plate().with_columns(Metadata_Object_Count=pl.lit(None, dtype=pl.Int64))
     table = plate_acceptance(wells).filter(criterion="cell_count")
     assert table.select("value", "verdict").rows() == [(None, None)]
-    assert "nobody counted" in table["reason"][0]
+    assert "the cells were not counted" in table["reason"][0]

@@ -1,4 +1,4 @@
-"""Group profiles that look alike."""
+"""Group similar profiles."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["CLUSTERINGS", "cluster_profiles"]
 
 CLUSTERINGS = ("agglomerative", "hdbscan")
-"""Methods that `cluster_profiles` knows by name."""
+"""Methods of `cluster_profiles`."""
 
-_MOST_LINKED = 5_000  # their pairs fill 100 MB
+_MOST_LINKED = 5_000  # the distances of all pairs take 100 MB
 
 
 def cluster_profiles(
@@ -42,11 +42,12 @@ def cluster_profiles(
     frame
         Normalized, selected profiles.
     method
-        ``"agglomerative"`` (Ward's linkage; every profile gets a cluster) or ``"hdbscan"`` (density; profiles
-        in no dense region get NULL).
+        ``"agglomerative"`` (Ward, J Am Stat Assoc 58:236, 1963; every profile gets a cluster) or ``"hdbscan"``
+        (Campello, Moulavi and Sander, PAKDD 2013; profiles in no dense region get NULL).
     n_clusters
-        For agglomerative; None: the number from 2 to 20 with the best silhouette. Ward's linkage compares all pairs:
-        of more than 5,000 profiles a sample is linked, and the others join the cluster with the nearest mean.
+        For agglomerative; None: the number from 2 to 20 with the best silhouette (Rousseeuw, J Comput Appl Math 20:53,
+        1987). Ward's linkage compares all pairs: of more than 5,000 profiles a sample is linked, and the others join
+        the cluster with the nearest mean.
     min_size
         For hdbscan: the smallest cluster.
     n_components
@@ -54,8 +55,8 @@ def cluster_profiles(
     keep
         Metadata columns of the result; None: plate and well where both are there, else all.
     seed
-        Of the samples: of profiles that are linked, and that the silhouette is taken over where there are more than
-        2,000.
+        Seed of the samples: of the profiles that are linked, and of those that the silhouette is computed from where
+        there are more than 2,000.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def cluster_profiles(
         raise UsageError(f"n_clusters must be 1 or more; found {n_clusters}")
     values, rows, _ = complete_matrix(data, step="cluster")
     if n_clusters is not None and n_clusters > len(rows):
-        raise UsageError(f"expected at most {len(rows)} clusters, one a profile; found n_clusters={n_clusters}")
+        raise UsageError(f"expected at most {len(rows)} clusters, one per profile; found n_clusters={n_clusters}")
     points = _components(values, n_components)
     if len(points) < 3:
         labels = np.zeros(len(points), dtype=np.intp)
@@ -102,7 +103,7 @@ def _components(values: NDArray[np.float64], n_components: int) -> NDArray[np.fl
 
 
 def _ward_of_many(points: NDArray[np.float64], n_clusters: int | None, seed: int) -> NDArray[np.intp]:
-    """Link a sample where there are too many pairs to hold; the rest goes to the nearest mean of a cluster."""
+    """Link a sample of many profiles; the others join the cluster with the nearest mean."""
     if len(points) <= _MOST_LINKED:
         return _ward(points, n_clusters, seed)
     linked = np.sort(np.random.default_rng(seed).choice(len(points), _MOST_LINKED, replace=False))
@@ -129,7 +130,7 @@ def _ward(points: NDArray[np.float64], n_clusters: int | None, seed: int) -> NDA
     for n in range(2, min(20, len(points) - 1) + 1):
         cut = np.asarray(fcluster(tree, n, criterion="maxclust"), dtype=np.intp)
         if len(np.unique(cut)) < 2:
-            continue  # identical profiles cannot be told apart
+            continue  # identical profiles cannot be separated
         score = float(silhouette_score(points, cut, sample_size=sample, random_state=seed))
         if score > best:
             best, labels = score, cut

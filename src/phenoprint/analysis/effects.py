@@ -1,4 +1,4 @@
-"""What a treatment does to each feature, against the negative controls of the same plates."""
+"""Effects of treatments on each feature, against the negative controls of the same plates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.evaluation import adjust_p_values
 from phenoprint.profiles import Fit, MadRobust
 from phenoprint.tables import (
     count,
@@ -34,7 +33,7 @@ __all__ = ["FEWEST_CONTROLS", "Controls", "feature_effects", "fit_controls", "ha
 
 PLATE, KIND = "Metadata_Plate", "Metadata_pert_type"
 FEWEST_CONTROLS = 3
-"""Negative controls that a plate needs: of two, no spread can be had that means anything."""
+"""Negative controls that a plate needs: two give no usable spread."""
 
 _SCHEMA = get_table("feature_effect").schema_of(
     ("feature", "effect", "rank", "n_wells", "n_controls", "p_value", "q_value")
@@ -60,7 +59,7 @@ class Controls:
 
 
 def has_profile(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Say which wells of a matrix (features, wells) have at least half of the features."""
+    """Whether each well of a matrix (features, wells) has at least half of the features."""
     there: NDArray[np.bool_] = np.isnan(values).mean(axis=0) <= 0.5 if len(values) else np.zeros(values.shape[1], bool)
     return there
 
@@ -117,7 +116,7 @@ def feature_effects(
     treatment
         Column that names the treatment; wells without one are left out.
     features
-        Features to look at; None: all.
+        Features to measure; None: all.
     controls
         What `fit_controls` learned of each plate, in the order of `features`; None: learned from the ``negcon`` wells
         of the frame.
@@ -130,7 +129,7 @@ def feature_effects(
         One row per treatment and feature, by treatment and rank: the treatment, ``feature``, ``effect`` (median over
         the treatment's wells of the difference to the median of the plate's negative controls, in robust spreads of
         these controls), ``rank`` (1 is the largest absolute effect of the treatment), ``n_wells``, ``n_controls``,
-        ``p_value`` (t test, NULL where no variance can be had), ``q_value`` (Benjamini and Hochberg over all
+        ``p_value`` (t test, NULL where there is no variance), ``q_value`` (Benjamini and Hochberg over all
         features of the treatment). Wells on plates with fewer than three negative controls, and wells that lack more
         than half of the features, take no part; features that do not vary among the controls have no effect.
 
@@ -145,11 +144,12 @@ def feature_effects(
     -----
     The test is that of the treatment's coefficient in the linear model of plate and treatment, by least squares, over
     the treatment's wells and the negative controls of their plates. It does not change when the values of a plate are
-    shifted and scaled, so that it does not matter that a normalization was fitted on the same controls. A treatment in
-    one well is judged by the spread of the controls alone. Yet wells of a plate are not independent and controls have
+    shifted and scaled, so that a normalization fitted on the same controls does not affect it. A treatment in
+    one well is judged by the spread of the controls alone. But wells of a plate are not independent and controls have
     heavier tails than a normal distribution: negative controls taken for treatments reached p < 0.05 in 7 % of features
     on a plate with 56 controls (VarChAMP) and in 9 % with 6 controls per plate (BBBC021), and p < 0.001 in 1 % and 3 %.
-    Rank and filter by these p values; they are no error rates. Variances moderated over features (limma) made it worse.
+    Use these p values to rank and filter; they are no error rates. Variances moderated over features (limma) made it
+    worse.
 
     Examples
     --------
@@ -204,7 +204,9 @@ class _Effects:
 def _by_treatment(
     names: pl.Series, plates: NDArray[np.object_], values: Floats, controls: Mapping[str, Controls], top: int
 ) -> Iterator[_Effects]:
-    """Go through the treatments of scaled wells (features, wells) that are sorted by treatment and plate."""
+    """Measure treatments one by one, from scaled wells (features, wells) sorted by treatment and plate."""
+    from scipy.stats import false_discovery_control
+
     runs = names.rle().struct.unnest()
     start = 0
     for length, name in runs.iter_rows():
@@ -216,7 +218,7 @@ def _by_treatment(
         known = ~np.isnan(effect)
         q_values = np.full(len(effect), np.nan)
         tested = ~np.isnan(p_values) & known
-        q_values[tested] = adjust_p_values(p_values[tested])
+        q_values[tested] = false_discovery_control(p_values[tested])
         order = np.argsort(-np.abs(effect), kind="stable")[: int(known.sum())]  # NaN comes last
         kept = order[:top] if top else order
         yield _Effects(name, kept, effect[kept], n_wells[kept], n_controls[kept], p_values[kept], q_values[kept])

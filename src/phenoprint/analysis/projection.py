@@ -1,4 +1,4 @@
-"""Lay profiles out in two dimensions."""
+"""Map profiles in two dimensions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def project(
     metric: str = "cosine",
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Project profiles to two dimensions, to be looked at; distances in it prove nothing.
+    """Project profiles to two dimensions for display; distances on the map are no evidence.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def project(
     keep
         Metadata columns of the result; None: plate and well where both are there, else all.
     n_neighbors, min_dist, metric
-        Of UMAP; neighbours are limited to the profiles there are.
+        Parameters of UMAP; neighbours are limited to the number of other profiles.
     seed
-        Of UMAP; with it, UMAP runs on one thread and gives the same layout again on the same machine.
+        Seed of UMAP, which runs on one thread and gives the same map again on the same machine.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def project_with_status(
     metric: str = "cosine",
     seed: int = 0,
 ) -> WithStatus:
-    """Project, and name the features left out.
+    """Project, and list the features left out.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def complete_matrix(data: pl.DataFrame, *, step: str) -> tuple[NDArray[np.float6
     data
         Profiles.
     step
-        What `feature_status` calls the step.
+        Name of the step in `feature_status`.
 
     Returns
     -------
@@ -231,8 +231,8 @@ def _umap(
     values: NDArray[np.float64], *, n_neighbors: int, min_dist: float, metric: str, seed: int
 ) -> NDArray[np.float64]:
     with warnings.catch_warnings():
-        # umap-learn and its dependencies warn of what is wanted here: one thread given a seed, an exact
-        # neighbour graph for few rows, and numba's and sklearn's deprecations.
+        # umap-learn and its dependencies warn of what is intended here: one thread because of the seed, an exact
+        # neighbour graph for few rows; and of deprecations in numba and sklearn.
         warnings.simplefilter("ignore")
         import umap
 

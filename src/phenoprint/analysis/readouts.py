@@ -1,4 +1,4 @@
-"""What can be said of every well without being asked: how many cells, and how far from the controls."""
+"""Readouts that need no configuration: cell counts, and the distance of each well to the controls."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _of_plate(rows: pl.DataFrame) -> list[pl.DataFrame]:
 def distance_to_controls(
     values: NDArray[np.floating], is_control: NDArray[np.bool_]
 ) -> tuple[Floats, NDArray[np.str_]]:
-    """Measure how far each well of a plate lies from its negative controls; 1 is as far as a typical control.
+    """Measure how far each well of a plate is from its negative controls; 1 is the distance of a typical control.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def distance_to_controls(
     -----
     The root mean square over features of the difference to the median of the controls, divided by the median of that
     number over the controls. A control is compared with the other controls, never with itself. No covariance is
-    estimated: the controls of a plate are fewer than its features, and selection has taken the near-copies away.
+    estimated: the controls of a plate are fewer than its features, and the selection has removed near-copies.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which features set a cluster of profiles apart from all others."""
+"""Features in which the profiles of a cluster differ from all others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cluster_signatures(frame: FrameLike, *, cluster: str = "Metadata_cluster", t
         medians, cluster minus others, in robust spreads: the root mean square of 1.4826 MAD within the cluster and
         within the others), ``cliffs_delta`` (how much more often a profile of the cluster lies above one of the others
         than below, -1 to 1), ``rank`` (by absolute Cliff's delta, then by absolute effect), ``n_wells``, ``n_others``.
-        Features that do not vary within cluster and others are left out. Nothing where there is but one cluster.
+        Features that do not vary within cluster and others are left out. No rows where there is only one cluster.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def cluster_signatures(frame: FrameLike, *, cluster: str = "Metadata_cluster", t
 
     Notes
     -----
-    There is no p value: clusters were made from the same profiles, so that every cluster differs.
+    There is no p value: clusters are made from the same profiles, so that every cluster differs.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def cluster_signatures(frame: FrameLike, *, cluster: str = "Metadata_cluster", t
 
 
 def compare_clusters(frame: FrameLike, *, cluster: str = "Metadata_cluster") -> pl.DataFrame:
-    """Compare each cluster with all other profiles, without ranks: features may be given some at a time.
+    """Compare each cluster with all other profiles, without ranks, so that features can be compared in blocks.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def rank_signatures(table: pl.DataFrame, *, top: int = 0) -> pl.DataFrame:
     Parameters
     ----------
     table
-        What `compare_clusters` returned, or several of them together.
+        The rows of `compare_clusters`, of one block of features or of several.
     top
         Features kept of each cluster; 0 keeps all.
 

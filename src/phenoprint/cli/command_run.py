@@ -127,7 +127,7 @@ def print_summary(summary: dict[str, object]) -> None:
 
 def _scores(rows: object) -> list[tuple[str, str]]:
     """Return each score with its number of treatments; without value and baselines if there are too few."""
-    from phenoprint.evaluation import stands_on
+    from phenoprint.evaluation import based_on
 
     lines: list[tuple[str, str]] = []
     weak: list[str] = []
@@ -138,7 +138,7 @@ def _scores(rows: object) -> list[tuple[str, str]]:
         if not has_value:
             weak.append(row["score"])
         value = f"{row['value']:.3f} on " if has_value else ""
-        lines.append((row["score"].replace("_", " "), f"{value}{stands_on(row['n'] or 0, row['n_total'])}"))
+        lines.append((row["score"].replace("_", " "), f"{value}{based_on(row['n'] or 0, row['n_total'])}"))
     return lines
 
 

@@ -1,15 +1,15 @@
-"""Scores and the baselines they must beat: retrieval, reproducibility, mechanisms, assay quality."""
+"""Scores and their baselines: retrieval, reproducibility, mechanisms, assay quality, plate acceptance."""
 
 from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.assay import cliffs_delta, ssmd, z_prime
 from phenoprint.evaluation.calls import activity, also_controls, moa_calls, replicate_score
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
-from phenoprint.evaluation.headlines import LEAST_TREATMENTS, is_headline, stands_on
+from phenoprint.evaluation.headlines import LEAST_TREATMENTS, based_on, is_headline
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.evaluation.significance import adjust_p_values, mean_average_precision
+from phenoprint.evaluation.significance import mean_average_precision
 from phenoprint.evaluation.similarities import METRICS, Vectors, block_rows, prepare, prepare_blocks, similarity_block
 from phenoprint.evaluation.step_profiles import drawn_plates
 from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, score_steps
@@ -27,9 +27,9 @@ __all__ = [
     "ReplicateReproducibility",
     "Vectors",
     "activity",
-    "adjust_p_values",
     "also_controls",
     "average_precision",
+    "based_on",
     "batch_mixing",
     "block_rows",
     "cliffs_delta",
@@ -48,6 +48,5 @@ __all__ = [
     "score_steps",
     "similarity_block",
     "ssmd",
-    "stands_on",
     "z_prime",
 ]

@@ -1,4 +1,4 @@
-"""Is this plate fit to be judged by? One row per plate and check, so that SQL can exclude."""
+"""Whether plates may be used: one row per plate and check, so that SQL can exclude."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AcceptanceLimits", "plate_acceptance"]
 
-_SIGNIFICANT = 0.01  # several position checks a plate: at 0.05 one sound plate in five would warn
+_SIGNIFICANT = 0.01  # with several position checks per plate, 0.05 would warn of one sound plate in five
 
 
 @dataclass(frozen=True)
 class AcceptanceLimits:
-    """Where a check warns and where it fails.
+    """Limits at which each check warns and fails.
 
     Attributes
     ----------
@@ -93,12 +93,11 @@ def plate_acceptance(
     Returns
     -------
     polars.DataFrame
-        ``Metadata_Plate``, ``criterion``, ``value``, ``threshold`` (the limit that was broken, else the one that
-        warns), ``verdict`` (``pass``, ``warn`` or ``fail``; NULL where the plate lacks what the check needs, or no
-        plate at all has negative controls to count),
-        ``reason``. Checks: ``negative_controls``, ``cell_count``, ``edge_cell_count``, ``row_cell_count``,
-        ``column_cell_count``, ``z_prime:<readout>``, ``edge:<readout>``, ``poscon_retrieval``,
-        ``flagged_fields``.
+        Table ``plate_acceptance``: ``Metadata_Plate``, ``criterion``, ``value``, ``threshold`` (the limit that was
+        broken, else the one that warns), ``verdict`` (``pass``, ``warn`` or ``fail``; NULL where the plate lacks what
+        the check needs, or no plate has negative controls to count), ``reason``. Checks: ``negative_controls``,
+        ``cell_count``, ``edge_cell_count``, ``row_cell_count``, ``column_cell_count``, ``z_prime:<readout>``,
+        ``edge:<readout>``, ``poscon_retrieval``, ``flagged_fields``.
 
     Raises
     ------
@@ -108,8 +107,8 @@ def plate_acceptance(
     Notes
     -----
     Edge effects need size and significance both (Cliff's delta, Mann-Whitney), as in spaCR's limits; they are
-    looked for among the negative controls where at least three stand on the edge and three inside, else among
-    all wells, where the layout of the treatments can look like an edge effect, which the reason then says.
+    looked for among the negative controls where at least three are on the edge and three inside, else among all
+    wells, where the layout of the treatments can look like an edge effect; the reason names it.
     """
     wells = to_polars(profiles)
     needed = [*WELL_KEY, "Metadata_pert_type"]
@@ -160,7 +159,7 @@ def _is(wells: pl.DataFrame, kind: str) -> NDArray[np.bool_]:
 
 
 def _control_check(wells: pl.DataFrame, limits: AcceptanceLimits, *, has_controls: bool) -> _Row:
-    """Judge how many controls a plate has, on a screen that has some: one without was not made to be judged by them."""
+    """Judge how many controls a plate has, if the screen has any."""
     check = "negative_controls"
     if not has_controls:
         return _unjudged(check, "no well with a profile is a negative control on any plate; the plate map names them")
@@ -174,7 +173,7 @@ def _count_checks(wells: pl.DataFrame, limits: AcceptanceLimits) -> Iterator[_Ro
         yield _unjudged("cell_count", f"no {name}")
         return
     if wells.get_column(name).null_count() == wells.height:
-        yield _unjudged("cell_count", "nobody counted the cells")
+        yield _unjudged("cell_count", "the cells were not counted")
         return
     counts = wells.get_column(name).fill_null(0).cast(pl.Float64).to_numpy()
     middle = float(np.median(counts))
@@ -212,7 +211,7 @@ def _position_checks(
     edge = ((positions == positions.min(axis=0)) | (positions == positions.max(axis=0))).any(axis=1)
     among, chosen = "negative controls", _is(wells, "negcon") & there
     if min((edge & chosen).sum(), (~edge & chosen).sum()) < 3:
-        among, chosen = "all wells (the layout of the treatments may stand behind it)", there
+        among, chosen = "all wells (the layout of the treatments may be the cause)", there
     outer, inner = values[edge & chosen], values[~edge & chosen]
     if min(len(outer), len(inner)) < 3:
         yield _unjudged(prefix, f"{len(outer)} wells on the edge and {len(inner)} inside, three each needed")
@@ -236,7 +235,7 @@ def _position_checks(
 
 
 def _retrieval_check(wells: pl.DataFrame, limits: AcceptanceLimits) -> _Row:
-    """Whether positive controls find each other before the negative ones."""
+    """Judge whether positive controls rank each other before the negative ones."""
     check = "poscon_retrieval"
     controls = wells.filter(pl.col("Metadata_pert_type").is_in(["negcon", "poscon"]))
     every = controls.height
@@ -269,7 +268,7 @@ def _retrieval_check(wells: pl.DataFrame, limits: AcceptanceLimits) -> _Row:
 
 
 def _has_profile(wells: pl.DataFrame) -> pl.Expr:
-    """Whether a well has cells and any feature: a well without would leave no feature complete."""
+    """Whether a well has cells and any feature: an empty well would leave no feature complete."""
     names = feature_columns(wells)
     known = pl.any_horizontal(pl.col(names).is_not_null()) if names else pl.lit(value=True)
     count = "Metadata_Object_Count"

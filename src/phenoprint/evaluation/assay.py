@@ -1,4 +1,4 @@
-"""How well an assay separates its controls."""
+"""How well an assay separates its positive from its negative controls."""
 
 from __future__ import annotations
 

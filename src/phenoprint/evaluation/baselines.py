@@ -1,4 +1,4 @@
-"""What cell count alone and well position alone would have scored, under the rules of the real score."""
+"""Scores of cell count alone and of well position alone, under the rules of the real score."""
 
 from __future__ import annotations
 

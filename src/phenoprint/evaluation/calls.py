@@ -1,4 +1,4 @@
-"""What a screen's profiles say about its treatments: activity against controls, reproducibility, mechanisms."""
+"""Scores of the treatments of a screen: activity against controls, reproducibility, mechanisms."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def activity(
     if repeated.is_empty() or controls.is_empty() or not _is_comparable(profiles, vectors):
         return frame_of("activity")
     queries = treated.filter(pl.col(PERTURBATION).is_in(repeated[PERTURBATION].implode()))
-    # A control is nobody's replicate: each gets an identity of its own.
+    # A control is no replicate of another: each gets an identity of its own.
     singles = controls.with_columns(
         (pl.lit("negcon ") + pl.col("Metadata_Plate") + pl.lit(" ") + pl.col("Metadata_Well")).alias(PERTURBATION)
     )

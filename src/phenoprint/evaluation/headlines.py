@@ -1,11 +1,11 @@
-"""On how many treatments a share stands, and when that is too few to be a result of the screen."""
+"""The number of treatments behind a score, and when it is too small for a result of the screen."""
 
 from __future__ import annotations
 
-__all__ = ["LEAST_TREATMENTS", "is_headline", "stands_on"]
+__all__ = ["LEAST_TREATMENTS", "based_on", "is_headline"]
 
 LEAST_TREATMENTS = 10
-"""Treatments that a share must stand on to be a headline.
+"""Treatments that a share must be based on to be a headline.
 
 With fewer, one treatment moves the share by more than a tenth, and even a perfect score leaves a true share of 0.72
 within the 95% confidence bound (0.05 ** (1 / 9)); with 2 treatments that is 0.22.
@@ -13,7 +13,7 @@ within the 95% confidence bound (0.05 ** (1 / 9)); with 2 treatments that is 0.2
 
 
 def is_headline(n: int | None) -> bool:
-    """Whether a share of `n` treatments may stand for the screen; see `LEAST_TREATMENTS`.
+    """Whether a share of `n` treatments may be a result of the screen; see `LEAST_TREATMENTS`.
 
     Examples
     --------
@@ -23,14 +23,14 @@ def is_headline(n: int | None) -> bool:
     return n is not None and n >= LEAST_TREATMENTS
 
 
-def stands_on(n: int, n_total: int | None) -> str:
-    """Say on how many of how many treatments a share stands, and whether those are too few.
+def based_on(n: int, n_total: int | None) -> str:
+    """Describe how many treatments a share is based on, and whether those are too few.
 
     Examples
     --------
-    >>> stands_on(103, 105)
+    >>> based_on(103, 105)
     '103 of 105 treatments'
-    >>> stands_on(2, 339)
+    >>> based_on(2, 339)
     '2 of 339 treatments, too few for a headline (10 needed)'
     """
     text = f"{n:,} of {n_total:,} treatments" if n_total is not None else f"{n:,} treatments"

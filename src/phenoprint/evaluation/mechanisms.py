@@ -1,4 +1,4 @@
-"""Mechanisms by nearest neighbours, beside what needs no morphology at all."""
+"""Mechanisms by nearest neighbours, beside baselines that use no morphology."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["MoaAccuracy", "moa_accuracy"]
 
 @dataclass(frozen=True, repr=False)
 class MoaAccuracy:
-    """Outcome of `moa_accuracy`; prints as one line with its baselines, the table is `predictions`.
+    """Outcome of `moa_accuracy`; its text form is one line with the baselines.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class MoaAccuracy:
     shuffled_accuracy, shuffled_sd
         Mean and standard deviation with labels shuffled between treatments.
     shuffled_p
-        Share of shuffles, the real labels among them, that score at least as high.
+        Share of shuffles, counting the real labels as one, that score at least as high.
     count_accuracy, position_accuracy
         Accuracy of the nearest neighbour by ``Metadata_Object_Count`` alone, and by the well's row and column
         alone, under the same rules; None where some predicted profile has none.
@@ -51,7 +51,7 @@ class MoaAccuracy:
     dropped_features
         Features left out since some profile lacks a value.
     label, not_same, metric, k
-        As asked.
+        The arguments.
     """
 
     accuracy: float
@@ -94,7 +94,7 @@ def moa_accuracy(
     n_shuffles: int = 1000,
     seed: int = 0,
 ) -> MoaAccuracy:
-    """Predict each treatment's label from its nearest neighbours among treatments it must not know.
+    """Predict the label of each treatment from its nearest neighbours among other treatments.
 
     With ``not_same=["Metadata_compound"]`` this is not-same-compound accuracy (NSC), with the batch added
     NSCB (Ljosa et al., J Biomol Screen 18:1321, 2013; Ando et al., bioRxiv 161422, 2017).
@@ -102,7 +102,7 @@ def moa_accuracy(
     Parameters
     ----------
     frame
-        Treatment profiles, such as `consensus` makes them. Rows with NULL as label are left out: they can be
+        Treatment profiles, such as those of `consensus`. Rows with NULL as label are left out: they can be
         neither right nor wrong.
     label
         The column to predict.
@@ -118,12 +118,12 @@ def moa_accuracy(
         Shuffles of the labels between treatments; a treatment is one value of the first of `not_same`, or of
         that and the label where it has several, so that doses of a compound keep one label.
     seed
-        Of the shuffles.
+        Seed of the shuffles.
 
     Returns
     -------
     MoaAccuracy
-        See there; the calls are in ``predictions``.
+        The accuracy with its baselines; the calls are in ``predictions``.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def _vote(labels: NDArray[np.intp], neighbours: NDArray[np.intp], there: NDArray
     """Most common label of each row's neighbours; between equals, that of the nearest."""
     voted = labels[neighbours]
     same = (voted[:, :, None] == voted[:, None, :]) & there[:, :, None] & there[:, None, :]
-    # argmax takes the first, and neighbours come nearest first.
+    # argmax takes the first of equals, and neighbours are in order of distance.
     best = same.sum(axis=2).argmax(axis=1)
     winner: NDArray[np.intp] = voted[np.arange(len(voted)), best]
     return winner
@@ -234,7 +234,7 @@ def _shuffled(
     n_shuffles: int,
     seed: int,
 ) -> NDArray[np.float64]:
-    """Accuracy with labels shuffled between treatments, the neighbours staying as they are."""
+    """Accuracy with labels shuffled between treatments; the neighbours are unchanged."""
     has = there[:, 0]
     if not has.any():
         return np.empty(0)

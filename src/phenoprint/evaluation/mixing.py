@@ -1,4 +1,4 @@
-"""Whether batches mix, and whether a well's position can be told from its profile."""
+"""Whether batches mix, and whether profiles carry the position of their well."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class BatchMixing:
     Attributes
     ----------
     acceptance
-        Share of profiles among whose neighbours the batches are as frequent as among all (kBET's test is not rejected
-        at `alpha`): `1 - alpha` where batches mix, 0 where each keeps to itself.
+        Share of profiles among whose neighbours the batches are as frequent as among all profiles (kBET's test is not
+        rejected at `alpha`): `1 - alpha` where batches mix, 0 where they are separate.
     inverse_simpson
         Mean effective number of batches among a profile's neighbours (the local inverse Simpson index, each
         neighbour counting the same): 1 to the number of batches.
     mixing
-        That index brought to 0 (only the own batch) to 1 (as many as a random choice of neighbours would show); can
-        pass 1 a little.
+        That index scaled to 0 (own batch only) to 1 (as many batches as among random neighbours); can exceed 1
+        slightly.
     n, k, n_batches
         Profiles, neighbours of each, batches.
     """
@@ -56,16 +56,16 @@ def batch_mixing(
     alpha: float = 0.05,
     missing: str = "drop",
 ) -> BatchMixing:
-    """Tell whether profiles of different batches lie among each other.
+    """Measure how well profiles of different batches mix.
 
     Parameters
     ----------
     frame
-        Profiles; give those that every batch holds, such as controls, where batches hold different treatments.
+        Profiles. Where batches hold different treatments, pass those that every batch holds, such as controls.
     batch
         Column of the batch (or plate); rows with NULL are left out.
     k
-        Neighbours; None: a quarter of the mean batch, from 10 to 50, as far as there are profiles.
+        Neighbours; None: a quarter of the mean batch size, from 10 to 50, and at most all other profiles.
     metric, missing
         As in `average_precision`.
     alpha
@@ -111,7 +111,7 @@ def batch_mixing(
     statistic = ((counts - k * shares) ** 2 / (k * shares)).sum(axis=1)
     accepted = chi2.sf(statistic, n_batches - 1) >= alpha
     index = float((1 / ((counts / k) ** 2).sum(axis=1)).mean())
-    # Neighbours at random: the mean of 1 / sum(p^2), by its first-order value.
+    # Expected for random neighbours: the mean of 1 / sum(p^2), to first order.
     random = 1 / float((shares**2 + shares * (1 - shares) / k).sum())
     mixing = (index - 1) / (random - 1) if random > 1 else float("nan")
     return BatchMixing(float(accepted.mean()), index, mixing, n, k, n_batches)
@@ -125,22 +125,22 @@ def position_leakage(
     well: str = "Metadata_Well",
     metric: str = "cosine",
 ) -> float | None:
-    """Measure how well a profile finds the profiles in its position on other plates, of other treatments.
+    """Measure how highly a profile ranks those in its own position on other plates, of other treatments.
 
     Parameters
     ----------
     frame
         Well profiles of several plates.
     treatment
-        Columns that make a treatment; give the column of wells' kinds for controls alone.
+        Columns that make a treatment; for controls alone, the column of the kind of well.
     plate, well, metric
         Columns, and the similarity.
 
     Returns
     -------
     float or None
-        Mean normalized average precision of the wells in the same position: 0 where position leaves no trace, 1 where
-        it decides. None where no position holds different treatments on different plates.
+        Mean normalized average precision of the wells in the same position: 0 where position has no effect, 1 where
+        it determines the ranking. None where no position holds different treatments on different plates.
     """
     data = to_polars(frame)
     try:

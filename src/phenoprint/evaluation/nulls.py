@@ -1,7 +1,7 @@
-"""What a NULL in a column of pairs means, in words for messages.
+"""NULL in the columns that define pairs and treatments.
 
 NULL is unknown: it neither agrees nor differs, as in SQL. pandas drops such rows from its groups, copairs refuses
-them; here they are in no pair and no treatment, and a message that ends without pairs or treatments counts them.
+them; here they are in no pair and no treatment, and the message of an error for want of pairs counts them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["known", "null_counts"]
 
 
 def known(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Keep the rows with a value in every one of the columns; NaN is none.
+    """Keep the rows with a value in each of the columns; NaN is no value.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def known(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def null_counts(frame: pl.DataFrame, columns: Sequence[str]) -> str:
-    """Say how many rows lack a value in which of the columns; empty where none does.
+    """Describe how many rows lack a value in each of the columns; empty where none does.
 
     Examples
     --------

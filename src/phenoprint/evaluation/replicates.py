@@ -1,4 +1,4 @@
-"""Whether replicates agree more than random wells do."""
+"""Whether replicates are more alike than random wells."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEYS = 2**21  # random numbers held at once
 
 @dataclass(frozen=True, repr=False)
 class ReplicateReproducibility:
-    """Outcome of `replicate_reproducibility`; prints as one line, the table is `groups`.
+    """Outcome of `replicate_reproducibility`; its text form is one line.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class ReplicateReproducibility:
     n_null
         Rows left out since a column of `replicate_by` is NULL.
     replicate_by, quantile, metric, null_size
-        As asked.
+        The arguments.
     n_features
         Features used.
     """
@@ -87,10 +87,10 @@ def replicate_reproducibility(
     frame
         Well profiles.
     replicate_by
-        Columns that make a treatment. A row with NULL in one of them is nobody's replicate and is left out; `n_null`
+        Columns that make a treatment. A row with NULL in one of them has no replicates and is left out; `n_null`
         counts them.
     quantile
-        Of the null that the median similarity of a treatment's pairs must exceed.
+        Quantile of the null that the median similarity of a treatment's pairs must exceed.
     metric
         ``"pearson"`` (also ``"correlation"``), ``"cosine"`` or ``"euclidean"``.
     null_size
@@ -98,7 +98,7 @@ def replicate_reproducibility(
     missing
         ``"drop"`` or ``"error"`` for features that some profile lacks; see `average_precision`.
     seed
-        Of the draws.
+        Seed of the draws.
     vectors
         Makes the vectors of the profiles, for a frame that holds their metadata only; None: `prepare`, from the
         features of the frame.
@@ -106,7 +106,7 @@ def replicate_reproducibility(
     Returns
     -------
     ReplicateReproducibility
-        See there.
+        The share, and one row per treatment in ``groups``.
 
     Raises
     ------
@@ -119,9 +119,8 @@ def replicate_reproducibility(
     -----
     The null is matched in size: for treatments with m replicates it is the median over the pairs of m wells
     of m different treatments, drawn without replacement, so that treatments with few replicates are not
-    favoured by the wider spread of their medians. Wells are drawn by what they hold, so that the order of the rows
-    changes nothing. A size larger than the number of treatments has no null and
-    no verdict.
+    favoured by the wider spread of their medians. The draw depends on the values of the wells and not on the order of
+    the rows. Treatments with more replicates than there are treatments have no null and no verdict.
     """
     if not 0 <= quantile <= 1:
         raise UsageError(f"quantile must lie between 0 and 1; found {quantile}")

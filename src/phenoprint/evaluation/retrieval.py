@@ -1,4 +1,4 @@
-"""Average precision: whether the replicates of a treatment find each other among the negatives.
+"""Average precision: whether the replicates of a treatment rank each other before the negatives.
 
 After Kalinin et al., Nat Commun 2025, as in copairs, whose numbers it reproduces. Similarities are computed for a
 block of queries at a time, so that memory does not grow with the number of pairs.
@@ -51,11 +51,11 @@ def average_precision(
         columns has no positive pair. (copairs refuses NULL; pandas groups drop it.) Where controls have no
         compound, fill it first: ``pl.col("Metadata_compound").fill_null("DMSO")``.
     neg_sameby, neg_diffby
-        The same for negative pairs: a row with NULL in one of them has none, and is nobody's negative.
+        The same for negative pairs: a row with NULL in one of them has none and is in none.
     metric
         ``"cosine"``, ``"correlation"`` (also ``"pearson"``) or ``"euclidean"``.
     missing
-        ``"drop"``: features that lack a value in some row are left out, ``n_features`` says how many were
+        ``"drop"``: features that lack a value in some row are left out, ``n_features`` is the number
         used; ``"error"``: they are an error. Rows that lack more than half of the features are left out as
         queries and candidates in any case.
     vectors
@@ -130,7 +130,7 @@ def expected_average_precision(n_pos: NDArray[np.int64], n_total: NDArray[np.int
 
 
 def _no_pair(data: pl.DataFrame, kind: str, sameby: Sequence[str], diffby: Sequence[str]) -> str:
-    """Say which pairs there are none of, and where NULL may be the cause."""
+    """Return the message for a kind of pair that is absent, with the NULLs that may be the cause."""
     asked = [f"agree in {', '.join(sameby)}" if sameby else None, f"differ in {', '.join(diffby)}" if diffby else None]
     text = f"no {kind} pair: no two of {data.height} rows {' and '.join(part for part in asked if part)}"
     missing = null_counts(data, [*sameby, *diffby])

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from phenoprint.tables import FrameLike
 
-__all__ = ["adjust_p_values", "mean_average_precision", "null_average_precision"]
+__all__ = ["mean_average_precision", "null_average_precision"]
 
-_TOLERANCE = 1e-9  # scores are fractions; sums in another order differ in the last bits only
+_TOLERANCE = 1e-9  # scores are fractions: sums in another order differ in the last bits only
 _DRAW_BYTES = 64 * 2**20
 
 
@@ -43,16 +43,16 @@ def mean_average_precision(
     sameby
         Columns that make a treatment; a scored row with NULL in one of them belongs to none, which is an error.
     null_size
-        Random orders drawn for each number of positives and candidates. Where all orders are no more than
+        Random orders drawn for each number of positives and candidates. Where there are no more orders than
         that, they are enumerated and the p value is exact.
     threshold
         For the columns ``below_p`` and ``below_corrected_p``.
     seed
-        Of the draws. A null depends on the seed and its two numbers only, not on what else is in the frame.
+        Seed of the draws. A null depends on the seed and its two numbers only, not on the rest of the frame.
     strict
         Count only null values above the score, as copairs does, rather than those equal to it too; always
-        sampled. It makes p too small where few orders exist: two replicates that find each other before 16
-        controls get 1 / 10,001, though one order in 17 does as well.
+        sampled. It makes p too small where few orders exist: two replicates that rank each other before 16
+        controls get 1 / 10,001, although one order in 17 scores as high.
 
     Returns
     -------
@@ -78,6 +78,8 @@ def mean_average_precision(
     Genet Mol Biol 9:39, 2010). As in copairs, the replicates of a treatment that have the same numbers share
     one draw: their scores are taken as fully dependent, which is cautious.
     """
+    from scipy.stats import false_discovery_control
+
     data = to_polars(ap_frame)
     if null_size < 1:
         raise UsageError(f"null_size must be 1 or more; found {null_size}")
@@ -108,7 +110,7 @@ def mean_average_precision(
         p_values.append(_p_value(null, mean, enumerated=enumerated, strict=strict))
         smallest.append(_p_value(null, 1.0, enumerated=enumerated, strict=strict))
         exact.append(enumerated)
-    corrected = adjust_p_values(np.array(p_values))
+    corrected = false_discovery_control(p_values)
     return groups.keys.with_columns(
         pl.Series("n_replicates", groups.sizes, dtype=pl.Int64),
         pl.Series("mean_average_precision", means, dtype=pl.Float64),
@@ -134,7 +136,7 @@ def null_average_precision(
     null_size
         How many to draw, with replacement.
     seed
-        Of the draws.
+        Seed of the draws.
     exact
         Give every order once where there are no more than `null_size`.
 
@@ -153,22 +155,6 @@ def null_average_precision(
         for start in range(0, null_size, step)
     ]
     return np.concatenate(draws)
-
-
-def adjust_p_values(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correct p values for multiple tests after Benjamini and Hochberg (1995); shape kept.
-
-    Examples
-    --------
-    >>> adjust_p_values(np.array([0.01, 0.04, 0.03])).round(3).tolist()
-    [0.03, 0.04, 0.04]
-    """
-    n = len(p_values)
-    order = np.argsort(p_values)[::-1]
-    stepped = np.minimum.accumulate(p_values[order] * n / np.arange(n, 0, -1))
-    corrected = np.empty(n)
-    corrected[order] = np.minimum(stepped, 1.0)
-    return corrected
 
 
 def _precision_of(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
