@@ -12,6 +12,8 @@ import polars as pl
 from phenoprint.errors import UsageError
 from phenoprint.profiles import Fit, MadRobust
 from phenoprint.tables import (
+    PERT_TYPE,
+    PLATE,
     count,
     feature_columns,
     feature_matrix,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FEWEST_CONTROLS", "Controls", "feature_effects", "fit_controls", "has_profile"]
 
-PLATE, KIND = "Metadata_Plate", "Metadata_pert_type"
 FEWEST_CONTROLS = 3
 """Negative controls that a plate needs: two give no usable spread."""
 
@@ -165,11 +166,11 @@ def feature_effects(
     [('a', 3.0)]
     """
     data = to_polars(frame)
-    require_columns(data, [PLATE, KIND, treatment], purpose="feature effects")
+    require_columns(data, [PLATE, PERT_TYPE, treatment], purpose="feature effects")
     if top < 0:
         raise UsageError(f"top is a number of features, 0 for all; found {top}")
     names = feature_columns(data) if features is None else list(features)
-    is_control = pl.col(KIND) == "negcon"
+    is_control = pl.col(PERT_TYPE) == "negcon"
     if controls is None:
         groups = data.filter(is_control).sort(PLATE).partition_by(PLATE, maintain_order=True)
         controls = fit_controls(lambda: ((str(rows.item(0, PLATE)), feature_matrix(rows, names)) for rows in groups))

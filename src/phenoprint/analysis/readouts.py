@@ -8,7 +8,17 @@ import numpy as np
 import polars as pl
 
 from phenoprint.analysis.effects import FEWEST_CONTROLS, has_profile
-from phenoprint.tables import WELL_KEY, feature_columns, feature_matrix, frame_of, median, require_columns, to_polars
+from phenoprint.tables import (
+    OBJECT_COUNT,
+    PERT_TYPE,
+    WELL_KEY,
+    feature_columns,
+    feature_matrix,
+    frame_of,
+    median,
+    require_columns,
+    to_polars,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_READOUTS", "default_readouts", "distance_to_controls"]
 
-KIND, COUNT = "Metadata_pert_type", "Metadata_Object_Count"
 
 DEFAULT_READOUTS = {
     "cell_count": "cells",
@@ -69,7 +78,7 @@ def default_readouts(frame: FrameLike) -> pl.DataFrame:
     [('cell_count', 50.0), ('cell_count_relative', 0.5), ('distance_to_controls', 4.0)]
     """
     data = to_polars(frame)
-    require_columns(data, [*WELL_KEY, KIND], purpose="readouts of wells")
+    require_columns(data, [*WELL_KEY, PERT_TYPE], purpose="readouts of wells")
     parts = [frame_of("readout")]
     for _, rows in data.sort(WELL_KEY).group_by("Metadata_Plate", maintain_order=True):
         parts += _of_plate(rows)
@@ -78,8 +87,12 @@ def default_readouts(frame: FrameLike) -> pl.DataFrame:
 
 def _of_plate(rows: pl.DataFrame) -> list[pl.DataFrame]:
     """Make the readouts of a plate, a frame for each."""
-    is_control = (rows[KIND] == "negcon").fill_null(value=False).to_numpy()
-    known = rows[COUNT].cast(pl.Float64) if COUNT in rows.columns else pl.Series([None] * rows.height, dtype=pl.Float64)
+    is_control = (rows[PERT_TYPE] == "negcon").fill_null(value=False).to_numpy()
+    known = (
+        rows[OBJECT_COUNT].cast(pl.Float64)
+        if OBJECT_COUNT in rows.columns
+        else pl.Series([None] * rows.height, dtype=pl.Float64)
+    )
     counts = known.fill_null(np.nan).to_numpy()
     of_controls = counts[is_control & ~np.isnan(counts)]
     usual = float(np.median(of_controls)) if len(of_controls) else np.nan

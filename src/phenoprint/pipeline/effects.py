@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from phenoprint.analysis import FEWEST_CONTROLS, Controls, feature_effects, fit_controls, has_profile
-from phenoprint.pipeline.explained import TREATMENT, describe_features, describe_treatments, explained
+from phenoprint.pipeline.explained import describe_features, describe_treatments, explained
 from phenoprint.store import strict_join
-from phenoprint.tables import WELL_KEY, feature_matrix
+from phenoprint.tables import PERT_TYPE, PERTURBATION, WELL_KEY, feature_matrix
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EffectRun"]
 
-KIND = "Metadata_pert_type"
 _NO_PROFILE = "the well lacks more than half of the features"
 
 
@@ -44,8 +43,8 @@ class EffectRun:
         self.context = context
         self.top = top
         self.given = explained(context)
-        about = self.given.wells.select(*WELL_KEY, TREATMENT, KIND)
-        is_control = (pl.col(KIND) == "negcon").fill_null(value=False)
+        about = self.given.wells.select(*WELL_KEY, PERTURBATION, PERT_TYPE)
+        is_control = (pl.col(PERT_TYPE) == "negcon").fill_null(value=False)
         self._controls = about.filter(is_control)
         self._treated = about.filter(~is_control)
         self.n_wells = self._treated.height
@@ -54,7 +53,7 @@ class EffectRun:
     def parts(self) -> Iterator[pl.DataFrame]:
         """Measure one block of treatments after the other: rows of table ``feature_effect``."""
         controls = fit_controls(self._control_values)
-        known = self._treated.filter(pl.col(TREATMENT).is_not_null())
+        known = self._treated.filter(pl.col(PERTURBATION).is_not_null())
         judged = known.filter(pl.col("Metadata_Plate").is_in(list(controls)))
         few = f"fewer than {FEWEST_CONTROLS} negative controls with a profile on the plate"
         self.lost = {
@@ -76,7 +75,7 @@ class EffectRun:
         return feature_effects(frame, features=features, controls=controls, top=self.top)
 
     def _describe(self, effects: pl.DataFrame) -> pl.DataFrame:
-        treatments = describe_treatments(self.context).drop(KIND)
+        treatments = describe_treatments(self.context).drop(PERT_TYPE)
         features = describe_features(self.context)
-        named = strict_join(effects, treatments, on=[TREATMENT], expect="m:1")
+        named = strict_join(effects, treatments, on=[PERTURBATION], expect="m:1")
         return strict_join(named, features, on=["feature"], expect="m:1")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from phenoprint.pipeline.wellprofiles import WellProfiles
+from phenoprint.tables import PERTURBATION
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
 
-__all__ = ["TREATMENT", "describe_features", "describe_treatments", "explained", "feature_blocks"]
+__all__ = ["describe_features", "describe_treatments", "explained", "feature_blocks"]
 
-TREATMENT = "Metadata_perturbation"
 ABOUT_TREATMENT = (
     "Metadata_compound",
     "Metadata_Concentration",
@@ -51,8 +51,8 @@ def _plates(context: Context, table: str) -> set[str]:
 
 def describe_treatments(context: Context) -> pl.DataFrame:
     """Return the annotation of each treatment, one row per treatment."""
-    table = context.table("perturbation").select(TREATMENT, *ABOUT_TREATMENT).collect()
-    return table.filter(pl.col(TREATMENT).is_not_null()).unique(TREATMENT, keep="first", maintain_order=True)
+    table = context.table("perturbation").select(PERTURBATION, *ABOUT_TREATMENT).collect()
+    return table.filter(pl.col(PERTURBATION).is_not_null()).unique(PERTURBATION, keep="first", maintain_order=True)
 
 
 def describe_features(context: Context) -> pl.DataFrame:

@@ -11,6 +11,9 @@ import polars as pl
 from phenoprint.errors import UnknownNameError
 from phenoprint.profiles.modz import modz
 from phenoprint.tables import (
+    OBJECT_COUNT,
+    REPLICATE_COUNT,
+    SITE_COUNT,
     SITE_KEY,
     WELL_KEY,
     Groups,
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["aggregate", "aggregate_with_status", "consensus", "consensus_with_status"]
 
-OBJECT_COUNT = "Metadata_Object_Count"
-SITE_COUNT = "Metadata_Site_Count"
-REPLICATE_COUNT = "Metadata_Replicate_Count"
 
 _BLOCK_BYTES = 64 * 2**20  # features taken at once: large enough for numpy's speed, small beside a plate
 

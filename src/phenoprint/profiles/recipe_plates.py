@@ -17,7 +17,7 @@ from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, fallback_rows,
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS
 from phenoprint.profiles.streamed_selection import select_plates
 from phenoprint.profiles.streaming import fit_plates
-from phenoprint.tables import StatusRow, concat_status, frame_of, status_frame
+from phenoprint.tables import PLATE, StatusRow, concat_status, frame_of, status_frame
 
 if TYPE_CHECKING:
     from phenoprint.profiles.fitted import FittedNormalization
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["PlateStep", "fit_step"]
 
 Plates = Callable[[], Iterable[pl.DataFrame]]
-
-_PLATE = "Metadata_Plate"
 
 
 @dataclass(frozen=True)
@@ -97,15 +95,15 @@ def fit_step(step: RecipeStep, plates: Plates) -> PlateStep | None:
 
 def _within_plates(step: RecipeStep) -> bool:
     """Whether a correction looks at one plate at a time."""
-    usual = [_PLATE] if step.operation == "correct_position" else []
-    return list(step.parameters.get("by", usual)) == [_PLATE] and step.parameters.get("method") != "well_mean"
+    usual = [PLATE] if step.operation == "correct_position" else []
+    return list(step.parameters.get("by", usual)) == [PLATE] and step.parameters.get("method") != "well_mean"
 
 
 def _normalize(
     plates: Plates,
     *,
     method: str = "mad_robust",
-    by: Iterable[str] = (_PLATE,),
+    by: Iterable[str] = (PLATE,),
     reference: str = "negcon",
     min_cells: int = 0,
     min_reference: int = FEWEST_REFERENCE,
@@ -125,7 +123,7 @@ def _normalize(
         )
         return plate
 
-    if how.is_joint or _PLATE not in keys:
+    if how.is_joint or PLATE not in keys:
         whole = noted(pl.concat(list(plates()), how="diagonal_relaxed"))
         fitted = fit_normalization(whole, how, keys, reference=expression, min_reference=min_reference)
     else:
@@ -144,8 +142,8 @@ def _select(plates: Plates, *, operations: Iterable[str] = DEFAULT_OPERATIONS, *
 
 def _of_plate(made: Done, plate: pl.DataFrame) -> Done:
     """Say of which plate a status is."""
-    name = plate.get_column(_PLATE)[0] if plate.height else None
-    return Done(made.frame, made.status.with_columns(pl.lit(name, pl.String).alias(_PLATE)), made.arrays)
+    name = plate.get_column(PLATE)[0] if plate.height else None
+    return Done(made.frame, made.status.with_columns(pl.lit(name, pl.String).alias(PLATE)), made.arrays)
 
 
 def _nothing() -> pl.DataFrame:

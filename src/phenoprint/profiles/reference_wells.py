@@ -7,14 +7,12 @@ from collections.abc import Sequence
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.tables import StatusRow
+from phenoprint.tables import OBJECT_COUNT, PERT_TYPE, StatusRow
 
 __all__ = ["FEWEST_REFERENCE", "fallback_rows", "reference_of"]
 
 FEWEST_REFERENCE = 3
 """Wells that a centre and a spread can be fitted to."""
-
-_COUNT, _KIND = "Metadata_Object_Count", "Metadata_pert_type"
 
 
 def reference_of(
@@ -109,11 +107,12 @@ def _is_reference(data: pl.DataFrame, reference: str, enough: pl.Expr | None) ->
     """Whether a well is of the kind that shall serve, and can; None where every kind may."""
     if reference == "all":
         return None
-    if _KIND not in data.columns:
+    if PERT_TYPE not in data.columns:
         raise SchemaError(
-            f'the reference {reference!r} needs the column {_KIND}; annotate the plate map, or use reference = "all"'
+            f"the reference {reference!r} needs the column {PERT_TYPE}; annotate the plate map, "
+            'or use reference = "all"'
         )
-    kind = (pl.col(_KIND) == reference).fill_null(value=False)
+    kind = (pl.col(PERT_TYPE) == reference).fill_null(value=False)
     return kind if enough is None else kind & enough
 
 
@@ -121,6 +120,6 @@ def _has_enough(data: pl.DataFrame, min_cells: int) -> pl.Expr | None:
     """Whether a well has the cells it needs to serve; None where none are needed."""
     if not min_cells:
         return None
-    if _COUNT not in data.columns:
-        raise SchemaError(f"min_cells needs the column {_COUNT}")
-    return (pl.col(_COUNT) >= min_cells).fill_null(value=min_cells <= 1)
+    if OBJECT_COUNT not in data.columns:
+        raise SchemaError(f"min_cells needs the column {OBJECT_COUNT}")
+    return (pl.col(OBJECT_COUNT) >= min_cells).fill_null(value=min_cells <= 1)

@@ -9,13 +9,18 @@ __all__ = [
     "CELL_KEY",
     "CHANNEL",
     "COMPOUND",
+    "DOSE",
+    "DOSE_UNIT",
     "METADATA_PREFIX",
     "MOA",
     "OBJECT",
+    "OBJECT_COUNT",
     "PERTURBATION",
     "PERT_TYPE",
     "PLATE",
+    "REPLICATE_COUNT",
     "SITE",
+    "SITE_COUNT",
     "SITE_KEY",
     "WELL",
     "WELL_KEY",
@@ -34,6 +39,11 @@ COMPOUND: Final = "Metadata_compound"
 MOA: Final = "Metadata_moa"
 PERTURBATION: Final = "Metadata_perturbation"
 PERT_TYPE: Final = "Metadata_pert_type"
+DOSE: Final = "Metadata_Concentration"
+DOSE_UNIT: Final = "Metadata_Concentration_Unit"
+OBJECT_COUNT: Final = "Metadata_Object_Count"
+SITE_COUNT: Final = "Metadata_Site_Count"
+REPLICATE_COUNT: Final = "Metadata_Replicate_Count"
 
 WELL_KEY: Final = (PLATE, WELL)
 """Identifies a well of a screen."""

@@ -17,11 +17,10 @@ from phenoprint.exchange.annotation.plate_maps import read_map_file
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.names import MISSING
 from phenoprint.plates import PlateFormat, match_columns, parse_plate_map, read_tables
-from phenoprint.tables import PLATE, WELL, WELL_KEY
+from phenoprint.tables import COMPOUND, DOSE, DOSE_UNIT, PLATE, WELL, WELL_KEY
 
 __all__ = ["Treatments", "as_wells", "join_treatments", "read_treatments"]
 
-_COMPOUND, _DOSE, _UNIT = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
 # Columns that a plate map has even where the file has none of them.
 _ADDED: Final = {"batch": "Metadata_Batch", "pert_type": "Metadata_pert_type", "moa": "Metadata_moa"}
 
@@ -130,13 +129,13 @@ def join_treatments(
     """
     name = _shared_name(wells, treatments)
     keys = [pl.col(name).alias("__name")]
-    by_dose = treatments.has_dose and wells[_DOSE].null_count() < wells.height
+    by_dose = treatments.has_dose and wells[DOSE].null_count() < wells.height
     if by_dose:
         # Four digits, as in the names of treatments: 0.1 + 0.2 and 0.3 are one dose. No dose equals 0.
-        keys.append(pl.when(pl.col(_DOSE) != 0).then(pl.col(_DOSE)).round_sig_figs(4).alias("__dose"))
+        keys.append(pl.when(pl.col(DOSE) != 0).then(pl.col(DOSE)).round_sig_figs(4).alias("__dose"))
     key = ["__name", "__dose"][: len(keys)]
     table = treatments.frame.with_columns(keys).filter(pl.col("__name").is_not_null())
-    skipped = {*key, name, _COMPOUND, _DOSE, *(() if by_dose else (_UNIT,))}
+    skipped = {*key, name, COMPOUND, DOSE, *(() if by_dose else (DOSE_UNIT,))}
     added = [c for c in table.columns if c not in skipped and table[c].null_count() < table.height]
     table = table.select(*key, *added).unique(maintain_order=True)
     if doubled := table.filter(table.select(key).is_duplicated()).rows(named=True):

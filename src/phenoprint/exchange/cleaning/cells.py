@@ -22,13 +22,12 @@ from phenoprint.exchange.names import COMPARTMENTS, is_link
 from phenoprint.exchange.sources.cellprofiler import RUN, Run, gather, image_files, merge_runs, read_folder, shared_keys
 from phenoprint.exchange.sources.sqlite import read_database
 from phenoprint.store import strict_join
-from phenoprint.tables import SITE_KEY
+from phenoprint.tables import OBJECT, SITE_KEY
 
 __all__ = ["Piece", "cell_pieces"]
 
 _IMAGE: Final = "Metadata_ImageNumber"
 _TABLE: Final = "Metadata_TableNumber"
-_OBJECT: Final = "Metadata_ObjectNumber"
 _PLACES: Final = (*SITE_KEY, _TABLE, _IMAGE)
 
 
@@ -153,7 +152,7 @@ def _cells(run: Run, *, partial: bool) -> pl.DataFrame:
         frame = strict_join(frame, image, image_key, how="inner", expect="m:1")
     except LostRowsError as error:
         raise LostRowsError(f"{run.source}, {base} and Image: {error}") from error
-    names = {"ImageNumber": _IMAGE, "ObjectNumber": _OBJECT, "TableNumber": _TABLE}
+    names = {"ImageNumber": _IMAGE, "ObjectNumber": OBJECT, "TableNumber": _TABLE}
     names |= {name: f"Metadata_{name}" for name in frame.columns if not name.startswith("Metadata_") and is_link(name)}
     held = set(frame.columns)
     return frame.drop(c for c in described if c in names.values()).rename(

@@ -19,7 +19,7 @@ import polars as pl
 from phenoprint.errors import SchemaError
 from phenoprint.exchange.compressed import without_compression
 from phenoprint.exchange.names import renames, word
-from phenoprint.tables import SITE_KEY
+from phenoprint.tables import OBJECT, SITE_KEY
 
 __all__ = [
     "FEWEST_ROWS",
@@ -33,7 +33,6 @@ __all__ = [
     "weigh",
 ]
 
-OBJECT: Final = "Metadata_ObjectNumber"
 _PLACES: Final = (*SITE_KEY, "Metadata_ImageNumber", "Metadata_TableNumber")
 _WHOLE: Final = r"^-?\d+(?:\.0+)?$"
 # Words that always mean the number of an object; others also name cell lines and donors.

@@ -11,7 +11,7 @@ from phenoprint.pipeline.phenotypes import keep_parameter, treatment_profiles
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
 from phenoprint.store import concat_ledgers, ledger_rows, strict_join
-from phenoprint.tables import feature_columns
+from phenoprint.tables import PERTURBATION, feature_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,13 +80,13 @@ class Neighbours(Step):
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Compare every treatment with every other by cosine similarity."""
         from phenoprint.analysis import treatment_neighbours
-        from phenoprint.pipeline.explained import TREATMENT, describe_treatments
+        from phenoprint.pipeline.explained import describe_treatments
 
         consensus = treatment_profiles(context)
-        found = treatment_neighbours(consensus, TREATMENT, k=context.config.evaluation.neighbours)
+        found = treatment_neighbours(consensus, PERTURBATION, k=context.config.evaluation.neighbours)
         treatments = describe_treatments(context)
         others = treatments.rename(_NEIGHBOUR)
-        named = strict_join(found.table, treatments.drop("Metadata_pert_type"), on=[TREATMENT], expect="m:1")
+        named = strict_join(found.table, treatments.drop("Metadata_pert_type"), on=[PERTURBATION], expect="m:1")
         table = strict_join(named, others, on=["neighbour"], expect="m:1").with_columns(
             (pl.col("Metadata_compound") == pl.col("neighbour_compound"))
             .fill_null(value=False)

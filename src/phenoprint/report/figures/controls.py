@@ -16,13 +16,12 @@ from phenoprint.report.figures.theme import (
     finish,
     plain,
 )
+from phenoprint.tables import PLATE, WELL
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = ["activity_scatter", "control_separation", "separation_matrix"]
-
-PLATE, WELL = "Metadata_Plate", "Metadata_Well"
 
 
 def control_separation(

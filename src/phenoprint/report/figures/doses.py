@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from phenoprint.report.figures.theme import NEUTRAL, blank_figure, category_styles, finish, plain
+from phenoprint.tables import COMPOUND
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = ["dose_response", "dose_ticks"]
-
-COMPOUND = "Metadata_compound"
 
 
 def dose_response(

@@ -14,21 +14,19 @@ from phenoprint.report.source import AbsentError, feature_names
 from phenoprint.report.summaries.controls import best_readouts
 from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
 from phenoprint.report.summaries.wells import feature_spreads
-from phenoprint.tables import WELL_KEY
+from phenoprint.tables import COMPOUND, DOSE, DOSE_UNIT, OBJECT_COUNT, WELL_KEY
 
 __all__ = ["doses", "hill_points"]
 
 LEAST_DOSES = 4
 MOST_COMPOUNDS = 12
-COMPOUND, DOSE, UNIT = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
-COUNT = "Metadata_Object_Count"
 FIT = ["readout", COMPOUND, "ec50", "slope", "bottom", "top"]
 
 
 def doses(page: Page) -> Section:
     """Draw each compound with at least four doses, and list the fitted curves."""
     name = "profile_normalized" if page.tables.height("profile_normalized") else "profile_well"
-    about = [*WELL_KEY, "Metadata_pert_type", "Metadata_perturbation", UNIT, COUNT]
+    about = [*WELL_KEY, "Metadata_pert_type", "Metadata_perturbation", DOSE_UNIT, OBJECT_COUNT]
     why = "It contains the profiles of wells with their doses."
     frame = page.tables.need(name, [COMPOUND, DOSE], why=why, beside=[*about, *_best_features(page, name)])
     fits = page.tables.find("dose_response")
@@ -94,13 +92,13 @@ def _panel(
         own = fits.filter((pl.col("readout") == column) & (pl.col(AXIS_UNIT) == unit))
         curves = hill_points(own, treated, column, dose=AXIS_DOSE)
     fitted = curves is not None and not curves.is_empty()
-    name = "Cell count" if column == COUNT else column
+    name = "Cell count" if column == OBJECT_COUNT else column
     figure = dose_response(
         treated.filter(pl.col(COMPOUND).is_in(_strongest(treated, column))),
         column,
         dose=AXIS_DOSE,
         unit=unit or "no unit given",
-        label="cells per well" if column == COUNT else short_name(column),
+        label="cells per well" if column == OBJECT_COUNT else short_name(column),
         reference=reference,
         curves=curves if fitted else None,
     )
@@ -156,7 +154,7 @@ def _treated(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _units(frame: pl.DataFrame) -> set[str | None]:
-    return set(frame[UNIT].cast(pl.String).unique().to_list()) if UNIT in frame.columns else set()
+    return set(frame[DOSE_UNIT].cast(pl.String).unique().to_list()) if DOSE_UNIT in frame.columns else set()
 
 
 def _series(treated: pl.DataFrame) -> pl.DataFrame:
@@ -187,8 +185,8 @@ def _readouts(page: Page, frame: pl.DataFrame, name: str) -> list[tuple[str, str
     if not best and not found:
         raise AbsentError("The profiles have no features to draw against dose.")
     found += [(short_name(column), column, frame, name) for column in best]
-    if COUNT in frame.columns and frame[COUNT].count():
-        found.append(("Cell count", COUNT, frame, name))
+    if OBJECT_COUNT in frame.columns and frame[OBJECT_COUNT].count():
+        found.append(("Cell count", OBJECT_COUNT, frame, name))
     return found
 
 

@@ -9,10 +9,10 @@ from phenoprint.report.html import Html, join, sql_hint, table, tag, term
 from phenoprint.report.sections.hits import THRESHOLD
 from phenoprint.report.sections.terms import short_name
 from phenoprint.report.source import AbsentError
+from phenoprint.tables import PERTURBATION
 
 __all__ = ["effects"]
 
-KEY = "Metadata_perturbation"
 SHOWN, FEATURES = 40, 3
 # Smaller groups of features reach a high share by chance.
 LEAST_FEATURES = 10
@@ -32,13 +32,13 @@ EFFECT = (
 
 def effects(page: Page) -> Section:
     """List the hits with the nearest other compound and what carries their effect."""
-    active = page.tables.need("activity", [KEY, "corrected_p_value", "mean_average_precision"], why=WHY)
+    active = page.tables.need("activity", [PERTURBATION, "corrected_p_value", "mean_average_precision"], why=WHY)
     found = active.filter(pl.col("corrected_p_value") <= THRESHOLD)
     if found.is_empty():
         raise AbsentError("No treatment differs from the negative controls, so there is no effect to explain.")
-    ranked = found.sort(["corrected_p_value", "mean_average_precision", KEY], descending=[False, True, False])
-    names = ranked[KEY].head(SHOWN).to_list()
-    nearest = {row[KEY]: row for row in _rows(page, "neighbour", names).pipe(_nearest).iter_rows(named=True)}
+    ranked = found.sort(["corrected_p_value", "mean_average_precision", PERTURBATION], descending=[False, True, False])
+    names = ranked[PERTURBATION].head(SHOWN).to_list()
+    nearest = {row[PERTURBATION]: row for row in _rows(page, "neighbour", names).pipe(_nearest).iter_rows(named=True)}
     effect = _rows(page, "feature_effect", names)
     carriers = dict(_carriers(effect).iter_rows())
     features = _features(effect)
@@ -61,7 +61,7 @@ def _rows(page: Page, name: str, treatments: list[str]) -> pl.DataFrame:
     """Read the rows of some treatments only; the tables have one row per pair."""
     if name not in page.tables.names():
         raise AbsentError(page.tables.damaged.get(name, f"The table '{name}' is not in this screen. {WHY}"))
-    return page.source.table(name).filter(pl.col(KEY).is_in(treatments)).collect().sort(KEY, "rank")
+    return page.source.table(name).filter(pl.col(PERTURBATION).is_in(treatments)).collect().sort(PERTURBATION, "rank")
 
 
 def _nearest(neighbours: pl.DataFrame) -> pl.DataFrame:
@@ -69,7 +69,7 @@ def _nearest(neighbours: pl.DataFrame) -> pl.DataFrame:
     others = neighbours.filter(
         ~pl.col("is_same_compound") & (pl.col("neighbour_pert_type") != "negcon").fill_null(value=True)
     )
-    return others.unique(KEY, keep="first", maintain_order=True)
+    return others.unique(PERTURBATION, keep="first", maintain_order=True)
 
 
 def _neighbour(row: dict[str, object] | None) -> tuple[object, object, object]:
@@ -80,19 +80,21 @@ def _carriers(effect: pl.DataFrame) -> pl.DataFrame:
     """Return the compartment and stain with the largest share of changed features for each treatment."""
     groups = (
         effect.filter(pl.col("compartment").is_not_null() & ~pl.col("channel").fill_null("").str.contains(","))
-        .group_by(KEY, "compartment", pl.col("channel").fill_null("shape"))
+        .group_by(PERTURBATION, "compartment", pl.col("channel").fill_null("shape"))
         .agg((pl.col("q_value") < 0.05).mean().alias("share"), pl.len().alias("n"))
         .filter((pl.col("n") >= LEAST_FEATURES) & (pl.col("share") > 0))
-        .sort(KEY, "share", "compartment", "channel", descending=[False, True, False, False])
-        .unique(KEY, keep="first", maintain_order=True)
+        .sort(PERTURBATION, "share", "compartment", "channel", descending=[False, True, False, False])
+        .unique(PERTURBATION, keep="first", maintain_order=True)
     )
     percent = (100 * pl.col("share")).round().cast(pl.Int64)
-    return groups.select(KEY, pl.format("{} {} ({} % of {})", "compartment", "channel", percent, "n"))
+    return groups.select(PERTURBATION, pl.format("{} {} ({} % of {})", "compartment", "channel", percent, "n"))
 
 
 def _features(effect: pl.DataFrame) -> dict[str, Html]:
     """Return the strongest features of each treatment with their direction."""
-    strongest = effect.filter((pl.col("q_value") < 0.05).fill_null(value=False)).group_by(KEY, maintain_order=True)
+    strongest = effect.filter((pl.col("q_value") < 0.05).fill_null(value=False)).group_by(
+        PERTURBATION, maintain_order=True
+    )
     return {
         str(name): join(
             [

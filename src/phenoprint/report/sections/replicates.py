@@ -12,11 +12,11 @@ from phenoprint.report.html import join, notice, number, sql_hint, table, tag, t
 from phenoprint.report.sections.hits import treatment_names
 from phenoprint.report.sections.terms import PERCENT_REPLICATING
 from phenoprint.report.summaries.replicates import replicate_agreement as summarise
-from phenoprint.tables import WELL_KEY
+from phenoprint.tables import PERTURBATION, WELL_KEY
 
 __all__ = ["replicates"]
 
-KEY, TREATMENT = "Metadata_perturbation", "Metadata_treatment"
+TREATMENT = "Metadata_treatment"
 SCORE = "replicates_reproducible"
 WHY = "It is written when features are selected from the normalized profiles."
 
@@ -30,12 +30,19 @@ def replicates(page: Page) -> Section:
     names = treatment_names(frame)
     frame = frame.with_columns(names.set(names == "–", None).alias(TREATMENT))
     # the key that the score is computed by: names for reading sort differently, which changes the random groups
-    by = KEY if KEY in frame.columns and frame[KEY].null_count() < frame.height else TREATMENT
+    by = (
+        PERTURBATION if PERTURBATION in frame.columns and frame[PERTURBATION].null_count() < frame.height else TREATMENT
+    )
     agreement = summarise(frame, by=by, seed=page.seed)
     record = agreement.record
     groups = record.groups
-    if by == KEY:
-        groups = groups.join(frame.select(KEY, TREATMENT).unique(KEY), on=KEY, how="left", maintain_order="left")
+    if by == PERTURBATION:
+        groups = groups.join(
+            frame.select(PERTURBATION, TREATMENT).unique(PERTURBATION),
+            on=PERTURBATION,
+            how="left",
+            maintain_order="left",
+        )
     groups = groups.sort(["median_similarity", TREATMENT], descending=[True, False])
     passing = int(groups["is_reproducible"].sum())
     fraction, n, note = _scored(page, record.fraction, record.n_groups)

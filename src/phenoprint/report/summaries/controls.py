@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from phenoprint.tables import COMPOUND, PERT_TYPE, PLATE
+
 __all__ = ["best_readouts", "control_statistics", "ranked_readouts"]
 
 MAD_TO_SD = 1.4826
-PLATE, ROLE, COMPOUND = "Metadata_Plate", "Metadata_pert_type", "Metadata_compound"
 SCORES = ("z_prime", "robust_z_prime", "difference")
 SCHEMA: dict[str, type[pl.DataType]] = {
     PLATE: pl.String,
@@ -48,9 +49,9 @@ def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataF
     names = list(features)
     if frame.is_empty() or not names:
         return pl.DataFrame(schema=SCHEMA)
-    controls = frame.filter(pl.col(ROLE).is_in(["negcon", "poscon"]))
+    controls = frame.filter(pl.col(PERT_TYPE).is_in(["negcon", "poscon"]))
     compound = pl.col(COMPOUND).cast(pl.String).fill_null(UNNAMED) if COMPOUND in frame.columns else pl.lit(UNNAMED)
-    controls = controls.with_columns(pl.when(pl.col(ROLE) == "poscon").then(compound).alias("poscon"))
+    controls = controls.with_columns(pl.when(pl.col(PERT_TYPE) == "poscon").then(compound).alias("poscon"))
     wide = pl.col(names).cast(pl.Float64)
     statistics = {
         "mean": wide.mean(),

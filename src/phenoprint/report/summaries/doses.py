@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from phenoprint.plates import molar_factor
+from phenoprint.tables import DOSE, DOSE_UNIT
 
 __all__ = ["AXIS_DOSE", "AXIS_UNIT", "axis_units", "with_axis_doses"]
 
 AXIS_DOSE, AXIS_UNIT = "Metadata_axis_dose", "Metadata_axis_unit"
-DOSE, UNIT = "Metadata_Concentration", "Metadata_Concentration_Unit"
 
 
 def axis_units(units: Iterable[str | None]) -> dict[str, tuple[str, float]]:
@@ -68,7 +68,7 @@ def with_axis_doses(
     """
     chosen = {AXIS_DOSE: DOSE} if doses is None else dict(doses)
     alone = next(iter(units)) if len(units) == 1 else ""
-    unit = pl.col(UNIT).cast(pl.String).fill_null("") if UNIT in frame.columns else pl.lit(alone)
+    unit = pl.col(DOSE_UNIT).cast(pl.String).fill_null("") if DOSE_UNIT in frame.columns else pl.lit(alone)
     size = unit.replace_strict({name: f for name, (_, f) in units.items()}, default=1.0, return_dtype=pl.Float64)
     target = unit.replace_strict({name: t for name, (t, _) in units.items()}, default=unit, return_dtype=pl.String)
     # a float's last digit must not make two doses of one

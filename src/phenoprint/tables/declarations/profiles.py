@@ -40,7 +40,7 @@ TABLES: Final = (
         (
             c.PERTURBATION,
             c.CELLS,
-            Column("Metadata_Replicate_Count", LONG, "Wells that were combined into the profile"),
+            Column(keys.REPLICATE_COUNT, LONG, "Wells that were combined into the profile"),
         ),
         order=(keys.PERTURBATION,),
         per_plate=False,
