@@ -112,7 +112,7 @@ def import_(
     from phenoprint.cli.plate_maps import print_plate_maps
     from phenoprint.errors import UnknownNameError
     from phenoprint.exchange import import_profiles
-    from phenoprint.pipeline import plate_map_reading, wells_by_kind, write_import_config
+    from phenoprint.pipeline import wells_by_kind, write_import_config
 
     if normalization not in (None, "all", "negcon"):
         raise UnknownNameError("normalization", normalization, ("all", "negcon"))
@@ -133,7 +133,8 @@ def import_(
         partial=partial,
     )
     config = write_import_config(summary.screen)
-    reading, kinds = plate_map_reading(summary.screen), wells_by_kind(summary.screen)
+    reading = summary.screen.table("plate_map_reading").collect()
+    kinds = wells_by_kind(summary.screen)
     lost = summary.ledger.filter(pl.col("n_lost") > 0)
     is_partial = not lost.filter(pl.col("unit_of_count") != "objects").is_empty()
     if as_json:

@@ -45,7 +45,7 @@ def run(
 ) -> int:
     """Run a screen from images to profiles; results that are up to date are kept."""
     from phenoprint.cli.plate_maps import print_plate_maps
-    from phenoprint.pipeline import plate_map_reading, run_screen, screen_notes, wells_by_kind
+    from phenoprint.pipeline import run_screen, screen_notes, wells_by_kind
 
     with ProgressDisplay(quiet=as_json) as display:
         result = run_screen(
@@ -58,7 +58,7 @@ def run(
         path = write(result.screen)
     summary = summarise(result.screen)
     kinds = wells_by_kind(result.screen)
-    reading = plate_map_reading(result.screen)
+    reading = result.screen.table("plate_map_reading").collect()
     if as_json:
         steps = {name: vars(count) for name, count in result.summary.steps.items()}
         print_json(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.imported import imported_tables, write_import_config
     from phenoprint.pipeline.notes import recipe_notes
     from phenoprint.pipeline.plan import schedule_of, step_order
-    from phenoprint.pipeline.platemaps import count_kinds, plate_map_reading, wells_by_kind
+    from phenoprint.pipeline.platemaps import count_kinds, wells_by_kind
     from phenoprint.pipeline.runner import RunResult, run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
     from phenoprint.pipeline.simulated_screen import SimulatedScreen, simulate_screen
@@ -52,7 +52,6 @@ __all__ = [
     "parse_config",
     "phenoprint_home",
     "plate_drawings",
-    "plate_map_reading",
     "propose",
     "recipe_notes",
     "run_screen",
@@ -71,32 +70,13 @@ __all__ = [
 
 _HOMES = {
     "notes": ("recipe_notes",),
-    "platemaps": (
-        "count_kinds",
-        "plate_map_reading",
-        "wells_by_kind",
-    ),
+    "platemaps": ("count_kinds", "wells_by_kind"),
     "plan": ("schedule_of", "step_order"),
-    "events": (
-        "Event",
-        "Message",
-        "StepFinished",
-        "StepStarted",
-        "UnitFinished",
-    ),
-    "datasets": (
-        "fetch_dataset",
-        "list_manifests",
-        "load_manifest",
-        "phenoprint_home",
-        "verify_dataset",
-    ),
+    "events": ("Event", "Message", "StepFinished", "StepStarted", "UnitFinished"),
+    "datasets": ("fetch_dataset", "list_manifests", "load_manifest", "phenoprint_home", "verify_dataset"),
     "doctor": ("Finding", "examine"),
     "config": ("ScreenConfig", "load_config", "parse_config"),
-    "imported": (
-        "imported_tables",
-        "write_import_config",
-    ),
+    "imported": ("imported_tables", "write_import_config"),
     "runner": ("RunResult", "run_screen"),
     "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
     "simulated_screen": ("SimulatedScreen", "simulate_screen"),

@@ -19,9 +19,9 @@ from phenoprint.plates import (
     unsaid_words,
 )
 from phenoprint.store import Screen
-from phenoprint.tables import WELL_KEY, frame_of
+from phenoprint.tables import WELL_KEY
 
-__all__ = ["check_plate_map", "count_kinds", "plate_map_reading", "read_plate_maps", "wells_by_kind"]
+__all__ = ["check_plate_map", "count_kinds", "read_plate_maps", "wells_by_kind"]
 
 
 def _find(name: str, base: Path, root: Path) -> Path:
@@ -102,13 +102,6 @@ def wells_by_kind(screen: Screen) -> dict[str, int]:
         wells = wells.drop("has_images").join(imported.with_columns(has_images=True), on=WELL_KEY, how="left")
         wells = wells.with_columns(pl.col("has_images").fill_null(value=False))
     return count_kinds(wells)
-
-
-def plate_map_reading(screen: Screen) -> pl.DataFrame:
-    """Return how the plate maps of a screen were read; an empty table where there are none."""
-    if "plate_map_reading" not in screen.tables():
-        return frame_of("plate_map_reading")
-    return screen.table("plate_map_reading").collect()
 
 
 def check_plate_map(wells: pl.DataFrame, reading: pl.DataFrame, *, reference: str) -> None:

@@ -70,25 +70,18 @@ class Aggregate(Step):
 
     def _ledger(self, unit: Unit, context: Context, cells: pl.DataFrame) -> pl.DataFrame:
         """Count the cells of each well that were lost, and the wells without any cell left."""
-        rows = []
-        there = _wells_with_cells(context.wells(unit.plate))
-        wells = there["Metadata_Well"].sort().to_list()
-        excluded = dict(
-            zip(there["Metadata_Well"], exclusion_reasons(there, context.exclusions(unit.plate)), strict=True)
-        )
+        wells = _wells_with_cells(context.wells(unit.plate)).sort("Metadata_Well")
+        excluded = exclusion_reasons(wells, context.exclusions(unit.plate))
         tables = [table for table in ("object", "cell") if context.holds(table)]
         held = {table: context.screen.stored_wells(table, unit.plate) for table in tables}
         by_well = {well: group for (well,), group in cells.group_by("Metadata_Well")}
-        without_cells = {}
-        for well in wells:
+        rows = []
+        for well, why in zip(wells["Metadata_Well"], excluded, strict=True):
             group = by_well.get(well, cells.head(0))
             lost = lost_by_reason(group)
             rows.append(ledger_rows(self.name, unit.plate, well, unit_of_count="cells", n_in=group.height, lost=lost))
-            left = group.height - sum(lost.values())
-            if left == 0:
-                without_cells[well] = excluded[well] or _why_empty(well, group, held)
-        for well in wells:
-            lost = {without_cells[well]: 1} if well in without_cells else {}
+            is_empty = group.height == sum(lost.values())
+            lost = {why or _why_empty(well, group, held): 1} if is_empty else {}
             rows.append(ledger_rows(self.name, unit.plate, well, unit_of_count="wells", n_in=1, lost=lost))
         return pl.concat(rows)
 
