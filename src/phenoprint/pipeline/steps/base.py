@@ -98,6 +98,18 @@ class Step(ABC):
         Names of the other results that steps may need, such as ``illumination``.
     parts
         For a table that several steps write rows of: the name of this step's file.
+
+    Examples
+    --------
+    >>> class CountWells(Step):
+    ...     name, title, scope = "count_wells", "Number of wells", Scope.SCREEN
+    ...     needs, tables = ("well",), ("score",)
+    ...
+    ...     def run(self, unit, context):
+    ...         count = context.table("well").select(pl.len()).collect().item()
+    ...         return Outcome({"score": pl.DataFrame({"score": ["wells"], "value": [float(count)]})})
+    >>> CountWells().makes
+    ('score',)
     """
 
     name: ClassVar[str]
