@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-import polars as pl
 
 from phenoprint.errors import DamagedTableError, DataError, PhenoprintError, SchemaError
 from phenoprint.pipeline.artefacts import drop_table
@@ -72,15 +69,17 @@ def failed_on_data(receipt: Receipt) -> bool:
     return receipt.status == "failed" and receipt.error is not None and receipt.error[0].startswith(_DATA)
 
 
-def _require_declared(step: Step, tables: Mapping[str, pl.DataFrame]) -> None:
-    """Require that a step returns no table or column that is not declared.
+def _require_declared(step: Step, outcome: Outcome) -> None:
+    """Require that a step returns and writes no table, and returns no column, that is not declared.
 
     Raises
     ------
     SchemaError
         If it does. The message names the step and what it returned.
     """
-    undeclared = sorted(set(tables) - set(step.tables))
+    tables = outcome.tables
+    written = {name.split("/")[1] for name in outcome.files if name.startswith("tables/")}
+    undeclared = sorted(written.union(tables).difference(step.tables))
     for name in set(tables).intersection(step.tables):
         declared = get_table(name)
         if not declared.holds_features:
@@ -92,7 +91,7 @@ def _require_declared(step: Step, tables: Mapping[str, pl.DataFrame]) -> None:
 
 def _write(job: Job, outcome: Outcome) -> dict[str, Output]:
     """Write the tables of an outcome; return the files to record in the receipt."""
-    _require_declared(job.step, outcome.tables)
+    _require_declared(job.step, outcome)
     screen, unit = job.context.screen, job.unit
     written = []
     for table, frame in outcome.tables.items():
