@@ -1,12 +1,15 @@
 """A query reads the screen's tables and nothing else, one statement at a time, and answers with any type."""
 
 import datetime as dt
+from contextlib import nullcontext
+from types import SimpleNamespace
 
+import duckdb
 import polars as pl
 import pytest
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.store import Screen, create
+from phenoprint.store import Screen, _query, create
 
 from .conftest import fill
 
@@ -91,6 +94,19 @@ def test_statements_that_do_more_than_read_are_refused(asked: Screen, query: str
 def test_statements_are_given_one_at_a_time(asked: Screen, query: str):
     with pytest.raises(UsageError, match=r"expected one statement, found 2: SE.*\. Give them one at a time"):
         asked.sql(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "last", "is_refused"),
+    [("PIVOT cell ON x", "SELECT", False), ("CREATE TABLE y AS PIVOT cell ON x", "TRANSACTION", True)],
+)
+def test_a_pivot_that_an_older_duckdb_splits_is_one_statement(query: str, last: str, is_refused: bool):
+    """DuckDB 1.5 turns a pivot into statements without text, of which the last one has the result."""
+    kinds = [duckdb.StatementType.CREATE, getattr(duckdb.StatementType, last)]
+    parts = [SimpleNamespace(query="", type=kind) for kind in kinds]
+    connection = SimpleNamespace(extract_statements=lambda _: parts)
+    with pytest.raises(UsageError, match="found CREATE") if is_refused else nullcontext():
+        _query._check(connection, query)
 
 
 @pytest.mark.parametrize(
