@@ -82,4 +82,4 @@ def test_a_folder_without_images_says_what_is_there(init, tmp_path: Path) -> Non
     code, _, err = init(tmp_path, "-o", tmp_path / "s")
     assert code == 1
     assert "no TIFF, PNG or JPEG file" in err
-    assert "1 x OME-Zarr, such as plate.ome.zarr: not read yet" in err
+    assert "1 x OME-Zarr, such as plate.ome.zarr: not supported" in err

@@ -37,7 +37,7 @@ def test_a_crop_is_a_copy() -> None:
     assert field.all()
 
 
-def test_wrong_centres_are_named() -> None:
+def test_wrong_centres_are_errors() -> None:
     field = np.ones((1, 8, 8))
     with pytest.raises(UsageError, match="finite centres"):
         crop_cells(field, np.array([[np.nan, 1]]), size=4)
@@ -71,7 +71,7 @@ def test_colors_add_up() -> None:
     assert picture[1, 1].tolist() == [0, 0, 0]
 
 
-def test_unknown_channels_get_different_colors_and_flat_ones_do_not_warn() -> None:
+def test_unknown_channels_have_different_colors_and_flat_ones_do_not_warn() -> None:
     images = np.zeros((3, 4, 4), dtype=np.uint16)
     images[0, 0] = images[1, 1] = 9
     picture = to_rgb(images, channels=["one", "two", "blank"])

@@ -16,7 +16,7 @@ def touch(root: Path, *names: str) -> Path:
     return root
 
 
-def test_what_matched_and_what_did_not(tmp_path: Path) -> None:
+def test_matched_and_unmatched_files_are_counted(tmp_path: Path) -> None:
     touch(tmp_path, "P1/A01_s1_DNA.tif", "P1/A01_s1_ER.tif", "P2/B02_s2_DNA.tif", "illum.tif", "P1/notes.txt")
     layout = detect_layout(tmp_path)
     best = layout.best
@@ -30,13 +30,13 @@ def test_what_matched_and_what_did_not(tmp_path: Path) -> None:
     assert best.get_reader().index(tmp_path).equals(best.index)
 
 
-def test_a_folder_without_plates_suggests_its_own_name(tmp_path: Path) -> None:
+def test_the_suggested_plate_is_the_name_of_the_folder(tmp_path: Path) -> None:
     layout = detect_layout(touch(tmp_path / "plate 7", "A01_s1_DNA.tif"))
     assert layout.best.plates == []
     assert layout.suggested_plate == "plate 7"
 
 
-def test_a_load_data_table_comes_first_when_its_files_are_there(tmp_path: Path) -> None:
+def test_a_load_data_table_whose_files_exist_comes_first(tmp_path: Path) -> None:
     touch(tmp_path, "A01_s1_w1.tif", "A01_s1_w2.tif")
     (tmp_path / "load_data.csv").write_text(
         "FileName_OrigDNA,FileName_OrigER,Metadata_Plate,Metadata_Well,Metadata_Site\nA01_s1_w1.tif,A01_s1_w2.tif,P,A1,1\n"
@@ -49,13 +49,13 @@ def test_a_load_data_table_comes_first_when_its_files_are_there(tmp_path: Path) 
     assert detect_layout(tmp_path).best.reader == "pattern"
 
 
-def test_a_load_data_table_that_makes_no_sense_is_no_candidate(tmp_path: Path) -> None:
+def test_an_invalid_load_data_table_is_not_a_candidate(tmp_path: Path) -> None:
     touch(tmp_path, "A01_s1_DNA.tif")
     (tmp_path / "load_data.csv").write_text("a,b\n1,2\n")
     assert [candidate.reader for candidate in detect_layout(tmp_path).candidates] == ["pattern"]
 
 
-def test_a_pattern_that_folds_files_into_one_loses(tmp_path: Path) -> None:
+def test_a_pattern_under_which_files_clash_is_not_preferred(tmp_path: Path) -> None:
     # without the time point the two files of a well would be one image
     touch(tmp_path, *(f"TimePoint_{t}/P_A01_s{s}_w1.tif" for t in (1, 2) for s in (1, 2)))
     layout = detect_layout(tmp_path)
@@ -69,7 +69,7 @@ def test_folders_without_a_layout(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"no known layout in .*: it holds 1 image files, such as holiday\.tif"):
         _ = layout.best
     with pytest.raises(ImageError, match="does not exist"):
-        detect_layout(tmp_path / "nowhere")
+        detect_layout(tmp_path / "missing")
 
 
 WELLS = ("A1", "A2", "B1")
@@ -78,7 +78,7 @@ WELLS = ("A1", "A2", "B1")
 @pytest.mark.parametrize(
     ("names", "doubt"),
     [
-        # the issue of a name that is read in part: two signs, or a coordinate within the channel
+        # names that match only in part: two separators, or a coordinate within the channel
         ([f"--W0000{n}--P00001--Z00000--T00000--GFP.tif" for n in (1, 2, 3)], None),
         ([f"{well}--x--GFP.tif" for well in WELLS], None),
         ([f"{well}_s1.tif" for well in WELLS], "'s1', which looks like a number"),
@@ -91,7 +91,7 @@ WELLS = ("A1", "A2", "B1")
         ([f"img{n}_{well}_DNA.tif" for n, well in enumerate(("A1", "A2", "A3", "A4"))], "a plate of its own"),
     ],
 )
-def test_names_that_are_explained_in_part_are_refused(tmp_path: Path, names: list[str], doubt: str | None) -> None:
+def test_names_that_match_in_part_are_refused(tmp_path: Path, names: list[str], doubt: str | None) -> None:
     layout = detect_layout(touch(tmp_path, *names))
     with pytest.raises(ImageError) as caught:
         _ = layout.best
@@ -121,7 +121,7 @@ def test_stains_with_numbers_are_channels(tmp_path: Path, channels: tuple[str, .
     assert detect_layout(tmp_path).best.channels == sorted(channels)
 
 
-def test_a_pattern_that_was_given_is_used(tmp_path: Path) -> None:
+def test_a_given_pattern_is_used(tmp_path: Path) -> None:
     touch(tmp_path, "x-A1-f1-DNA.tif", "x-A2-f1-DNA.tif", "y.tif")
     given = r"x-(?P<well>\w\d)-f(?P<site>\d)-(?P<channel>\w+)\.tif"
     best = detect_layout(tmp_path, pattern=given).best
@@ -142,7 +142,7 @@ def test_pictures_beside_tiff_are_previews(tmp_path: Path) -> None:
     assert detect_layout(tmp_path).best.index["path"].to_list() == ["A01_s1_DNA.png"]
 
 
-def test_pictures_that_a_screen_made_are_no_images(tmp_path: Path) -> None:
+def test_files_made_by_a_screen_are_not_images(tmp_path: Path) -> None:
     touch(
         tmp_path,
         "A01_s1_DNA.tif",
@@ -154,7 +154,7 @@ def test_pictures_that_a_screen_made_are_no_images(tmp_path: Path) -> None:
     assert detect_layout(tmp_path).best.wells == ["A01", "A02"]
 
 
-def test_what_is_not_read_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_unsupported_formats_are_listed_with_advice(tmp_path: Path) -> None:
     touch(tmp_path, "a.czi", "b/c.czi", "d.nd2", "plate.zarr/.zattrs", "plate.zarr/A/1/0/.zarray", "e.zip", "notes.txt")
     layout = detect_layout(tmp_path)
     assert [(one.kind, one.n) for one in layout.foreign] == [

@@ -19,7 +19,7 @@ NAMES = [f"{well}_s1_{channel}.tif" for well in ("A01", "A02", "B01") for channe
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six good images, all different."""
+    """Write six different images."""
     random = np.random.default_rng(0)
     for name in NAMES:
         write_tiff(tmp_path / name, random.integers(0, 4000, (20, 30), dtype=np.uint16))
@@ -35,7 +35,7 @@ def row(table: pl.DataFrame, name: str) -> dict[str, object]:
     return table.row(by_predicate=pl.col("path") == name, named=True)
 
 
-def test_good_files(folder: Path) -> None:
+def test_usable_files_have_status_ok(folder: Path) -> None:
     table = inspect(folder)
     assert table.schema == get_table("image").schema
     assert table["path"].to_list() == NAMES
@@ -67,17 +67,17 @@ def replace_by_folder(path: Path) -> None:
     [
         (truncate, "truncated", "copy or export the file again"),
         (behead, "truncated", "copy or export the file again"),
-        (lambda path: path.write_bytes(b""), "empty", "no byte"),
+        (lambda path: path.write_bytes(b""), "empty", "the file is empty"),
         (lambda path: path.unlink(), "missing", "no such file"),
         (replace_by_folder, "directory", "a folder where a file was expected"),
         (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99)), "damaged", "the PNG header is damaged"),
-        (lambda path: path.write_bytes(b"GIF89a" + bytes(99)), "not_image", "no TIFF, PNG or JPEG file but GIF"),
+        (lambda path: path.write_bytes(b"GIF89a" + bytes(99)), "not_image", "not a TIFF, PNG or JPEG file but GIF"),
         (lambda path: path.write_bytes(b"<html>not found</html>"), "not_image", "but text"),
         (lambda path: path.write_bytes(bytes(500)), "not_image", "but zeros"),
         (lambda path: path.write_bytes(b"II*\x00" + os.urandom(64)), "truncated", "copy or export"),
     ],
 )
-def test_a_bad_file_is_a_row_and_the_rest_goes_on(folder: Path, spoil: object, status: str, said: str) -> None:
+def test_a_bad_file_is_a_row_with_a_reason(folder: Path, spoil: object, status: str, said: str) -> None:
     index = READERS.make("pattern", pattern="generic", plate="P").index(folder)
     spoil(folder / NAMES[2])  # type: ignore[operator]
     table = inspect_files(index, folder)
@@ -90,12 +90,12 @@ def test_a_bad_file_is_a_row_and_the_rest_goes_on(folder: Path, spoil: object, s
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_we_may_not_read(folder: Path) -> None:
+def test_a_file_without_read_permission_is_unreadable(folder: Path) -> None:
     (folder / NAMES[0]).chmod(0)
     assert row(inspect(folder), NAMES[0])["status"] == "unreadable"
 
 
-def test_a_refusing_disk_is_a_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_is_a_row_with_a_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.open
 
     def refuse(self: Path, *args: object, **options: object) -> object:
@@ -105,10 +105,10 @@ def test_a_refusing_disk_is_a_row(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Path, "open", refuse)
     bad = row(inspect(folder), NAMES[1])
-    assert (bad["status"], bad["reason"]) == ("unreadable", "the system refuses to read it: Permission denied")
+    assert (bad["status"], bad["reason"]) == ("unreadable", "the operating system cannot read it: Permission denied")
 
 
-def test_cut_inside_the_pixels_is_seen_without_decoding(tmp_path: Path) -> None:
+def test_truncated_pixels_are_detected_without_decoding(tmp_path: Path) -> None:
     path = tmp_path / "A01_s1_DNA.tif"
     write_tiff(path, np.zeros((64, 64), np.uint16), compression=None)
     whole = path.read_bytes()
@@ -130,11 +130,11 @@ def test_pages_of_one_file(tmp_path: Path) -> None:
     assert table["status"].to_list() == ["ok", "ok", "ok", "no_page"]
     assert table["hash"].n_unique() == 1
     assert table["pixel_hash"].drop_nulls().n_unique() == 3
-    assert "page 3 was asked for (0-based), the file has 3" in table["reason"][3]
+    assert "page 3 (0-based) was requested, the file has 3" in table["reason"][3]
 
 
-def test_duplicates_reach_the_reconciliation(folder: Path) -> None:
-    # byte for byte, and the same pixels under another description
+def test_duplicates_have_equal_hashes(folder: Path) -> None:
+    # a copy of the file, and the same pixels with another description
     (folder / "A02_s1_DNA.tif").write_bytes((folder / "A01_s1_DNA.tif").read_bytes())
     pixels = tifffile.imread(folder / "B01_s1_DNA.tif")
     for name, words in (("B01_s1_DNA.tif", "12:00"), ("B01_s1_ER.tif", "12:01")):
@@ -144,7 +144,7 @@ def test_duplicates_reach_the_reconciliation(folder: Path) -> None:
     assert reconcile(table, None).count() == {"same_pixels_two_channels": 1, "duplicate_file": 1}
 
 
-def test_files_known_from_before_are_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_files_are_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = inspect(folder)
     write_tiff(folder / NAMES[0], np.ones((5, 5), np.uint8))
     opened: list[str] = []
@@ -161,7 +161,7 @@ def test_files_known_from_before_are_not_read_again(folder: Path, monkeypatch: p
     assert row(after, NAMES[0])["dtype"] == "uint8"
 
 
-def test_files_that_were_bad_are_looked_at_again(folder: Path) -> None:
+def test_files_that_were_bad_are_read_again(folder: Path) -> None:
     good = (folder / NAMES[0]).read_bytes()
     (folder / NAMES[0]).write_bytes(b"")
     before = inspect(folder)
@@ -175,11 +175,11 @@ def test_progress_counts_files(folder: Path) -> None:
     assert seen == [(n, 6) for n in range(1, 7)]
 
 
-def test_an_index_that_is_none(tmp_path: Path) -> None:
+def test_an_invalid_index_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="the index lacks Metadata_Site"):
         inspect_files(pl.DataFrame(schema=INDEX_SCHEMA).drop("Metadata_Site"), tmp_path)
     with pytest.raises(ImageError, match="does not exist"):
-        inspect_files(pl.DataFrame(schema=INDEX_SCHEMA), tmp_path / "nowhere")
+        inspect_files(pl.DataFrame(schema=INDEX_SCHEMA), tmp_path / "missing")
     assert inspect_files(pl.DataFrame(schema=INDEX_SCHEMA), tmp_path).schema == get_table("image").schema
 
 
@@ -198,5 +198,5 @@ def test_real_headers(real_data: Path, folder: str, shape: tuple[int, int], dtyp
     table = inspect_files(index, real_data / folder)
     assert set(table["status"]) == {"ok"}
     assert set(table.select("height", "width", "dtype").rows()) == {(*shape, dtype)}
-    # one plate of the shelf holds no file twice
+    # no file of this plate occurs twice
     assert "duplicate_file" not in reconcile(table, None).count()

@@ -1,4 +1,4 @@
-"""Illumination functions: recovered where there is one, defined where nothing can be told."""
+"""Illumination functions: recovered from fields, and ones where they cannot be estimated."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_recovers_a_vignette_under_cells(method: str, n_fields: int) -> None:
     assert found.reason is None
     assert found.unevenness_after < 0.5 * found.unevenness_before
     assert found.split_half_error < 0.1
-    # What matters: an evenly stained sample comes out even, to a couple of percent.
+    # A uniform sample is even within a few percent after the correction.
     corrected = found.apply(0.3 * truth)
     assert corrected.std() / corrected.mean() < 0.02
 
@@ -74,7 +74,7 @@ def test_even_light_stays_nearly_even(method: str) -> None:
     assert estimate_illumination(even, method=method).range < 1.15
 
 
-def test_debris_does_not_move_the_robust_average() -> None:
+def test_debris_does_not_change_the_robust_average() -> None:
     stack = list(fields(30, n_cells=20))
     for field in stack[:4]:
         field[:90, :90] = 1.0  # a bright clump in one corner
@@ -98,7 +98,7 @@ def test_camera_offset_is_subtracted_before_dividing() -> None:
     assert known.apply(np.zeros(SHAPE)).min() == 0
 
 
-def test_no_offset_found_where_fields_are_equally_bright() -> None:
+def test_no_offset_is_estimated_from_fields_of_one_brightness() -> None:
     found = estimate_illumination([vignette() * 0.2] * 10, dark=True)
     assert np.isfinite(found.flat).all()
     assert error(found, vignette()) < 0.005
@@ -153,7 +153,7 @@ def test_integer_fields_and_unit_fields_agree() -> None:
     np.testing.assert_allclose(whole.flat, unit.flat, rtol=1e-5)
 
 
-def test_wrong_input_is_named() -> None:
+def test_wrong_input_is_an_error() -> None:
     with pytest.raises(UsageError, match="no field given, at least 5"):
         estimate_illumination([])
     with pytest.raises(ImageError, match=r"field 1 has shape \(4, 4\), the first has \(5, 5\)"):
@@ -186,7 +186,7 @@ def test_block_means_keep_the_total(height: int, width: int, grid: int) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.05, 1), st.integers(4, 20), st.integers(4, 20))
-def test_smoothing_keeps_a_paraboloid_up_to_the_rim(sigma: float, rows: int, columns: int) -> None:
+def test_smoothing_preserves_a_paraboloid_up_to_the_rim(sigma: float, rows: int, columns: int) -> None:
     y, x = ((np.arange(length) + 0.5) / length for length in (rows, columns))
     blocks = 1 + 0.5 * y[:, None] - 0.8 * x[None, :] ** 2
     pixel_y, pixel_x = ((np.arange(length) + 0.5) / length for length in (60, 50))
@@ -194,7 +194,7 @@ def test_smoothing_keeps_a_paraboloid_up_to_the_rim(sigma: float, rows: int, col
     np.testing.assert_allclose(smooth_onto(blocks, (60, 50), sigma=sigma), expected, atol=1e-6)
 
 
-def test_smoothing_is_chosen_by_what_is_there() -> None:
+def test_the_smoothing_depends_on_the_detail_of_the_function() -> None:
     random = np.random.default_rng(0)
     x = (np.arange(40) + 0.5) / 40
     plain = np.broadcast_to(1 - 0.4 * (x - 0.5) ** 2, (40, 40))
@@ -213,7 +213,7 @@ def test_real_plate_is_lit_unevenly_and_corrected_alike(real_data, method: str) 
     assert len(paths) == 96
     found = estimate_illumination((tifffile.imread(path) for path in paths), method=method)
     assert found.n_fields == 96
-    # The right third of its fields is brighter than the left third, in single images to the eye too.
+    # The right third of its fields is brighter than the left third, visibly even in single images.
     left, right = found.flat[:, 60:200].mean(), found.flat[:, 440:580].mean()
     assert 1.1 < right / left < 1.5
     assert found.unevenness_after < 0.6 * found.unevenness_before

@@ -16,7 +16,7 @@ from phenoprint.images import INDEX_SCHEMA, READERS, read_field, read_plane, ren
 
 
 def site(*files: tuple[str, str] | tuple[str, str, int, int]) -> pl.DataFrame:
-    """Rows of one site: (channel, path[, z, t])."""
+    """Return the rows of one site from (channel, path[, z, t])."""
     rows = [("P", "A01", "1", one[0], *(one[2:] or (0, 0)), one[1], 0) for one in files]
     return pl.DataFrame(rows, schema=INDEX_SCHEMA, orient="row")
 
@@ -25,7 +25,7 @@ def plane(value: int, shape: tuple[int, int] = (4, 6), dtype: type[np.generic] =
     return np.full(shape, value, dtype)
 
 
-def test_channels_come_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_channels_have_the_requested_order(tmp_path: Path) -> None:
     for number, name in enumerate(("a", "b", "c")):
         write_tiff(tmp_path / f"{name}.tif", plane(number))
     rows = site(("ER", "a.tif"), ("DNA", "b.tif"), ("AGP", "c.tif"))
@@ -35,7 +35,7 @@ def test_channels_come_in_the_order_asked_for(tmp_path: Path) -> None:
     assert read_field(rows.reverse(), tmp_path, channels=["ER", "DNA"])[:, 0, 0].tolist() == [0, 1]
 
 
-def test_the_brightest_of_z_and_the_first_of_t(tmp_path: Path) -> None:
+def test_z_planes_are_projected_and_the_first_time_point_is_read(tmp_path: Path) -> None:
     for name, value in (("z1", 5), ("z2", 9), ("z3", 7), ("late", 99)):
         write_tiff(tmp_path / f"{name}.tif", plane(value))
     rows = site(("DNA", "late.tif", 1, 2), ("DNA", "z1.tif", 1, 1), ("DNA", "z2.tif", 2, 1), ("DNA", "z3.tif", 3, 1))
@@ -101,20 +101,20 @@ def test_channels_of_different_depth_name_both_files(tmp_path: Path) -> None:
         read_field(site(("ER", "a.tif"), ("DNA", "b.tif")), tmp_path)
 
 
-def test_a_missing_channel_says_which_there_are(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_channel_lists_the_channels(tmp_path: Path) -> None:
     write_tiff(tmp_path / "a.tif", plane(1))
     with pytest.raises(ImageError, match="no file of channel AGP, Mito; there are: DNA"):
         read_field(site(("DNA", "a.tif")), tmp_path, channels=["DNA", "AGP", "Mito"])
 
 
-def test_two_files_of_one_plane_are_never_mixed(tmp_path: Path) -> None:
+def test_two_files_of_one_plane_are_an_error(tmp_path: Path) -> None:
     write_tiff(tmp_path / "a.tif", plane(1))
     write_tiff(tmp_path / "b.tif", plane(2))
     with pytest.raises(ImageError, match=r"2 files claim channel DNA: a\.tif, b\.tif"):
         read_field(site(("DNA", "a.tif"), ("DNA", "b.tif")), tmp_path)
 
 
-def test_one_site_at_a_time(tmp_path: Path) -> None:
+def test_several_sites_are_an_error(tmp_path: Path) -> None:
     rows = pl.concat([site(("DNA", "a.tif")), site(("DNA", "b.tif")).with_columns(Metadata_Site=pl.lit("2"))])
     with pytest.raises(ImageError, match="reads one site, the rows hold 2"):
         read_field(rows, tmp_path)
@@ -128,12 +128,12 @@ def test_one_site_at_a_time(tmp_path: Path) -> None:
     ("data", "said"),
     [
         (None, "does not exist"),
-        (b"", "the file has no byte"),
-        (b"hello there", "no TIFF, PNG or JPEG file but text"),
+        (b"", "the file is empty"),
+        (b"hello there", "not a TIFF, PNG or JPEG file but text"),
         (b"II*\x00\x08\x00", "truncated: 6 of at least 8 bytes"),
     ],
 )
-def test_bad_files_name_the_path_and_the_remedy(tmp_path: Path, data: bytes | None, said: str) -> None:
+def test_errors_of_bad_files_have_path_and_advice(tmp_path: Path, data: bytes | None, said: str) -> None:
     path = tmp_path / "a.tif"
     if data is not None:
         path.write_bytes(data)
@@ -154,24 +154,24 @@ def test_truncated_files_never_give_pixels(tmp_path: Path, compression: str | No
         read_plane(path)
 
 
-def test_folders_pages_and_numbers_that_are_none(tmp_path: Path) -> None:
+def test_folders_missing_pages_and_nan_are_errors(tmp_path: Path) -> None:
     (tmp_path / "d.tif").mkdir()
     with pytest.raises(ImageError, match="a folder where an image file was expected"):
         read_plane(tmp_path / "d.tif")
     write_tiff(tmp_path / "a.tif", plane(1))
-    with pytest.raises(ImageError, match=r"page 2 was asked for \(0-based\), the file has 1 pages"):
+    with pytest.raises(ImageError, match=r"page 2 \(0-based\) was requested, the file has 1 pages"):
         read_plane(tmp_path / "a.tif", page=2)
     tifffile.imwrite(tmp_path / "n.tif", np.array([[0.5, np.nan]], np.float32))
-    with pytest.raises(ImageError, match="no number"):
+    with pytest.raises(ImageError, match="1 of 2 pixels are NaN or infinite"):
         read_plane(tmp_path / "n.tif")
 
 
-def test_one_pixel_rows_stay_planes(tmp_path: Path) -> None:
+def test_images_one_pixel_high_are_planes(tmp_path: Path) -> None:
     write_tiff(tmp_path / "a.tif", np.arange(7, dtype=np.uint8).reshape(1, 7))
     assert read_plane(tmp_path / "a.tif").shape == (1, 7)
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "a.tif"
     write_tiff(target, plane(1))
     before = target.read_bytes()
@@ -186,9 +186,9 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
 
 
-def test_writing_where_it_cannot_be(tmp_path: Path) -> None:
+def test_a_missing_folder_and_wrong_shapes_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="cannot write"):
-        write_tiff(tmp_path / "nowhere" / "a.tif", plane(1))
+        write_tiff(tmp_path / "missing" / "a.tif", plane(1))
     with pytest.raises(UsageError, match="not an array of shape"):
         write_tiff(tmp_path / "a.tif", np.zeros(3, np.uint8))
 
@@ -207,7 +207,7 @@ def test_bbbc013_gives_the_raw_palette_values(real_data: Path) -> None:
 
 
 @pytest.mark.real
-def test_a_stack_is_projected(real_data: Path) -> None:
+def test_a_stack_is_read_by_maximum_projection(real_data: Path) -> None:
     root = real_data / "imagexpress_3434"
     index = READERS.make("pattern").index(root)
     rows = index.filter((pl.col("Metadata_Well") == "B02") & (pl.col("Metadata_Site") == "1"))

@@ -1,4 +1,4 @@
-"""PNG and JPEG pictures are read as TIFF files are."""
+"""PNG and JPEG files are read like TIFF files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize("pixels", [GREY8, GREY16], ids=["8", "16"])
 @pytest.mark.parametrize("samples", ["grey", "rgb", "rgba", "grey and alpha"])
-def test_grey_png_in_every_form(tmp_path: Path, pixels: np.ndarray, samples: str) -> None:
+def test_grey_png_of_every_kind(tmp_path: Path, pixels: np.ndarray, samples: str) -> None:
     alpha = np.full_like(pixels, np.iinfo(pixels.dtype).max)
     stack = {"grey": [pixels], "rgb": [pixels] * 3, "rgba": [*[pixels] * 3, alpha], "grey and alpha": [pixels, alpha]}
     (tmp_path / "a.png").write_bytes(png(np.squeeze(np.stack(stack[samples], -1))))
@@ -41,7 +41,7 @@ def test_grey_png_in_every_form(tmp_path: Path, pixels: np.ndarray, samples: str
     np.testing.assert_array_equal(plane, pixels)
 
 
-def test_a_grey_jpeg(tmp_path: Path) -> None:
+def test_a_grey_jpeg_is_read(tmp_path: Path) -> None:
     smooth = np.add.outer(np.arange(64), np.arange(48)).astype(np.uint8)
     (tmp_path / "a.jpg").write_bytes(bytes(imagecodecs.jpeg8_encode(smooth, level=95)))
     found = inspected(tmp_path, "a.jpg")
@@ -50,7 +50,7 @@ def test_a_grey_jpeg(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
-def test_colours_are_a_status_with_what_to_do(tmp_path: Path, name: str) -> None:
+def test_colour_images_have_a_status_with_advice(tmp_path: Path, name: str) -> None:
     import tifffile
 
     colours = np.stack([GREY8, GREY8[::-1], GREY8], -1)
@@ -67,19 +67,19 @@ def test_colours_are_a_status_with_what_to_do(tmp_path: Path, name: str) -> None
         read_plane(tmp_path / name)
 
 
-def test_numbers_that_are_none_are_a_status(tmp_path: Path) -> None:
+def test_nan_pixels_have_a_status(tmp_path: Path) -> None:
     values = np.ones((8, 9), np.float32)
     values[2, 3] = np.nan
     write_tiff(tmp_path / "a.tif", values)
     found = inspected(tmp_path, "a.tif")
     assert found["status"] == "not_finite"
-    assert str(found["reason"]).startswith("1 of 72 pixels are no number (NaN or infinite)")
+    assert str(found["reason"]).startswith("1 of 72 pixels are NaN or infinite")
     write_tiff(tmp_path / "a.tif", np.ones((8, 9), np.float32))
     assert inspected(tmp_path, "a.tif")["status"] == "ok"
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
-def test_damaged_pictures_cost_a_moment(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_damaged_files_are_detected_quickly(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     whole = png(GREY8) if kind == "png" else bytes(imagecodecs.jpeg8_encode(GREY8))
     path = tmp_path / f"a.{kind}"
     for length in RANDOM.permutation(len(whole) - 1)[:80].tolist():
@@ -93,7 +93,7 @@ def test_damaged_pictures_cost_a_moment(tmp_path: Path, kind: str, capfd: pytest
         path.write_bytes(bytes(flipped))
         found = inspected(tmp_path, path.name)
         assert (found["status"] == "ok") == (found["reason"] is None)
-        if kind == "png":  # every part of a PNG has a checksum, a JPEG has none
+        if kind == "png":  # every chunk of a PNG has a checksum; JPEG has none
             assert found["status"] != "ok"
         with contextlib.suppress(ImageError):
             assert read_plane(path).dtype == np.uint8

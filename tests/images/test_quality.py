@@ -1,4 +1,4 @@
-"""Image quality: values against CellProfiler's definitions, flags against what was done to the fields."""
+"""Image quality: values compared with CellProfiler's definitions, and flags of modified fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from phenoprint.images.quality_flags import QualityLimits, flag_image_quality, q
 
 
 def cellprofiler_slope(image: np.ndarray) -> float:
-    """PowerLogLogSlope, over the full spectrum, as centrosome's radial_power_spectrum defines it."""
+    """Compute PowerLogLogSlope over the full spectrum, as centrosome's radial_power_spectrum."""
     row, column = np.ogrid[: image.shape[0], : image.shape[1]]
     radius = row**2 + column**2
     radius = np.minimum(radius, radius[::-1])
@@ -39,7 +39,7 @@ def field(*, blur: float = 0.0, n_cells: int = 40, seed: int = 0, shape: tuple[i
 
 
 def plate(blurs: list[float], **columns: object) -> pl.DataFrame:
-    """Return the quality of one field a blur."""
+    """Return the quality of one field per blur."""
     rows = [
         image_quality(field(blur=blur, seed=seed)[None], channels=["DNA"]).with_columns(
             Metadata_Plate=pl.lit("0012"), Metadata_Well=pl.lit(f"A{seed + 1:02d}")
@@ -51,20 +51,20 @@ def plate(blurs: list[float], **columns: object) -> pl.DataFrame:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(32, 90), st.integers(32, 90), st.integers(0, 99))
-def test_focus_slope_is_cellprofilers(height: int, width: int, seed: int) -> None:
+def test_focus_slope_equals_cellprofiler(height: int, width: int, seed: int) -> None:
     image = ndimage.gaussian_filter(np.random.default_rng(seed).random((height, width)), 0.7)
     assert focus_slope(image) == pytest.approx(cellprofiler_slope(image), abs=1e-4)
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["nf1_D6_3ch/DNA.tif", "nf1_D6_3ch/AGP.tif", "simulated_5ch/Mito.tif"])
-def test_focus_slope_is_cellprofilers_on_real_images(reference_data, name: str) -> None:
+def test_focus_slope_equals_cellprofiler_on_real_images(reference_data, name: str) -> None:
     tifffile = pytest.importorskip("tifffile")
     image = tifffile.imread(reference_data / name)
     assert focus_slope(image) == pytest.approx(cellprofiler_slope(image / 65535), abs=1e-5)
 
 
-def test_focus_falls_with_blur_and_ignores_gain_and_offset() -> None:
+def test_focus_decreases_with_blur_and_does_not_depend_on_gain_and_offset() -> None:
     image = field()
     slopes = [focus_slope(field(blur=blur)) for blur in (0, 1, 2, 4)]
     assert np.all(np.diff(slopes) < -0.1)
@@ -73,7 +73,7 @@ def test_focus_falls_with_blur_and_ignores_gain_and_offset() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.int32])
-def test_statistics_are_those_of_the_pixels(dtype: type) -> None:
+def test_statistics_agree_with_numpy(dtype: type) -> None:
     random = np.random.default_rng(0)
     image = random.gamma(2, 20, (80, 90)).clip(0, 255).astype(dtype)
     if dtype is np.float32:
@@ -88,13 +88,13 @@ def test_statistics_are_those_of_the_pixels(dtype: type) -> None:
     assert row["minimum_percent"] == pytest.approx(100 * (image == image.min()).mean(), rel=1e-5)
 
 
-def test_background_and_noise_are_those_put_in() -> None:
+def test_background_and_noise_of_a_simulated_field_are_recovered() -> None:
     row = image_quality(field()[None], channels=["DNA"]).row(0, named=True)
     assert row["background"] == pytest.approx(1000 / 65535, rel=0.03)
     assert row["noise"] == pytest.approx(60 / 65535, rel=0.1)
 
 
-def test_background_is_that_between_crowded_cells() -> None:
+def test_background_is_estimated_between_crowded_cells() -> None:
     crowded = field(n_cells=230)
     assert 0.35 < (crowded > 3000).mean() < 0.49
     background = image_quality(crowded[None], channels=["DNA"])["background"][0]
@@ -103,21 +103,21 @@ def test_background_is_that_between_crowded_cells() -> None:
 
 
 @pytest.mark.parametrize("full_scale", [65535, 4095, 16383, 65520, 5200])
-def test_saturation_is_seen_whatever_the_camera(full_scale: int) -> None:
+def test_saturation_is_detected_for_every_camera(full_scale: int) -> None:
     image = np.minimum(np.round(field() * (full_scale / 6000)), full_scale).astype(np.uint16)
     percent = image_quality(image[None], channels=["DNA"])["saturated_percent"][0]
     assert percent == pytest.approx(100 * (image == full_scale).mean(), rel=1e-5)
     assert percent > 5
 
 
-def test_no_saturation_where_there_is_none() -> None:
+def test_unsaturated_images_have_no_saturation() -> None:
     for seed in range(5):
         assert image_quality(field(seed=seed)[None], channels=["DNA"])["saturated_percent"][0] == 0
     constant = np.full((1, 64, 64), 7, dtype=np.uint8)
     assert image_quality(constant, channels=["DNA"])["saturated_percent"][0] == 0
 
 
-def test_local_focus_is_cellprofilers() -> None:
+def test_local_focus_equals_cellprofiler() -> None:
     image = field(shape=(240, 240))
     scaled = image / 65535
     windows = scaled.reshape(12, 20, 12, 20).swapaxes(1, 2).reshape(144, 400)
@@ -146,7 +146,7 @@ def test_any_size_and_type_is_measured(height: int, width: int, dtype: type) -> 
     assert 0 <= row["saturated_percent"] <= 100
 
 
-def test_wrong_pixels_are_named() -> None:
+def test_wrong_pixels_are_errors() -> None:
     with pytest.raises(ImageError, match=r"\(C, Y, X\)"):
         image_quality(np.zeros((8, 8)), channels=["DNA"])
     with pytest.raises(UsageError, match="1 different channel names"):
@@ -155,7 +155,7 @@ def test_wrong_pixels_are_named() -> None:
         image_quality(np.zeros((2, 8, 8)), channels=["DNA", "DNA"])
 
 
-def test_blurred_field_is_flagged_in_words_and_the_others_are_not() -> None:
+def test_only_the_blurred_field_is_flagged_with_a_reason() -> None:
     flagged = flag_image_quality(plate([0.0] * 11 + [2.5]))
     assert flagged["is_flagged"].to_list() == [False] * 11 + [True]
     assert flagged["reasons"][:11].is_null().all()
@@ -164,14 +164,14 @@ def test_blurred_field_is_flagged_in_words_and_the_others_are_not() -> None:
     assert "against plate median" in reason
 
 
-def test_wholly_blurred_plate_meets_the_absolute_floor() -> None:
+def test_a_wholly_blurred_plate_is_below_the_absolute_limit() -> None:
     blurred = plate([6.0] * 10).with_columns(focus_slope=pl.lit(-3.0, dtype=pl.Float32))
     flagged = flag_image_quality(blurred)
     assert flagged["is_flagged"].all()
     assert flagged["reasons"][0] == "out of focus: DNA slope -3.0 below -2.9"
 
 
-def test_few_fields_learn_nothing() -> None:
+def test_few_fields_have_only_absolute_limits() -> None:
     few = plate([0.0] * 4 + [1.5])
     assert quality_thresholds(few)["lower"].is_null().all()
     assert not flag_image_quality(few)["is_flagged"].any()
@@ -187,13 +187,13 @@ def test_black_constant_and_saturated_images_are_flagged() -> None:
     assert reasons[2] == "saturated: c 68.75 % of pixels, limit 1.0 %"
 
 
-def test_reasons_stand_one_per_line_whatever_a_channel_is_called() -> None:
+def test_there_is_one_reason_per_line_for_any_channel_name() -> None:
     pixels = np.zeros((1, 64, 64), dtype=np.uint8)
     frame = image_quality(pixels, channels=["a; b\nc"]).with_columns(Metadata_Plate=pl.lit("P"), n_cells=pl.lit(0.0))
     assert flag_image_quality(frame)["reasons"][0].split("\n") == ["all black: a; b c", "no cells"]
 
 
-def test_cell_counts() -> None:
+def test_flags_and_notes_of_cell_counts() -> None:
     counts = [100, 104, 96, 99, 101, 103, 98, 100, 97, 102, 3, 1, 0, None]
     flagged = flag_image_quality(plate([0.0] * len(counts), n_cells=counts))
     by_count = dict(zip(counts, flagged.select("is_flagged", "reasons", "notes").rows(), strict=True))
@@ -207,7 +207,7 @@ def test_cell_counts() -> None:
 
 @pytest.mark.parametrize("missing", [None, float("nan")])
 @pytest.mark.parametrize("column", ["focus_slope", "saturated_percent", "noise", "mean", "area_covered"])
-def test_missing_never_passes(missing: float | None, column: str) -> None:
+def test_missing_values_are_flagged(missing: float | None, column: str) -> None:
     frame = plate([0.0] * 10, area_covered=[0.4] * 10).with_row_index("row")
     replaced = pl.lit(missing, dtype=pl.Float64)
     frame = frame.with_columns(pl.when(pl.col("row") == 4).then(replaced).otherwise(pl.col(column)).alias(column))
@@ -216,7 +216,7 @@ def test_missing_never_passes(missing: float | None, column: str) -> None:
     assert f"no value: DNA {column}" in flagged["reasons"][4]
 
 
-def test_limits_are_learned_a_plate_and_channel() -> None:
+def test_limits_are_estimated_per_plate_and_channel() -> None:
     frame = plate([0.0] * 10)
     softer = frame.with_columns(pl.col("focus_slope") - 0.9, Metadata_Plate=pl.lit("soft"))
     other = frame.with_columns(pl.col("focus_slope") - 0.7, Metadata_Channel=pl.lit("ER"))
@@ -236,14 +236,14 @@ def test_limits_are_learned_a_plate_and_channel() -> None:
     assert focus["lower"][0] == pytest.approx(np.median(values) - 5 * max(mad, 0.1))
 
 
-def test_broken_fields_do_not_move_the_limits() -> None:
+def test_bad_fields_do_not_change_the_limits() -> None:
     frame = plate([0.0] * 10, n_cells=[50.0] * 10)
     nan = frame.with_columns(pl.lit(float("nan"), dtype=pl.Float32).alias(name) for name in ("sd", "noise"))
     empty = frame.with_columns(n_cells=pl.lit(0.0), focus_slope=pl.lit(0.9, dtype=pl.Float32))
     assert quality_thresholds(pl.concat([frame, nan, empty])).equals(quality_thresholds(frame))
 
 
-def test_stored_thresholds_judge_later_fields() -> None:
+def test_stored_thresholds_apply_to_later_fields() -> None:
     thresholds = quality_thresholds(plate([0.0] * 10))
     later = plate([1.5])
     assert not flag_image_quality(later)["is_flagged"][0]
@@ -263,7 +263,7 @@ def test_high_background_is_a_note() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_order_of_rows_changes_nothing_but_the_order(random) -> None:
+def test_the_order_of_rows_does_not_matter(random) -> None:
     frame = plate([0.0] * 9 + [2.5], n_cells=[50] * 9 + [0])
     order = list(range(10))
     random.shuffle(order)

@@ -97,7 +97,7 @@ def test_rows_and_columns_above_nine_padded_or_not(row: int, col: int, padded: b
     st.integers(1, 99),
     st.sampled_from(["", "P_", "screen_s12_", "A01_", "b02-x_"]),
 )
-def test_sites_are_never_taken_for_wells(well: Well, site: int, prefix: str) -> None:
+def test_sites_are_not_read_as_wells(well: Well, site: int, prefix: str) -> None:
     plate = prefix.rstrip("_") or None
     assert read(f"{prefix}{well}_s{site}_w1.tif", "imagexpress") == (plate, str(well), str(site), "w1", 0, 0)
     if plate:
@@ -121,12 +121,12 @@ def test_an_index_has_the_schema_and_is_sorted(tmp_path: Path) -> None:
     assert set(index["page"]) == {0}
 
 
-def test_thumbnails_and_the_macs_shadows_are_left_out(tmp_path: Path) -> None:
+def test_thumbnails_and_hidden_files_of_macos_are_ignored(tmp_path: Path) -> None:
     touch(tmp_path, "P_A01_s1_w1.tif", "P_A01_s1_w1_thumb.tif", "P_A01_s1_w1_Thumb.TIF", "._P_A01_s1_w1.tif")
     assert READERS.make("pattern").index(tmp_path)["path"].to_list() == ["P_A01_s1_w1.tif"]
 
 
-def test_channels_get_their_names(tmp_path: Path) -> None:
+def test_channels_are_renamed(tmp_path: Path) -> None:
     touch(tmp_path, *(f"r01c01f01p01-ch{n}sk1fk1fl1.tiff" for n in (1, 2, 3)))
     index = rename_channels(READERS.make("pattern").index(tmp_path), {"ch1": "Mito", "ch2": "DNA"}, where="x")
     assert index["Metadata_Channel"].to_list() == ["DNA", "Mito", "ch3"]
@@ -136,14 +136,14 @@ def test_channels_get_their_names(tmp_path: Path) -> None:
         rename_channels(READERS.make("pattern").index(tmp_path), {"ch1": "DNA", "ch2": "DNA"}, where="x")
 
 
-def test_the_callers_plate_outranks_the_names(tmp_path: Path) -> None:
+def test_a_given_plate_takes_precedence_over_the_names(tmp_path: Path) -> None:
     touch(tmp_path, "P/A01_s1_DNA.tif")
     assert READERS.make("pattern").index(tmp_path)["Metadata_Plate"].to_list() == ["P"]
     assert READERS.make("pattern", plate="0042").index(tmp_path)["Metadata_Plate"].to_list() == ["0042"]
     assert READERS.make("pattern").index(tmp_path / "P")["Metadata_Plate"].to_list() == [None]
 
 
-def test_folders_of_wells_are_no_plates_but_plates_may_be_called_like_wells(tmp_path: Path) -> None:
+def test_folders_of_wells_are_not_plates_but_plates_may_have_names_of_wells(tmp_path: Path) -> None:
     touch(tmp_path, "a/P1/A01/A01_s1_DNA.tif", "a/P1/a2/A02_s1_DNA.tif")
     assert READERS.make("pattern").index(tmp_path / "a")["Metadata_Plate"].to_list() == ["P1", "P1"]
     assert READERS.make("pattern").index(tmp_path / "a" / "P1")["Metadata_Plate"].to_list() == [None, None]
@@ -151,7 +151,7 @@ def test_folders_of_wells_are_no_plates_but_plates_may_be_called_like_wells(tmp_
     assert READERS.make("pattern").index(tmp_path / "b")["Metadata_Plate"].to_list() == ["P02", "P02"]
 
 
-def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
+def test_a_custom_pattern_is_used(tmp_path: Path) -> None:
     touch(tmp_path, "week1/P7/exp_A1_c2_f03.tif", "week1/P7/other.tif")
     by_name = r"exp_(?P<well>[A-Z]\d+)_(?P<channel>c\d)_f(?P<site>\d+)\.tif"
     assert keys(READERS.make("pattern", pattern=by_name).index(tmp_path)) == [("P7", "A01", "3", "c2", 0, 0)]
@@ -165,7 +165,7 @@ def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
         ("phenixx", "did you mean 'phenix'"),
         (r"(?P<site>\d+)\.tif", "names no well"),
         (r"(?P<well>\w+)_(?P<chanel>\w+)", "unknown group .* 'chanel'; did you mean 'channel'"),
-        (r"(?P<well>\w+", "not a regular expression"),
+        (r"(?P<well>\w+", "not a supported regular expression"),
         (r"(?P<well>\w+)(?=x)", "look-around"),
     ],
 )
@@ -174,19 +174,19 @@ def test_bad_patterns_are_explained(tmp_path: Path, pattern: str, said: str) -> 
         READERS.make("pattern", pattern=pattern).index(touch(tmp_path, "a.tif"))
 
 
-def test_folders_that_hold_nothing_we_know(tmp_path: Path) -> None:
+def test_folders_without_known_images_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="fits the 0 image files"):
         READERS.make("pattern").index(tmp_path)
     with pytest.raises(ImageError, match=r"fits the 1 image files below .*, such as holiday\.tif"):
         READERS.make("pattern").index(touch(tmp_path, "holiday.tif"))
     with pytest.raises(ImageError, match="does not exist"):
-        READERS.make("pattern").index(tmp_path / "nowhere")
+        READERS.make("pattern").index(tmp_path / "missing")
     with pytest.raises(ImageError, match="is a file, not a folder"):
         READERS.make("pattern").index(tmp_path / "holiday.tif")
     assert READERS.make("pattern", pattern="phenix").index(tmp_path).schema == INDEX_SCHEMA
 
 
-def test_a_folder_called_like_an_image_is_listed(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_an_image_is_listed(tmp_path: Path) -> None:
     (tmp_path / "A01_s1_DNA.tif").mkdir()
     assert READERS.make("pattern").index(tmp_path)["path"].to_list() == ["A01_s1_DNA.tif"]
 
@@ -211,7 +211,7 @@ HEAD = (
 
 
 @pytest.mark.parametrize("name", ["load_data.csv", "load_data_with_illum.csv", "load_data.csv.gz"])
-def test_a_load_data_table_whose_images_moved(tmp_path: Path, name: str) -> None:
+def test_moved_images_of_a_load_data_table_are_found(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "images/P1/a.tif", "images/P2/a.tif")
     text = HEAD + "a.tif,/home/ubuntu/bucket/images/P1/,i.npy,/illum,0012,a1,1\n"
     text += "a.tif,/home/ubuntu/bucket/images/P2,i.npy,/illum,0013,A01,02\n"
@@ -235,18 +235,18 @@ def test_urls_pages_planes_and_windows_paths(tmp_path: Path) -> None:
     ]
 
 
-def test_a_path_map_says_where_images_are_now(tmp_path: Path) -> None:
+def test_a_path_map_gives_the_location_of_images(tmp_path: Path) -> None:
     touch(tmp_path / "elsewhere", "deep/a.tif")
     text = HEAD + "a.tif,/old/place/deep,,,P,A1,1\n"
     root = load_data(tmp_path / "root", text)
     options = {"path_map": {"/old/place": str(tmp_path / "elsewhere")}}
     path = READERS.make("load_data", **options).index(root)["path"][0]
     assert (root / path).is_file()
-    # without it the table's own words stay, for the inspection to report
+    # without it the paths of the table remain and are reported by the inspection
     assert READERS.make("load_data").index(root)["path"].to_list() == ["/old/place/deep/a.tif"]
 
 
-def test_one_plates_files_never_stand_in_for_anothers(tmp_path: Path) -> None:
+def test_files_of_one_plate_are_not_used_for_another(tmp_path: Path) -> None:
     # both plates have the same file names, and only P2's images are here
     root = touch(tmp_path / "P2", "Images/a.tif")
     text = HEAD + "a.tif,/data/P1/Images,,,P1,A1,1\na.tif,/data/P2/Images,,,P2,A1,1\n"
@@ -260,7 +260,7 @@ def test_one_plates_files_never_stand_in_for_anothers(tmp_path: Path) -> None:
         READERS.make("load_data").index(load_data(unclear, text))
 
 
-def test_a_table_a_folder_is_read(tmp_path: Path) -> None:
+def test_one_table_per_folder_is_read(tmp_path: Path) -> None:
     for plate in ("P1", "P2"):
         touch(tmp_path, f"{plate}/a.tif")
         load_data(tmp_path / plate, HEAD + f"a.tif,/x/{plate},,,{plate},A1,1\n")
@@ -274,7 +274,7 @@ def test_a_table_a_folder_is_read(tmp_path: Path) -> None:
         ("FileName_OrigDNA\na.tif\n", "no column Metadata_Well"),
         ("Metadata_Well\nA1\n", "no FileName_ or URL_ column"),
         ("FileName_OrigDNA,Metadata_Well\na.tif,QQ\n", "1 of 1 rows have no readable well, such as 'QQ'"),
-        (HEAD, "holds no rows"),
+        (HEAD, "has no rows"),
     ],
 )
 def test_bad_tables_are_explained(tmp_path: Path, text: str, said: str) -> None:
@@ -305,7 +305,7 @@ def test_phenix_names_agree_with_another_tools_load_data(real_data: Path) -> Non
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("folder", "rows", "counts"),  # of wells, sites, channels, planes, times
+    ("folder", "rows", "counts"),  # numbers of wells, sites, channels, planes, times
     [
         ("bbbc013", 192, [96, 1, 2, 1, 1]),
         ("phenix_BR00121482", 6, [1, 1, 6, 1, 1]),
@@ -316,7 +316,7 @@ def test_phenix_names_agree_with_another_tools_load_data(real_data: Path) -> Non
         ("example_human", 3, [1, 1, 3, 1, 1]),
     ],
 )
-def test_real_folders_are_understood(real_data: Path, folder: str, rows: int, counts: list[int]) -> None:
+def test_real_folders_are_indexed(real_data: Path, folder: str, rows: int, counts: list[int]) -> None:
     index = READERS.make("pattern").index(real_data / folder)
     assert index.height == rows
     assert [index[f"Metadata_{name}"].n_unique() for name in ("Well", "Site", "Channel", "Z", "T")] == counts

@@ -1,4 +1,4 @@
-"""TIFF files whose directories are damaged: a reason within a moment, or the right pixels."""
+"""TIFF files with damaged directories give a reason quickly, or the right pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from phenoprint.images.headers import BadFileError, ImageHeader, read_image_head
 PIXELS = (np.arange(40 * 48).reshape(40, 48) // 9 * 20 + np.random.default_rng(0).integers(0, 3, (40, 48))).astype(
     np.uint16
 )
-# How files come: by strips or tiles, compressed or not, classic or big, either byte order, one page or several.
+# Files with strips or tiles, compressed or not, classic or BigTIFF, of either byte order, with one page or several.
 KINDS: dict[str, dict[str, object]] = {
     "plain": {"rowsperstrip": 7, "metadata": None},
     "one strip": {"metadata": None},
@@ -49,7 +49,7 @@ def inspected(folder: Path, data: bytes) -> dict[str, object]:
 
 
 def tag_place(data: bytes, code: int) -> int:
-    """Where a tag of the first page stands."""
+    """Return the offset of a tag of the first page."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         return int(file.pages.first.tags[code].offset)
 
@@ -61,7 +61,7 @@ def patched(data: bytes, place: int, form: str, *values: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sound_files_are_read_as_another_program_reads_them(tmp_path: Path, kind: str) -> None:
+def test_valid_files_are_read_as_by_another_program(tmp_path: Path, kind: str) -> None:
     found = inspected(tmp_path, encoded(kind))
     assert (found["status"], found["height"], found["width"], found["dtype"]) == ("ok", 40, 48, "uint16")
     assert (found["n_planes"], found["n_channels"]) == (1, 1)
@@ -80,16 +80,16 @@ def test_types_and_predictors(tmp_path: Path, dtype: str, options: dict[str, obj
     np.testing.assert_array_equal(plane, pixels)
 
 
-def test_a_page_that_leads_back_to_the_first_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_cycle_of_pages_is_detected(tmp_path: Path) -> None:
     data = encoded("plain", np.stack([PIXELS, PIXELS]))
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         first, second = (page.offset for page in file.pages)
     (n_tags,) = struct.unpack_from("<H", data, second)
     found = inspected(tmp_path, patched(data, second + 2 + 12 * n_tags, "I", first))
     assert found["status"] == "damaged"
-    assert "lead in a circle" in str(found["reason"])
+    assert "form a cycle" in str(found["reason"])
     assert "copy or export the file again" in str(found["reason"])
-    with pytest.raises(ImageError, match="circle"):
+    with pytest.raises(ImageError, match="form a cycle"):
         read_plane(tmp_path / "a.tif")
 
 
@@ -97,7 +97,7 @@ def test_a_page_that_leads_back_to_the_first_is_refused_at_once(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("code", "name"), [(273, "StripOffsets"), (279, "StripByteCounts"), (256, "ImageWidth"), (258, "BitsPerSample")]
 )
-def test_tags_of_another_type_are_a_reason(tmp_path: Path, code: int, name: str, kind: int) -> None:
+def test_tags_of_another_type_give_a_reason(tmp_path: Path, code: int, name: str, kind: int) -> None:
     data = encoded("plain")
     found = inspected(tmp_path, patched(data, tag_place(data, code) + 2, "H", kind))
     assert found["status"] in {"damaged", "truncated"}
@@ -148,7 +148,7 @@ def test_a_width_that_leaves_pixels_missing_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_width_that_shears_the_pixels_is_refused(tmp_path: Path) -> None:
-    # a program that cuts what is too much returns pixels here
+    # a program that truncates the excess returns pixels here
     data = encoded("deflate")
     found = inspected(tmp_path, patched(data, tag_place(data, 256) + 8, "I", 32))
     assert (found["status"], found["width"]) == ("ok", 32)
@@ -157,7 +157,7 @@ def test_a_width_that_shears_the_pixels_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_flipped_bit_of_a_directory_stops_the_reading_or_changes_pixels(tmp_path: Path, kind: str) -> None:
+def test_flipped_bits_of_a_directory_give_a_reason_or_the_right_pixels(tmp_path: Path, kind: str) -> None:
     data = encoded(kind)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
@@ -174,18 +174,18 @@ def test_no_flipped_bit_of_a_directory_stops_the_reading_or_changes_pixels(tmp_p
         except ImageError:
             continue
         assert found["status"] == "ok"
-        # Another type or size can be right: the field is then refused because its channels differ.
+        # Another type or size can be valid; the field is then refused because its channels differ.
         is_alike = (plane.dtype, plane.shape) == (PIXELS.dtype, PIXELS.shape)
         if is_alike and not np.array_equal(plane, PIXELS):
             wrong.append((place, bit))
-    # What cannot be seen: that there was a predictor, without its tag; that LZW lacks its last bits.
+    # Not detectable: a missing tag of the predictor, and missing last bits of LZW.
     unseen = {"deflate": (317, range(2)), "lzw": (279, range(8, 12))}
     code, hidden = unseen.get(kind, (256, range(0)))
     assert [(place, bit) for place, bit in wrong if place - tag_place(data, code) not in hidden] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_cut_stops_the_reading(tmp_path: Path, kind: str) -> None:
+def test_truncation_at_any_byte_gives_a_reason(tmp_path: Path, kind: str) -> None:
     data = encoded(kind)
     for length in np.random.default_rng(0).permutation(len(data))[:60].tolist():
         (tmp_path / "a.tif").write_bytes(data[:length])
@@ -194,14 +194,14 @@ def test_no_cut_stops_the_reading(tmp_path: Path, kind: str) -> None:
         assert inspect_files(INDEX, tmp_path, workers=1)["status"][0] in {"empty", "truncated", "not_image", "damaged"}
 
 
-def test_damage_of_one_page_is_no_damage_of_another(tmp_path: Path) -> None:
+def test_damage_of_one_page_does_not_affect_others(tmp_path: Path) -> None:
     data = encoded("plain", np.stack([PIXELS, PIXELS + 1]))
     damaged = header(patched(data, tag_place(data, 257) + 8, "I", 41))
     assert isinstance(damaged.pages[0].fault, BadFileError)
     assert damaged.page(1).height == 40
 
 
-def test_smaller_copies_are_no_pages_of_their_own(tmp_path: Path) -> None:
+def test_smaller_copies_are_not_counted_as_pages(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(PIXELS)
         file.write(PIXELS[::2, ::2], subfiletype=1)

@@ -32,7 +32,7 @@ FAULTS = {
     "B03": "no cell",
     "B04": "not a TIFF",
     "B05": "one cell",
-    "B06": "pages that lead in a circle",
+    "B06": "page directories that form a cycle",
     "C01": "a tag of another type",
 }
 UNREADABLE = ["A01", "A02", "A03", "A04", "A05", "A06", "B04", "B06", "C01"]

@@ -71,7 +71,7 @@ def test_the_configuration_chooses_a_page_or_the_brightest_of_all(tmp_path: Path
 def test_a_page_that_is_not_there_is_the_reason_of_its_file(tmp_path: Path) -> None:
     found = take(write(tmp_path), "images.page = 3")
     assert set(found.tables["image"]["status"]) == {"no_page"}
-    assert "page 3 was asked for (0-based), the file has 3 pages" in found.tables["site"]["reason"][0]
+    assert "page 3 (0-based) was requested, the file has 3 pages" in found.tables["site"]["reason"][0]
 
 
 def test_all_pages_are_known_from_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_each_fault_of_a_field_has_its_own_reason(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "A04_s1_GFP.tif", grey.astype(np.uint8), photometric="minisblack")
     found = take(tmp_path)
     reasons = dict(found.tables["site"].select("Metadata_Well", "reason").iter_rows())
-    assert reasons["A01"].startswith("GFP: 1 of 80 pixels are no number (NaN or infinite)")
+    assert reasons["A01"].startswith("GFP: 1 of 80 pixels are NaN or infinite")
     assert reasons["A02"].startswith("GFP: a colour image (3 samples per pixel that differ); export each stain")
     assert reasons["A03"] == "sizes differ between the channels: DNA 8 x 10, GFP 4 x 10"
     assert reasons["A04"] == "bit depths differ between the channels: DNA uint16, GFP uint8"

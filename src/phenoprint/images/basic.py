@@ -1,8 +1,8 @@
 """Flat field by low-rank and sparse decomposition (BaSiC).
 
-Own compact implementation of the model of Peng, T. et al., *A BaSiC tool for background and shading
-correction of optical microscopy images*, Nat Commun 8, 14836 (2017): every field is one brightness times one
-flat field, smooth because few of its cosine coefficients differ from zero, plus sparse residuals (the cells).
+A compact implementation of the model of Peng, T. et al., *A BaSiC tool for background and shading correction of optical
+microscopy images*, Nat Commun 8, 14836 (2017): every field is its brightness times a common flat field, which is smooth
+because few of its cosine coefficients differ from zero, plus sparse residuals (the cells).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["basic_flat_field", "constant_offset"]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-# Weight of the cosine coefficients' sum. A fifth of the authors' automatic choice: theirs flattens the
-# function of few or crowded fields by up to a third; what roughness is left, the caller's smoothing removes.
+# Weight of the sum of cosine coefficients, a fifth of the authors' automatic choice, which flattens the function of few
+# or crowded fields by up to a third. The smoothing by the caller removes the remaining roughness.
 _SMOOTHNESS = 1 / 4000
 _MAX_LEVELS = 32
 _MAX_REWEIGHTINGS = 10
@@ -40,9 +40,10 @@ def basic_flat_field(stack: Float64) -> Float64:
 
     Notes
     -----
-    Values are sorted over the fields at each place first: the k-th smallest values of all places make a
-    "field" in which light, not cells, is what varies, and the model holds far better. An L1 fit is reweighted
-    until the flat field changes by less than 0.1 percent, so that places covered by cells lose their say.
+    First, the values at each place are sorted over the fields. The k-th smallest values of all places are a "field"
+    that varies with the illumination rather than with cells, which fits the model far better. An L1 fit is then
+    reweighted until the flat field changes by less than 0.1 percent, so that places covered by cells have little
+    weight.
     """
     from scipy.fft import dctn
 
@@ -63,7 +64,7 @@ def basic_flat_field(stack: Float64) -> Float64:
 
 
 def _sorted_levels(stack: Float64) -> Float64:
-    """Sort over the fields at each place, and average neighbours down to a bounded number of levels."""
+    """Sort over the fields at each place, and average adjacent levels to a bounded number."""
     ordered = np.sort(stack, axis=0)
     n_levels = min(len(ordered), _MAX_LEVELS)
     starts = (np.arange(n_levels + 1) * len(ordered)) // n_levels
@@ -74,14 +75,14 @@ def _sorted_levels(stack: Float64) -> Float64:
 def _decompose(images: Float32, weight: Float32, smoothness: float) -> tuple[Float32, Float32, Float32]:
     """Minimise smoothness * |cosine(flat)| + |weight * residual| with images = gain * flat + residual.
 
-    Linearised augmented Lagrangian with growing penalty; returns flat, gain (one a field) and residual.
+    Linearised augmented Lagrangian with increasing penalty; returns flat, gain (one per field) and residual.
     """
     from scipy.fft import dctn, idctn
 
     norm = float(np.linalg.norm(images.reshape(len(images), -1), 2))
     scale = float(np.linalg.norm(images))
     penalty, ceiling = 12.5 / norm, 12.5 / norm * 1e7
-    step = 10.0  # the authors' linearisation constant of the flat field's update
+    step = 10.0  # the authors' linearisation constant for the update of the flat field
     coefficients = np.zeros(images.shape[1:], dtype=np.float32)
     gain = images.mean(axis=(1, 2))
     residual = np.zeros_like(images)
@@ -117,14 +118,14 @@ def constant_offset(stack: Float64) -> float:
 
     Returns
     -------
-    The offset in the unit of the fields, below the darkest value; 0 where it is not twice its standard error,
-    as in even light or with fields of one brightness, where offset and light cannot be told apart.
+    The offset in the unit of the fields, below the darkest value. It is 0 if it is less than twice its standard error,
+    as with even illumination or fields of one brightness, from which it cannot be estimated.
 
     Notes
     -----
-    With an offset c, the sorted values of a place are flat * q + c, where q runs over the levels of the
-    field; the wrong c leaves a function that depends on the level. Chosen is the c for which the function of
-    the darker half of the levels and that of the brighter half agree best.
+    With an offset c, the sorted values of a place are flat * q + c, where q are the levels of the field. With a wrong c
+    the estimated function depends on the level. The result is the c for which the functions of the darker and of the
+    brighter half of the levels agree best.
     """
     levels = _sorted_levels(stack)
     levels = levels[: max(2, int(0.9 * len(levels)))]
@@ -143,7 +144,7 @@ def constant_offset(stack: Float64) -> float:
     if power == 0:
         return 0.0
     offset = float((numerator * denominator).sum()) / power
-    # Smoothed maps hold about as many independent numbers as smoothing windows fit into them.
+    # Smoothed maps have about as many independent values as smoothing windows.
     residual = float(((numerator - offset * denominator) ** 2).sum())
     standard_error = float(np.sqrt(residual / power / _INDEPENDENT_WINDOWS))
     if offset < 2 * standard_error:

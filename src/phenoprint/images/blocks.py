@@ -1,4 +1,4 @@
-"""Fields as grids of block means: what the illumination estimators work on."""
+"""Fields as grids of block means, the input of the illumination estimators."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def block_means(field: npt.NDArray[Any], grid: int) -> Float64:
     field
         (Y, X) of any integer or float type.
     grid
-        Blocks along the longer side; the shorter side gets proportionally fewer, so that blocks are square.
+        Blocks along the longer side; the shorter side has proportionally fewer, so that blocks are square.
 
     Returns
     -------
@@ -61,23 +61,23 @@ def block_stack(
     offset
         Subtracted from every block; negative results become 0.
     max_fields
-        Size of the stack; of more fields an even random choice is kept (reservoir sampling).
+        Largest size of the stack; of more fields a random sample is kept (reservoir sampling).
     needed
-        How many usable fields the caller needs, for the message when there is none at all.
+        Number of usable fields that the caller needs, for the message if there is no field.
     seed
-        Of the choice.
+        Seed of the sample.
 
     Returns
     -------
-    (Y, X) of the fields; the stack (fields, rows, columns) float64; how many fields were skipped because they
+    (Y, X) of the fields; the stack (fields, rows, columns) float64; the number of fields that were skipped because they
     were blank or not finite.
 
     Raises
     ------
     UsageError
-        No field came.
+        If there is no field.
     ImageError
-        A field is not (Y, X) or has another shape than the first.
+        If a field is not (Y, X) or its shape differs from the first.
     """
     random = np.random.default_rng(seed)
     shape: tuple[int, int] | None = None
@@ -91,7 +91,7 @@ def block_stack(
         if field.shape != shape:
             raise ImageError(
                 f"field {number} has shape {field.shape}, the first has {shape}; an illumination function "
-                "needs one size: estimate each size by itself"
+                "needs fields of one size: estimate one function per size"
             )
         blocks = np.maximum(block_means(field, grid) - offset, 0)
         if not np.isfinite(blocks).all() or field.min() == field.max() or not blocks.any():
@@ -131,14 +131,14 @@ def robust_average(stack: Float64, average: str) -> Float64:
     relative = stack / _brightness(stack)[:, None, None]
     if average == "median":
         return np.asarray(np.median(relative, axis=0))
-    # Bright debris and clumps lie above, so more is cut there.
+    # More of the bright side is removed, because debris and clumps are bright.
     n_fields = len(relative)
     low, high = int(0.05 * n_fields), n_fields - int(0.20 * n_fields)
     return np.asarray(np.sort(relative, axis=0)[low:high].mean(axis=0))
 
 
 def _brightness(stack: Float64) -> Float64:
-    """Return the mean of each field's darker four fifths, which a clump of debris does not move."""
+    """Return the mean of each field's darker four fifths, which does not depend on clumps of debris."""
     blocks = np.sort(stack.reshape(len(stack), -1), axis=1)
     dark = blocks[:, : max(1, int(0.8 * blocks.shape[1]))].mean(axis=1)
     return np.asarray(np.where(dark > 0, dark, blocks.mean(axis=1)))
@@ -154,13 +154,12 @@ def smooth_onto(blocks: Float64, shape: tuple[int, int], *, sigma: float) -> Flo
     shape
         (Y, X) to evaluate on; the shape of `blocks` itself smooths them in place.
     sigma
-        Of the Gaussian weights, as a fraction of the longer side; raised to a block's size where it is below.
+        Sigma of the Gaussian weights, as a fraction of the longer side; at least the size of a block.
 
     Returns
     -------
-    (Y, X) float64: along each axis a local quadratic fit with Gaussian weights. Unlike a Gaussian filter it
-    keeps slope and curvature up to the rim, where a vignette is steepest; a wide sigma tends to one
-    paraboloid.
+    (Y, X) float64: along each axis a local quadratic fit with Gaussian weights. Unlike a Gaussian filter it preserves
+    slope and curvature up to the rim, where a vignette is steepest; with a wide sigma it tends to a paraboloid.
     """
     longest = max(blocks.shape)
     down, across = (
@@ -185,7 +184,7 @@ def _local_quadratic(n_blocks: int, length: int, sigma: float) -> Float64:
 
 
 def choose_smoothing(fold_averages: Float64, candidates: tuple[float, ...]) -> float:
-    """Choose the widest sigma that predicts left-out fields as well as the best does.
+    """Choose the widest sigma that predicts left-out fields as well as the best sigma.
 
     Parameters
     ----------
@@ -196,8 +195,8 @@ def choose_smoothing(fold_averages: Float64, candidates: tuple[float, ...]) -> f
 
     Returns
     -------
-    The widest candidate whose error exceeds the smallest by no more than that difference's standard error
-    over the folds: light is smooth, so detail has to be shown before it is believed.
+    The widest candidate whose error exceeds the smallest by at most the standard error of this difference over the
+    folds. Illumination is smooth, so finer detail is accepted only if it improves the prediction.
     """
     n_folds = len(fold_averages)
     total = fold_averages.sum(axis=0)

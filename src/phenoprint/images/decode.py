@@ -1,4 +1,4 @@
-"""From a checked header to pixels."""
+"""Decoding of pixels after the header was checked."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["decode_page"]
 
 Pixels = npt.NDArray[Any]
 
-# tifffile reports damaged files to its logger; what is wrong becomes the reason of the file.
+# tifffile logs damaged files; the cause is reported as the reason of the file instead.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _ZSTD = (34926, 50000)
-# Filters of warnings belong to the whole process, files are inspected in threads.
+# Warning filters apply to the whole process, but files are inspected in threads.
 _WARNINGS = threading.Lock()
 _YCBCR, _COLOUR_FILTER = 6, 32803
 
@@ -36,7 +36,7 @@ def decode_page(handle: BinaryIO, header: ImageHeader, number: int) -> Pixels:
     handle
         The open file that the header was read from.
     header
-        Of the file.
+        Header of the file.
     number
         Page, 0-based.
 
@@ -48,7 +48,7 @@ def decode_page(handle: BinaryIO, header: ImageHeader, number: int) -> Pixels:
     Raises
     ------
     BadFileError
-        The page cannot be decoded, holds colours, or numbers that are not finite.
+        If the page cannot be decoded, has colours, or has values that are not finite.
     """
     page = header.page(number)
     try:
@@ -72,7 +72,7 @@ def _decode_picture(handle: BinaryIO, kind: str) -> Pixels:
 
 
 def _decode_tiff(handle: BinaryIO, page: PageHeader) -> Pixels:
-    """Decode a TIFF page: (Y, X), (Y, X, samples), or (samples, Y, X) where samples lie apart."""
+    """Decode a TIFF page: (Y, X), (Y, X, samples), or (samples, Y, X) for planar samples."""
     layout = page.layout
     assert layout is not None  # noqa: S101 - every TIFF page without a fault has one
     dtype = np.dtype(str(page.dtype))
@@ -88,9 +88,9 @@ def _decode_tiff(handle: BinaryIO, page: PageHeader) -> Pixels:
 
 
 def _decode_blocks(handle: BinaryIO, page: PageHeader, layout: TiffLayout) -> Pixels:
-    """Decode strips or tiles of whole bytes; every one must have exactly the size that the header says.
+    """Decode strips or tiles of whole bytes; each must have exactly the size in the header.
 
-    tifffile cuts and pads blocks of a wrong size, so that a damaged width gives sheared pixels without an error.
+    tifffile crops and pads blocks of a wrong size, so that a damaged width would give sheared pixels without an error.
     """
     import imagecodecs
 
@@ -124,7 +124,7 @@ def _decode_blocks(handle: BinaryIO, page: PageHeader, layout: TiffLayout) -> Pi
 
 
 def _decompress(block: bytes, compression: int, most: int) -> bytes | bytearray:
-    """Undo a compression of bytes; a result of more than ``most`` bytes is cut behind them or is an error."""
+    """Decompress bytes; a result of more than ``most`` bytes is truncated or is an error."""
     import imagecodecs
 
     if compression == NONE:
@@ -139,12 +139,12 @@ def _decompress(block: bytes, compression: int, most: int) -> bytes | bytearray:
 
 
 def _decode_by_tifffile(handle: BinaryIO, page: PageHeader, layout: TiffLayout) -> Pixels:
-    """Decode what needs more than bytes: JPEG, JPEG 2000, samples of 12 bits, floating-point predictors."""
+    """Decode other formats: JPEG, JPEG 2000, samples of 12 bits, floating-point predictors."""
     from tifffile import TiffFile
 
     handle.seek(0)
     with _WARNINGS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as with the log
+        warnings.simplefilter("ignore")  # as for the log
         with TiffFile(handle) as file:
             found = file.pages[layout.number].aspage()
             seen = (found.imagelength, found.imagewidth, found.samplesperpixel, tuple(found.dataoffsets))
@@ -154,7 +154,7 @@ def _decode_by_tifffile(handle: BinaryIO, page: PageHeader, layout: TiffLayout) 
 
 
 def _one_plane(pixels: Pixels, page: PageHeader, *, has_alpha: bool) -> Pixels:
-    """Reduce grey saved as RGB to one plane; refuse colours, odd shapes and values."""
+    """Reduce grey saved as RGB to one plane; raise for colours, unexpected shapes and values."""
     if pixels.ndim == 3 and pixels.shape[:2] == (page.height, page.width):
         samples = [pixels[..., number] for number in range(pixels.shape[2])]
     elif pixels.ndim == 3 and pixels.shape[1:] == (page.height, page.width):
@@ -167,7 +167,7 @@ def _one_plane(pixels: Pixels, page: PageHeader, *, has_alpha: bool) -> Pixels:
         raise BadFileError(
             "colour",
             f"a colour image ({page.samples} samples per pixel that differ); export each stain as its own grey image, "
-            "because the colours of a rendering are no intensities",
+            "because the colours of a rendering are not intensities",
         )
     plane = np.ascontiguousarray(samples[0])
     if plane.shape != (page.height, page.width):
@@ -179,6 +179,6 @@ def _one_plane(pixels: Pixels, page: PageHeader, *, has_alpha: bool) -> Pixels:
     if plane.dtype.kind == "f" and not np.isfinite(plane).all():
         n = int(plane.size - np.isfinite(plane).sum())
         raise BadFileError(
-            "not_finite", f"{n} of {plane.size} pixels are no number (NaN or infinite); export it again without these"
+            "not_finite", f"{n} of {plane.size} pixels are NaN or infinite; export the image again without these values"
         )
     return plane

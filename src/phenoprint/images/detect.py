@@ -1,4 +1,4 @@
-"""Which reader fits a folder: what `phenoprint init` shows before anything is configured."""
+"""Detection of the layout of an image folder, as shown by `phenoprint init`."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class LayoutCandidate:
     Parameters
     ----------
     reader, options
-        For the reader, as `READERS` makes it.
+        Name and options of the reader in `READERS`.
     index
-        What it finds, as `Reader.index` returns it.
+        The images it finds, as returned by `Reader.index`.
     n_matched
-        Image files it understands.
+        Number of image files that it finds.
     n_unmatched
-        Image files below the root that it does not.
+        Number of other image files below the root.
     unmatched
         Up to five of those.
     n_missing
-        Files it names that do not exist.
+        Number of listed files that do not exist.
     n_clashes
-        Files that claim the same plate, well, site, channel, z and t as another.
+        Number of files with the same plate, well, site, channel, z and t as another.
     """
 
     reader: str
@@ -56,27 +56,27 @@ class LayoutCandidate:
 
     @property
     def plates(self) -> list[str]:
-        """Plates that the names say; none where they say none."""
+        """Plates in the names; empty if the names have none."""
         return self._names("Metadata_Plate")
 
     @property
     def wells(self) -> list[str]:
-        """Wells, over all plates."""
+        """Wells of all plates."""
         return self._names("Metadata_Well")
 
     @property
     def sites(self) -> list[str]:
-        """Sites, over all wells."""
+        """Sites of all wells."""
         return sorted(self._names("Metadata_Site"), key=lambda site: (len(site), site))
 
     @property
     def channels(self) -> list[str]:
-        """Channels as the files say them."""
+        """Channels as named by the files."""
         return self._names("Metadata_Channel")
 
     @property
     def score(self) -> float:
-        """Files understood, less those in doubt; general patterns count less."""
+        """Number of files found, without doubtful ones; files of general patterns count less."""
         weight = GENERIC.get(self.options.get("pattern", ""), 1.0)
         return weight * (self.n_matched - self.n_clashes) - self.n_missing
 
@@ -87,7 +87,7 @@ class LayoutCandidate:
 
 @dataclass(frozen=True)
 class DetectedLayout:
-    """What a folder looks like to every reader.
+    """What every reader finds in a folder.
 
     Parameters
     ----------
@@ -98,11 +98,11 @@ class DetectedLayout:
     candidates
         Readers that find images, the best first.
     doubts
-        Built-in patterns that match names without explaining them, with the reason.
+        Built-in patterns that match names but cannot be right, with the reason.
     foreign
         Image files of formats that are not read.
     suggested_plate
-        A name for the plate where the files name none: the folder's own.
+        Name of the folder, as the plate if the files name none.
     """
 
     root: Path
@@ -124,21 +124,21 @@ class DetectedLayout:
         Raises
         ------
         ImageError
-            No reader explains the names; the message says what is there and what to do.
+            If no reader fits; the message lists what the folder contains and what to do.
         """
         if not self.candidates:
             raise ImageError("\n".join(self._explain()))
         return self.candidates[0]
 
     def _explain(self) -> list[str]:
-        """Say what is there and what to do about it."""
+        """Describe the contents of the folder and what to do."""
         others = [f"there: {one}" for one in self.foreign]
         if not self.n_files:
             return [f"no TIFF, PNG or JPEG file in {self.root}; give the folder that holds the images", *others]
         return [
             f"no known layout in {self.root}: it holds {self.n_files} image files, such as {some_names(self.paths)}",
             *self.doubts,
-            "say what the parts of a name are, with phenoprint init --pattern and a regular expression, such as",
+            "describe the parts of the names with phenoprint init --pattern and a regular expression, such as",
             r"  --pattern '(?P<well>[A-P]\d+)_f(?P<site>\d+)_(?P<channel>\w+)\.tif'",
             "its groups: well (or row and col), site, channel, plate, z, t; or list the images in a load_data.csv",
             *others,
@@ -153,20 +153,20 @@ def detect_layout(root: Path, *, pattern: str | None = None) -> DetectedLayout:
     root
         Folder of the images of one or more plates.
     pattern
-        A file name pattern to use instead: a regular expression, or the name of a built-in one.
+        A file name pattern to use instead: a regular expression or the name of a built-in pattern.
 
     Returns
     -------
     DetectedLayout
-        Candidates by how many files they explain; a ``load_data.csv`` whose files are there comes first, for
-        it names channels that file names only number.
+        Candidates by the number of files they find. A ``load_data.csv`` whose files exist comes first, because it names
+        the channels, which file names often only number.
 
     Raises
     ------
     ImageError
-        The folder does not exist, or the pattern matches no file.
+        If the folder does not exist, or the pattern matches no file.
     UsageError
-        The pattern cannot be used.
+        If the pattern cannot be used.
     """
     base = check_root(root)
     paths = list_files(base, exclude=("*_thumb*", "._*"))
@@ -183,13 +183,13 @@ def detect_layout(root: Path, *, pattern: str | None = None) -> DetectedLayout:
             for fit in fits
             if fit.doubt is None
         ]
-    # A stable sort: of equals the earlier, more particular one stays ahead.
+    # A stable sort: of equal candidates the more specific one comes first.
     candidates.sort(key=lambda candidate: -candidate.score)
     return DetectedLayout(base, paths, tuple(candidates), doubts, tuple(find_foreign(base)), base.resolve().name)
 
 
 def _by_own_pattern(root: Path, paths: pl.Series, pattern: str) -> LayoutCandidate:
-    """Use the pattern that was given."""
+    """Apply the given pattern."""
     index = READERS.make("pattern", pattern=pattern).index(root)
     if index.is_empty():
         raise ImageError(no_match(root, pattern))
@@ -197,14 +197,14 @@ def _by_own_pattern(root: Path, paths: pl.Series, pattern: str) -> LayoutCandida
 
 
 def no_match(root: Path, pattern: str) -> str:
-    """Say that a pattern matches no file, with names to compare it to.
+    """Return the error for a pattern that matches no file, with file names to compare.
 
     Parameters
     ----------
     root
         Image root.
     pattern
-        The pattern as it was given.
+        The given pattern.
     """
     paths = list_files(root)
     if paths.is_empty():
@@ -217,7 +217,7 @@ def no_match(root: Path, pattern: str) -> str:
 
 
 def _by_load_data(root: Path, paths: pl.Series) -> LayoutCandidate | None:
-    """Try the load_data tables; one that cannot be read is no candidate."""
+    """Try the load_data tables; tables that cannot be read are ignored."""
     try:
         index = READERS.make("load_data").index(root)
     except DataError:
@@ -228,9 +228,9 @@ def _by_load_data(root: Path, paths: pl.Series) -> LayoutCandidate | None:
 def _candidate(
     root: Path, reader: str, options: Mapping[str, str], *, index: pl.DataFrame, paths: pl.Series
 ) -> LayoutCandidate:
-    """Count what an index explains."""
+    """Count the files of an index."""
     named = index["path"].unique()
-    # a table may name files that lie elsewhere
+    # a table may list files in other folders
     strange = named.filter(~named.is_in(paths.implode()))
     n_missing = sum(not exists(root / path) for path in strange)
     left = paths.filter(~paths.is_in(named.implode()))

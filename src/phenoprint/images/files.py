@@ -1,4 +1,4 @@
-"""The image table: every file hashed and its header read, every bad file a row that says why."""
+"""The image table: hash, header and status of every file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class _Asked:
-    """A file and the pages of it that the index names; ``is_whole`` if all pages are wanted instead."""
+    """A file and its pages in the index; ``is_whole`` if all pages are requested."""
 
     path: str
     pages: tuple[int, ...]
@@ -47,40 +47,40 @@ def inspect_files(
 ) -> pl.DataFrame:
     """Hash every file of an index and read its header.
 
-    Only colours and floats are decoded, to see whether they can be used. A file that cannot be used becomes a row with
-    a ``status`` and a ``reason``; this function raises for no single file.
+    Pixels are decoded only for colours and floats, to check whether they can be used. A file that cannot be used has a
+    row with ``status`` and ``reason``; it does not raise an error.
 
     Parameters
     ----------
     index
-        As `Reader.index` returns it.
+        Index from `Reader.index`.
     root
         Image root that the paths are relative to.
     all_pages
-        Make a row of every page of a file instead of the page that the index names: a z plane each.
+        Whether to list every page of a file as a z plane, instead of the page in the index.
     known
-        An earlier image table: files whose size and modification time are still the same are not read again.
+        An earlier image table: files of unchanged size and modification time are not read again.
     workers
-        Threads; None takes four times the cores, at most 16: network disks wait more than they read.
+        Number of threads; default: four times the cores, at most 16, because network disks are slow to respond.
     on_file
-        Called with (files done, files in all) after each.
+        Called after each file with the number of finished and of all files.
 
     Returns
     -------
     pl.DataFrame
         The rows of the index in its order with ``hash`` (BLAKE2b-128 of the file, hexadecimal),
         ``pixel_hash`` (of the page's encoded pixels alone), ``bytes``, ``mtime_ns``, ``height``, ``width``,
-        ``dtype``, ``n_planes`` (images in the file), ``n_channels`` (that its OME-XML declares), ``status`` and
-        ``reason``. Status: ``ok``; ``missing``, ``directory``, ``empty`` (no byte), ``truncated``, ``damaged``,
+        ``dtype``, ``n_planes`` (images in the file), ``n_channels`` (declared in its OME-XML), ``status`` and
+        ``reason``. Status: ``ok``; ``missing``, ``directory``, ``empty``, ``truncated``, ``damaged``,
         ``not_image`` (neither TIFF nor PNG nor JPEG), ``no_page``, ``unsupported``, ``colour``, ``not_finite``,
-        ``unreadable`` (the system refuses).
+        ``unreadable`` (an error of the operating system).
 
     Raises
     ------
     SchemaError
-        The index lacks a column.
+        If the index lacks a column.
     ImageError
-        The root is no folder.
+        If the root is not a folder.
     """
     if absent := [name for name in INDEX_SCHEMA if name not in index.columns]:
         raise SchemaError(f"the index lacks {', '.join(absent)}; expected the columns a Reader returns")
@@ -102,7 +102,7 @@ def inspect_files(
 
 
 def _by_planes(table: pl.DataFrame) -> pl.DataFrame:
-    """Give every page a z of its own, below the z that the file's name says."""
+    """Assign a z to every page, in the order of the z in the file names."""
     n_pages = pl.col("page").max() + 1
     return table.with_columns((pl.col("Metadata_Z") * n_pages + pl.col("page")).cast(pl.Int32)).select(
         list(_TABLE.schema)
@@ -113,7 +113,7 @@ Known = dict[str, tuple[int, int, list[dict[str, object]]]]
 
 
 def _known(known: pl.DataFrame | None) -> Known:
-    """Size, time and rows of the files that were fine before."""
+    """Return size, time and rows of the files that were usable before."""
     if known is None or not {"path", "page", *_FOUND} <= set(known.columns):
         return {}
     kept = known.filter(pl.col("status") == "ok").select("path", "page", *_FOUND)
@@ -124,7 +124,7 @@ def _known(known: pl.DataFrame | None) -> Known:
 
 
 def _inspect(asked: _Asked, root: Path, known: Known) -> list[dict[str, object]]:
-    """Rows of one file, a page each."""
+    """Return the rows of one file, one per page."""
     base: dict[str, object] = {"path": asked.path}
     path = root / asked.path
     try:
@@ -139,15 +139,15 @@ def _inspect(asked: _Asked, root: Path, known: Known) -> list[dict[str, object]]
             return _read(asked, base, path, facts.st_size)
     except FileNotFoundError:
         return _fail(asked, base, "missing", "no such file; correct the path or copy the file there")
-    except (OSError, ValueError) as error:  # a ValueError where the path holds a zero byte
+    except (OSError, ValueError) as error:  # ValueError: the path contains a zero byte
         why = (error.strerror if isinstance(error, OSError) else None) or error
-        return _fail(asked, base, "unreadable", f"the system refuses to read it: {why}")
-    except Exception as error:  # noqa: BLE001 - whatever is in a file, it costs its field and not the screen
+        return _fail(asked, base, "unreadable", f"the operating system cannot read it: {why}")
+    except Exception as error:  # noqa: BLE001 - a bad file must not stop the screen
         return _fail(asked, base, "damaged", f"it cannot be read ({error!r:.200}); copy or export the file again")
     if S_ISDIR(facts.st_mode):
         status, reason = "directory", "a folder where a file was expected; move it away"
     elif S_ISREG(facts.st_mode):
-        status, reason = "empty", "the file has no byte; copy or export it again"
+        status, reason = "empty", "the file is empty; copy or export it again"
     else:
         status, reason = "unreadable", "neither a file nor a folder; move it away"
     return _fail(asked, base, status, reason)
@@ -171,7 +171,7 @@ def _read(asked: _Asked, base: dict[str, object], path: Path, size: int) -> list
         if asked.is_whole:
             pages = tuple(number for number, page in enumerate(header.pages) if not page.is_reduced)
             if header.n_channels > 1:
-                why = f"{header.n_channels} channels in one file, of which a maximum makes no sense; name one page"
+                why = f"{header.n_channels} channels in one file, of which a maximum is not meaningful; select one page"
                 return _fail(asked, base, "unsupported", why)
             if len(pages) < header.n_planes:
                 why = f"{header.n_planes} planes without a page each; save it as a TIFF of {header.n_planes} pages"
@@ -180,7 +180,7 @@ def _read(asked: _Asked, base: dict[str, object], path: Path, size: int) -> list
 
 
 def _page_row(handle: BinaryIO, header: ImageHeader, number: int) -> dict[str, object]:
-    """Return what there is to know of one page."""
+    """Return the columns of one page."""
     from phenoprint.images.decode import decode_page
     from phenoprint.images.headers import BadFileError, hash_segments
 
@@ -189,7 +189,7 @@ def _page_row(handle: BinaryIO, header: ImageHeader, number: int) -> dict[str, o
         page = header.page(number)
         row |= {"height": page.height, "width": page.width, "dtype": page.dtype, "status": "ok"}
         row["pixel_hash"] = hash_segments(handle, page)
-        # Whether three samples are a colour, and whether floats are numbers, only the pixels say.
+        # The pixels show whether three samples are a colour, and whether floats are finite.
         if page.samples > 1 or str(page.dtype).startswith("float"):
             decode_page(handle, header, number)
     except BadFileError as fault:
@@ -200,5 +200,5 @@ def _page_row(handle: BinaryIO, header: ImageHeader, number: int) -> dict[str, o
 
 
 def _fail(asked: _Asked, base: dict[str, object], status: str, reason: str) -> list[dict[str, object]]:
-    """Rows of a file that cannot be used."""
+    """Return the rows of a file that cannot be used."""
     return [base | {"page": page, "status": status, "reason": reason} for page in asked.pages]

@@ -1,4 +1,4 @@
-"""Image files of formats that are not read: what a folder holds, and how it becomes TIFF."""
+"""Image files of formats that are not read, with advice on how to convert them to TIFF."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from phenoprint.images.readers.reader import check_root
 
 __all__ = ["ForeignFiles", "find_foreign"]
 
-# End of the name to what the files are, and the program that exports them.
+# File name extension to the format and the program that exports it.
 _VENDORS = {
     "czi": ("Zeiss CZI", "ZEN"), "lsm": ("Zeiss LSM", "ZEN"), "zvi": ("Zeiss ZVI", "AxioVision"),
     "nd2": ("Nikon ND2", "NIS-Elements"), "lif": ("Leica LIF", "LAS X"), "lof": ("Leica LOF", "LAS X"),
@@ -34,11 +34,11 @@ class ForeignFiles:
     kind
         Name of the format.
     n
-        How many there are.
+        Number of files.
     example
         Path of the first, relative to the folder.
     advice
-        What to do with them.
+        How to make them readable.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class ForeignFiles:
 
 
 def _describe(name: str) -> tuple[str, str] | None:
-    """Format of a file or folder name, and what to do; None for anything that is no foreign image."""
+    """Return format and advice for a file name; None if it is not of another image format."""
     end = name.lower().rpartition(".")[2]
     if end in _VENDORS:
         kind, program = _VENDORS[end]
@@ -73,18 +73,18 @@ def _describe(name: str) -> tuple[str, str] | None:
 
 
 def find_foreign(root: Path) -> list[ForeignFiles]:
-    """List the image formats below a folder that are not read, the most frequent first.
+    """List the image files below a folder that cannot be read, by format, the most frequent first.
 
     Parameters
     ----------
     root
-        Image root. A folder is OME-Zarr if its name ends in ``.zarr`` or it holds ``.zgroup``, ``.zattrs`` or
-        ``zarr.json``; what lies in it is not looked at.
+        Image root. A folder is OME-Zarr if its name ends in ``.zarr`` or it contains ``.zgroup``, ``.zattrs`` or
+        ``zarr.json``; its contents are not searched.
 
     Raises
     ------
     ImageError
-        The folder does not exist.
+        If the folder does not exist.
     """
     base = os.fspath(check_root(root))
     found: dict[tuple[str, str], list[str]] = {}
@@ -94,8 +94,8 @@ def find_foreign(root: Path) -> list[ForeignFiles]:
         prefix = "" if here == "." else here + "/"
         if folder.endswith(".zarr") or {".zgroup", ".zattrs", "zarr.json"} & set(names):
             subfolders.clear()
-            said = ("OME-Zarr", "not read yet, export one TIFF per well, field and channel")
-            found.setdefault(said, []).append(here)
+            zarr = ("OME-Zarr", "not supported; export one TIFF per well, field and channel")
+            found.setdefault(zarr, []).append(here)
             continue
         for name in sorted(names):
             of_name = None if name.startswith("._") else _describe(name)

@@ -1,8 +1,7 @@
-"""Headers of image files: what a page holds and whether its bytes are there; no pixel is decoded.
+"""Headers of image files, read and checked without decoding pixels.
 
-A header is the only thing that is trusted about a file before its pixels are read, so every number in it is checked
-against the size of the file and against the other numbers. Whatever a damaged file holds, looking at it takes a time
-and a memory that its size limits.
+Every number in a header is checked against the size of the file and against the other numbers, so that time and memory
+for reading a damaged file are limited by its size.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ __all__ = [
     "read_image_header",
 ]
 
-# Decoded bytes of one page; a stitched well of 20,000 x 20,000 pixels of 16 bits takes 0.8 GB.
+# Largest size of one decoded page in bytes; a stitched well of 20,000 x 20,000 pixels of 16 bits has 0.8 GB.
 LARGEST_PLANE = 1 << 31
 AGAIN = "copy or export the file again"
 
 
 class BadFileError(ImageError):
-    """A file, or a page of it, that cannot be used.
+    """A file or a page that cannot be used.
 
     Parameters
     ----------
     status
-        The word for the column ``status`` of the image table.
+        Value of the column ``status`` of the image table.
     reason
-        What is wrong and what to do.
+        What is wrong, and what to do.
     """
 
     def __init__(self, status: str, reason: str) -> None:
@@ -52,16 +51,16 @@ class BadFileError(ImageError):
 
 @dataclass(frozen=True)
 class PageHeader:
-    """What the header says of one page.
+    """Header of one page.
 
     Parameters
     ----------
     height, width
         Pixels.
     dtype
-        NumPy name, such as ``"uint16"``; None where the page has no such type.
+        NumPy name, such as ``"uint16"``; None if NumPy has no such type.
     samples
-        Values per pixel: 1 grey or indices of a palette, 2 grey with alpha, 3 RGB, 4 RGBA.
+        Values per pixel: 1 for grey or palette indices, 2 for grey with alpha, 3 for RGB, 4 for RGBA.
     segments
         (offset, length) of the encoded pixels, in order.
     fault
@@ -69,7 +68,7 @@ class PageHeader:
     is_reduced
         Whether it is a smaller copy or a mask of another page.
     layout
-        How the pixels of a TIFF page are encoded.
+        Encoding of the pixels of a TIFF page.
     """
 
     height: int | None = None
@@ -84,19 +83,19 @@ class PageHeader:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the header says of a file.
+    """Header of a file.
 
     Parameters
     ----------
     kind
         ``"TIFF"``, ``"PNG"`` or ``"JPEG"``.
     pages
-        Its pages, smaller copies included.
+        All pages, with smaller copies.
     n_planes
-        How many images it holds, smaller copies not counted: pages, or more where a file of ImageJ or MetaMorph
-        declares planes that have no page of their own.
+        Number of images, without smaller copies: the pages, or more in files of ImageJ or MetaMorph that declare
+        planes without pages.
     n_channels
-        Channels that the OME-XML of the file declares; 1 without one.
+        Number of channels declared in the OME-XML of the file; 1 without OME-XML.
     """
 
     kind: str
@@ -110,15 +109,15 @@ class ImageHeader:
         Parameters
         ----------
         number
-            0-based, smaller copies counted.
+            0-based, with smaller copies.
 
         Raises
         ------
         BadFileError
-            The file has no such page, or the page cannot be used.
+            If the file has no such page, or the page cannot be used.
         """
         if not 0 <= number < len(self.pages):
-            why = f"page {number} was asked for (0-based), the file has {len(self.pages)} pages"
+            why = f"page {number} (0-based) was requested, the file has {len(self.pages)} pages"
             raise BadFileError("no_page", f"{why}; correct the page or the file")
         found = self.pages[number]
         if found.fault is not None:
@@ -127,25 +126,25 @@ class ImageHeader:
 
 
 def read_image_header(handle: BinaryIO, *, file_size: int) -> ImageHeader:
-    """Read the header of an image file, whatever its name ends in.
+    """Read the header of an image file of any file name extension.
 
     Parameters
     ----------
     handle
         The open file.
     file_size
-        Its bytes.
+        Size of the file in bytes.
 
     Raises
     ------
     BadFileError
-        The file is no TIFF, PNG or JPEG, or its header is damaged or cut off.
+        If the file is not TIFF, PNG or JPEG, or its header is damaged or truncated.
     """
     from phenoprint.images.png_jpeg import read_jpeg, read_png
     from phenoprint.images.tiff import read_tiff
 
     if file_size == 0:
-        raise BadFileError("empty", f"the file has no byte; {AGAIN}")
+        raise BadFileError("empty", f"the file is empty; {AGAIN}")
     handle.seek(0)
     head = handle.read(16)
     if head[:2] in (b"II", b"MM"):
@@ -154,7 +153,9 @@ def read_image_header(handle: BinaryIO, *, file_size: int) -> ImageHeader:
         return read_png(handle, file_size=file_size)
     if head.startswith(b"\xff\xd8\xff"):
         return read_jpeg(handle, file_size=file_size)
-    raise BadFileError("not_image", f"no TIFF, PNG or JPEG file{looks_like(head)}; save it as TIFF, or copy it again")
+    raise BadFileError(
+        "not_image", f"not a TIFF, PNG or JPEG file{looks_like(head)}; save it as TIFF, or copy it again"
+    )
 
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -165,7 +166,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 
 
 def looks_like(head: bytes) -> str:
-    r"""Say what the first bytes look like, if we know.
+    r"""Name the format of the first bytes of a file, if it is known.
 
     Examples
     --------
@@ -176,17 +177,17 @@ def looks_like(head: bytes) -> str:
     if kind is None and head and all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head):
         kind = "text"
     if kind is None and head and not any(head):
-        return " but zeros, as an unfinished copy leaves them"
+        return " but zeros, as in an unfinished copy"
     return f" but {kind}" if kind else ""
 
 
 def check_size(height: int, width: int, bytes_per_pixel: float) -> None:
-    """Refuse a page whose pixels would not fit.
+    """Check the size of a page.
 
     Raises
     ------
     BadFileError
-        It has no pixel, or more than `LARGEST_PLANE` bytes.
+        If it has no pixel, or more than `LARGEST_PLANE` bytes.
     """
     if height < 1 or width < 1:
         raise BadFileError("damaged", f"the header declares {height} x {width} pixels; {AGAIN}")
@@ -194,16 +195,16 @@ def check_size(height: int, width: int, bytes_per_pixel: float) -> None:
         raise BadFileError(
             "unsupported",
             f"the header declares {height} x {width} pixels, {height * width * bytes_per_pixel / 1e9:,.1f} GB; pages "
-            f"of up to {LARGEST_PLANE / 1e9:.1f} GB are read: export smaller fields, or, if that is not its size, "
+            f"of up to {LARGEST_PLANE / 1e9:.1f} GB are read: export smaller fields or, if the size is wrong, "
             f"{AGAIN}",
         )
 
 
 def hash_segments(handle: BinaryIO, page: PageHeader) -> str:
-    """Hash a page's encoded pixels with their shape and type, whatever the file says beside them.
+    """Hash the encoded pixels of a page with their shape and type, without other contents of the file.
 
-    Two files that differ in their time stamps or names only have one pixel hash. The bytes are not decoded,
-    so that the same pixels under another compression differ.
+    Files that differ only in time stamps or names have the same pixel hash. The bytes are not decoded, so the same
+    pixels with another compression have another hash.
     """
     digest = hashlib.blake2b(f"{page.height}x{page.width}:{page.dtype}:".encode(), digest_size=16)
     for block in read_segments(handle, page):
@@ -212,16 +213,16 @@ def hash_segments(handle: BinaryIO, page: PageHeader) -> str:
 
 
 def read_segments(handle: BinaryIO, page: PageHeader) -> Iterator[bytes]:
-    """Read the encoded segments one after the other.
+    """Read the encoded segments, one after another.
 
     Raises
     ------
     BadFileError
-        The file is shorter than it was.
+        If the file became shorter.
     """
     for offset, count in page.segments:
         handle.seek(offset)
         block = handle.read(count)
         if len(block) != count:
-            raise BadFileError("truncated", f"the file was cut while it was read; {AGAIN}")
+            raise BadFileError("truncated", f"the file was truncated while it was read; {AGAIN}")
         yield block

@@ -1,4 +1,4 @@
-"""Pixels in and out: one site as an array, an array as a TIFF."""
+"""Reading the channels of a site and single planes; writing TIFF files."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def read_field(rows: pl.DataFrame, root: Path, *, channels: Sequence[str] | None
     Parameters
     ----------
     rows
-        Image table or index of one plate, well and site. Of several time points the first is read, of several
-        z planes the brightest pixel (maximum projection).
+        Image table or index of one plate, well and site. Of several time points the first is read; several z planes are
+        combined by maximum projection.
     root
         Image root that the paths are relative to.
     channels
-        Which, and in which order; None: all, sorted by name.
+        Channels to read, in this order; default: all, sorted by name.
 
     Returns
     -------
     ndarray, shape (C, Y, X)
-        Values and type as stored; palette files give their indices, grey saved as RGB its first sample.
+        Values and type as stored; the indices of palette files, the first sample of grey saved as RGB.
 
     Raises
     ------
     ImageError
-        The rows belong to several sites, a channel is missing, two files claim one plane, a file cannot be
-        read, or shapes or types differ within the site.
+        If the rows belong to several sites, a channel is missing, two files are the same plane, a file cannot be read,
+        or shapes or types differ within the site.
     """
     needed = ["Metadata_Channel", "Metadata_Z", "Metadata_T", "path", "page"]
     if absent := [name for name in needed if name not in rows.columns]:
@@ -55,7 +55,7 @@ def read_field(rows: pl.DataFrame, root: Path, *, channels: Sequence[str] | None
         there = ", ".join(sorted(set(rows["Metadata_Channel"]))) or "none"
         raise ImageError(
             f"{where}: no file of channel {', '.join(missing)}; there are: {there}; "
-            f"add the file, or leave the channel out for the whole screen"
+            f"add the file, or remove the channel from the whole screen"
         )
     if not names:
         raise ImageError(f"{where}: no image to read")
@@ -87,7 +87,7 @@ def read_plane(path: Path, *, page: int = 0) -> Pixels:
     path
         The file.
     page
-        0-based.
+        Number of the page, 0-based.
 
     Returns
     -------
@@ -97,8 +97,8 @@ def read_plane(path: Path, *, page: int = 0) -> Pixels:
     Raises
     ------
     ImageError
-        The file is absent, a folder, empty, damaged, of another format, has no such page, holds colours, or
-        numbers that are not finite; the message names the path and what to do.
+        If the file is absent, a folder, empty, damaged or of another format, or the page does not exist, is coloured,
+        or has values that are not finite. The message has the path and what to do.
     """
     try:
         return _decode(path, page)
@@ -115,7 +115,7 @@ def read_plane(path: Path, *, page: int = 0) -> Pixels:
 
 
 def _decode(path: Path, page: int) -> Pixels:
-    """Pixels of a page, its header checked first."""
+    """Check the header of a file and decode a page."""
     from phenoprint.images.decode import decode_page
 
     if path.is_dir():
@@ -126,7 +126,7 @@ def _decode(path: Path, page: int) -> Pixels:
 
 
 def _check_alike(plane: Pixels, stack: Pixels, *, where: str, paths: tuple[str, str]) -> None:
-    """Raise unless a plane has the shape and type of the first."""
+    """Check that a plane has the shape and type of the first."""
     path, first = paths
     if plane.shape != stack.shape[1:]:
         raise ImageError(
@@ -141,7 +141,7 @@ def _check_alike(plane: Pixels, stack: Pixels, *, where: str, paths: tuple[str, 
 
 
 def _check_unique(rows: pl.DataFrame, where: str) -> None:
-    """Raise where two files claim one plane of one channel."""
+    """Check that no two files are the same plane of one channel."""
     keys = ["Metadata_Channel", "Metadata_Z"]
     twice = rows.filter(pl.len().over(keys) > 1)
     if twice.height:
@@ -149,12 +149,12 @@ def _check_unique(rows: pl.DataFrame, where: str) -> None:
         paths = twice.filter(pl.col("Metadata_Channel") == channel)["path"].to_list()
         raise ImageError(
             f"{where}: {len(paths)} files claim channel {channel}: {', '.join(paths[:3])}; remove copies, "
-            "or tell them apart by the file name pattern (site, z, t)"
+            "or distinguish them in the file name pattern (site, z, t)"
         )
 
 
 def _site_name(rows: pl.DataFrame) -> str:
-    """Say which site, for messages; refuse several."""
+    """Return the name of the site for messages; raise if there are several."""
     keys = [name for name in SITE_KEY if name in rows.columns]
     sites = rows.select(keys).unique()
     if sites.height > 1:
@@ -165,12 +165,12 @@ def _site_name(rows: pl.DataFrame) -> str:
 
 
 def write_tiff(path: Path, pixels: Pixels, *, compression: str | None = "zlib") -> None:
-    """Write an array as a TIFF: the file is whole or it is not there.
+    """Write an array as a TIFF file, atomically.
 
     Parameters
     ----------
     path
-        Where; its folder must exist.
+        Path of the file; its folder must exist.
     pixels
         Shape (Y, X), or (N, Y, X) for a file of N pages; integers or float32.
     compression
@@ -179,16 +179,16 @@ def write_tiff(path: Path, pixels: Pixels, *, compression: str | None = "zlib") 
     Raises
     ------
     UsageError
-        Another number of dimensions.
+        If the array has another number of dimensions.
     ImageError
-        The disk is full or the folder cannot be written; no partial file is left.
+        If the disk is full or the folder is not writable; no partial file remains.
     """
     from tifffile import imwrite
 
     target = Path(path)
     if pixels.ndim not in (2, 3) or pixels.size == 0:
         raise UsageError(f"write_tiff takes (Y, X) or (N, Y, X) pixels, not an array of shape {pixels.shape}")
-    # not tempfile: its files are readable by their owner alone, and the mode survives the renaming
+    # not tempfile: its files are readable by their owner only, and keep this mode when renamed
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     settings: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
     if compression is not None:
@@ -202,7 +202,7 @@ def write_tiff(path: Path, pixels: Pixels, *, compression: str | None = "zlib") 
         temporary.replace(target)
     except OSError as error:
         raise ImageError(
-            f"cannot write {target}: {error.strerror or error}; free space, or choose a folder you may write"
+            f"cannot write {target}: {error.strerror or error}; free space, or choose a writable folder"
         ) from error
     finally:
         with suppress(OSError):

@@ -10,14 +10,14 @@ from phenoprint.images.headers import AGAIN, BadFileError, ImageHeader, PageHead
 
 __all__ = ["read_jpeg", "read_png"]
 
-# Colour type of a PNG to values per pixel; a palette (3) is decoded to RGB.
+# Colour type of a PNG to values per pixel; palettes (3) are decoded to RGB.
 _SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
-# Programs append thumbnails and notes behind a JPEG's end.
+# Some programs append thumbnails and notes after the end of a JPEG.
 _TAIL = 1 << 16
-# A header of more marks than this is damage.
-_MOST_MARKS = 10_000
+# A header with more markers than this is damaged.
+_MOST_MARKERS = 10_000
 
 
 def read_png(handle: BinaryIO, *, file_size: int) -> ImageHeader:
@@ -28,12 +28,12 @@ def read_png(handle: BinaryIO, *, file_size: int) -> ImageHeader:
     handle
         The open file.
     file_size
-        Its bytes.
+        Size of the file in bytes.
 
     Raises
     ------
     BadFileError
-        It is damaged or cut off.
+        If the file is damaged or truncated.
     """
     handle.seek(0)
     head = handle.read(33)
@@ -54,22 +54,22 @@ def read_png(handle: BinaryIO, *, file_size: int) -> ImageHeader:
         if len(chunk) < 8:
             raise BadFileError("truncated", f"truncated: the PNG has no end; {AGAIN}")
         length, kind = struct.unpack(">I4s", chunk)
-        # Nothing larger than the file is asked for.
+        # Never read more than the size of the file.
         body = handle.read(length + 4) if offset + 12 + length <= file_size else b""
         if len(body) < length + 4:
             raise BadFileError(
                 "truncated", f"truncated: {file_size} of at least {offset + 12 + length} bytes are there; {AGAIN}"
             )
-        # What stands in a chunk has a checksum; libpng would write of a wrong one to the terminal.
+        # Checked here, because libpng reports wrong checksums to the terminal.
         if zlib.crc32(kind + body[:-4]) != struct.unpack(">I", body[-4:])[0]:
-            raise BadFileError("damaged", f"the checksum of the PNG at byte {offset} does not hold; {AGAIN}")
+            raise BadFileError("damaged", f"the checksum of the PNG at byte {offset} is wrong; {AGAIN}")
         if kind == b"IEND":
             break
         if kind == b"IDAT":
             segments.append((offset + 8, length))
         offset += 12 + length
     if not segments:
-        raise BadFileError("damaged", f"the PNG holds no pixels; {AGAIN}")
+        raise BadFileError("damaged", f"the PNG has no pixels; {AGAIN}")
     dtype = "uint16" if depth == 16 else "uint8"
     page = PageHeader(height=height, width=width, dtype=dtype, samples=samples, segments=tuple(segments))
     return ImageHeader("PNG", (page,), 1)
@@ -83,25 +83,25 @@ def read_jpeg(handle: BinaryIO, *, file_size: int) -> ImageHeader:
     handle
         The open file.
     file_size
-        Its bytes.
+        Size of the file in bytes.
 
     Raises
     ------
     BadFileError
-        It is damaged or cut off.
+        If the file is damaged or truncated.
     """
     handle.seek(max(0, file_size - _TAIL))
     if b"\xff\xd9" not in handle.read(_TAIL):
         raise BadFileError("truncated", f"truncated: the JPEG has no end; {AGAIN}")
     offset = 2
     page: PageHeader | None = None
-    for _ in range(_MOST_MARKS):
+    for _ in range(_MOST_MARKERS):
         handle.seek(offset)
         mark = handle.read(2)
         if len(mark) < 2 or mark[0] != 0xFF:
             raise BadFileError("damaged", f"the JPEG header is damaged at byte {offset}; {AGAIN}")
         code = mark[1]
-        if code == 0xFF or code in _NO_LENGTH:  # fill bytes, and marks that stand alone
+        if code == 0xFF or code in _NO_LENGTH:  # fill bytes, and markers without a length
             offset += 1 if code == 0xFF else 2
             continue
         body = handle.read(8)

@@ -1,7 +1,7 @@
-"""How good a field's images are: focus, saturation, background, noise and intensities of each channel.
+"""Image quality of a field: focus, saturation, background, noise and intensities of each channel.
 
-Values follow CellProfiler's MeasureImageQuality where it has them, on raw pixels in [0, 1] (integers divided
-by their type's maximum). Judging the values is the job of :mod:`phenoprint.images.quality_flags`.
+Measures that CellProfiler's MeasureImageQuality has are computed as there, on raw pixels in [0, 1] (integers divided by
+the maximum of their type). :mod:`phenoprint.images.quality_flags` evaluates the values.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QUALITY_COLUMNS = (
     "sd",
 )
 _LOCAL_FOCUS_PX = 20
-# Full scale of 8, 10, 12, 14 and 16 bit cameras, plain or shifted up to 16 bits.
+# Full scale of 8, 10, 12, 14 and 16 bit cameras, unshifted or shifted to 16 bits.
 _FULL_SCALES = frozenset({255, 1023, 4095, 16383, 65535, 65472, 65520, 65532})
 
 
@@ -55,24 +55,22 @@ def image_quality(pixels: npt.NDArray[Any], *, channels: Sequence[str]) -> pl.Da
     - ``focus_slope``: slope of log power over log spatial frequency (:func:`focus_slope`); more negative is
       blurrier,
     - ``local_focus``: CellProfiler's LocalFocusScore over windows of 20 px; larger is sharper,
-    - ``saturated_percent``: pixels at full scale, in percent. Full scale is the type's maximum, or the
-      maximum of a 10, 12 or 14 bit camera where the brightest pixel has just that value, or the brightest
-      value where pixels pile up at it,
-    - ``minimum_percent``: pixels at the lowest value of the image, in percent,
-    - ``background``: median of the pixels left after clipping the bright ones away repeatedly,
-    - ``noise``: standard deviation of the pixel noise, from diagonal differences of neighbours where nothing
-      happens,
+    - ``saturated_percent``: percentage of pixels at full scale. Full scale is the maximum of the type, or of a 10, 12
+      or 14 bit camera if the brightest pixel has this value, or the brightest value if many pixels have it,
+    - ``minimum_percent``: percentage of pixels at the smallest value of the image,
+    - ``background``: median of the pixels that remain after repeated removal of bright pixels,
+    - ``noise``: standard deviation of the pixel noise, from diagonal differences of neighbours in uniform regions,
     - ``p01`` ... ``p99``: percentiles; ``mean``; ``sd``.
 
-    Intensities are in [0, 1]. What cannot be told (a focus without any contrast, an image with values that
-    are not finite) is NULL.
+    Intensities are in [0, 1]. Undefined values are NULL: the focus of an image without contrast, and all values of an
+    image with pixels that are not finite.
 
     Raises
     ------
     UsageError
-        Names and channels differ in number, or a name occurs twice.
+        If names and channels differ in number, or a name occurs twice.
     ImageError
-        `pixels` is not (C, Y, X), or empty.
+        If `pixels` is not (C, Y, X), or empty.
 
     Examples
     --------
@@ -94,7 +92,7 @@ def image_quality(pixels: npt.NDArray[Any], *, channels: Sequence[str]) -> pl.Da
 
 
 def _measure(plane: npt.NDArray[Any]) -> list[float]:
-    """Return the values of one image in the order of `QUALITY_COLUMNS`; NaN where there is none."""
+    """Return the values of one image in the order of `QUALITY_COLUMNS`; NaN if undefined."""
     values, counts, unit = _value_counts(plane)
     if not len(values):
         return [np.nan] * len(QUALITY_COLUMNS)
@@ -115,9 +113,9 @@ def _measure(plane: npt.NDArray[Any]) -> list[float]:
 
 
 def _value_counts(plane: npt.NDArray[Any]) -> tuple[Float64, npt.NDArray[np.int64], float]:
-    """Return the values that occur in ascending order, how often, and the unit that brings them into [0, 1].
+    """Return the values that occur, ascending, their counts, and the factor that scales them to [0, 1].
 
-    Everything but focus and noise follows exactly from this, and 16-bit images have few different values.
+    All measures but focus and noise are computed from these, because 16-bit images have few different values.
     """
     if plane.dtype.kind == "b":
         plane = plane.view(np.uint8)
@@ -132,7 +130,7 @@ def _value_counts(plane: npt.NDArray[Any]) -> tuple[Float64, npt.NDArray[np.int6
 
 
 def _percentiles(values: Float64, counts: npt.NDArray[np.int64]) -> Float64:
-    """Return linearly interpolated percentiles, as numpy.percentile of the pixels."""
+    """Return linearly interpolated percentiles, equal to numpy.percentile of the pixels."""
     last = np.cumsum(counts) - 1
     position = np.array(_PERCENTILES) / 100 * last[-1]
     below = np.floor(position)
@@ -149,21 +147,21 @@ def _saturated_percent(values: Float64, counts: npt.NDArray[np.int64], dtype: np
         full_scales = {float(np.iinfo(dtype).max), *(_FULL_SCALES if dtype.itemsize > 1 else ())}
     if brightest in full_scales:
         return share
-    # A clipped detector of unknown full scale: a spike on top of a histogram whose tail has thinned out.
+    # A clipped detector of unknown full scale gives a peak at the end of a sparse tail of the histogram.
     tail = counts[-21:-1]
     piled_up = len(tail) == 20 and counts[-1] >= 50 and counts[-1] > 20 * tail.mean()
     return share if piled_up else 0.0
 
 
 def _background(values: Float64, counts: npt.NDArray[np.int64]) -> float:
-    """Clip what lies 2.5 robust deviations above the median, until nothing changes."""
+    """Remove values more than 2.5 robust deviations above the median until nothing changes; return the median."""
     end = len(values)
     for _ in range(20):
         median = _weighted_median(values[:end], counts[:end])
         below = values[:end] <= median
         deviation = median - _weighted_median(values[:end][below], counts[:end][below])
-        # The lower quartile's distance: 0.6745 deviations of a normal, untouched by the cells on the other
-        # side.
+        # The lower quartile of a normal distribution lies 0.6745 deviations below the median. Cells, on the bright
+        # side, do not affect it.
         limit = median + 2.5 * max(deviation / 0.6745, np.finfo(float).tiny)
         kept = int(np.searchsorted(values[:end], limit, side="right"))
         if kept == end:
@@ -189,7 +187,7 @@ def _noise(plane: npt.NDArray[np.float32]) -> float:
 
 
 def _tile_means(plane: npt.NDArray[np.float32], side: int) -> Float64:
-    """Average square tiles; the incomplete ones at the end are left out unless there are no others."""
+    """Average square tiles; incomplete ones at the end are ignored unless there are no others."""
     rows, columns = (max(length // side, 1) for length in plane.shape)
     height, width = (min(side, length) for length in plane.shape)
     cut = plane[: rows * height, : columns * width].reshape(rows, height, columns, width)
@@ -197,7 +195,7 @@ def _tile_means(plane: npt.NDArray[np.float32], side: int) -> Float64:
 
 
 def _local_focus(plane: npt.NDArray[np.float32]) -> float:
-    """CellProfiler's LocalFocusScore: variance over median of the windows' normalized variances."""
+    """Return CellProfiler's LocalFocusScore: variance over median of the windows' normalized variances."""
     centred = plane - plane.mean(dtype=np.float64).astype(np.float32)
     mean = _tile_means(centred, _LOCAL_FOCUS_PX)
     variance = np.maximum(_tile_means(centred * centred, _LOCAL_FOCUS_PX) - mean**2, 0)
@@ -207,7 +205,7 @@ def _local_focus(plane: npt.NDArray[np.float32]) -> float:
         return np.nan
     normalized = variance[usable] / level[usable]
     median = float(np.median(normalized))
-    # A window of one value has no variance beyond rounding.
+    # The variance of windows of one value is rounding error.
     return float(normalized.var() / median) if median > 1e-9 else np.nan
 
 
@@ -221,15 +219,14 @@ def focus_slope(plane: npt.NDArray[Any]) -> float:
 
     Returns
     -------
-    CellProfiler's ``ImageQuality_PowerLogLogSlope``: about +1 for noise alone (a ring's power is summed and
-    rings grow), -1 to -2.5 for cells in focus, lower when blurred. NaN for an image without contrast, or
-    below 32 px.
+    CellProfiler's ``ImageQuality_PowerLogLogSlope``: about +1 for noise (the power is summed over rings of increasing
+    size), -1 to -2.5 for cells in focus, lower if blurred. NaN for an image without contrast or smaller than 32 px.
 
     Notes
     -----
-    As `rps` of CellProfiler's centrosome (radii 2 to an eighth of the shorter side, its folding of negative
-    frequencies onto the radius of the next smaller positive one included), then a line through log power over
-    log radius. Only the frequencies in use are transformed.
+    As `rps` of CellProfiler's centrosome (radii from 2 to an eighth of the shorter side, with negative frequencies
+    counted at the radius of the next smaller positive one), then the slope of log power over log radius. Only the
+    frequencies in use are transformed.
     """
     from scipy import fft
 
@@ -245,7 +242,7 @@ def focus_slope(plane: npt.NDArray[Any]) -> float:
     total = np.bincount(near_ring, power, minlength=widest) + np.bincount(far_ring, power, minlength=widest)
     radii = np.arange(2, widest)
     total = total[2:widest]
-    # Rounding leaves specks of power in an image of one value.
+    # An image of one value has some power by rounding.
     if not (total > 1e-12 * plane.size).all() or not np.ptp(plane) > 0:
         return np.nan
     x, y = np.log(radii), np.log(total)
@@ -255,11 +252,10 @@ def focus_slope(plane: npt.NDArray[Any]) -> float:
 
 @lru_cache(maxsize=8)
 def _rings(height: int, width: int) -> tuple[int, Index, Index]:
-    """Return the columns of the half spectrum in use and each entry's ring, its own and its mirror image's.
+    """Return the number of columns of the half spectrum in use, and the rings of each entry and of its mirror image.
 
-    The full spectrum's entry (-y, -x) has the power of (y, x). Index k counts as radius min(k, n - 1 - k)
-    along its axis, so that a mirror image lies one nearer to zero than the entry itself. Entries out of use
-    get ring 0.
+    The entry (-y, -x) of the full spectrum has the power of (y, x). Index k has the radius min(k, n - 1 - k) along its
+    axis, so that the radius of a mirror image is smaller by one. Unused entries have ring 0.
     """
     widest = int(min(height, width) / 8)
     columns = min(widest + 2, width // 2 + 1)

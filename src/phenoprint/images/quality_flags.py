@@ -1,13 +1,11 @@
-"""Judging image quality: limits learned from each plate together with limits that hold on every plate.
+"""Flags of image quality, by limits estimated from each plate and by absolute limits.
 
-A robust limit (median and MAD of the plate's own fields) finds the field that is unlike the others; an
-absolute one finds what is bad even where the whole plate is. A value that is missing is a flag of its own and
-never passes.
+A robust limit (median and MAD of the fields of the plate) finds fields that differ from the others; an absolute limit
+finds bad fields even if the whole plate is bad. A missing value is always flagged.
 
-A strong phenotype must survive: cytotoxic wells have few cells, dim or bright stains and rounded textures. So
-unusual cell counts, backgrounds and signals are **notes**; only absolute limits (black, saturated, fewer than
-two cells) and blur beyond the plate's own spread are **flags**. Nothing is removed: rows are marked, with the
-reason in words.
+Strong phenotypes must not be flagged: cytotoxic wells have few cells, dim or bright stains and rounded textures.
+Unusual cell counts, backgrounds and signals are therefore **notes**; only absolute limits (black, saturated, fewer than
+two cells) and blur beyond the spread of the plate give **flags**. No row is removed: rows are marked, with the reason.
 """
 
 from __future__ import annotations
@@ -36,25 +34,25 @@ _LEARNED = ("focus_slope", "background", "n_cells")
 
 @dataclass(frozen=True)
 class QualityLimits:
-    """The limits of the judgement.
+    """Limits of the image quality.
 
     Attributes
     ----------
     z
-        Robust standard deviations (1.4826 MAD) from the plate's median that a value may lie.
+        Largest distance from the median of the plate, in robust standard deviations (1.4826 MAD).
     min_fields
-        With fewer usable fields of a channel nothing is learned and only the absolute limits hold.
+        Smallest number of usable fields of a channel; with fewer only the absolute limits apply.
     min_focus_slope
-        Absolute floor of the focus slope: below it even a wholly blurred plate is out of focus.
+        Smallest focus slope; fields below it are out of focus even if the whole plate is.
     max_saturated_percent
-        Most pixels at full scale, in percent.
+        Largest percentage of pixels at full scale.
     min_cells
-        Fewest cells in a field; with 0 or 1 there is no distribution to summarise.
+        Smallest number of cells in a field; 0 or 1 cells have no distribution.
 
     Raises
     ------
     UsageError
-        A limit that could never or always hold.
+        If a limit is out of range.
     """
 
     z: float = 5.0
@@ -76,36 +74,36 @@ class QualityLimits:
 def quality_thresholds(
     frame: pl.DataFrame, *, by: str | Sequence[str] = "Metadata_Plate", limits: QualityLimits | None = None
 ) -> pl.DataFrame:
-    """Learn what is usual on each plate and channel.
+    """Estimate the limits of each plate and channel.
 
     Parameters
     ----------
     frame
         Rows of :func:`phenoprint.images.image_quality` for many fields, with the columns of `by`, and
-        ``n_cells`` where cells were counted.
+        ``n_cells`` if cells were counted.
     by
-        What makes a plate: one column or several.
+        Column or columns that identify a plate.
     limits
-        How far from the median is too far; the defaults of :class:`QualityLimits` when None.
+        Limits; None for the defaults of :class:`QualityLimits`.
 
     Returns
     -------
     One row per plate, channel and measure, sorted: the columns of `by`, ``Metadata_Channel``, ``measure``
-    (``focus_slope``, ``background``, ``n_cells``), ``n_fields`` (Int64, fields learned from: those with
-    contrast and with enough cells), and Float64 ``median``, ``spread`` (1.4826 MAD, raised to the measure's
-    least), ``lower``, ``upper``; the last four NULL where there were fewer than `limits.min_fields`.
+    (``focus_slope``, ``background``, ``n_cells``), ``n_fields`` (Int64, fields used: those with contrast and with
+    enough cells), and Float64 ``median``, ``spread`` (1.4826 MAD, or the minimum of the measure if larger), ``lower``,
+    ``upper``; the last four are NULL with fewer than `limits.min_fields` fields.
 
     Raises
     ------
     SchemaError
-        A column is missing.
+        If a column is missing.
     """
     limits = limits or QualityLimits()
     keys = _keys(by)
     _check_columns(frame, keys)
     index = [*keys, "Metadata_Channel"]
     names = [name for name in (*_LEARNED, "noise", "sd") if name in frame.columns]
-    # NaN counts as larger than any number in comparisons: it has to go before they are made.
+    # In comparisons NaN is larger than any number, so it is replaced first.
     values = frame.select(*index, *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in names))
     usable = pl.col("sd") > 0
     if "n_cells" in names:
@@ -133,11 +131,11 @@ def quality_thresholds(
 
 
 def _spread(measure: str) -> pl.Expr:
-    """Return 1.4826 MAD, but no less than can be distinguished: near-identical fields have no outliers."""
+    """Return 1.4826 MAD, or a minimum, so that nearly identical fields have no outliers."""
     value = pl.col(measure)
     least = {
         "focus_slope": pl.lit(0.1),
-        # The noise of a pixel: less than one grey level of an 8-bit image is nothing.
+        # Differences of less than one grey level of an 8-bit image do not count.
         "background": pl.max_horizontal(pl.col("noise").median(), 0.1 * value.median().abs()),
         "n_cells": pl.max_horizontal(pl.lit(1.0), 0.15 * value.median()),
     }
@@ -151,35 +149,35 @@ def flag_image_quality(
     limits: QualityLimits | None = None,
     thresholds: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Mark the images that should not be trusted, and say why.
+    """Flag unreliable images, with the reasons.
 
     Parameters
     ----------
     frame
-        Rows of :func:`phenoprint.images.image_quality` with the columns of `by`; ``n_cells`` and
-        ``area_covered`` are judged where they are there.
+        Rows of :func:`phenoprint.images.image_quality` with the columns of `by`, and optionally ``n_cells`` and
+        ``area_covered``.
     by
-        What makes a plate: one column or several.
+        Column or columns that identify a plate.
     limits
-        The limits; the defaults of :class:`QualityLimits` when None.
+        Limits; None for the defaults of :class:`QualityLimits`.
     thresholds
-        As `quality_thresholds` returned them, for instance stored ones; learned from `frame` when None.
+        Result of `quality_thresholds`; estimated from `frame` by default.
 
     Returns
     -------
     `frame`, rows in order, with three columns added or replaced: ``is_flagged`` (Boolean, never NULL),
-    ``reasons`` (String, one reason per line, NULL where not flagged) and ``notes`` (likewise: unusual, not a
-    reason to exclude).
+    ``reasons`` (String, one reason per line, NULL if not flagged) and ``notes`` (String, unusual values that are no
+    reason to exclude the image).
 
-    Flags: a value that is missing; all black, or one value everywhere; out of focus (below the plate's limit
-    or the absolute floor); saturated; no cell or a single one. Notes: unusually many or few cells, an unusual
-    background, no signal above the noise, a focus slope far above the plate's (an empty field, debris). **Few
-    cells alone never flag a field that has at least `limits.min_cells`**: they may be the phenotype.
+    Flags: a missing value; all black, or one value everywhere; out of focus (below the limit of the plate or the
+    absolute limit); saturated; no cell or a single one. Notes: unusually many or few cells, an unusual background, no
+    signal above the noise, a focus slope far above that of the plate (an empty field, debris). **A field with at least
+    `limits.min_cells` is never flagged for its number of cells**, which may be the phenotype.
 
     Raises
     ------
     SchemaError
-        A column is missing, in `frame` or in `thresholds`.
+        If a column of `frame` or `thresholds` is missing.
 
     Examples
     --------
@@ -197,7 +195,7 @@ def flag_image_quality(
     index = [*keys, "Metadata_Channel"]
     missing = [name for name in (*index, "measure", "median", "lower", "upper") if name not in thresholds.columns]
     if missing:
-        raise SchemaError(f"thresholds lack {', '.join(missing)}; give what quality_thresholds returns")
+        raise SchemaError(f"thresholds lack {', '.join(missing)}; pass the result of quality_thresholds")
     judged = frame.with_columns(
         pl.col(name).cast(pl.Float64).fill_nan(None).alias(f"_{name}") for name in _judged(frame)
     )
@@ -240,7 +238,7 @@ def _judged(frame: pl.DataFrame) -> list[str]:
 
 
 def _channel() -> pl.Expr:
-    """Name the channel in a message; line ends stand between messages, so a name cannot keep its own."""
+    """Return the name of the channel for messages, without line ends, because these separate messages."""
     return pl.col("Metadata_Channel").fill_null("channel").str.replace_all(r"[\r\n]+", " ")
 
 

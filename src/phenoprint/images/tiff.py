@@ -1,4 +1,4 @@
-"""Headers of TIFF files: what each page holds, checked tag against tag and against the size of the file."""
+"""Headers of TIFF files, with tags checked against each other and against the size of the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from phenoprint.images.tiff_directory import Directory, TiffStream
 __all__ = ["TiffLayout", "read_tiff"]
 
 NONE, LZW, DEFLATE, PACKBITS = 1, 5, (8, 32946), 32773
-# How many times a compression can shrink pixels at the most; of the others no bound is known.
+# Largest factor by which a compression can reduce pixels; other compressions have no known limit.
 _MOST_RATIO = {LZW: 2800.0, DEFLATE[0]: 1100.0, DEFLATE[1]: 1100.0, PACKBITS: 64.5}
 _FAX = (2, 3, 4)
 # Fax, LZW, JPEG, deflate, packbits, Aperio's JPEG 2000, LERC, LZMA, JPEG 2000, JPEG XR, Zstd, WebP, JPEG XL.
@@ -27,26 +27,26 @@ _COMPRESSIONS = frozenset({
 
 @dataclass(frozen=True)
 class TiffLayout:
-    """How the pixels of a page are encoded.
+    """Encoding of the pixels of a page.
 
     Parameters
     ----------
     number
-        Of the page within the file, 0-based.
+        Number of the page in the file, 0-based.
     order
-        ``"<"`` or ``">"``.
+        Byte order, ``"<"`` or ``">"``.
     bits
-        Per sample.
+        Bits per sample.
     compression, predictor, photometric, fill_order
-        As the tags of these names.
+        Values of these tags.
     is_planar
-        Whether the samples lie in segments of their own.
+        Whether each sample has segments of its own.
     block
         (height, width) of a tile, or of a strip.
     is_tiled
         Whether segments are tiles.
     has_alpha
-        Whether the last sample says how opaque a pixel is.
+        Whether the last sample is the opacity.
     """
 
     number: int
@@ -70,13 +70,13 @@ def read_tiff(handle: BinaryIO, *, file_size: int) -> ImageHeader:
     handle
         The open file.
     file_size
-        Its bytes.
+        Size of the file in bytes.
 
     Raises
     ------
     BadFileError
-        The file is cut off, or its directories lead nowhere or in a circle. What is wrong with a single page is kept
-        with the page.
+        If the file is truncated, or the offsets of its directories are wrong or circular. Faults of a single page are
+        stored with the page.
     """
     file = TiffStream(handle, file_size)
     (offset,) = file.unpack(file.word, file.read(8 if file.is_big else 4, file.inline))
@@ -85,7 +85,7 @@ def read_tiff(handle: BinaryIO, *, file_size: int) -> ImageHeader:
     text, declared = "", 0
     while offset:
         if offset in seen:
-            raise BadFileError("damaged", f"its directories of pages lead in a circle, back to byte {offset}; {AGAIN}")
+            raise BadFileError("damaged", f"the directories of its pages form a cycle at byte {offset}; {AGAIN}")
         seen.add(offset)
         page, offset = file.directory(offset)
         try:
@@ -108,7 +108,7 @@ def read_tiff(handle: BinaryIO, *, file_size: int) -> ImageHeader:
 def _read_page(page: Directory, number: int) -> PageHeader:
     """Check the tags of a page against each other and against the file."""
     if page.twice:
-        raise BadFileError("damaged", f"the tag {page.twice[0]} stands twice in a directory; {AGAIN}")
+        raise BadFileError("damaged", f"the tag {page.twice[0]} occurs twice in a directory; {AGAIN}")
     height, width = page.one(tag.HEIGHT), page.one(tag.WIDTH)
     samples, bits = page.one(tag.SAMPLES, 1), page.one(tag.BITS)
     if not 0 < samples <= tag.MOST_SAMPLES:
@@ -156,15 +156,15 @@ def _read_page(page: Directory, number: int) -> PageHeader:
 
 
 def _one_of(page: Directory, code: int, known: tuple[int, ...]) -> int:
-    """Return the value of a tag that has few; the first is the default."""
+    """Return the value of a tag with few valid values; the first is the default."""
     value = page.one(code, known[0])
     if value not in known:
-        raise BadFileError("damaged", f"the tag {tag.NAMES[code]} is {value}, which has no meaning; {AGAIN}")
+        raise BadFileError("damaged", f"the tag {tag.NAMES[code]} is {value}, which is not valid; {AGAIN}")
     return value
 
 
 def _rows_per_strip(page: Directory, height: int) -> int:
-    """Rows of a strip; all of them where the tag is absent."""
+    """Return the rows of a strip; all rows of the page if the tag is absent."""
     rows = page.one(tag.ROWS_PER_STRIP, height)
     if rows < 1:
         raise BadFileError("damaged", f"strips of {rows} rows; {AGAIN}")
@@ -172,13 +172,13 @@ def _rows_per_strip(page: Directory, height: int) -> int:
 
 
 def _dtype(sample_format: int, bits: int) -> str:
-    """Name of the type that samples are decoded to."""
+    """Return the name of the type to which samples are decoded."""
     kinds = {
         1: {1: "bool", 8: "uint8", 16: "uint16", 32: "uint32", 64: "uint64"},
         2: {8: "int8", 16: "int16", 32: "int32", 64: "int64"},
         3: {16: "float16", 32: "float32", 64: "float64"},
     }
-    # Samples of odd sizes are unpacked into the next larger type; 4 is "undefined", taken for whole numbers.
+    # Samples of other sizes are unpacked to the next larger type; format 4 is "undefined" and read as integers.
     known = kinds.get(1 if sample_format == 4 else sample_format, {})
     packed = ("uint8" if bits < 8 else "uint16") if sample_format in (1, 4) and 1 < bits < 16 else None
     name = known.get(bits, packed)
@@ -190,7 +190,7 @@ def _dtype(sample_format: int, bits: int) -> str:
 def _segments(
     page: Directory, layout: TiffLayout, *, height: int, width: int, samples: int
 ) -> tuple[tuple[int, int], ...]:
-    """Where the encoded pixels are, checked against what the page needs and the file holds."""
+    """Return the segments of encoded pixels, checked against the sizes of the page and of the file."""
     tall, wide = layout.block
     if tall < 1 or wide < 1:
         raise BadFileError("damaged", f"tiles of {tall} x {wide} pixels; {AGAIN}")
@@ -201,8 +201,8 @@ def _segments(
     )
     n = per_plane * planes
     if offset_code not in page.entries:
-        raise BadFileError("damaged", f"the page holds no pixels: the tag {tag.NAMES[offset_code]} is missing; {AGAIN}")
-    # The number of values is bounded by the file, so that nothing below is larger than it.
+        raise BadFileError("damaged", f"the page has no pixels: the tag {tag.NAMES[offset_code]} is missing; {AGAIN}")
+    # The size of the file limits the number of values, and thereby all arrays below.
     offsets = page.values(offset_code, count=n)
     row_bytes = ceil(wide * (1 if layout.is_planar else samples) * layout.bits / 8)
     if n * tall * row_bytes > 2 * LARGEST_PLANE:
@@ -220,7 +220,7 @@ def _segments(
         raise BadFileError("truncated", f"truncated: {page.file.size} of at least {end} bytes are there; {AGAIN}")
     if not all(counts):
         empty = sum(not count for count in counts)
-        raise BadFileError("damaged", f"{empty} of {n} blocks of pixels hold no byte; {AGAIN}")
+        raise BadFileError("damaged", f"{empty} of {n} blocks of pixels are empty; {AGAIN}")
     is_subsampled = layout.photometric == 6
     most = _MOST_RATIO.get(layout.compression, 1.0 if layout.compression == NONE else float("inf"))
     small = next((i for i in range(n) if needed[i] > most * counts[i] + 64 * (most > 1)), None)
@@ -230,7 +230,7 @@ def _segments(
             f"block {small + 1} of {n} holds {counts[small]} bytes, too few for its {needed[small]} bytes of pixels; "
             f"{AGAIN}",
         )
-    # Without compression a block has no row too many, but for a last strip that was filled up.
+    # Without compression a block has no additional rows, except in a padded last strip.
     much = [i for i in range(n) if counts[i] >= needed[i] + row_bytes and counts[i] != tall * row_bytes]
     if layout.compression == NONE and much and not is_subsampled:
         raise BadFileError(
@@ -239,7 +239,7 @@ def _segments(
             f"{AGAIN}",
         )
     segments = tuple(zip(offsets, counts, strict=True))
-    # Empty tiles may share their bytes; nothing else does.
+    # Only empty tiles may share their bytes.
     blocks = sorted([*(set(segments) if layout.is_tiled else segments), page.span])
     if blocks[0][0] < 8 or any(start + count > after for (start, count), (after, _) in pairwise(blocks)):
         raise BadFileError("damaged", f"its blocks of pixels overlap; {AGAIN}")

@@ -1,7 +1,7 @@
-"""Directories of TIFF files, walked by our own reader, which nothing in a damaged file can keep busy.
+"""Directories of TIFF files, read with limited time and memory even if the file is damaged.
 
-Of the many tags only those are read that say where pixels are and what they mean. A tag that is wrong is a fault of
-the page and is never passed over: a program that skips a broken tag decodes other pixels.
+Only tags on the position and meaning of pixels are read. A wrong tag is a fault of the page and is never ignored:
+programs that ignore it decode other pixels.
 
 The format: *TIFF Revision 6.0* (Adobe, 1992), and the BigTIFF extension of libtiff.
 """
@@ -16,7 +16,7 @@ from phenoprint.images.headers import AGAIN, BadFileError
 
 __all__ = ["Directory", "TiffStream"]
 
-# Bytes of a value by the type of its tag.
+# Size of a value in bytes by the type of its tag.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _INTEGERS = {3: "H", 4: "I", 16: "Q"}
 _MOST_TAGS = 4096
@@ -35,14 +35,14 @@ NAMES = {
     TILE_OFFSETS: "TileOffsets", TILE_COUNTS: "TileByteCounts", SAMPLE_FORMAT: "SampleFormat",
     SUBFILE: "NewSubfileType", EXTRA_SAMPLES: "ExtraSamples", DEPTH: "ImageDepth",
 }  # fmt: skip
-# Of these every sample may have a value of its own.
+# Tags that may have one value per sample.
 _LISTS = {BITS, SAMPLE_FORMAT, EXTRA_SAMPLES, STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS}
 MOST_SAMPLES = 64
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A tag as it stands in a directory; ``place`` is where its values begin."""
+    """A tag of a directory; ``place`` is the offset of its values."""
 
     kind: int
     count: int
@@ -50,7 +50,7 @@ class _Entry:
 
 
 class TiffStream:
-    """A TIFF file with the widths of its format."""
+    """A TIFF file with the field widths of its format."""
 
     def __init__(self, handle: BinaryIO, size: int) -> None:
         self.handle = handle
@@ -59,7 +59,7 @@ class TiffStream:
         self.order: Literal["<", ">"] = "<" if head[:2] == b"II" else ">"
         version = self.unpack("H", head[2:])[0]
         if version not in (42, 43):
-            raise BadFileError("damaged", f"no TIFF version has the number {version}; {AGAIN}")
+            raise BadFileError("damaged", f"there is no TIFF version {version}; {AGAIN}")
         self.is_big = version == 43
         if self.is_big and self.unpack("HH", self.read(4, 4)) != (8, 0):
             raise BadFileError("damaged", f"the BigTIFF header is damaged; {AGAIN}")
@@ -67,7 +67,7 @@ class TiffStream:
         self.inline = 8 if self.is_big else 4
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read bytes that must be there."""
+        """Read bytes; raise if the file is too short."""
         if offset + length > self.size:
             raise BadFileError(
                 "truncated", f"truncated: {self.size} of at least {offset + length} bytes are there; {AGAIN}"
@@ -75,15 +75,15 @@ class TiffStream:
         self.handle.seek(offset)
         data = self.handle.read(length)
         if len(data) != length:
-            raise BadFileError("truncated", f"the file was cut while it was read; {AGAIN}")
+            raise BadFileError("truncated", f"the file was truncated while it was read; {AGAIN}")
         return data
 
     def unpack(self, form: str, data: bytes) -> tuple[int, ...]:
-        """Unpack whole numbers in the byte order of the file; ``form`` as for `struct`."""
+        """Unpack integers in the byte order of the file; ``form`` as for `struct`."""
         return struct.unpack(self.order + form, data)
 
     def directory(self, offset: int) -> tuple[Directory, int]:
-        """Read a directory; return it and where the next one is (0: nowhere)."""
+        """Read a directory; return it and the offset of the next one (0 for none)."""
         (n_tags,) = self.unpack(self.count_word, self.read(offset, struct.calcsize("<" + self.count_word)))
         if not 0 < n_tags <= _MOST_TAGS:
             raise BadFileError("damaged", f"a directory of {n_tags} tags at byte {offset}; {AGAIN}")
@@ -105,7 +105,7 @@ class TiffStream:
 
 
 class Directory:
-    """The tags of one page, with a check at every reading."""
+    """The tags of one page, checked when they are read."""
 
     def __init__(self, file: TiffStream, entries: dict[int, _Entry], twice: list[int], span: tuple[int, int]) -> None:
         self.file = file
@@ -114,15 +114,15 @@ class Directory:
         self.span = span
 
     def values(self, code: int, *, count: int | None = None) -> tuple[int, ...]:
-        """Return all values of a tag of whole numbers; ``count`` is how many there must be."""
+        """Return all values of an integer tag; ``count`` is the expected number."""
         found = self.entries[code]
         letter = _INTEGERS.get(found.kind)
         if letter is None:
-            raise BadFileError("damaged", f"the tag {NAMES[code]} has the type {found.kind}, no whole number; {AGAIN}")
+            raise BadFileError("damaged", f"the tag {NAMES[code]} is of type {found.kind}, not integer; {AGAIN}")
         limit = 1 if code not in _LISTS else MOST_SAMPLES if count is None else count
         if not 0 < found.count <= limit or (count is not None and found.count != count):
             raise BadFileError(
-                "damaged", f"the tag {NAMES[code]} has {found.count} values where {count or 1} belong; {AGAIN}"
+                "damaged", f"the tag {NAMES[code]} has {found.count} values, expected {count or 1}; {AGAIN}"
             )
         data = self.file.read(found.place, found.count * _SIZES[found.kind])
         return self.file.unpack(f"{found.count}{letter}", data)
@@ -139,7 +139,7 @@ class Directory:
         return values[0]
 
     def text(self) -> str:
-        """Return the description, as far as it can be read; it is not needed for pixels."""
+        """Return the description as far as it can be read; pixels do not depend on it."""
         found = self.entries.get(DESCRIPTION)
         if found is None or found.kind not in (2, 1, 7) or found.place + found.count > self.file.size:
             return ""

@@ -1,4 +1,4 @@
-"""Readers: where the images of a plate are, by file names or by a table."""
+"""Readers, which list the images of plates from file names or a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which built-in file name pattern explains a folder, and which only seems to."""
+"""Choice of the built-in file name pattern for a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from phenoprint.tables import WELL_KEY
 __all__ = ["PatternFit", "count_clashes", "fit_patterns", "some_names"]
 
 _KEYS = [name for name in INDEX_SCHEMA if name.startswith("Metadata_")]
-# Words before a number that count wells, fields, planes or times and name no stain; wave w1 and channel c1 do.
+# Words before numbers of wells, fields, planes or times, which do not name a stain; w1 (wave) and c1 (channel) do.
 _COUNTERS = frozenset(
     {
         "p",
@@ -37,26 +37,26 @@ _COUNTERS = frozenset(
         "image",
     }
 )
-# Wavelengths of light in nm: numbers that do name a stain.
+# Wavelengths of light in nm: numbers that name a stain.
 _WAVELENGTHS = range(350, 951)
-# From this many plates on, one well per plate means that what was taken for the plate belongs to the well.
+# With at least this many plates, one well per plate means that the plate is in fact part of the well.
 _MANY_PLATES = 4
 
 
 @dataclass(frozen=True)
 class PatternFit:
-    """What a pattern makes of a folder.
+    """The result of a pattern on a folder.
 
     Parameters
     ----------
     name
-        Of the built-in pattern.
+        Name of the built-in pattern.
     index
-        The images it finds, as `Reader.index` returns them.
+        The images it finds, as returned by `Reader.index`.
     n_clashes
-        Files that claim the same plate, well, site, channel, z and t as another.
+        Number of files with the same plate, well, site, channel, z and t as another.
     doubt
-        Why it must not be used by itself; None where it may.
+        Why it must not be chosen automatically; None if it may.
     """
 
     name: str
@@ -66,12 +66,12 @@ class PatternFit:
 
     @property
     def score(self) -> float:
-        """Files understood, less those in doubt; general patterns count less."""
+        """Number of files found, without doubtful ones; files of general patterns count less."""
         return GENERIC.get(self.name, 1.0) * (self.index["path"].n_unique() - self.n_clashes)
 
 
 def fit_patterns(paths: pl.Series) -> list[PatternFit]:
-    """Try every built-in pattern; return those that match a file, the best first and doubtful ones last.
+    """Try every built-in pattern; return those that match any file, the best first and doubtful ones last.
 
     Parameters
     ----------
@@ -85,17 +85,17 @@ def fit_patterns(paths: pl.Series) -> list[PatternFit]:
         if index.height:
             doubt = _doubt(index, name) if name in GENERIC else None
             found.append(PatternFit(name, index, count_clashes(index), doubt))
-    # A stable sort: of equals the earlier, more particular one stays ahead.
+    # A stable sort: of equal patterns the more specific one comes first.
     return sorted(found, key=lambda fit: (fit.doubt is not None, -fit.score))
 
 
 def count_clashes(index: pl.DataFrame) -> int:
-    """Count the files that claim the place of another."""
+    """Count the files with the keys of another file."""
     return index.height - index.select(_KEYS).unique().height
 
 
 def _doubt(index: pl.DataFrame, name: str) -> str | None:
-    """Say why what a general pattern took for channel or plate cannot be it."""
+    """Return why the channel or plate found by a general pattern cannot be right."""
     channels = index["Metadata_Channel"].unique().sort().to_list()
     if left := _counters(channels, may_be_numbers=name != "generic_one_site"):
         return f"the channel would be {left!r}, which looks like a number of a well, field, plane or time"
@@ -115,7 +115,7 @@ def _doubt(index: pl.DataFrame, name: str) -> str | None:
 
 
 def _counters(channels: list[str], *, may_be_numbers: bool) -> str | None:
-    """Return a channel that holds a count: a counting word with 0, 1, several numbers or zeros in front."""
+    """Return a channel that is a count: a counting word with 0, 1, several numbers or leading zeros."""
     numbers: dict[str, set[str]] = {}
     holders: dict[str, str] = {}
     for channel in channels:

@@ -29,21 +29,20 @@ _NOT_AN_IMAGE = re.compile(r"^(?:Illum|Mask|Objects?_|Outline)", re.IGNORECASE)
 class LoadDataReader(Reader):
     """Index the images that a ``load_data.csv`` lists.
 
-    Columns ``FileName_<Channel>`` with ``PathName_<Channel>``, or ``URL_<Channel>``; ``Orig`` before the
-    channel is dropped, illumination functions, masks and objects are left out. Images are often moved after
-    the table was written: a folder that is not where the table says is looked for below the root by ever
-    shorter ends of its path.
+    Columns ``FileName_<Channel>`` with ``PathName_<Channel>``, or ``URL_<Channel>``; the prefix ``Orig`` of a channel
+    is removed, and illumination functions, masks and objects are ignored. Images are often moved after the table was
+    written: a folder that does not exist is searched below the root by shorter and shorter ends of its path.
 
     Parameters
     ----------
     path
-        The table (``.csv``, ``.csv.gz``, ``.parquet``), relative to the root or absolute. None: every
-        ``load_data*`` below the root, one a folder, plain before gzipped before Parquet, without illumination
-        before with.
+        The table (``.csv``, ``.csv.gz``, ``.parquet``), relative to the root or absolute. Default: every ``load_data*``
+        below the root, one per folder. Plain text is preferred to gzip and Parquet, and tables without illumination
+        to those with it.
     path_map
-        Beginning of a folder as the table has it to the folder to use instead; tried before anything else.
+        Beginning of a folder in the table to its replacement; applied first.
     plate
-        Plate of every row; outranks ``Metadata_Plate``.
+        Plate of every row; takes precedence over ``Metadata_Plate``.
     """
 
     path: str | None = None
@@ -64,7 +63,7 @@ class LoadDataReader(Reader):
         return tidy_index(_locate(rows, base, dict(self.path_map)))
 
     def _rows(self, table: Path) -> pl.DataFrame:
-        """One table with one row per image: the index columns, ``folder`` and ``name``."""
+        """Return one row per image of a table: the index columns, ``folder`` and ``name``."""
         frame = read_file_list(table)
         names = {re.sub(r"^Image_", "", name): name for name in frame.columns}
         frame = frame.rename({old: new for new, old in names.items()})
@@ -91,13 +90,13 @@ class LoadDataReader(Reader):
 
 
 def _text(frame: pl.DataFrame, *names: str) -> pl.Expr:
-    """Return the first of the columns that is there; null without one."""
+    """Return the first of the columns that exists; null if none does."""
     found = next((name for name in names if name in frame.columns), None)
     return pl.lit(None, dtype=pl.String) if found is None else pl.col(found)
 
 
 def _number(frame: pl.DataFrame, *names: str) -> pl.Expr:
-    """Return the first of the columns that is there as a whole number; 0 without one."""
+    """Return the first of the columns that exists as an integer; 0 if none does."""
     return _text(frame, *names).cast(pl.Int32, strict=False).fill_null(0)
 
 
@@ -107,7 +106,7 @@ def read_file_list(path: Path) -> pl.DataFrame:
     Raises
     ------
     ImageError
-        The file cannot be read, or holds no rows.
+        If the file cannot be read, or has no rows.
     """
     try:
         if path.suffix == ".parquet":
@@ -121,12 +120,12 @@ def read_file_list(path: Path) -> pl.DataFrame:
     except (OSError, EOFError, pl.exceptions.PolarsError) as error:
         raise ImageError(f"{path} cannot be read as a load_data table: {error}") from error
     if frame.is_empty():
-        raise ImageError(f"{path} holds no rows; write the load_data table again")
+        raise ImageError(f"{path} has no rows; write the load_data table again")
     return frame
 
 
 def find_load_data(root: Path) -> list[Path]:
-    """Load_data tables below a folder, one a folder, sorted.
+    """List the load_data tables below a folder, one per folder, sorted.
 
     Parameters
     ----------
@@ -143,12 +142,12 @@ def find_load_data(root: Path) -> list[Path]:
 
 
 def _ending(name: str) -> str:
-    """Which of the endings a table has."""
+    """Return the position of a table's ending in the order of preference."""
     return next(end for end in _ENDINGS if name.lower().endswith(end))
 
 
 def _wells(frame: pl.DataFrame, table: Path) -> pl.Series:
-    """Wells as ``A01``, from ``Metadata_Well`` or row and column."""
+    """Return wells as ``A01``, from ``Metadata_Well`` or from row and column."""
     if "Metadata_Well" in frame.columns:
         text = frame["Metadata_Well"]
     elif {"Metadata_Row", "Metadata_Col"} <= set(frame.columns):
@@ -171,7 +170,7 @@ def _wells(frame: pl.DataFrame, table: Path) -> pl.Series:
 
 
 def _images(frame: pl.DataFrame, table: Path) -> dict[str, tuple[pl.Series, pl.Series]]:
-    """Folder and file name of each channel's images, by the channel as the columns say it."""
+    """Return expressions for folder and file name of the images, by channel as named in the columns."""
     found: dict[str, tuple[pl.Series, pl.Series]] = {}
     for column in frame.columns:
         kind, _, channel = column.partition("_")
@@ -194,7 +193,7 @@ def _images(frame: pl.DataFrame, table: Path) -> dict[str, tuple[pl.Series, pl.S
 
 
 def _locate(rows: pl.DataFrame, root: Path, path_map: Mapping[str, str]) -> pl.DataFrame:
-    """Add ``path``, relative to the root where that is possible; folders are looked for once each."""
+    """Add ``path``, relative to the root where possible; each folder is searched once."""
     first = rows.group_by("folder").agg(pl.col("name").first()).sort("folder")
     found = {folder: _place(folder, name, root, path_map) for folder, name in first.iter_rows()}
     where = {folder: place for folder, (place, _) in found.items()}
@@ -205,20 +204,20 @@ def _locate(rows: pl.DataFrame, root: Path, path_map: Mapping[str, str]) -> pl.D
 
 
 def _with_paths(rows: pl.DataFrame, where: Mapping[str, str]) -> pl.DataFrame:
-    """Add ``path`` from the place of each folder."""
+    """Add ``path`` from the location of each folder."""
     place = pl.col("folder").replace_strict(dict(where), return_dtype=pl.String)
     return rows.with_columns((place + pl.col("name")).alias("path"))
 
 
 def _impostors(rows: pl.DataFrame, found: Mapping[str, tuple[str, int]], root: Path) -> list[str]:
-    """Folders that led to the files of another folder: plates of one microscope have the same file names.
+    """Return folders that were wrongly located in another folder: plates of one microscope have equal file names.
 
-    Of folders that lead to the same files the one with most of its path in common is right.
+    Of folders with the same location, the one with the longest common path is right.
 
     Raises
     ------
     ImageError
-        Several have as much in common.
+        If several have a common path of this length.
     """
     depths = {folder: depth for folder, (_, depth) in found.items()}
     paths = _with_paths(rows, {folder: place for folder, (place, _) in found.items()})
@@ -231,16 +230,16 @@ def _impostors(rows: pl.DataFrame, found: Mapping[str, tuple[str, int]], root: P
         if len(right) > 1:
             raise ImageError(
                 f"folders {right[0]!r} and {right[1]!r} of the load_data table both lead to the same files "
-                f"below {root}; say where each is now with path_map"
+                f"below {root}; give the location of each with path_map"
             )
         wrong |= set(folders) - set(right)
     return sorted(wrong)
 
 
 def _place(folder: str, name: str, root: Path, path_map: Mapping[str, str]) -> tuple[str, int]:
-    """Where a folder of the table is now, and how many names of its path lead there.
+    """Return the current location of a folder of the table, and the number of names in their common path.
 
-    The place is a prefix of its files' paths; the folder as written, and -1, if it is nowhere.
+    The location is a prefix of the paths of its files. If it is not found, return the folder as written and -1.
     """
     text = _mapped(folder, path_map)
     parts = [part for part in PurePosixPath(text).parts if part not in ("/", ".")]
@@ -248,7 +247,7 @@ def _place(folder: str, name: str, root: Path, path_map: Mapping[str, str]) -> t
     for skip in range(len(parts) + 1):
         below = "/".join(parts[skip:])
         if ".." not in parts[skip:] and exists(root / below / name):
-            # names that the table and the root's own path share count too
+            # names that the table shares with the path of the root count as well
             pairs = zip(reversed(parts[:skip]), reversed(above), strict=False)
             shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
             return (below + "/" if below else ""), len(parts) - skip + shared
@@ -256,7 +255,7 @@ def _place(folder: str, name: str, root: Path, path_map: Mapping[str, str]) -> t
 
 
 def _mapped(folder: str, path_map: Mapping[str, str]) -> str:
-    """Apply the longest beginning of the map that fits; without a slash at the end."""
+    """Apply the longest matching beginning of the map; remove a final slash."""
     text = _plain(folder)
     for old, new in sorted(path_map.items(), key=lambda pair: -len(pair[0])):
         start = _plain(old).rstrip("/")
@@ -267,12 +266,12 @@ def _mapped(folder: str, path_map: Mapping[str, str]) -> str:
 
 
 def _plain(folder: str) -> str:
-    """Forward slashes, no scheme and host, no percent signs."""
+    """Return a path with forward slashes, without scheme, host and percent encoding."""
     text = folder.strip().replace("\\", "/")
     if re.match(r"^[A-Za-z][A-Za-z0-9+.-]+:/", text):
         try:
             parts = urlsplit(text)
-        except ValueError:  # no address: the file is then missing under the name that the table gives
+        except ValueError:  # not a valid address: the file will be reported missing under this name
             return text
         text = unquote(f"{parts.netloc}{parts.path}" if parts.scheme == "s3" else parts.path)
     return re.sub(r"/{2,}", "/", text)

@@ -1,4 +1,4 @@
-"""The reader of files whose names say what they are."""
+"""The reader of files whose names contain well, site and channel."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from phenoprint.plates import normalize_wells
 
 __all__ = ["KINDS", "PatternReader", "list_files", "match_pattern", "name_kinds", "one_kind"]
 
-# Folders of an export that are not the plate's.
+# Folders of an export other than those of plates.
 _NOT_A_PLATE = r"(?i)(?:^|/)(?:images?|img|raw|tiffs?|data|flex|timepoint_\d+|zstep_\d+|measurement[ _]?\d+)$"
-# Folders of a screen that hold pictures made from the images.
+# Folders of a screen with files made from the images.
 _OF_A_SCREEN = frozenset({"masks", "thumbnails", "report", "tables", "parts", "receipts", "illumination"})
-# Image files by the end of their name, in the order in which kinds are preferred.
+# File name extensions of images, the preferred format first.
 KINDS = {"tif": "TIFF", "tiff": "TIFF", "png": "PNG", "jpg": "JPEG", "jpeg": "JPEG"}
 _HARMONY_TIME = r"__\d{4}-\d{2}-\d{2}.*$"  # BR00121482__2021-03-29T16_51_44-Measurement 1
 
@@ -34,17 +34,17 @@ class PatternReader(Reader):
     Parameters
     ----------
     pattern
-        Name of a built-in pattern (see `phenoprint.images.PATTERNS`), a regular expression with named groups,
-        or ``"auto"`` for the built-in that fits best. Of a built-in pattern's files PNG and JPEG are
-        left out where there are TIFF, as previews. Groups: ``well``, or ``row`` and ``col`` (letters or
-        numbers); ``plate``, ``site``, ``channel``, ``z``, ``t``. An expression with a ``/`` must match the
-        whole path below the root, any other the whole file name.
+        Name of a built-in pattern (see `phenoprint.images.PATTERNS`), a regular expression with named groups, or
+        ``"auto"`` for the built-in pattern that fits best. With a built-in pattern, PNG and JPEG files are ignored as
+        previews if there are TIFF files. Groups: ``well``, or ``row`` and ``col`` (letters or numbers); ``plate``,
+        ``site``, ``channel``, ``z``, ``t``. An expression with a ``/`` must match the whole path below the root, any
+        other the whole file name.
     plate
-        Plate of every file; outranks what the names say. Without it and without a ``plate`` group, the plate
-        is the innermost folder that is not an export's own (``Images``, ``TimePoint_1``) nor the well's, or
+        Plate of every file; takes precedence over the names. Without it and without a ``plate`` group, the plate is the
+        innermost folder that is neither a folder of the export (``Images``, ``TimePoint_1``) nor that of a well, or
         null directly below the root.
     exclude
-        Shell patterns of file names to leave out.
+        Shell patterns of file names to ignore.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class PatternReader(Reader):
         return matched.select(list(INDEX_SCHEMA))
 
     def _best(self, paths: pl.Series, root: Path) -> pl.DataFrame:
-        """Index with the built-in pattern that fits best."""
+        """Return the index of the built-in pattern that fits best."""
         from phenoprint.images.readers.choose import fit_patterns, some_names
 
         fits = fit_patterns(paths)
@@ -89,9 +89,9 @@ class PatternReader(Reader):
         Raises
         ------
         UnknownNameError
-            The name is no built-in pattern.
+            If the name is not a built-in pattern.
         UsageError
-            The expression cannot be compiled or names no well.
+            If the expression cannot be compiled or has no group of a well.
         """
         if self.pattern in PATTERNS:
             return PATTERNS[self.pattern]
@@ -102,7 +102,7 @@ class PatternReader(Reader):
             pl.Series([""]).str.contains(self.pattern)
         except (re.error, pl.exceptions.ComputeError) as error:
             raise UsageError(
-                f"pattern {self.pattern!r} is not a regular expression we can use: {error}; "
+                f"pattern {self.pattern!r} is not a supported regular expression: {error}; "
                 f"look-around and back-references are not supported"
             ) from error
         if unknown := sorted(groups - GROUPS):
@@ -115,18 +115,17 @@ class PatternReader(Reader):
 
 
 def list_files(root: Path, *, exclude: tuple[str, ...] = ()) -> pl.Series:
-    """Relative paths of the TIFF, PNG and JPEG files below a folder, sorted, with forward slashes.
+    """List the TIFF, PNG and JPEG files below a folder: relative paths, sorted, with forward slashes.
 
-    A folder called like a file (``x.tif/``) is listed too, so that the inspection can say so. Links to
-    folders are followed; what a screen's own folder holds (masks, thumbnails) and what lies in a Zarr store is not
-    listed.
+    A folder with the name of a file (``x.tif/``) is listed as well, so that the inspection reports it. Links to folders
+    are followed. Files made by a screen (masks, thumbnails) and files in a Zarr store are not listed.
 
     Parameters
     ----------
     root
         Image root.
     exclude
-        Shell patterns of file names to leave out.
+        Shell patterns of file names to ignore.
     """
     found: list[str] = []
     top = os.fspath(root)
@@ -134,7 +133,7 @@ def list_files(root: Path, *, exclude: tuple[str, ...] = ()) -> pl.Series:
     for folder, subfolders, names in os.walk(top, followlinks=True):
         real = os.path.realpath(folder)
         if real in visited:
-            subfolders.clear()  # a link back up
+            subfolders.clear()  # a link to a parent folder
             continue
         visited.add(real)
         if "screen.toml" in names and "receipts" in subfolders:
@@ -149,7 +148,7 @@ def list_files(root: Path, *, exclude: tuple[str, ...] = ()) -> pl.Series:
 
 
 def name_kinds(paths: pl.Series) -> pl.Series:
-    """Name the kind of each file by the end of its name.
+    """Return the format of each file by its extension.
 
     Examples
     --------
@@ -160,14 +159,14 @@ def name_kinds(paths: pl.Series) -> pl.Series:
 
 
 def one_kind(index: pl.DataFrame) -> pl.DataFrame:
-    """Keep the TIFF files of an index where there are any, else PNG, else JPEG: the others are previews of them."""
+    """Keep the TIFF files of an index if there are any, or else PNG, or else JPEG; the others are previews."""
     kinds = name_kinds(index["path"])
     there = next((kind for kind in KINDS.values() if (kinds == kind).any()), None)
     return index if there is None else index.filter(kinds == there)
 
 
 def match_pattern(paths: pl.Series, expression: str, *, plate: str | None = None) -> pl.DataFrame:
-    """Read plate, well, site, channel, z and t from paths.
+    """Extract plate, well, site, channel, z and t from paths.
 
     Parameters
     ----------
@@ -176,13 +175,13 @@ def match_pattern(paths: pl.Series, expression: str, *, plate: str | None = None
     expression
         Regular expression over the whole path.
     plate
-        Plate of every file; outranks the names.
+        Plate of every file; takes precedence over the names.
 
     Returns
     -------
     pl.DataFrame
-        A row per path, tidied as `Reader.index` says; ``Metadata_Well`` is null where the path does not match
-        or what stands in the place of a well is none.
+        One row per path, as for `Reader.index`; ``Metadata_Well`` is null if the path does not match or has no valid
+        well.
     """
     whole = pl.col("path").str.extract_groups(f"^(?:{expression})$").alias("groups")
     groups = paths.to_frame("path").with_columns(whole).unnest("groups")
@@ -204,9 +203,10 @@ def match_pattern(paths: pl.Series, expression: str, *, plate: str | None = None
 
 
 def _folder_plate(groups: pl.DataFrame) -> pl.Series:
-    """Innermost folder that is not an export's own; null directly below the root.
+    """Return the innermost folder that is not a folder of the export; null directly below the root.
 
-    A folder a well is no plate, but only where every file lies in the folder of its well: plates are called P02 too.
+    A folder per well is not a plate. Plates may have names of wells (P02), so every file must be in the folder of its
+    well.
     """
     folder = _without_export(groups["path"].str.replace(r"/?[^/]*$", ""))
     last = folder.str.extract(r"([^/]+)$", 1)
@@ -217,30 +217,30 @@ def _folder_plate(groups: pl.DataFrame) -> pl.Series:
 
 
 def _without_export(folders: pl.Series) -> pl.Series:
-    """Cut the folders that an export adds; Images/TimePoint_1/ZStep_0 is the deepest nesting in use."""
+    """Remove folders of the export from the end of paths; Images/TimePoint_1/ZStep_0 is the deepest nesting in use."""
     for _ in range(3):
         folders = folders.str.replace(_NOT_A_PLATE, "")
     return folders
 
 
 def rename_channels(index: pl.DataFrame, channels: Mapping[str, str], *, where: str) -> pl.DataFrame:
-    """Give channels their names.
+    """Rename channels.
 
     Parameters
     ----------
     index
-        What a reader returned.
+        Index of a reader.
     channels
-        Channel as the files name it (``"ch1"``, ``"w2"``) to its name (``"DNA"``); the others keep theirs.
+        Channel as named by the files (``"ch1"``, ``"w2"``) to its new name (``"DNA"``); others keep their name.
     where
-        What messages call the place of the files.
+        Name of the folder in messages.
 
     Raises
     ------
     UnknownNameError
-        The mapping names a channel that no file has.
+        If the mapping has a channel that no file has.
     UsageError
-        Two channels would get one name.
+        If two channels would have the same name.
     """
     if not channels:
         return index

@@ -16,10 +16,10 @@ _WELL = r"(?P<well>[A-Pa-p]\d{1,2}|[Q-Zq-z]\d{2}|[Aa][A-Fa-f]\d{2})"
 _Z_T = r"(?:_z(?P<z>\d+))?(?:_t(?P<t>\d+))?"
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _IMAGE = r"(?:\.ome)?\.(?i:tiff?|png|jpe?g)"
-# Words with one sign between two of them: two signs, or one at an end, belong to something that we do not know.
+# Words with single separators: two separators, or one at an end, belong to an unknown part of the name.
 _CHANNEL = r"(?P<channel>[\pL\pN]+(?:[ ._+-][\pL\pN]+)*?)"
 
-# From the most particular to the most general.
+# From the most specific to the most general.
 PATTERNS: dict[str, str] = {
     # Opera Phenix and Operetta, Harmony 4 and 5: r01c01f01p01-ch1sk1fk1fl1.tiff
     "phenix": _DIRS
@@ -35,7 +35,7 @@ PATTERNS: dict[str, str] = {
     # ImageXpress (MetaXpress): TimePoint_1/ZStep_0/name_B02_s1_w1<guid>.TIF; BBBC021 and BBBC022 too
     "imagexpress": r"(?:(?:.*/)?TimePoint_(?P<t>\d+)/)?(?:(?:.*/)?ZStep_(?P<z>\d+)/)?"
     + _DIRS
-    + r"(?:(?P<plate>[^/]+?)_)??"  # the shortest, or site s10 would be well S10
+    + r"(?:(?P<plate>[^/]+?)_)??"  # the shortest match, otherwise site s10 would be well S10
     + _WELL
     + r"(?:_s(?P<site>\d+))?_(?P<channel>w\d{1,2})(?:"
     + _GUID
@@ -65,7 +65,7 @@ PATTERNS: dict[str, str] = {
     "generic": _DIRS + _WELL + r"_s(?P<site>\d+)_" + _CHANNEL + _Z_T + _IMAGE,
     # <plate>_<well>_s<site>_<channel>.tif, or with dashes and without the s
     "generic_flat": _DIRS + r"(?P<plate>[^/]+?)[_-]" + _WELL + r"[_-][sf]?(?P<site>\d+)[_-]" + _CHANNEL + _Z_T + _IMAGE,
-    # <well>_<channel>.tif: one field a well
+    # <well>_<channel>.tif: one field per well
     "generic_one_site": _DIRS
     + r"(?:(?P<plate>[^/]+?)[_-])?"
     + _WELL
@@ -73,5 +73,5 @@ PATTERNS: dict[str, str] = {
     + _IMAGE,
 }
 
-# These match much that they should not: a layout's own pattern wins against them with fewer files.
+# General patterns also match wrong names, so a specific pattern needs fewer files to be preferred.
 GENERIC = {"generic": 0.5, "generic_flat": 0.5, "generic_one_site": 0.25}

@@ -1,4 +1,4 @@
-"""What a reader is, and those there are by name."""
+"""The interface of readers, and the registry of all readers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from phenoprint.tables import CHANNEL, SITE_KEY, get_table
 __all__ = ["INDEX_SCHEMA", "READERS", "Reader", "checked_index"]
 
 INDEX_SCHEMA = get_table("image").schema_of((*SITE_KEY, CHANNEL, "Metadata_Z", "Metadata_T", "path", "page"))
-"""Columns of an index: where each image plane is."""
+"""Columns of an index: the file and page of each image plane."""
 
 
 class Reader(ABC):
-    """Finds the images of a plate; a reader is a frozen dataclass whose fields are its parameters.
+    """Lists the images below a folder; a reader is a frozen dataclass whose fields are its parameters.
 
-    A reader opens no image. It lists which file, and which page of it, holds which plate, well, site, channel, z plane
-    and time point.
+    A reader does not open images. It lists plate, well, site, channel, z plane and time point of each file and page.
     """
 
     @abstractmethod
@@ -37,14 +36,14 @@ class Reader(ABC):
         Returns
         -------
         pl.DataFrame
-            One row per plane with the columns of `INDEX_SCHEMA`. Channels are those of the files; z and t are 0 where
-            the names give none; ``Metadata_Plate`` is null where they name no plate; ``path`` is relative to `root`
-            with forward slashes, or absolute where it lies elsewhere.
+            One row per plane with the columns of `INDEX_SCHEMA`. Channels have the names of the files. z and t are 0,
+            and ``Metadata_Plate`` is null, if the names have none. ``path`` is relative to `root`, with forward
+            slashes, or absolute for files elsewhere.
 
         Raises
         ------
         ImageError
-            The folder or the reader's own file cannot be read or understood.
+            If the folder, or a file of the reader, cannot be read or understood.
         """
 
 
@@ -66,7 +65,7 @@ def check_root(root: Path) -> Path:
     Raises
     ------
     ImageError
-        It does not exist, or is a file.
+        If it does not exist, or is a file.
     """
     folder = Path(root)
     if not folder.is_dir():
@@ -76,7 +75,7 @@ def check_root(root: Path) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is a file or folder; a path that no system takes leads to none.
+    """Return whether a file or folder exists; invalid paths do not exist.
 
     Examples
     --------
@@ -85,12 +84,12 @@ def exists(path: Path) -> bool:
     """
     try:
         return path.exists()
-    except (OSError, ValueError):  # too long, or with a zero byte
+    except (OSError, ValueError):  # the path is too long or contains a zero byte
         return False
 
 
 def tidy_index(frame: pl.DataFrame) -> pl.DataFrame:
-    """Cast to `INDEX_SCHEMA`, write sites without leading zeros, sort."""
+    """Cast to `INDEX_SCHEMA`, remove leading zeros from sites, and sort."""
     site = pl.col("Metadata_Site")
     numeric = site.str.contains(r"^\d+$")
     bare = site.str.replace(r"^0+(\d)", "$1")
@@ -102,14 +101,14 @@ def tidy_index(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def checked_index(frame: pl.DataFrame) -> pl.DataFrame:
-    """Check what a reader returned; write wells as ``A01`` and sites without leading zeros, and sort by all columns.
+    """Check the index of a reader; write wells as ``A01``, sites without leading zeros, and sort by all columns.
 
     Raises
     ------
     SchemaError
-        A column is absent or of another kind, or a row lacks its well, site, channel or path.
+        If a column is absent or of another type, or a row lacks well, site, channel or path.
     PlateMapError
-        Some text is not a well.
+        If a value is not the name of a well.
     """
     what = "the index of a reader"
     absent = [name for name in INDEX_SCHEMA if name not in frame.columns]
@@ -118,7 +117,7 @@ def checked_index(frame: pl.DataFrame) -> pl.DataFrame:
     try:
         index = tidy_index(frame.with_columns(normalize_wells(frame["Metadata_Well"].cast(pl.String))))
     except pl.exceptions.PolarsError as error:
-        raise SchemaError(f"{what} holds values of another kind than {INDEX_SCHEMA}: {error}") from error
+        raise SchemaError(f"{what} has values of other types than {INDEX_SCHEMA}: {error}") from error
     needed = ("Metadata_Well", "Metadata_Site", "Metadata_Channel", "Metadata_Z", "Metadata_T", "path", "page")
     for name in needed:
         if n := index[name].null_count():
