@@ -12,7 +12,9 @@ import pytest
 from phenoprint.features import object_table
 from phenoprint.pipeline import RunResult
 from phenoprint.plates import PLATE_MAP_SCHEMA, READING_SCHEMA, parse_plate_map, perturbation_table, reconcile
-from phenoprint.tables import METADATA_PREFIX, column_comment, get_table, table_names, validate
+from phenoprint.plates.reconcile import SITE
+from phenoprint.plates.well_table import KEYS
+from phenoprint.tables import METADATA_PREFIX, SITE_KEY, WELL_KEY, column_comment, get_table, table_names, validate
 
 IMAGES = pl.DataFrame(
     {
@@ -61,6 +63,7 @@ def test_the_readme_lists_every_table_and_saved_view(tiny_run: RunResult, projec
 
 
 def test_plates_and_features_below_follow_the_declarations() -> None:
+    assert (tuple(KEYS), tuple(SITE)) == (WELL_KEY, SITE_KEY)
     well, reading = get_table("well").schema, get_table("plate_map_reading").schema
     assert well.items() >= pl.Schema(PLATE_MAP_SCHEMA).items()
     assert reading == pl.Schema(READING_SCHEMA)
