@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 import phenoprint
 from phenoprint.errors import ConfigError
+from phenoprint.evaluation import retrieval, similarities
 from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import RunResult, explained, run_screen, wellprofiles
 from phenoprint.pipeline.config import parse_config
@@ -211,15 +212,19 @@ def test_nothing_runs_again_but_what_a_changed_setting_concerns(screen: Screen, 
 
 def test_blocks_change_nothing(screen: Screen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = Path(shutil.copytree(screen.path, tmp_path / "own"))
-    for step in ("feature_effects", "cluster_signatures"):
+    for step in ("feature_effects", "cluster_signatures", "consensus", "calls"):
         shutil.rmtree(own / "receipts" / step)
     monkeypatch.setattr(wellprofiles, "_BLOCK_VALUES", 300)
+    monkeypatch.setattr(similarities, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(retrieval, "_QUERIES", 5)
     monkeypatch.setattr(explained, "_BLOCK_VALUES", 300)
     run_screen(own, workers=1)
     assert len(list((own / "tables" / "feature_effect").glob("*.parquet"))) > 3
     for table in ("feature_effect", "cluster_signature"):
         by = ["Metadata_perturbation", "rank"] if table == "feature_effect" else ["cluster", "rank"]
         assert_frame_equal(rows(open_screen(own), table).sort(by), rows(screen, table).sort(by))
+    for table in ("profile_consensus", "activity", "moa_prediction", "score"):
+        assert_frame_equal(rows(open_screen(own), table), rows(screen, table), check_row_order=False)
     monkeypatch.undo()
     shutil.rmtree(own / "receipts" / "feature_effects")
     run_screen(own, workers=1)
