@@ -18,8 +18,8 @@ from phenoprint.evaluation import (
     score_steps,
 )
 from phenoprint.evaluation.step_profiles import drawn_plates, on_one_scale
-from phenoprint.profiles import StepResult, apply_recipe
-from phenoprint.tables import feature_columns
+from phenoprint.profiles import apply_recipe
+from phenoprint.tables import Result, feature_columns
 
 RECIPE: list[dict[str, Any]] = [
     {"operation": "correct_position", "method": "median_polish"},
@@ -263,7 +263,7 @@ def test_what_cannot_be_had_is_null_with_a_reason() -> None:
     assert "two usable wells" in why["consensus", "reproducible_share"]
     assert "several groups" in why["consensus", "treatment_variance"]
     assert score_steps(made, label=None)["reason"].str.contains("no column of mechanisms").sum() == 8
-    nothing = [StepResult("empty", data.select(pl.selectors.starts_with("Metadata_")), made[0].status)]
+    nothing = [Result(data.select(pl.selectors.starts_with("Metadata_")), made[0].status, name="empty")]
     assert score_steps(nothing).filter(pl.col("score") != "n_features")["value"].null_count() == len(STEP_SCORES) - 1
 
 

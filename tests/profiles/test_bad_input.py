@@ -17,7 +17,6 @@ from phenoprint.profiles import (
     POSITION_METHODS,
     RECIPES,
     CellRule,
-    Corrected,
     Limit,
     aggregate,
     aggregate_with_status,
@@ -40,7 +39,7 @@ from phenoprint.profiles import (
     select_features_with_status,
     select_plates,
 )
-from phenoprint.tables import WithStatus, feature_columns
+from phenoprint.tables import Result, feature_columns
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
 METHODS = sorted(set(NORMALIZERS.names()) - {"inverse_normal"})
@@ -267,32 +266,32 @@ CASES: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
     ),
 }
 RULE = CellRule("large", (Limit("Cells_F1", "above", z=2.0, absolute=1.0),))
-Outcome: TypeAlias = "pl.DataFrame | WithStatus | Corrected"
+Outcome: TypeAlias = "pl.DataFrame | Result"
 
 
 def by_plate(data: pl.DataFrame) -> list[pl.DataFrame]:
     return [part for _, part in data.group_by("Metadata_Plate", maintain_order=True)]
 
 
-def fitted_by_plate(data: pl.DataFrame) -> WithStatus:
+def fitted_by_plate(data: pl.DataFrame) -> Result:
     parts = by_plate(data)
     fitted = fit_plates(parts, reference=NEGCON)
-    return WithStatus(pl.concat([fitted.apply(part) for part in parts]), fitted.status)
+    return Result(pl.concat([fitted.apply(part) for part in parts]), fitted.status)
 
 
-def selected_by_plate(data: pl.DataFrame) -> WithStatus:
+def selected_by_plate(data: pl.DataFrame) -> Result:
     parts = by_plate(data)
-    choice = select_plates(lambda: parts)
-    return WithStatus(pl.concat([choice.apply(part) for part in parts]), choice.status)
+    choice = select_plates(parts)
+    return Result(pl.concat([choice.apply(part) for part in parts]), choice.status)
 
 
 def consensus_by_block(data: pl.DataFrame) -> pl.DataFrame:
     return consensus_blocks(data.partition_by("Metadata_compound"), ["Metadata_compound"])
 
 
-def recipe(data: pl.DataFrame, name: str) -> WithStatus:
+def recipe(data: pl.DataFrame, name: str) -> Result:
     steps = apply_recipe(data, name)
-    return WithStatus(steps[-1].frame, pl.concat(step.status for step in steps))
+    return Result(steps[-1].frame, pl.concat(step.status for step in steps))
 
 
 FUNCTIONS: dict[str, Callable[[pl.DataFrame], Outcome]] = {

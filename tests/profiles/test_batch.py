@@ -11,7 +11,7 @@ import pytest
 from phenoprint.errors import DataError, MissingExtraError, SchemaError, UnknownNameError, UsageError
 from phenoprint.evaluation.mixing import batch_mixing
 from phenoprint.profiles import correct_batch, correct_batch_with_status
-from phenoprint.profiles.corrected import corrected
+from phenoprint.profiles.effects import corrected
 from phenoprint.tables import feature_columns
 
 FEATURES = [f"F{i}" for i in range(8)]

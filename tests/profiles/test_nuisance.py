@@ -131,10 +131,10 @@ def test_columns_of_images_change_no_score() -> None:
 def test_plates_one_by_one_and_published_recipes() -> None:
     frame = wells(with_images=True)
     plates = frame.partition_by("Metadata_Plate")
-    chosen = select_plates(lambda: plates)
+    chosen = select_plates(plates)
     assert sorted(chosen.kept) == sorted(feature_columns(select_features(frame)))
     assert chosen.status.sort("feature").equals(select_features_with_status(frame).status.sort("feature"))
-    kept = select_plates(lambda: plates, keep=["Image_Quality_F1"])
+    kept = select_plates(plates, keep=["Image_Quality_F1"])
     assert [name for name in kept.kept if name.startswith("Image_")] == ["Image_Quality_F1"]
     for name in ("profiling-recipe", "jump-production"):  # as they were published: they name their operations
         for step in RECIPES[name].steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from phenoprint.errors import PhenoprintError, UsageError
-from phenoprint.profiles import NORMALIZERS, OPERATIONS, RecipeStep, apply_recipe, fit_step
+from phenoprint.profiles import NORMALIZERS, OPERATIONS, Fitted, RecipeStep, apply_recipe, run_recipe
 from phenoprint.profiles.position import POSITION_METHODS
+from phenoprint.tables import Result
 
 KEYS = ["Metadata_Plate", "Metadata_Well"]
 BY_PLATE = ["Metadata_Plate"]
@@ -35,9 +37,11 @@ selections = [
     {},
     *({"operations": [name], "replicate_by": ["Metadata_perturbation"]} for name in sorted(OPERATIONS)),
     {"operations": ["drop_na_columns", "drop_outliers", "correlation_threshold"], "outlier_cutoff": 30.0},
+    {"operations": ["correlation_threshold", "drop_outliers", "drop_na_columns"], "outlier_cutoff": 30.0},
     {"operations": ["correlation_threshold"], "signed_correlation": True, "greedy_correlation": False},
     {"operations": ["variance_threshold", "noise_removal"], "replicate_by": ["Metadata_perturbation"]},
 ]
+invariants = [{}, {"reference": "all", "ratio": 0.5}, {"by": []}, {"by": ["Metadata_Plate", "Metadata_Line"]}]
 positions = [
     {"method": method, "scale": scale, "reference": reference}
     for method in sorted(set(POSITION_METHODS) - {"well_mean"})
@@ -121,10 +125,14 @@ def by_plates(
     operation: str, parameters: dict[str, Any], plates: list[pl.DataFrame]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Apply a step plate by plate."""
-    step = fit_step(RecipeStep(operation, parameters=parameters), lambda: plates)
-    assert step is not None
-    made = [step.apply(plate) for plate in plates]
-    return pl.concat([done.frame for done in made]), pl.concat([step.status, *(done.status for done in made)])
+
+    def keep(step: RecipeStep, number: int, fitted: Fitted, results: Iterator[Result]) -> list[pl.DataFrame]:
+        assert number == 1
+        return [result.frame for result in results]
+
+    ((step, made, status),) = run_recipe(plates, [{"operation": operation, **parameters}], keep)
+    assert step.operation == operation
+    return pl.concat(made), status
 
 
 def told(status: pl.DataFrame, *columns: str) -> list[tuple[object, ...]]:
@@ -201,20 +209,31 @@ def test_counts(plates: list[pl.DataFrame]) -> None:
     assert both("correct_count", {"by": BY_PLATE}, plates) is not None
 
 
+@pytest.mark.parametrize("parameters", invariants, ids=str)
+@given(plates=plates_of_screens)
+@settings(max_examples=8)
+def test_invariant_features(parameters: dict[str, Any], plates: list[pl.DataFrame]) -> None:
+    made = both("drop_invariant", parameters, plates)
+    assert made is not None
+    _, status, _, expected = made
+    assert_frame_equal(status, expected)
+
+
 @pytest.mark.parametrize(
     ("operation", "parameters"),
     [
         ("correct_position", {"method": "well_mean"}),
-        ("correct_position", {"by": ["Metadata_Plate", "Metadata_Line"]}),
+        ("correct_position", {"by": ["Metadata_Plate", "Metadata_Line"], "method": "loess"}),
         ("correct_count", {}),
-        ("correct_batch", {}),
-        ("drop_invariant", {}),
-        ("select", {"operations": ["correlation_threshold", "blocklist"]}),
+        ("correct_batch", {"batch": "Metadata_Plate", "method": "combat"}),
     ],
 )
-def test_what_needs_all_plates_together_is_not_done_by_plates(operation: str, parameters: dict[str, Any]) -> None:
-    plates = screen(0, few=False, gaps=False, absent=False, infinite=False)
-    assert fit_step(RecipeStep(operation, parameters=parameters), lambda: plates) is None
+def test_what_needs_all_plates_together(operation: str, parameters: dict[str, Any]) -> None:
+    plates = [*screen(3, few=False, gaps=False, absent=False, infinite=False) * 2]
+    plates = [plate.with_columns(Metadata_Plate=pl.lit(f"p{i}")) for i, plate in enumerate(plates)]
+    made = both(operation, parameters, plates)
+    assert made is not None
+    assert_frame_equal(made[1], made[3])
 
 
 @pytest.mark.parametrize("operation", ["normalize", "select", "limit", "correct_position"])
@@ -225,6 +244,7 @@ def test_a_plate_without_wells_changes_nothing(operation: str) -> None:
     assert_frame_equal(frame, by_plates(operation, {}, plates)[0])
 
 
-def test_no_plate_is_named() -> None:
+@pytest.mark.parametrize("operation", ["normalize", "select"])
+def test_no_plate_is_an_error(operation: str) -> None:
     with pytest.raises(UsageError, match="at least one plate"):
-        fit_step(RecipeStep("normalize"), list)
+        by_plates(operation, {}, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,7 @@ import pytest
 
 from phenoprint.errors import ConfigError, MissingExtraError, SchemaError, UnknownNameError
 from phenoprint.profiles import RECIPES, Recipe, apply_recipe, normalize, recipe_named
-from phenoprint.profiles.recipe_steps import drop_invariant
-from phenoprint.tables import feature_columns, get_table
+from phenoprint.tables import Result, feature_columns, get_table
 
 
 def wells(*, plates: int = 4, batches: int = 2, seed: int = 0) -> pl.DataFrame:
@@ -98,6 +98,12 @@ def test_sparse_wells_are_masked_at_the_fit_and_stay_visible() -> None:
     assert steps[0].frame.height == data.height
 
 
+def drop_invariant(data: pl.DataFrame, **parameters: Any) -> Result:
+    """Apply this operation alone."""
+    (step,) = apply_recipe(data, [{"operation": "drop_invariant", **parameters}])
+    return step
+
+
 def test_drop_invariant_by_hand() -> None:
     data = pl.DataFrame(
         {
@@ -108,7 +114,7 @@ def test_drop_invariant_by_hand() -> None:
             "empty": [None] * 10,
         }
     )
-    frame, status, _ = drop_invariant(data, reference="all")
+    frame, status = drop_invariant(data, reference="all")
     assert feature_columns(frame) == ["fine"]
     words = {row["feature"]: (row["status"], row["value"]) for row in status.to_dicts()}
     assert words["fine"] == ("ok", pytest.approx(1 / 3))
@@ -134,11 +140,11 @@ def test_a_plate_with_too_few_controls_has_no_say_in_what_is_invariant() -> None
     assert few.filter(Metadata_Plate="p0", Metadata_pert_type="negcon").height == 2
     assert len(feature_columns(drop_invariant(few).frame)) == 12
     nobody = few.with_columns(Metadata_pert_type=pl.lit("trt"))
-    frame, status, _ = drop_invariant(nobody)
+    frame, status = drop_invariant(nobody)
     assert feature_columns(frame) == feature_columns(drop_invariant(few, reference="all").frame)
     assert status.filter(status="reference_all")["Metadata_Plate"].to_list() == sorted(set(few["Metadata_Plate"]))
     tiny = nobody.group_by("Metadata_Plate", maintain_order=True).head(2)
-    frame, status, _ = drop_invariant(tiny)
+    frame, status = drop_invariant(tiny)
     assert feature_columns(frame) == []
     assert status["reason"].unique().to_list() == ["no plate has 3 reference values"]
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.profiles import aggregate, select_features, select_features_with_status
-from phenoprint.profiles.replicate_features import intraclass_correlation, noise_within_groups
+from phenoprint.profiles.moments import GroupMoments
 from phenoprint.tables import feature_columns
 
 
@@ -40,13 +40,21 @@ def test_noise_removal_is_pycytominers(missing: float) -> None:
     assert 1 < ours.width < data.width
 
 
+def within_groups(values: np.ndarray, codes: np.ndarray) -> GroupMoments:
+    """Sum in two blocks about a centre that is not quite the mean."""
+    moments = GroupMoments(np.nanmean(values, axis=1) + 0.1, int(codes.max()) + 1)
+    moments.add(values[:, :7], codes[:7])
+    moments.add(values[:, 7:], codes[7:])
+    return moments
+
+
 def test_noise_by_pandas() -> None:
     data = treatments(missing=0.2, seed=3)
     table = data.to_pandas()
     expected = table.groupby("Metadata_compound").std(ddof=0).mean().to_numpy()
     codes = table["Metadata_compound"].astype("category").cat.codes.to_numpy().astype(np.intp)
     values = table[feature_columns(data)].to_numpy().T
-    np.testing.assert_allclose(noise_within_groups(values, codes), expected, rtol=1e-9)
+    np.testing.assert_allclose(within_groups(values, codes).noise(), expected, rtol=1e-9)
 
 
 def test_intraclass_correlation_from_scipys_analysis_of_variance() -> None:
@@ -56,7 +64,7 @@ def test_intraclass_correlation_from_scipys_analysis_of_variance() -> None:
     expected = (f - 1) / (f + 4 - 1)  # balanced: k = 4
     values = data.select(feature_columns(data)).to_numpy().T
     codes = np.repeat(np.arange(12), 4)
-    np.testing.assert_allclose(intraclass_correlation(values, codes), expected, rtol=1e-9)
+    np.testing.assert_allclose(within_groups(values, codes).intraclass(), expected, rtol=1e-9)
     # Unbalanced, with rows of no group: Fleiss' k, written out.
     codes = codes.copy()
     codes[[0, 5, 6, 20]] = -1
@@ -66,7 +74,7 @@ def test_intraclass_correlation_from_scipys_analysis_of_variance() -> None:
     ss_between = ((x - x.mean()) ** 2).sum() - ss_within
     msb, msw = ss_between / (len(sizes) - 1), ss_within / (len(x) - len(sizes))
     k = (len(x) - (sizes**2).sum() / len(x)) / (len(sizes) - 1)
-    assert intraclass_correlation(values, codes)[3] == pytest.approx((msb - msw) / (msb + (k - 1) * msw))
+    assert within_groups(values, codes).intraclass()[3] == pytest.approx((msb - msw) / (msb + (k - 1) * msw))
 
 
 def test_reproducible_features_stay() -> None:

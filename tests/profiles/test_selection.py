@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,34 @@ from hypothesis.extra.numpy import arrays
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles import DEFAULT_OPERATIONS, normalize, select_features, select_features_with_status
-from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
-from phenoprint.profiles.correlations import correlation_matrix, exact_correlations
+from phenoprint.profiles.correlations import CorrelationMoments, ExactCorrelations
 from phenoprint.profiles.redundancy import redundant
+from phenoprint.profiles.selection_rules import DEFAULT_BLOCKLIST
 from phenoprint.tables import feature_columns
+
+
+def center_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give what keeps the digits of correlations: mean and standard deviation, 0 for a feature that is constant."""
+    rows = values.astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a feature without any value
+        return np.nanmean(rows, axis=1), np.nanstd(rows, axis=1)
+
+
+def correlation_matrix(values: np.ndarray) -> np.ndarray:
+    """Correlate all pairs of features, 4,096 rows at a time as a selection does."""
+    moments = CorrelationMoments(*center_and_spread(values))
+    for start in range(0, values.shape[1], 4096):
+        moments.add(values[:, start : start + 4096])
+    return moments.result()
+
+
+def exact_correlations(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Correlate some features with all in float64."""
+    exact = ExactCorrelations(*center_and_spread(values), wanted)
+    for start in range(0, values.shape[1], 4096):
+        exact.add(values[:, start : start + 4096])
+    return exact.result()
 
 
 def table(*, n: int = 120, seed: int = 0, missing: float = 0.0) -> pl.DataFrame:

@@ -12,8 +12,8 @@ import polars as pl
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.tables import (
     WELL_KEY,
+    Result,
     StatusRow,
-    WithStatus,
     feature_columns,
     feature_matrix,
     metadata_columns,
@@ -91,7 +91,7 @@ def project_with_status(
     min_dist: float = 0.1,
     metric: str = "cosine",
     seed: int = 0,
-) -> WithStatus:
+) -> Result:
     """Project, and list the features left out.
 
     Parameters
@@ -101,7 +101,7 @@ def project_with_status(
 
     Returns
     -------
-    WithStatus
+    Result
         The projection, and a row of `feature_status` (step ``project``, status ``missing_values``) for each
         feature left out.
     """
@@ -120,7 +120,7 @@ def project_with_status(
         pl.Series("x", full[:, 0], nan_to_null=True),
         pl.Series("y", full[:, 1], nan_to_null=True),
     )
-    return WithStatus(result, status)
+    return Result(result, status)
 
 
 def leading_components(values: NDArray[np.floating], n: int = 50) -> tuple[NDArray[np.float32], float]:

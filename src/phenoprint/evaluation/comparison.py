@@ -13,18 +13,9 @@ from phenoprint.errors import PhenoprintError, UsageError
 from phenoprint.evaluation.mechanisms import moa_accuracy
 from phenoprint.evaluation.mixing import batch_mixing, position_leakage
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.profiles import (
-    NORMALIZERS,
-    STEP_OPERATIONS,
-    Recipe,
-    RecipeLike,
-    RecipeStep,
-    consensus,
-    fit_normalization,
-    recipe_named,
-    reference_of,
-)
-from phenoprint.tables import feature_columns, metadata_columns, require_columns, to_polars
+from phenoprint.evaluation.step_profiles import by_kind
+from phenoprint.profiles import Recipe, RecipeLike, consensus, recipe_named
+from phenoprint.tables import feature_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
     from phenoprint.tables import FrameLike
@@ -211,39 +202,16 @@ def apply_held_out(train: FrameLike, held: FrameLike, recipe: RecipeLike) -> tup
     """
     first, second = to_polars(train), to_polars(held)
     for step in recipe_named(recipe).steps:
-        before = first
-        first = STEP_OPERATIONS[step.operation].run(before, **step.parameters).frame
-        if step.operation in ("select", "drop_invariant"):
-            second = second.select(*metadata_columns(second), *feature_columns(first))
-        elif _is_over_all(step):
-            second = _transferred(before, second, step)
-        else:
-            second = STEP_OPERATIONS[step.operation].run(second, **step.parameters).frame
+        fitted = step.fit([first])
+        own = fitted if fitted.holds_elsewhere else step.fit([second])
+        first, second = fitted.apply(first).frame, own.apply(second).frame
     return first, second
-
-
-def _is_over_all(step: RecipeStep) -> bool:
-    method = step.parameters.get("method")
-    return step.operation == "normalize" and step.parameters.get("by") == [] and method in NORMALIZERS
-
-
-def _transferred(before: pl.DataFrame, second: pl.DataFrame, step: RecipeStep) -> pl.DataFrame:
-    options = dict(step.parameters)
-    by = options.pop("by")
-    reference = reference_of(before, options.pop("reference", "negcon"), options.pop("min_cells", 0), by=by)
-    fitted = fit_normalization(before, options.pop("method"), by, reference=reference, **options)
-    return fitted.apply(second)
 
 
 def _scores(
     profiles: pl.DataFrame, treatment: Sequence[str], *, label: str | None, plate: str, batch: str, metric: str
 ) -> dict[str, float | None]:
-    if "Metadata_pert_type" in profiles.columns:
-        kind = pl.col("Metadata_pert_type")
-        treated = profiles.filter((kind != "negcon").fill_null(value=True))
-        controls = profiles.filter((kind == "negcon").fill_null(value=False))
-    else:
-        treated, controls = profiles, profiles
+    treated, controls = by_kind(profiles)
     treated = treated.drop_nulls(list(treatment))
     return {
         "replicate_retrieval": _or_none(lambda: _retrieval(treated, treatment, plate, metric)),

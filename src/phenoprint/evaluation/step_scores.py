@@ -21,8 +21,7 @@ from phenoprint.profiles import consensus
 from phenoprint.tables import Groups, feature_columns, frame_of, require_columns, to_polars
 
 if TYPE_CHECKING:
-    from phenoprint.profiles import StepResult
-    from phenoprint.tables import FrameLike
+    from phenoprint.tables import FrameLike, Result
 
 __all__ = ["STEP_SCORES", "TREATMENT_SCORES", "score_steps"]
 
@@ -82,7 +81,7 @@ class _Profiles:
 
 
 def score_steps(
-    steps: Sequence[StepResult],
+    steps: Sequence[Result],
     *,
     level3: FrameLike | None = None,
     treatment: Sequence[str] = ("Metadata_compound",),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from phenoprint.images import Illumination, channel_limits, to_rgb
-from phenoprint.store import encode_name, plate_of, remove_file, table_files, write_bytes
+from phenoprint.store import encode_name, own_files, plate_of, remove_file, write_bytes
 
 __all__ = [
     "drop_table",
@@ -36,7 +36,7 @@ def drop_table(
     ``part`` is the name of the files of the step, where several steps write the table; ``"*"`` means any name.
     """
     name = f"{part or table}.parquet"
-    for path in table_files(root, table):
+    for path in own_files(root, table):
         if (
             (part == "*" or path.name == name)
             and (plate is None or plate_of(root, path) == plate)

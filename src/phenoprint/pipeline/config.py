@@ -282,9 +282,9 @@ class ProfilesSection(_Section):
     @field_validator("recipe")
     @classmethod
     def _known_steps(cls, recipe: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
-        from phenoprint.pipeline.recipe import check_recipe
+        from phenoprint.profiles import recipe_named
 
-        check_recipe(recipe)
+        recipe_named(recipe)
         return recipe
 
 

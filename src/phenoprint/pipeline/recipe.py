@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from phenoprint.errors import ConfigError, UnknownNameError
-from phenoprint.profiles import FEWEST_REFERENCE, NORMALIZERS, OPERATIONS, Recipe, RecipeLike, RecipeStep, recipe_named
+from phenoprint.errors import ConfigError
+from phenoprint.profiles import FEWEST_REFERENCE, NORMALIZERS, Recipe, RecipeStep, recipe_named
 from phenoprint.store import encode_name
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ProfilesSection
 
-__all__ = ["after_4a", "check_recipe", "level_4a", "normalizer_packages", "recipe_of", "reference_kind"]
+__all__ = ["after_4a", "level_4a", "normalizer_packages", "recipe_of", "reference_kind"]
 
 # Operations that compare with the controls unless a step names another reference.
 _AGAINST_CONTROLS = ("normalize", "drop_invariant")
 # Steps name files, with their number and an ending; file systems take 255 bytes.
 _LONGEST_NAME = 150
-# What a normalization takes beside the parameters of its method.
-_OF_THE_STEP = ("by", "reference", "min_cells", "min_reference")
-
-
-def check_recipe(recipe: RecipeLike) -> None:
-    """Raise for names in a recipe that do not exist: operations, methods, parameters.
-
-    Raises
-    ------
-    UsageError
-        With the step, and the closest name there is.
-    """
-    for step in recipe_named(recipe).steps:
-        if step.operation == "normalize":
-            own = {key: value for key, value in step.parameters.items() if key not in _OF_THE_STEP}
-            own.pop("method", None)
-            NORMALIZERS.make(_method(step), **own)
-        for name in step.parameters.get("operations", ()):
-            if name not in OPERATIONS:
-                raise UnknownNameError(f"selection of the step {step.name!r}", name, OPERATIONS)
 
 
 def normalizer_packages(recipe: Recipe) -> dict[str, str]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 import polars as pl
@@ -18,26 +18,25 @@ from phenoprint.errors import DataError
 from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
-from phenoprint.profiles import Done
-from phenoprint.store import atomic_file, encode_name
+from phenoprint.store import STEP_COLUMNS, atomic_file, encode_name, step_part
 from phenoprint.tables import WELL_KEY
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from phenoprint.pipeline.context import Context
-    from phenoprint.profiles import PlateStep, Recipe, RecipeStep
+    from phenoprint.profiles import Fitted, Recipe, RecipeStep
+    from phenoprint.tables import Result
 
-__all__ = ["Made", "Profiles", "RecipeRun"]
+__all__ = ["Profiles", "RecipeRun"]
 
-_STEP, _NUMBER = "Metadata_Step", "Metadata_Step_Number"
 # Scores of steps look at so many wells; more would cost much and say the same.
 _SCORED_WELLS = 2_500
 
 
 @dataclass(frozen=True)
-class Profiles:
-    """Well profiles that are read plate by plate.
+class Profiles(Sequence[pl.DataFrame]):
+    """Well profiles of a screen, a frame per plate that is read when it is asked for.
 
     Attributes
     ----------
@@ -46,39 +45,40 @@ class Profiles:
     features
         Their features.
     n_wells
-        Wells of each plate.
+        Number of wells of each plate.
     empty
-        Features that a step left without any value, by plate; nothing is said of those that came so.
+        Features that a step left without any value, by plate. Features that had none in the first place are not listed.
+    files
+        The files that hold them and what was fitted to make them.
     """
 
     read: Callable[[str], pl.DataFrame]
     features: tuple[str, ...]
     n_wells: dict[str, int]
     empty: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    def __len__(self) -> int:
+        """Count the plates."""
+        return len(self.n_wells)
+
+    @overload
+    def __getitem__(self, place: int) -> pl.DataFrame: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[pl.DataFrame]: ...
+    def __getitem__(self, place: int | slice) -> pl.DataFrame | list[pl.DataFrame]:
+        """Read a plate, or some."""
+        plates = list(self.n_wells)[place]
+        return self.read(plates) if isinstance(plates, str) else [self.read(plate) for plate in plates]
 
     @property
-    def nowhere(self) -> frozenset[str]:
+    def empty_everywhere(self) -> frozenset[str]:
         """Features without a value on any plate."""
         return frozenset.intersection(*self.empty.values()) if self.empty else frozenset()
-
-    def plates(self) -> Iterator[pl.DataFrame]:
-        """Read one plate after the other."""
-        return (self.read(plate) for plate in self.n_wells)
 
     def of(self, plates: Sequence[str]) -> pl.DataFrame:
         """Read some plates at once."""
         return pl.concat([self.read(plate) for plate in plates], how="diagonal_relaxed")
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a step made: its profiles, in files by plate, and the status of its features."""
-
-    name: str
-    number: int
-    profiles: Profiles
-    status: pl.DataFrame
-    files: tuple[Path, ...]
 
 
 class _Model:
@@ -214,61 +214,41 @@ class RecipeRun:
         is_imported = self.table in self.context.given
         return well_ledger(wells if is_imported else wells.clear(), self.context.exclusions())
 
-    def apply(self, step: RecipeStep, number: int, profiles: Profiles) -> Made:
-        """Apply a step and write what it made, a file per plate."""
-        from phenoprint.profiles import fit_step
+    def keep(self, step: RecipeStep, number: int, fitted: Fitted, results: Iterator[Result]) -> Profiles:
+        """Write the results of a step, a file per plate, and what it fitted."""
         from phenoprint.tables import feature_columns
 
-        fitted = fit_step(step, profiles.plates)
-        statuses: list[pl.DataFrame] = []
         files: dict[str, Path] = {}
         sizes: dict[str, int] = {}
         features: dict[str, None] = {}
         empty: dict[str, frozenset[str]] = {}
-        facts: dict[str, Any] = {"step": step.to_dict()}
         with _Model(self.context.path / "models" / f"{number:02d}_{encode_name(step.name)}.npz") as model:
-            for plate, done in self._applied(step, profiles, fitted):
-                statuses.append(done.status)
-                model.add(done.arrays)
-                files[plate] = self._keep(step.name, number, plate, done.frame)
-                sizes[plate] = done.frame.height
-                found = feature_columns(done.frame)
+            for plate, result in zip(self.plates, results, strict=True):
+                model.add(result.arrays)
+                files[plate] = self._write(step.name, number, plate, result.frame)
+                sizes[plate] = result.frame.height
+                found = feature_columns(result.frame)
                 features |= dict.fromkeys(found)
-                empty[plate] = _without_value(done.frame, found)
-            if fitted is not None:
-                statuses.append(fitted.status)
-                if fitted.fitted is not None:
-                    facts |= fitted.fitted.to_dict() | {"features": list(fitted.fitted.features)}
-                    model.add(fitted.fitted.arrays())
-            models = model.close(facts)
-        named = pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
-        status = pl.concat(statuses).with_columns(step=named)
-        read = lambda plate: pl.read_parquet(files[plate], hive_partitioning=False).drop(_STEP, _NUMBER)  # noqa: E731
-        profiles = Profiles(read, tuple(features), sizes, empty)
-        return Made(step.name, number, profiles, status, (*files.values(), *models))
+                empty[plate] = _without_value(result.frame, found)
+            model.add(fitted.arrays)
+            models = model.close({"step": step.to_dict(), **fitted.parameters})
+        read = lambda plate: pl.read_parquet(files[plate], hive_partitioning=False).drop(STEP_COLUMNS)  # noqa: E731
+        return Profiles(read, tuple(features), sizes, empty, (*files.values(), *models))
 
-    def _applied(self, step: RecipeStep, profiles: Profiles, fitted: PlateStep | None) -> Iterator[tuple[str, Done]]:
-        """Give what a step makes of each plate."""
-        from phenoprint.profiles import apply_recipe
-
-        if fitted is not None:
-            yield from ((plate, fitted.apply(profiles.read(plate))) for plate in profiles.n_wells)
-            return
-        (whole,) = apply_recipe(profiles.of(self.plates), [step.to_dict()])  # all plates have to be looked at together
-        status, arrays = whole.status, whole.arrays
-        for (plate,), rows in whole.frame.group_by("Metadata_Plate", maintain_order=True):
-            yield str(plate), Done(rows, status, arrays)
-            status, arrays = status.clear(), {}
-
-    def _keep(self, name: str, number: int, plate: str, frame: pl.DataFrame) -> Path:
-        step, place = pl.lit(name).alias(_STEP), pl.lit(number, pl.Int32).alias(_NUMBER)
-        rows = frame.sort(WELL_KEY).with_columns(step, place)
-        (path,) = self.context.screen.write("profile_step", rows, plate, part=f"{number:02d}_{encode_name(name)}")
+    def _write(self, name: str, number: int, plate: str, frame: pl.DataFrame) -> Path:
+        step, place = pl.lit(name).alias(STEP_COLUMNS[0]), pl.lit(number, pl.Int32).alias(STEP_COLUMNS[1])
+        levels = [level for level, made_by in self.levels.items() if made_by == name]
+        part = step_part(number, name, levels)
+        (path,) = self.context.screen.write(
+            "profile_step", frame.sort(WELL_KEY).with_columns(step, place), plate, part=part
+        )
         return path
 
-    def write(self, table: str, profiles: Profiles) -> set[Path]:
-        """Write profiles as a table of the screen, a plate at a time."""
-        return {path for frame in profiles.plates() for path in self.context.screen.write(table, frame.sort(WELL_KEY))}
+    @property
+    def levels(self) -> dict[str, str]:
+        """The steps whose results are levels: 4a, where it was not imported, and 4b, the last one."""
+        own = {"profile_normalized": self.kept_as} if self.kept_as else {}
+        return own | {"profile_selected": self.recipe.steps[-1].name}
 
     def scored_wells(self) -> list[str]:
         """Return the plates that are scored: all, or some that share treatments where there are many."""
@@ -281,14 +261,14 @@ class RecipeRun:
         drawn = drawn_plates(about, ["Metadata_perturbation"], "Metadata_Plate", max_wells=_SCORED_WELLS, seed=seed)
         return drawn or self.plates
 
-    def score(self, made: Made | None, profiles: Profiles, plates: Sequence[str]) -> pl.DataFrame:
-        """Score profiles after a step, or those given."""
+    def score(self, step: str | None, number: int, profiles: Profiles, plates: Sequence[str]) -> pl.DataFrame:
+        """Score the profiles of some plates after a step, or those given (None)."""
         from phenoprint.evaluation import score_steps
-        from phenoprint.profiles import StepResult
+        from phenoprint.tables import Result, status_frame
 
         scored = partial(score_steps, treatment=["Metadata_perturbation"], seed=self.context.config.evaluation.seed)
         frame = profiles.of(plates)
-        if made is None:
+        if step is None:
             return scored([], level3=frame)
-        number = pl.lit(made.number, pl.Int32)
-        return scored([StepResult(made.name, frame, made.status)]).with_columns(number=number)
+        result = Result(frame, status_frame(step, []), name=step)
+        return scored([result]).with_columns(number=pl.lit(number, pl.Int32))

@@ -1,40 +1,44 @@
 """From cells to profiles: cell quality, aggregation, normalization, correction, selection, consensus."""
 
-from phenoprint.profiles.aggregation import aggregate, aggregate_with_status, consensus, consensus_with_status
+from phenoprint.profiles.aggregation import (
+    aggregate,
+    aggregate_with_status,
+    consensus,
+    consensus_blocks,
+    consensus_with_status,
+)
 from phenoprint.profiles.batch import BATCH_METHODS, correct_batch, correct_batch_with_status
 from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality
 from phenoprint.profiles.cell_states import CellStates, learn_cell_states
-from phenoprint.profiles.corrected import Corrected
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
-from phenoprint.profiles.fitted import FittedNormalization, fit_normalization
+from phenoprint.profiles.fitted import FittedNormalization, fit_normalization, fit_plates
 from phenoprint.profiles.limits import EXTREME, extreme_features, limit_values_with_status
 from phenoprint.profiles.normalization import normalize, normalize_with_status
 from phenoprint.profiles.normalizers import NORMALIZERS, Fit, MadRobust, Normalizer, Robust, Standardize, learned
 from phenoprint.profiles.nuisance import NUISANCE, nuisance_features
+from phenoprint.profiles.operations import STEP_OPERATIONS, Fitted
 from phenoprint.profiles.position import POSITION_METHODS, correct_count, correct_position
 from phenoprint.profiles.quality_preview import preview_cell_quality
 from phenoprint.profiles.ranks import Percentile, Rank
-from phenoprint.profiles.recipe_plates import PlateStep, fit_step
-from phenoprint.profiles.recipe_steps import STEP_OPERATIONS, Done
 from phenoprint.profiles.recipes import (
     RECIPES,
     Recipe,
     RecipeLike,
     RecipeStep,
-    StepResult,
     apply_recipe,
     recipe_named,
+    run_recipe,
 )
 from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, reference_of
 from phenoprint.profiles.selection import (
     DEFAULT_OPERATIONS,
     OPERATIONS,
+    FeatureChoice,
     select_features,
     select_features_with_status,
+    select_plates,
 )
 from phenoprint.profiles.sphering import Sphering, Tvn
-from phenoprint.profiles.streamed_selection import FeatureChoice, select_plates
-from phenoprint.profiles.streaming import consensus_blocks, fit_plates
 from phenoprint.profiles.surfaces import position_share
 
 __all__ = [
@@ -52,16 +56,14 @@ __all__ = [
     "STEP_OPERATIONS",
     "CellRule",
     "CellStates",
-    "Corrected",
-    "Done",
     "FeatureChoice",
     "Fit",
+    "Fitted",
     "FittedNormalization",
     "Limit",
     "MadRobust",
     "Normalizer",
     "Percentile",
-    "PlateStep",
     "Rank",
     "Recipe",
     "RecipeLike",
@@ -69,7 +71,6 @@ __all__ = [
     "Robust",
     "Sphering",
     "Standardize",
-    "StepResult",
     "Tvn",
     "aggregate",
     "aggregate_with_status",
@@ -86,7 +87,6 @@ __all__ = [
     "extreme_features",
     "fit_normalization",
     "fit_plates",
-    "fit_step",
     "learn_cell_states",
     "learned",
     "limit_values_with_status",
@@ -97,6 +97,7 @@ __all__ = [
     "preview_cell_quality",
     "recipe_named",
     "reference_of",
+    "run_recipe",
     "select_features",
     "select_features_with_status",
     "select_plates",

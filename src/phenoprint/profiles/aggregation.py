@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import UnknownNameError
+from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.profiles.modz import modz
 from phenoprint.tables import (
     OBJECT_COUNT,
@@ -17,8 +17,8 @@ from phenoprint.tables import (
     SITE_KEY,
     WELL_KEY,
     Groups,
+    Result,
     StatusRow,
-    WithStatus,
     concat_status,
     feature_columns,
     feature_matrix,
@@ -35,7 +35,7 @@ from phenoprint.tables import (
 if TYPE_CHECKING:
     from phenoprint.tables import FloatArray, FrameLike
 
-__all__ = ["aggregate", "aggregate_with_status", "consensus", "consensus_with_status"]
+__all__ = ["aggregate", "aggregate_with_status", "consensus", "consensus_blocks", "consensus_with_status"]
 
 
 _BLOCK_BYTES = 64 * 2**20  # features taken at once: large enough for numpy's speed, small beside a plate
@@ -99,7 +99,7 @@ def aggregate_with_status(
     statistic: str = "median",
     *,
     null_keys: str = "error",
-) -> WithStatus:
+) -> Result:
     """Aggregate, and tell what was missing.
 
     Parameters
@@ -109,7 +109,7 @@ def aggregate_with_status(
 
     Returns
     -------
-    WithStatus
+    Result
         The aggregated frame, and a row of `feature_status` for each feature that came with NaN
         (``nan_input``, value: how many) or infinite values (``infinite_input``), or that has no value at all
         on a plate (``all_null``).
@@ -127,7 +127,7 @@ def aggregate_with_status(
     rows = [row._replace(plate=None) for row in not_finite_rows(data, features)]
     if statistic != "count":
         rows += _all_null_rows(result, features, reduced)
-    return WithStatus(result, status_frame("aggregate", rows))
+    return Result(result, status_frame("aggregate", rows))
 
 
 def consensus(
@@ -188,7 +188,7 @@ def consensus_with_status(
     *,
     null_keys: str = "error",
     **options: Any,
-) -> WithStatus:
+) -> Result:
     """Make consensus profiles, and tell what was missing.
 
     Parameters
@@ -198,7 +198,7 @@ def consensus_with_status(
 
     Returns
     -------
-    WithStatus
+    Result
         The profiles, and a row of `feature_status` for each feature that came with NaN (``nan_input``, value: how
         many) or infinite values (``infinite_input``), or that no profile has (``all_null``).
     """
@@ -237,7 +237,52 @@ def consensus_with_status(
         if n == reduced.height > 0
     ]
     told = told.with_columns(step=pl.lit("consensus"))
-    return WithStatus(reduced, concat_status([told, status_frame("consensus", rows)]))
+    return Result(reduced, concat_status([told, status_frame("consensus", rows)]))
+
+
+def consensus_blocks(
+    blocks: Iterable[FrameLike], by: Sequence[str], statistic: str = "median", **options: Any
+) -> pl.DataFrame:
+    """Make consensus profiles from blocks of wells, one block in memory at a time.
+
+    Parameters
+    ----------
+    blocks
+        Frames of profiles with the same columns; all wells of a treatment are in one of them. Rows with NULL in `by`
+        are left out.
+    by
+        Columns that make a treatment.
+    statistic, **options
+        As in `consensus`.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `consensus` of all blocks at once.
+
+    Raises
+    ------
+    UsageError
+        For a treatment in two blocks, or no block at all.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_compound": ["a", "a", "b"], "Cells_AreaShape_Area": [1.0, 2.0, 5.0]})
+    >>> consensus_blocks([wells[:2], wells[2:]], ["Metadata_compound"]).rows()
+    [('a', 2, 1.5), ('b', 1, 5.0)]
+    """
+    parts = [consensus(to_polars(block).drop_nulls(by), by, statistic, **options) for block in blocks]
+    if not parts:
+        raise UsageError("expected at least one block of wells; found none")
+    # A column that is constant within the treatments of one block may vary within those of another.
+    common = set.intersection(*(set(part.columns) for part in parts))
+    whole = pl.concat(
+        [part.select(name for name in part.columns if name in common) for part in parts], how="vertical_relaxed"
+    )
+    again = whole.select(by).filter(whole.select(by).is_duplicated()).unique(maintain_order=True)
+    if again.height:
+        raise UsageError(f"all wells of a treatment must be in one block; found in several: {again.rows()[:3]}")
+    return whole.sort(list(by))
 
 
 def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.DataFrame:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +13,13 @@ import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles.batch_methods import align, apply_combat, apply_harmony
-from phenoprint.profiles.corrected import Corrected, corrected
+from phenoprint.profiles.effects import corrected
 from phenoprint.profiles.fitted import fit_normalization, reference_rows
-from phenoprint.profiles.replicate_features import share_between_groups
+from phenoprint.profiles.moments import share_between_groups
+from phenoprint.profiles.sphering import Sphering, Tvn
 from phenoprint.tables import (
     Groups,
+    Result,
     StatusRow,
     concat_status,
     feature_columns,
@@ -30,19 +34,41 @@ if TYPE_CHECKING:
 
     from phenoprint.tables import FloatArray, FrameLike
 
-__all__ = ["BATCH_METHODS", "correct_batch", "correct_batch_with_status"]
+__all__ = ["BATCH_METHODS", "check_batch_options", "correct_batch", "correct_batch_with_status", "options_of"]
 
-BATCH_METHODS = ("center", "combat", "harmony", "sphering", "standardize", "tvn")
-"""Methods that `correct_batch` knows by name."""
+BATCH_METHODS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "center": align,
+        "combat": apply_combat,
+        "harmony": apply_harmony,
+        "sphering": Sphering,
+        "standardize": align,
+        "tvn": Tvn,
+    }
+)
+"""Methods that `correct_batch` knows by name; their parameters with a default are its options."""
 
-_PARAMETERS = {
-    "center": (),
-    "combat": ("covariates", "mean_only", "shrink"),
-    "harmony": ("n_clusters", "theta", "ridge", "max_iterations", "seed"),
-    "sphering": ("kind", "regularization", "outside"),
-    "standardize": (),
-    "tvn": ("regularization", "alignment"),
-}
+
+def options_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Name the parameters of a function or class that have a default.
+
+    Examples
+    --------
+    >>> options_of(Tvn)
+    ('regularization', 'alignment')
+    """
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(parameter.name for parameter in parameters if parameter.default is not inspect.Parameter.empty)
+
+
+def check_batch_options(method: str, **parameters: Any) -> None:
+    """Raise UnknownNameError for an unknown method of `correct_batch`, or for a parameter that it does not have."""
+    if method not in BATCH_METHODS:
+        raise UnknownNameError("batch correction method", method, BATCH_METHODS)
+    known = options_of(BATCH_METHODS[method])
+    for name in parameters:
+        if name not in known:
+            raise UnknownNameError(f"parameter of {method!r}", name, known)
 
 
 def correct_batch(
@@ -121,7 +147,7 @@ def correct_batch_with_status(
     *,
     reference: pl.Expr | None = None,
     **parameters: Any,
-) -> Corrected:
+) -> Result:
     """Remove what batches differ in, tell how much that was, and keep what was fitted.
 
     Parameters
@@ -131,7 +157,7 @@ def correct_batch_with_status(
 
     Returns
     -------
-    Corrected
+    Result
         Profiles; effects: the share of each feature's variance over the reference rows that batches explain before
         and after; status: ``ok``, ``worse``, ``all_null`` (no reference value in a batch), ``missing_values`` (harmony:
         the feature is NULL), ``not_converged`` (harmony, with an empty feature); the fitted arrays.
@@ -148,13 +174,9 @@ def correct_batch_with_status(
 
 def _correct(
     data: pl.DataFrame, method: str, batch: str, reference: pl.Expr | None, parameters: Mapping[str, Any]
-) -> tuple[Corrected, list[str]]:
+) -> tuple[Result, list[str]]:
     """Correct; return also the features that the method could not take."""
-    if method not in BATCH_METHODS:
-        raise UnknownNameError("batch correction method", method, BATCH_METHODS)
-    for name in parameters:
-        if name not in _PARAMETERS[method]:
-            raise UnknownNameError(f"parameter of {method!r}", name, _PARAMETERS[method])
+    check_batch_options(method, **parameters)
     groups = Groups.of(data, [batch])
     if len(groups) < 2:
         raise UsageError(f"batch correction needs at least two batches in {batch}; found {len(groups)}")
@@ -170,12 +192,12 @@ def _correct(
     features = feature_columns(data)
     values = feature_matrix(data, features)
     made = _made(data, values, features, _Job(method, batch, groups, chosen, reference, parameters))
-    incomplete = [row.feature for row in made.told if row.status == "missing_values"]
+    incomplete = [row.feature for row in made.notes if row.status == "missing_values"]
     codes = np.where(chosen, groups.codes, -1)
     before = share_between_groups(values, codes)
     if made.frame is None:
         lost = np.flatnonzero((~np.isfinite(made.values) & ~np.isnan(values)).any(axis=1)).tolist()
-        broken = sorted({features[i] for i in lost} - {row.feature for row in made.told})
+        broken = sorted({features[i] for i in lost} - {row.feature for row in made.notes})
         if broken:
             raise DataError(f"{method} gave values that are not finite for {len(broken)} features, first {broken[:5]}")
         result = with_features(data, features, made.values.astype(values.dtype))
@@ -194,13 +216,11 @@ def _correct(
         what="batch",
         parameters=known,
         arrays=made.arrays,
-        told=[*made.told, *not_finite_rows(data, features, values)],
+        notes=[*made.notes, *not_finite_rows(data, features, values)],
     )
     if made.status is None:
         return done, incomplete
-    return Corrected(
-        done.frame, done.effects, concat_status([done.status, made.status]), done.parameters, done.arrays
-    ), incomplete
+    return replace(done, status=concat_status([done.status, made.status])), incomplete
 
 
 @dataclass(frozen=True)
@@ -221,7 +241,7 @@ class _Made:
 
     values: FloatArray
     arrays: Mapping[str, NDArray[Any]]
-    told: list[StatusRow]
+    notes: list[StatusRow]
     known: Mapping[str, Any]
     frame: pl.DataFrame | None = None
     status: pl.DataFrame | None = None

@@ -98,7 +98,7 @@ def apply_harmony(
     rows = np.flatnonzero(rows_with_values(values))
     gaps = np.isnan(values[:, rows]).sum(axis=1)
     used = gaps == 0
-    told = [
+    notes = [
         StatusRow(
             None,
             features[i],
@@ -145,9 +145,9 @@ def apply_harmony(
     change = abs(objective[-2] - objective[-1]) / max(abs(objective[-2]), 1e-300) if len(objective) > 1 else np.inf
     if len(objective) > max_iterations and change >= _CONVERGED:
         reason = f"the objective still changed by {change:.2g} of itself in round {max_iterations}"
-        told.append(StatusRow(None, "", "not_converged", reason, float(change)))
+        notes.append(StatusRow(None, "", "not_converged", reason, float(change)))
     arrays = {"clusters": np.asarray(fitted.R), "centroids": np.asarray(fitted.Y), "objective": objective}
-    return out, arrays, told, known
+    return out, arrays, notes, known
 
 
 _CONVERGED = 1e-2  # Harmony's own measure

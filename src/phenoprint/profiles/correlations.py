@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phenoprint.tables import mean, sd
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,60 +13,18 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-__all__ = ["CorrelationMoments", "ExactCorrelations", "correlation_matrix", "exact_correlations"]
+__all__ = ["CorrelationMoments", "ExactCorrelations"]
 
 _BLOCK_ROWS = 4096  # rows a product: bounds the standardized copy to block x features float32
-_SAMPLED_ROWS = 1024  # rows whose spread brings a feature near 1; any will do that keeps squares within float32
 _LEAST = 1e-37  # spread whose inverse float32 can hold
 _FLAT = 1e-6  # a variance below this share of the mean square is rounding
 
 
-def correlation_matrix(values: FloatArray) -> Matrix:
-    """Pearson correlation of every pair of features.
-
-    Parameters
-    ----------
-    values
-        Shape (features, rows), NaN where missing. A pair's correlation is over the rows that have both
-        (pandas' rule).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (features, features), float64; 0 where a feature is constant or fewer than two rows have both, 1
-        on the diagonal.
-
-    Notes
-    -----
-    Centred in the values' own precision, multiplied in float32 by BLAS a block of rows at a time, summed over blocks in
-    float64: within 1e-6 of float64 throughout (`exact_correlations`).
-    """
-    moments = CorrelationMoments(mean(values), _rough_spread(values))
-    for start in range(0, values.shape[1], _BLOCK_ROWS):
-        moments.add(values[:, start : start + _BLOCK_ROWS])
-    return moments.result()
-
-
-def exact_correlations(values: FloatArray, wanted: IntArray) -> Matrix:
-    """Correlations of some features with all, in float64 throughout: shape (wanted, features)."""
-    exact = ExactCorrelations(mean(values), _rough_spread(values), wanted)
-    for start in range(0, values.shape[1], _BLOCK_ROWS):
-        exact.add(values[:, start : start + _BLOCK_ROWS])
-    return exact.result()
-
-
-def _rough_spread(values: FloatArray) -> Matrix:
-    """Estimate standard deviations from an even choice of rows, none so small that a value is beyond 1e12 of it."""
-    if not values.size:
-        return np.ones(len(values))
-    spread = sd(values[:, :: max(1, values.shape[1] // _SAMPLED_ROWS)], ddof=0)
-    width = np.fmax.reduce(values, axis=1).astype(np.float64) - np.fmin.reduce(values, axis=1)
-    rough: Matrix = np.fmax(spread, width * 1e-12)
-    return rough
-
-
 class CorrelationMoments:
-    """Sums from which all correlations follow, gathered a block of rows at a time.
+    """Sums from which the correlations of all pairs of features follow, a block of rows at a time.
+
+    Blocks are centred in the precision of the values, multiplied in float32 by BLAS and summed in float64: within 1e-6
+    of float64 throughout (`ExactCorrelations`).
 
     Parameters
     ----------
@@ -146,7 +102,14 @@ class CorrelationMoments:
         self._n += block.shape[1]
 
     def result(self) -> Matrix:
-        """Return the correlations, shape (features, features), float64; see `correlation_matrix`."""
+        """Pearson correlation of every pair of features, over the rows that have both (pandas' rule).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (features, features), float64; 0 where a feature is constant or fewer than two rows have both, 1 on
+            the diagonal.
+        """
         if self._waiting:
             self._flush()
         if not self._pairwise:

@@ -152,7 +152,7 @@ def bimodality(block: FloatArray) -> Vector:
 
 
 def _distances(block: FloatArray, ordered: FloatArray, n_controls: NDArray[np.int64]) -> tuple[Vector, Vector]:
-    from phenoprint.profiles._kernels import distances_of_sorted
+    from phenoprint.profiles.compiled_ranks import distances_of_sorted
 
     earth, ks = np.empty(len(block)), np.empty(len(block))
     distances_of_sorted(block, count(block).astype(np.int64), ordered, n_controls, earth, ks)

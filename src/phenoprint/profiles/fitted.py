@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from phenoprint.errors import SchemaError, UsageError
 from phenoprint.profiles.normalization_status import held_out_rows, key_rows, status_table
 from phenoprint.profiles.normalizers import NORMALIZERS, Fit, Normalizer
 from phenoprint.tables import (
+    PLATE,
     Groups,
     StatusRow,
     concat_status,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from phenoprint.tables import FloatArray, FrameLike, IntArray
 
-__all__ = ["FittedNormalization", "fit_normalization", "reference_rows"]
+__all__ = ["FittedNormalization", "Part", "fit_normalization", "fit_part", "fit_plates", "join_parts", "reference_rows"]
 
 
 @dataclass(frozen=True)
@@ -182,31 +183,138 @@ def fit_normalization(
     >>> fitted.arrays()["0/scale"].tolist(), fitted.apply(wells)["area"].to_list()
     ([1.0], [-1.0, 0.0, 1.0, 7.0])
     """
-    data = to_polars(frame)
-    return fit_values(data, NORMALIZERS.make(method, **parameters), by, reference, min_reference)[0]
+    return fit_plates([frame], method, by, reference=reference, min_reference=min_reference, **parameters)
 
 
-def fit_values(
+def fit_plates(
+    plates: Iterable[FrameLike],
+    method: str | Normalizer = "mad_robust",
+    by: Sequence[str] = ("Metadata_Plate",),
+    *,
+    reference: pl.Expr | None = None,
+    min_reference: int = 3,
+    **parameters: object,
+) -> FittedNormalization:
+    """Learn a normalization from frames that are read one after the other.
+
+    Groups of a plate are fitted as the plate is read, and only their centres and scales are held. Methods that look at
+    features together (sphering, TVN) and groups that span plates need their reference wells at once: these alone are
+    held, in the precision of the frames.
+
+    Parameters
+    ----------
+    plates
+        Frames. Where `by` holds ``Metadata_Plate``, a group must lie within one frame.
+    method, by, reference, min_reference, **parameters
+        As in `normalize`; the expression `reference` is evaluated on each frame.
+
+    Returns
+    -------
+    FittedNormalization
+        The same as over all plates at once, to `apply` to each plate. For several frames and groups within plates its
+        status holds only rows that are not ``ok``. A feature that a plate lacks is ``all_null`` there.
+
+    Raises
+    ------
+    SchemaError
+        Where plates have different features and the method needs the same.
+    UsageError
+        For a group in two frames, or no plate at all.
+
+    Examples
+    --------
+    >>> plates = [pl.DataFrame({"Metadata_Plate": [p] * 3, "area": [1.0, 2.0, 9.0]}) for p in "pq"]
+    >>> fitted = fit_plates(plates, "standardize")
+    >>> fitted.keys["Metadata_Plate"].to_list(), fitted.arrays()["1/center"].tolist()
+    (['p', 'q'], [4.0])
+    """
+    how = NORMALIZERS.make(method, **parameters)
+    parts = []
+    for plate in plates:
+        data = to_polars(plate)
+        groups, values = Groups.of(data, by), feature_matrix(data, feature_columns(data))
+        parts.append(fit_part(data, values, groups, how, by, reference=reference, min_reference=min_reference))
+    return join_parts(parts, how, by, min_reference)
+
+
+@dataclass
+class Part:
+    """What one frame gives to a fit: its fits, or its reference wells where these are fitted with those of others.
+
+    Attributes
+    ----------
+    features
+        Of the frame.
+    keys, found
+        One row per group, and its number of reference rows.
+    fits
+        One per group; none where `references` are kept.
+    references
+        Reference wells of each group, shape (features, wells), and the plate of each well, shape (wells,).
+    gaps
+        For joint methods: how many profiles lack each feature, shape (features,).
+    status
+        Rows about values that were no numbers.
+    """
+
+    features: list[str]
+    keys: pl.DataFrame
+    found: list[int]
+    fits: list[Fit]
+    references: list[tuple[FloatArray, pl.Series]]
+    gaps: IntArray
+    status: pl.DataFrame
+
+
+def fit_part(
     data: pl.DataFrame,
+    values: FloatArray,
+    groups: Groups,
     how: Normalizer,
     by: Sequence[str],
+    *,
     reference: pl.Expr | None,
     min_reference: int,
-    *,
-    pool: bool = True,
-) -> tuple[FittedNormalization, FloatArray, Groups]:
-    """Fit, and return the matrix (features, rows) and the groups too, so that they need not be made again.
-
-    Without `pool` the groups' fits stay apart, to be pooled later with those of other frames.
-    """
+) -> Part:
+    """Fit the groups of one frame, or take out their reference wells."""
     features = feature_columns(data)
-    groups = Groups.of(data, by)
     chosen = reference_rows(data, reference)
-    values = feature_matrix(data, features)
-    incomplete, gaps = _incomplete(values) if how.is_joint else (np.zeros(len(features), dtype=bool), None)
-    kept = [name for name, gone in zip(features, incomplete.tolist(), strict=True) if not gone]
-    extra = []
-    if gaps is not None and incomplete.any():
+    picked = [rows[chosen[rows]] for rows in groups.rows()]
+    gaps = np.zeros(len(features), dtype=np.intp)
+    if how.is_joint:
+        missing = np.isnan(values)
+        # A row that lacks more than half of the features is no profile.
+        usable = missing.mean(axis=0) <= 0.5 if len(values) else np.zeros(values.shape[1], dtype=bool)
+        gaps = missing[:, usable].sum(axis=1)
+    fits: list[Fit] = []
+    references: list[tuple[FloatArray, pl.Series]] = []
+    if _is_fitted_together(how, by):
+        # A feature that some profile lacks is left out.
+        has_plates = PLATE in data.columns
+        plates = data.get_column(PLATE) if has_plates else pl.repeat(None, data.height, dtype=pl.String, eager=True)
+        references = [(columns_of(values, rows), plates[rows]) for rows in picked]
+    else:
+        fits = [_fit(how, columns_of(values, rows), min_reference) for rows in picked]
+    status = status_frame("normalize", not_finite_rows(data, features, values))
+    return Part(features, groups.keys, [len(rows) for rows in picked], fits, references, gaps, status)
+
+
+def _is_fitted_together(how: Normalizer, by: Sequence[str]) -> bool:
+    return how.is_joint or PLATE not in by
+
+
+def join_parts(parts: Sequence[Part], how: Normalizer, by: Sequence[str], min_reference: int) -> FittedNormalization:
+    """Pool the fits of all frames, or fit what they hold together."""
+    if not parts:
+        raise UsageError("expected at least one plate; found none")
+    features = list(dict.fromkeys(name for part in parts for name in part.features))
+    keys = pl.concat([part.keys for part in parts], how="vertical_relaxed")
+    found = [n for part in parts for n in part.found]
+    extra: list[StatusRow] = []
+    if _is_fitted_together(how, by):
+        if any(part.features != features for part in parts):
+            raise SchemaError(f"{how.name} over several plates needs plates with the same features in the same order")
+        gaps = np.sum([part.gaps for part in parts], axis=0)
         extra = [
             StatusRow(
                 None,
@@ -215,36 +323,46 @@ def fit_values(
                 f"{gaps[i]} profiles lack a value; {how.name} needs complete features, so this one is NULL",
                 float(gaps[i]),
             )
-            for i in np.flatnonzero(incomplete).tolist()
+            for i in np.flatnonzero(gaps).tolist()
         ]
-    blocks = Groups.of(data, ["Metadata_Plate"], null_keys="group").codes if "Metadata_Plate" in data.columns else None
-    found = [int(chosen[rows].sum()) for rows in groups.rows()]
-    fits = [
-        _fit_where_enough(
-            how,
-            columns_of(values, rows[chosen[rows]]),
-            min_reference,
-            incomplete=incomplete,
-            blocks=None if blocks is None else blocks[rows[chosen[rows]]],
-        )
-        for rows in groups.rows()
-    ]
-    fits = how.pool(fits) if pool else fits
-    status = status_table(features, groups.keys, fits, how, found=found, min_reference=min_reference)
+        wells = [wells for part in parts for wells in part.references]
+        groups = Groups.of(keys, by) if by else None
+        members = list(groups.rows()) if groups is not None else [np.arange(len(wells))]
+        keys = keys if groups is None else groups.keys
+        found = [sum(found[i] for i in rows) for rows in members]
+        fits = [_fit_together(how, [wells[i] for i in rows], gaps > 0, min_reference) for rows in members]
+    else:
+        if keys.width and keys.is_duplicated().any():
+            again = keys.filter(keys.is_duplicated()).rows()[:3]
+            raise UsageError(f"a group must lie within one frame; found {again} in several")
+        place = {name: i for i, name in enumerate(features)}
+        fits = [
+            fit if part.features == features else _spread(fit, [place[name] for name in part.features], len(features))
+            for part in parts
+            for fit in part.fits
+        ]
+    fits = how.pool(fits)
+    statuses = [part.status for part in parts]
+    if len(parts) == 1 or PLATE not in by:
+        statuses.insert(0, status_table(features, keys, fits, how, found=found, min_reference=min_reference))
+    else:  # millions of rows for a large screen
+        for number, (fit, n) in enumerate(zip(fits, found, strict=True)):
+            rows = status_table(features, keys[number : number + 1], [fit], how, found=[n], min_reference=min_reference)
+            statuses.append(rows.filter(pl.col("status") != "ok"))
+    status = concat_status(statuses)
     if extra:
-        status = status.filter(pl.col("feature").is_in(kept))
-    extra += not_finite_rows(data, features, values)
-    status = concat_status([status, status_frame("normalize", extra), held_out_rows(features, groups.keys, fits, how)])
-    fitted = FittedNormalization(
+        is_of_gap = pl.col("feature").is_in([row.feature for row in extra])
+        is_of_input = pl.col("status").is_in(["nan_input", "infinite_input"])
+        status = concat_status([status.filter(~is_of_gap | is_of_input), status_frame("normalize", extra)])
+    return FittedNormalization(
         normalizer=how,
         by=tuple(by),
-        keys=groups.keys,
+        keys=keys,
         features=tuple(features),
         fits=tuple(fits),
         n_reference=tuple(found),
-        status=status,
+        status=concat_status([status, held_out_rows(features, keys, fits, how)]),
     )
-    return fitted, values, groups
 
 
 def reference_rows(data: pl.DataFrame, reference: pl.Expr | None) -> NDArray[np.bool_]:
@@ -274,31 +392,8 @@ def columns_of(values: FloatArray, rows: IntArray) -> FloatArray:
     return values[:, rows]
 
 
-def _incomplete(values: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Which features some profile lacks, and how many; rows that lack more than half are no profiles."""
-    missing = np.isnan(values)
-    usable = missing.mean(axis=0) <= 0.5 if len(values) else np.zeros(values.shape[1], dtype=bool)
-    gaps = missing[:, usable].sum(axis=1)
-    return gaps > 0, gaps
-
-
-def _fit_where_enough(
-    how: Normalizer,
-    reference: FloatArray,
-    min_reference: int,
-    *,
-    incomplete: NDArray[np.bool_],
-    blocks: IntArray | None,
-) -> Fit:
+def _fit(how: Normalizer, reference: FloatArray, min_reference: int, blocks: IntArray | None = None) -> Fit:
     """Fit; a feature with too few reference values gets no centre and does not enter what is pooled."""
-    if how.is_joint:
-        reference = np.where(incomplete[:, None], np.nan, reference)
-        there = ~np.isnan(reference[~incomplete]).any(axis=0)
-        reference, blocks = reference[:, there], None if blocks is None else blocks[there]
-        if reference.shape[1] < max(min_reference, 3):
-            nothing = np.full(len(reference), np.nan)
-            return Fit(nothing, nothing, nothing, np.full(len(reference), float(reference.shape[1])))
-        return how.fit(reference, blocks=blocks)
     fit = how.fit(reference, blocks=blocks)
     few = fit.n < min_reference
     return replace(
@@ -307,6 +402,41 @@ def _fit_where_enough(
         scale=np.where(few, np.nan, fit.scale),
         spread=np.where(few, np.nan, fit.spread),
     )
+
+
+def _fit_together(
+    how: Normalizer,
+    wells: Sequence[tuple[FloatArray, pl.Series]],
+    incomplete: NDArray[np.bool_],
+    min_reference: int,
+) -> Fit:
+    """Fit a group from the reference wells that frames hold of it."""
+    reference = wells[0][0] if len(wells) == 1 else np.concatenate([values for values, _ in wells], axis=1)
+    plates = pl.concat([plates for _, plates in wells]).to_frame(PLATE)
+    blocks = Groups.of(plates, [PLATE], null_keys="group").codes
+    if not how.is_joint:
+        return _fit(how, reference, min_reference, blocks)
+    reference = np.where(incomplete[:, None], np.nan, reference)
+    there = ~np.isnan(reference[~incomplete]).any(axis=0)
+    reference, blocks = reference[:, there], blocks[there]
+    if reference.shape[1] < max(min_reference, 3):
+        nothing = np.full(len(reference), np.nan)
+        return Fit(nothing, nothing, nothing, np.full(len(reference), float(reference.shape[1])))
+    return how.fit(reference, blocks=blocks)
+
+
+def _spread(fit: Fit, place: Sequence[int], width: int) -> Fit:
+    """Put a fit of some features among all of them; those it lacks have no value."""
+    if type(fit) is not Fit:
+        raise SchemaError("plates with differing features need a normalization by centre and scale, not by ranks")
+
+    def wide(values: NDArray[np.float64], fill: float = np.nan) -> NDArray[np.float64]:
+        out = np.full(width, fill)
+        out[list(place)] = values
+        return out
+
+    least = None if fit.least is None else wide(fit.least)
+    return Fit(wide(fit.center), wide(fit.scale), wide(fit.spread), wide(fit.n, 0.0), least)
 
 
 def _collect(path: str, record: object, found: dict[str, NDArray[Any]]) -> None:

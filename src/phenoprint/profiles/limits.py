@@ -9,8 +9,8 @@ import polars as pl
 
 from phenoprint.errors import UsageError
 from phenoprint.tables import (
+    Result,
     StatusRow,
-    WithStatus,
     feature_columns,
     feature_matrix,
     missing_as_null,
@@ -56,7 +56,7 @@ def extreme_features(frame: FrameLike) -> dict[str, float]:
     return {features[k]: float(largest[k]) for k in np.flatnonzero(largest >= EXTREME)}
 
 
-def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
+def limit_values_with_status(frame: FrameLike, limit: float) -> Result:
     """Bring values beyond ``limit`` spreads back to it, and count them.
 
     A cosine or correlation over thousands of features is ruled by the few that lie hundreds of spreads from the
@@ -71,7 +71,7 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
 
     Returns
     -------
-    WithStatus
+    Result
         The profiles, and a row of ``feature_status`` (step ``limit``, status ``limited``, value: how many) for each
         feature with a value beyond the limit, ``nan_input`` and ``infinite_input`` for what is no number and NULL.
 
@@ -91,7 +91,7 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
     data = to_polars(frame)
     features = feature_columns(data)
     if not features or data.is_empty():
-        return WithStatus(data, status_frame("limit", []))
+        return Result(data, status_frame("limit", []))
     unusable = not_finite_rows(data, features)
     data = missing_as_null(data, features)
     beyond = data.select(pl.col(features).abs() > limit).sum().row(0)
@@ -103,4 +103,4 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> WithStatus:
     schema = data.schema  # made anew at each access: not in the loop
     whole = [name for name in features if not schema[name].is_float()]
     limited = data.with_columns(pl.col(whole).cast(pl.Float64)).with_columns(pl.col(features).clip(-limit, limit))
-    return WithStatus(limited, status_frame("limit", [*rows, *unusable]))
+    return Result(limited, status_frame("limit", [*rows, *unusable]))

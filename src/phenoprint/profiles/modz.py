@@ -135,7 +135,7 @@ def _standard(block: FloatArray, correlation: str) -> Matrix:
 
 def row_ranks(block: FloatArray) -> Matrix:
     """Rank each row's values, equal ones sharing their mean rank; shape (rows, features), float64, complete."""
-    from phenoprint.profiles._kernels import ranks_of_keys, ranks_of_order
+    from phenoprint.profiles.compiled_ranks import ranks_of_keys, ranks_of_order
 
     out = np.empty(block.shape, dtype=np.float64)
     if block.dtype == np.float32 and block.shape[1] < 2**32:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from phenoprint.errors import DataError
-from phenoprint.profiles.fitted import fit_values
+from phenoprint.profiles.fitted import fit_part, join_parts
 from phenoprint.profiles.normalization_status import key_rows
 from phenoprint.profiles.normalizers import NORMALIZERS, Normalizer
-from phenoprint.tables import WithStatus, to_polars
+from phenoprint.tables import Groups, Result, feature_columns, feature_matrix, to_polars
 
 if TYPE_CHECKING:
     from phenoprint.tables import FrameLike
@@ -103,7 +103,7 @@ def normalize_with_status(
     reference: pl.Expr | None = None,
     min_reference: int = 3,
     **parameters: object,
-) -> WithStatus:
+) -> Result:
     """Normalize, and tell what became of each feature on each plate.
 
     Parameters
@@ -113,7 +113,7 @@ def normalize_with_status(
 
     Returns
     -------
-    WithStatus
+    Result
         The normalized frame, and one row of `feature_status` for each group and feature. The status is ``ok``
         or ``pooled`` (zero spread on the plate, the pooled one stands in; both with the scale as value), or,
         with the feature NULL on that plate, ``zero_mad``/``zero_sd``/``zero_iqr``, ``all_null`` (no reference
@@ -130,11 +130,13 @@ def _normalize(
     by: Sequence[str],
     reference: pl.Expr | None,
     min_reference: int,
-) -> tuple[WithStatus, list[str]]:
-    fitted, values, groups = fit_values(data, how, by, reference, min_reference)
+) -> tuple[Result, list[str]]:
+    groups, values = Groups.of(data, by), feature_matrix(data, feature_columns(data))
+    part = fit_part(data, values, groups, how, by, reference=reference, min_reference=min_reference)
+    fitted = join_parts([part], how, by, min_reference)
     few = [
         f"{n} of {size} in {', '.join(f'{k}={v}' for k, v in key.items()) or 'all rows'}"
         for n, size, key in zip(fitted.n_reference, groups.sizes, key_rows(groups.keys, len(groups)), strict=True)
         if n < min_reference
     ]
-    return WithStatus(fitted.transform(data, values, groups, fitted.fits), fitted.status), few
+    return Result(fitted.transform(data, values, groups, fitted.fits), fitted.status), few

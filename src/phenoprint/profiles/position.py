@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles.corrected import Corrected, corrected
+from phenoprint.profiles.effects import corrected
 from phenoprint.profiles.fitted import reference_rows
 from phenoprint.profiles.surfaces import (
     explained_by_columns,
@@ -21,6 +21,7 @@ from phenoprint.profiles.surfaces import (
 )
 from phenoprint.tables import (
     Groups,
+    Result,
     StatusRow,
     feature_columns,
     feature_matrix,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-__all__ = ["POSITION_METHODS", "Corrected", "correct_count", "correct_position"]
+__all__ = ["POSITION_METHODS", "correct_count", "correct_position"]
 
 POSITION_METHODS = ("loess", "median_polish", "spline", "well_mean")
 """Methods that `correct_position` knows by name."""
@@ -59,7 +60,7 @@ def correct_position(
     span: float = 0.3,
     smoothing: float = 10.0,
     treatment: str | None = None,
-) -> Corrected:
+) -> Result:
     """Remove the effect of a well's position.
 
     Parameters
@@ -84,11 +85,11 @@ def correct_position(
         Of spline: 0 passes through every well.
     treatment
         Of well_mean: column of the treatment, to refuse plates that all hold the same treatment in the same well,
-        where position and biology cannot be told apart.
+        where position and biology cannot be distinguished.
 
     Returns
     -------
-    Corrected
+    Result
         The level of a plate stays (its median; for well_mean the mean over everything): only differences between
         positions go. Arrays: ``"<plate>/rows"`` and ``"<plate>/cols"`` (features, rows or columns of the plate) of
         median_polish, ``"<plate>/surface"`` (features, wells in the frame's order) of loess and spline,
@@ -114,7 +115,7 @@ def correct_position(
     values = feature_matrix(data, features).astype(np.float64)
     plates = Groups.of(data, by)
     arrays: dict[str, NDArray[Any]] = {}
-    told: list[StatusRow] = []
+    notes: list[StatusRow] = []
     if method == "well_mean":
         whole = Groups.of(data, () if tuple(by) == ("Metadata_Plate",) else by)
         out = _well_mean(data, values, place, whole, chosen, treatment=treatment, arrays=arrays)
@@ -125,7 +126,7 @@ def correct_position(
             there = rows_with_values(values[:, rows])
             if not there.any():  # nothing to correct, and nothing to lose
                 reason = f"no well of {_name(key)[:-1]} has a value"
-                told += [StatusRow(None, name, "all_null", reason, None) for name in features]
+                notes += [StatusRow(None, name, "all_null", reason, None) for name in features]
                 continue
             fitted = chosen[rows] & there
             if fitted.sum() < 4:
@@ -137,7 +138,7 @@ def correct_position(
         for key, rows in plates.items():
             spread = mad(out[:, rows[chosen[rows]]])
             arrays[f"{_name(key)}scale"] = spread
-            told += [
+            notes += [
                 StatusRow(None, features[i], "zero_mad", f"nothing is left to scale by in {_name(key)[:-1]}: NULL", 0.0)
                 for i in np.flatnonzero(spread == 0).tolist()
             ]
@@ -152,7 +153,7 @@ def correct_position(
         what="position",
         parameters={"method": method, "by": list(by), "scale": scale, "span": span, "smoothing": smoothing},
         arrays=arrays,
-        told=[*told, *not_finite_rows(data, features, values)],
+        notes=[*notes, *not_finite_rows(data, features, values)],
     )
 
 
@@ -163,7 +164,7 @@ def correct_count(
     count: str = "Metadata_Object_Count",
     reference: pl.Expr | None = None,
     logarithm: bool = False,
-) -> Corrected:
+) -> Result:
     """Remove what a straight line in the cell count explains of each feature.
 
     Parameters
@@ -182,7 +183,7 @@ def correct_count(
 
     Returns
     -------
-    Corrected
+    Result
         ``value - slope * (count - mean count of the wells fitted on)``; a feature's mean stays. Wells without a count
         become NULL, which rows of status ``no_count`` tell. Arrays: ``"<group>/slope"`` and ``"<group>/center"`` (the
         mean count of each feature's wells), shape (features,).
@@ -226,7 +227,7 @@ def correct_count(
         after.append(explained_by_columns(out[:, fitted], design))
     uncounted = ~np.isfinite(number)
     reason = f"{int(uncounted.sum())} wells have no count: NULL there"
-    told = [
+    notes = [
         StatusRow(None, features[i], "no_count", reason, float(uncounted.sum()))
         for i in np.flatnonzero((uncounted & ~np.isnan(values)).any(axis=1)).tolist()
     ]
@@ -239,7 +240,7 @@ def correct_count(
         what="cell count",
         parameters={"method": "count", "by": list(by), "count": count, "logarithm": logarithm},
         arrays=arrays,
-        told=[*told, *not_finite_rows(data, features, values)],
+        notes=[*notes, *not_finite_rows(data, features, values)],
     )
 
 

@@ -54,7 +54,7 @@ class _Ranked(Normalizer):
 
     def _share(self, values: FloatArray, fit: Fit, offset: float) -> NDArray[np.float64]:
         """Return (rank - offset) / (n + 1 - 2 offset); NaN where missing or where the reference does not vary."""
-        from phenoprint.profiles._kernels import mid_ranks
+        from phenoprint.profiles.compiled_ranks import mid_ranks
 
         ordered = fit.ordered if isinstance(fit, RankFit) else None
         if ordered is None:

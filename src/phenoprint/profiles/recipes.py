@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
 from phenoprint.errors import ConfigError, UnknownNameError
-from phenoprint.profiles.recipe_steps import STEP_OPERATIONS
-from phenoprint.tables import to_polars
+from phenoprint.profiles.operations import STEP_OPERATIONS, Fitted
+from phenoprint.tables import Result, concat_status, to_polars
 
 if TYPE_CHECKING:
     from phenoprint.tables import FrameLike
@@ -21,9 +21,9 @@ __all__ = [
     "Recipe",
     "RecipeLike",
     "RecipeStep",
-    "StepResult",
     "apply_recipe",
     "recipe_named",
+    "run_recipe",
 ]
 
 
@@ -51,10 +51,11 @@ class RecipeStep:
             raise UnknownNameError("operation of a recipe", self.operation, STEP_OPERATIONS)
         object.__setattr__(self, "name", self.name or self.operation)
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
-        known = STEP_OPERATIONS[self.operation].parameters
-        for parameter in self.parameters:
-            if known is not None and parameter not in known:
-                raise UnknownNameError(f"parameter of the step {self.name!r}", parameter, known)
+        STEP_OPERATIONS[self.operation].check(self.name, self.parameters)
+
+    def fit(self, plates: Sequence[pl.DataFrame]) -> Fitted:
+        """Learn from plates what the step needs to know of all of them; see `run_recipe`."""
+        return STEP_OPERATIONS[self.operation].fit(plates, **self.parameters)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step as one table of a TOML array of tables."""
@@ -123,28 +124,6 @@ class Recipe:
                 raise UnknownNameError(f"step of {self.name!r}", name, [step.name for step in self.steps])
         kept = tuple(step for step in self.steps if step.name not in names)
         return Recipe(self.name, kept, self.description)
-
-
-class StepResult(NamedTuple):
-    """What one step of a recipe made.
-
-    Attributes
-    ----------
-    name
-        Of the step.
-    frame
-        Profiles after it.
-    status
-        Rows of ``feature_status`` whose ``step`` is that name; a step that had nothing to do says so in a row of status
-        ``skipped`` with an empty feature.
-    arrays
-        What a correction fitted, by name; see `Corrected`.
-    """
-
-    name: str
-    frame: pl.DataFrame
-    status: pl.DataFrame
-    arrays: Mapping[str, Any] = MappingProxyType({})
 
 
 RecipeLike: TypeAlias = "str | Recipe | Sequence[Mapping[str, Any]]"
@@ -275,8 +254,62 @@ def recipe_named(recipe: RecipeLike) -> Recipe:
     return Recipe.of("custom", recipe)
 
 
-def apply_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> list[StepResult]:
-    """Apply the steps of a recipe in order and keep what each of them made.
+Keep: TypeAlias = Callable[[RecipeStep, int, Fitted, Iterator[Result]], Sequence[pl.DataFrame]]
+
+
+def run_recipe(
+    plates: Sequence[pl.DataFrame], recipe: RecipeLike, keep: Keep
+) -> Iterator[tuple[RecipeStep, Sequence[pl.DataFrame], pl.DataFrame]]:
+    """Take profiles through the steps of a recipe, plate by plate wherever a step allows it.
+
+    Parameters
+    ----------
+    plates
+        One frame per plate, such as files that are read when they are asked for, or one frame of all plates. They are
+        iterated over once per pass of a step.
+    recipe
+        As in `apply_recipe`.
+    keep
+        Called for each step with the step, its number from 1, what it learned, and the results of the plates, which
+        are computed as they are asked for. It keeps these results and returns them as the plates of the next step.
+
+    Yields
+    ------
+    tuple
+        The step, what `keep` returned, and the rows of ``feature_status`` of the step.
+
+    Raises
+    ------
+    PhenoprintError
+        As `apply_recipe`.
+
+    Examples
+    --------
+    >>> wells = [pl.DataFrame({"Metadata_Plate": [p] * 3, "area": [1.0, 2.0, 6.0]}) for p in "ab"]
+    >>> parameters = {"operation": "normalize", "method": "standardize", "reference": "all"}
+    >>> keep = lambda step, number, fitted, results: [result.frame for result in results]
+    >>> ((step, plates, status),) = run_recipe(wells, [parameters], keep)
+    >>> step.name, [round(plate["area"].sum(), 9) for plate in plates]
+    ('normalize', [0.0, 0.0])
+    """
+    for number, step in enumerate(recipe_named(recipe).steps, start=1):
+        fitted = step.fit(plates)
+        statuses = [fitted.status]
+        plates = keep(step, number, fitted, _results(fitted, plates, statuses))
+        # The check of a sphering keeps its own name.
+        named = pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
+        yield step, plates, concat_status(statuses).with_columns(step=named)
+
+
+def _results(fitted: Fitted, plates: Sequence[pl.DataFrame], statuses: list[pl.DataFrame]) -> Iterator[Result]:
+    for plate in plates:
+        result = fitted.apply(plate)
+        statuses.append(result.status)
+        yield result
+
+
+def apply_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> list[Result]:
+    """Apply the steps of a recipe in order and keep the result of each.
 
     Parameters
     ----------
@@ -288,8 +321,9 @@ def apply_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> list[St
 
     Returns
     -------
-    list of StepResult
-        One a step.
+    list of Result
+        One per step, with the step's name. ``step`` of its status is that name. A step that had nothing to do has a row
+        of status ``skipped`` with an empty feature, and a normalization has rows only for what is not ``ok``.
 
     Raises
     ------
@@ -305,13 +339,13 @@ def apply_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> list[St
     >>> steps[-1].name, round(steps[-1].frame["area"].sum(), 9)
     ('normalize', 0.0)
     """
-    data = to_polars(frame)
-    results = []
-    for step in recipe_named(recipe).steps:
-        made = STEP_OPERATIONS[step.operation].run(data, **step.parameters)
-        data = made.frame
-        renamed = made.status.with_columns(
-            step=pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
-        )
-        results.append(StepResult(step.name, data, renamed, made.arrays))
-    return results
+    made: list[Result] = []
+
+    def keep(step: RecipeStep, _: int, fitted: Fitted, results: Iterator[Result]) -> Sequence[pl.DataFrame]:
+        (result,) = results
+        arrays, parameters = {**fitted.arrays, **result.arrays}, {**fitted.parameters, **result.parameters}
+        made.append(replace(result, name=step.name, arrays=arrays, parameters=parameters))
+        return [result.frame]
+
+    statuses = [status for _, _, status in run_recipe([to_polars(frame)], recipe, keep)]
+    return [replace(result, status=status) for result, status in zip(made, statuses, strict=True)]

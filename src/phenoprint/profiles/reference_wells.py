@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from phenoprint.errors import SchemaError
-from phenoprint.tables import OBJECT_COUNT, PERT_TYPE, StatusRow
+from phenoprint.tables import OBJECT_COUNT, PERT_TYPE, PLATE, StatusRow
 
-__all__ = ["FEWEST_REFERENCE", "fallback_rows", "reference_of"]
+__all__ = ["FEWEST_REFERENCE", "IS_REFERENCE", "fallback_rows", "mark_reference", "reference_of"]
 
 FEWEST_REFERENCE = 3
 """Wells that a centre and a spread can be fitted to."""
+
+IS_REFERENCE = "Metadata_Is_Reference"
+"""The column that `mark_reference` adds."""
 
 
 def reference_of(
@@ -101,6 +104,47 @@ def fallback_rows(
             reason += f", and min_reference = {group['_own']} keeps to the {reference} wells there are"
         rows.append(StatusRow(None if plate is None else str(plate), "", "reference_all", reason, float(group["_own"])))
     return rows
+
+
+def mark_reference(
+    plates: Sequence[pl.DataFrame],
+    reference: str,
+    min_cells: int = 0,
+    *,
+    by: Sequence[str],
+    fewest: int,
+    notes: list[StatusRow],
+) -> Iterator[pl.DataFrame]:
+    """Yield plates with a column (`IS_REFERENCE`) that is true for the wells that a step is fitted on.
+
+    Groups that span plates are judged over all of them, which takes a pass of its own over their metadata.
+
+    Parameters
+    ----------
+    plates
+        One frame per plate.
+    reference, min_cells, by, fewest
+        As in `reference_of`.
+    notes
+        The rows of `fallback_rows` are added to it.
+    """
+    if PLATE in by or len(plates) == 1:
+        for plate in plates:
+            notes += fallback_rows(plate, reference, min_cells, by=by, fewest=fewest, is_adjustable=True)
+            serves = reference_of(plate, reference, min_cells, by=by, fewest=fewest)
+            yield plate.with_columns((pl.lit(value=True) if serves is None else serves).alias(IS_REFERENCE))
+        return
+    names = {*by, OBJECT_COUNT, PERT_TYPE}
+    parts = [plate.select([name for name in plate.columns if name in names]) for plate in plates]
+    about = pl.concat(parts, how="diagonal_relaxed")
+    notes += fallback_rows(about, reference, min_cells, by=by, fewest=fewest, is_adjustable=True)
+    serves = reference_of(about, reference, min_cells, by=by, fewest=fewest)
+    mask = None if serves is None else about.select(serves).to_series()
+    start = 0
+    for plate in plates:
+        own = pl.lit(value=True) if mask is None else mask[start : start + plate.height]
+        yield plate.with_columns(own.alias(IS_REFERENCE))
+        start += plate.height
 
 
 def _is_reference(data: pl.DataFrame, reference: str, enough: pl.Expr | None) -> pl.Expr | None:

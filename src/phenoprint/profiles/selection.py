@@ -1,39 +1,51 @@
-"""Select features: leave out what is no phenotype, missing, constant, redundant, blown up or known as noise."""
+"""Select features: drop what is no phenotype, missing, constant, redundant, an outlier or known as noise.
+
+Rules judge features one after the other, each those that the rules before it left. What they need is summed over
+passes through the plates, so that a screen need not fit into memory; a frame in memory is the case of one plate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import UnknownNameError, UsageError
+from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles import selection_rules as rules
-from phenoprint.profiles.correlations import correlation_matrix, exact_correlations
-from phenoprint.profiles.replicate_features import intraclass_correlation, noise_within_groups
-from phenoprint.profiles.selection_rules import Options, SelectionOptions
+from phenoprint.profiles.correlations import CorrelationMoments, ExactCorrelations
+from phenoprint.profiles.moments import GroupMoments, RunningMoments, RunningSample
 from phenoprint.tables import (
-    Groups,
+    Result,
     StatusRow,
-    WithStatus,
     feature_columns,
     feature_matrix,
     missing_as_null,
     not_finite_rows,
+    require_columns,
     rows_with_values,
-    sd,
     status_frame,
     to_polars,
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from phenoprint.tables import FloatArray, FrameLike, IntArray
 
-__all__ = ["BY_REPLICATES", "DEFAULT_OPERATIONS", "OPERATIONS", "select_features", "select_features_with_status"]
+__all__ = [
+    "DEFAULT_OPERATIONS",
+    "OPERATIONS",
+    "FeatureChoice",
+    "check_selection",
+    "select_features",
+    "select_features_with_status",
+    "select_plates",
+]
 
 DEFAULT_OPERATIONS = (
     "drop_nuisance",
@@ -43,7 +55,11 @@ DEFAULT_OPERATIONS = (
     "drop_outliers",
     "correlation_threshold",
 )
-"""What is no phenotype and what is missing goes first and the expensive correlation last, over what is left."""
+"""What is no phenotype and what is missing goes first, and the expensive correlation last, over the fewest features."""
+
+_HELD_BYTES = 2**30  # held in one pass; more features than that allows take further passes
+_BLOCK_ROWS = 4096  # rows at a time: bounds the float64 copies of a large frame
+_BLOCK_FEATURES = 256
 
 
 def select_features(
@@ -51,9 +67,9 @@ def select_features(
     operations: Sequence[str] = DEFAULT_OPERATIONS,
     *,
     rows: pl.Expr | None = None,
-    **options: Unpack[SelectionOptions],
+    **options: Any,
 ) -> pl.DataFrame:
-    """Leave out features, one operation after the other, each judging what the ones before it left.
+    """Drop features by one operation after the other, each judging what the ones before it left.
 
     Parameters
     ----------
@@ -64,20 +80,19 @@ def select_features(
 
         - ``"drop_nuisance"``: no phenotype (`NUISANCE`), such as columns of images, positions, numbers of objects;
         - ``"drop_na_columns"``: more than `na_cutoff` of the values are missing;
-        - ``"variance_threshold"``, also called ``"frequency_threshold"``: constant; or the second most common
-        value
-          is less than `freq_cut` times as common as the most common one; or the number of distinct values is
-          less than `unique_cut` of the rows (the rule that the public recipes mean by the first name);
+        - ``"variance_threshold"``, also called ``"frequency_threshold"``: constant; or the second most common value is
+          less than `freq_cut` times as common as the most common one; or the number of distinct values is less than
+          `unique_cut` of the rows (the rule that the public recipes mean by the first name: ``nearZeroVar`` of Kuhn,
+          J Stat Softw 28:5, 2008);
         - ``"min_variance"``: the variance (n) is `min_variance` or less (what pycytominer from 1.4 means by
           ``variance_threshold``);
-        - ``"correlation_threshold"``: the absolute correlation with a feature that stays is above
-        `correlation`;
+        - ``"correlation_threshold"``: the absolute correlation with a feature that stays is above `correlation`;
         - ``"blocklist"``: in `blocklist`;
         - ``"drop_outliers"``: an absolute value above `outlier_cutoff`;
         - ``"noise_removal"``: the standard deviation (n) within treatments, averaged over them, is above
           `noise_cutoff`;
         - ``"replicate_reproducibility"``: the intraclass correlation of replicates is below
-          `reproducibility_cutoff`, or is not known.
+          `reproducibility_cutoff`, or is undefined.
     rows
         A polars expression that picks the rows to judge on (None: all). Rows in which no feature has a value
         (wells without cells) are never judged on.
@@ -85,11 +100,10 @@ def select_features(
         ``na_cutoff`` (0.05), ``freq_cut`` (0.05), ``unique_cut`` (0.01), ``min_variance`` (1e-6),
         ``correlation`` (0.9), ``outlier_cutoff`` (500), ``blocklist`` (Way 2019), ``noise_cutoff`` (0.8),
         ``reproducibility_cutoff`` (0.1): see above; the defaults are pycytominer's where it has them.
-        ``keep``: names or patterns such as ``"Image_Granularity_*"`` that ``drop_nuisance`` lets stay.
+        ``keep``: names or patterns such as ``"Image_Granularity_*"`` that ``drop_nuisance`` keeps.
         ``replicate_by``: columns that make a treatment, for the last two operations; rows with NULL there are not
-        judged on. ``signed_correlation`` (False) and ``greedy_correlation`` (True): |r|, and a feature
-        goes only if one that stays represents it; True and False give pycytominer's rule (see
-        `redundancy.redundant`).
+        judged on. ``signed_correlation`` (False) and ``greedy_correlation`` (True): |r|, and a feature is dropped only
+        if one that stays represents it; True and False give pycytominer's rule (see `redundancy.redundant`).
 
     Returns
     -------
@@ -119,9 +133,9 @@ def select_features_with_status(
     operations: Sequence[str] = DEFAULT_OPERATIONS,
     *,
     rows: pl.Expr | None = None,
-    **options: Unpack[SelectionOptions],
-) -> WithStatus:
-    """Select features, and give for every one why it went or that it stays.
+    **options: Any,
+) -> Result:
+    """Select features, and report for each why it was dropped or that it stays.
 
     Parameters
     ----------
@@ -130,118 +144,311 @@ def select_features_with_status(
 
     Returns
     -------
-    WithStatus
-        The frame, and one row of `feature_status` a feature (step ``select``, over all plates): ``ok``,
+    Result
+        The frame, and one row of `feature_status` per feature (step ``select``, over all plates): ``ok``,
         or ``nuisance``, ``missing_values``, ``constant``, ``low_variance``, ``correlated``, ``blocklisted``,
         ``outlier``, ``noisy``, ``not_reproducible``.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_W": ["A1", "A2", "A3"], "a": [1.0, 2, 4], "b": [3.0, 3, 3]})
+    >>> select_features_with_status(wells, ["variance_threshold"]).status["status"].to_list()
+    ['ok', 'constant']
     """
     data = to_polars(frame)
-    chosen = checked_options(operations, options)
-    features = feature_columns(data)
-    judged = data if rows is None else data.filter(rows)
-    values = feature_matrix(judged, features)
-    profiles = rows_with_values(values)
-    if not profiles.all():
-        values = values[:, profiles]
-    needing = [name for name in operations if name in BY_REPLICATES]
-    if needing:
-        if not chosen.replicate_by:
-            raise UsageError(f"{needing[0]} needs replicate_by, the columns that make a treatment; found none")
-        chosen = replace(chosen, codes=_treatments(judged, chosen.replicate_by)[profiles])
-    index = np.arange(len(features))
+    chosen = select_plates([data], operations, rows=rows, **options)
+    return Result(chosen.apply(data), chosen.status)
+
+
+@dataclass(frozen=True)
+class FeatureChoice:
+    """Which features stay, and why the others are dropped.
+
+    Attributes
+    ----------
+    kept
+        In the order of the frames.
+    status
+        One row of ``feature_status`` per feature.
+    n_rows
+        Number of profiles that were judged on.
+    """
+
+    kept: tuple[str, ...]
+    status: pl.DataFrame
+    n_rows: int
+
+    def apply(self, frame: FrameLike) -> pl.DataFrame:
+        """Keep the metadata and the chosen features of a frame, NaN as NULL.
+
+        Raises
+        ------
+        SchemaError
+            If the frame lacks a chosen feature.
+        """
+        data = to_polars(frame)
+        kept = set(self.kept)
+        absent = sorted(kept - set(data.columns))
+        if absent:
+            raise SchemaError(f"{len(absent)} of {len(kept)} chosen features are absent, first {absent[:5]}")
+        return missing_as_null(data.drop([name for name in feature_columns(data) if name not in kept]), self.kept)
+
+
+def select_plates(
+    plates: Sequence[FrameLike],
+    operations: Sequence[str] = DEFAULT_OPERATIONS,
+    *,
+    rows: pl.Expr | None = None,
+    sample_rows: int | None = 20_000,
+    **options: Any,
+) -> FeatureChoice:
+    """Select features plate by plate: one pass for rules that judge each feature alone, more for the others.
+
+    Parameters
+    ----------
+    plates
+        One frame per plate, with the same features; iterated over once per pass. Correlations take a pass, and another
+        where two features are so nearly tied that rounding could decide. ``noise_removal`` and
+        ``replicate_reproducibility`` take one for each gibibyte that count, sum and squares of features by treatments
+        fill.
+    operations
+        As in `select_features`, in order.
+    rows
+        A polars expression that picks the rows to judge on.
+    sample_rows
+        The frequency rule counts how often values occur, and no bounded summary of a continuous feature holds that
+        exactly. Up to this many rows of several plates it sees all; above that every second, fourth, ... row, which
+        the reason then states. None, or one plate: all rows whatever their number, in a pass for each gibibyte of
+        values. All other rules are exact.
+    **options
+        As in `select_features`.
+
+    Returns
+    -------
+    FeatureChoice
+        To `apply` to each plate.
+
+    Raises
+    ------
+    SchemaError
+        Where a plate lacks a feature that the first has.
+    UsageError
+        For no plate, or a rule that needs `replicate_by` without it.
+
+    Examples
+    --------
+    >>> plates = [pl.DataFrame({"Metadata_Plate": [p] * 3, "a": [1.0, 2, 4], "b": [-1.0, -2, -4.1]}) for p in "pq"]
+    >>> select_plates(plates, ["correlation_threshold"]).kept
+    ('a',)
+    """
+    chosen = check_selection(operations, **options)
+    needing = [name for name in operations if name in _BY_REPLICATES]
+    if needing and not chosen.replicate_by:
+        raise UsageError(f"{needing[0]} needs replicate_by, the columns that make a treatment; found none")
+    wells = _Wells(plates, rows, tuple(chosen.replicate_by) if needing else ())
+    wells.read_first(sample_rows)
     verdicts: dict[int, StatusRow] = {}
+    index = np.arange(len(wells.features))
     for name in operations:
-        found = OPERATIONS[name](values[index], [features[i] for i in index], chosen)
+        if not len(index):
+            break
+        found = OPERATIONS[name](wells, index, chosen)
         verdicts |= {int(index[i]): row for i, row in found.items()}
         index = np.array([i for i in index if i not in verdicts], dtype=np.intp)
-    unusable = {row.feature: f"; {row.reason}" for row in not_finite_rows(data, features)}
+    note = {name: f"; {n:g} values were no numbers and taken as missing" for name, n in wells.not_finite.items()}
     status = [
-        verdicts.get(i, StatusRow(None, name, "ok", "stays" + unusable.get(name, ""), None))
-        for i, name in enumerate(features)
+        verdicts.get(i, StatusRow(None, name, "ok", "stays" + note.get(name, ""), None))
+        for i, name in enumerate(wells.features)
     ]
-    kept = [feature for i, feature in enumerate(features) if i not in verdicts]
-    frame = missing_as_null(data.drop([features[i] for i in verdicts]), kept)
-    return WithStatus(frame, status_frame("select", status))
+    kept = tuple(name for i, name in enumerate(wells.features) if i not in verdicts)
+    return FeatureChoice(kept, status_frame("select", status), wells.moments.n_rows)
 
 
-def checked_options(operations: Sequence[str], options: SelectionOptions) -> Options:
-    """Check names of operations and options, and thresholds."""
+def check_selection(operations: Sequence[str] = DEFAULT_OPERATIONS, **options: Any) -> rules.Options:
+    """Check names of operations and options, and thresholds; return the thresholds."""
     if isinstance(operations, str):
         raise UsageError(f"operations must be a list of names; found the text {operations!r}")
     for name in operations:
         if name not in OPERATIONS:
             raise UnknownNameError("feature selection operation", name, OPERATIONS)
-    for option in options:
-        if option not in SelectionOptions.__annotations__:
-            raise UnknownNameError("option of select_features", option, SelectionOptions.__annotations__)
-    return Options(**options)
+    known = [option.name for option in dataclasses.fields(rules.Options)]
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option of select_features", name, known)
+    return rules.Options(**options)
 
 
-BY_REPLICATES = ("noise_removal", "replicate_reproducibility")
+@dataclass
+class _Wells:
+    """The wells to judge on, plate by plate as matrices, and what the first pass over them found."""
+
+    plates: Sequence[FrameLike]
+    rows: pl.Expr | None
+    by: tuple[str, ...]
+    features: list[str] = field(default_factory=list)
+    moments: RunningMoments = field(default_factory=lambda: RunningMoments(0))
+    sample: RunningSample | None = None
+    treatments: pl.DataFrame = field(default_factory=pl.DataFrame)
+    not_finite: dict[str, float] = field(default_factory=dict)
+    _is_first_pass: bool = True
+    _only_plate: tuple[FloatArray, pl.DataFrame] | None = None
+
+    def read_first(self, sample_rows: int | None) -> None:
+        """Take the first pass: moments of each feature, a sample of the rows, the treatments."""
+        if not len(self.plates):
+            raise UsageError("expected at least one plate; found none")
+        if sample_rows is not None and len(self.plates) > 1:
+            self.sample = RunningSample(sample_rows)
+        keys: list[pl.DataFrame] = []
+        for values, own in self.with_keys():
+            if not len(self.moments.n):
+                self.moments = RunningMoments(len(values))
+            self.moments.add(values)
+            if self.sample is not None:
+                self.sample.add(values)
+            if self.by:
+                keys.append(own.drop_nulls().unique())
+        if keys:
+            self.treatments = pl.concat(keys, how="vertical_relaxed").unique().sort(list(self.by))
+        self._is_first_pass = False
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the values of a block of rows at a time, shape (features, rows)."""
+        return (values for values, _ in self.with_keys())
+
+    def with_keys(self) -> Iterator[tuple[FloatArray, pl.DataFrame]]:
+        """Yield the values of a block of rows at a time, and the columns that make a treatment."""
+        for plate in self.plates:
+            values, keys = self._only_plate or self._read(to_polars(plate))
+            if len(self.plates) == 1:  # it is in memory anyway
+                self._only_plate = values, keys
+            for start in range(0, max(values.shape[1], 1), _BLOCK_ROWS):
+                yield values[:, start : start + _BLOCK_ROWS], keys[start : start + _BLOCK_ROWS]
+
+    def _read(self, plate: pl.DataFrame) -> tuple[FloatArray, pl.DataFrame]:
+        data = plate if self.rows is None else plate.filter(self.rows)
+        require_columns(data, self.by, purpose="replicates")
+        values = feature_matrix(data, self._names(data))
+        if self._is_first_pass:
+            for row in not_finite_rows(data, self.features, values):
+                self.not_finite[row.feature] = self.not_finite.get(row.feature, 0) + (row.value or 0)
+        there = rows_with_values(values)
+        keys = data.select(self.by)
+        if not there.all():
+            values, keys = values[:, there], keys.filter(there) if self.by else keys
+        return values, keys
+
+    def _names(self, data: pl.DataFrame) -> list[str]:
+        names = feature_columns(data)
+        if not self.features:
+            self.features = names
+        elif names != self.features:
+            absent = sorted(set(self.features) - set(names))
+            if absent or len(names) != len(self.features):
+                raise SchemaError(
+                    f"plates must have the same features; one lacks {absent[:5] or 'none'} and has {len(names)} of "
+                    f"{len(self.features)}. Normalize with fit_plates, which fills what a plate lacks with NULL"
+                )
+        return self.features
+
+    def codes(self, keys: pl.DataFrame) -> IntArray:
+        """Return the number of each row's treatment; -1 where a key is NULL."""
+        numbered = self.treatments.with_row_index("number of the treatment")
+        joined = keys.with_row_index("row").join(numbered, on=list(self.by), how="left").sort("row")
+        number = joined.get_column("number of the treatment").cast(pl.Int64).fill_null(-1)
+        return number.to_numpy().astype(np.intp)
+
+    def names(self, index: IntArray) -> list[str]:
+        """Name features by their numbers."""
+        return [self.features[i] for i in index]
 
 
-def _treatments(judged: pl.DataFrame, replicate_by: Sequence[str]) -> IntArray:
-    codes = Groups.of(judged, replicate_by, null_keys="group").codes
-    known = judged.select(pl.all_horizontal(pl.col(name).is_not_null() for name in replicate_by)).to_series()
-    return np.where(known.to_numpy(), codes, -1)
+_Judge: TypeAlias = Callable[[_Wells, "IntArray", rules.Options], dict[int, StatusRow]]
 
 
-Operation: TypeAlias = "Callable[[FloatArray, Sequence[str], Options], dict[int, StatusRow]]"
+def _low_frequency(wells: _Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
+    n_rows, step = wells.moments.n_rows, 1
+    if wells.sample is None:
+        parts = _parts(len(index), 8 * n_rows)
+    else:
+        parts, step = _parts(len(index), _HELD_BYTES // _BLOCK_FEATURES), wells.sample.step
+    verdicts: dict[int, StatusRow] = {}
+    for part in parts:
+        own = index[part]
+        if wells.sample is None:
+            values = np.concatenate([block[own] for block in wells.blocks()], axis=1)
+        else:
+            values = wells.sample.values[own]
+        found = rules.low_frequency(values, wells.names(own), options)
+        verdicts |= {i + part.start: row for i, row in found.items()}
+    if step == 1:
+        return verdicts
+    note = f" (every {step}th of {n_rows} rows)"
+    return {i: row._replace(reason=row.reason + note) for i, row in verdicts.items()}
 
 
-def _drop_nuisance(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    del values
-    return rules.not_phenotypic(names, options)
+def _by_replicates(
+    wells: _Wells, index: IntArray, measure: Callable[[GroupMoments], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Measure features by treatments: as many at a time as a pass may hold."""
+    n_groups = wells.treatments.height
+    out = np.empty(len(index))
+    for part in _parts(len(index), 24 * n_groups):
+        moments = GroupMoments(wells.moments.mean[index[part]], n_groups)
+        for values, keys in wells.with_keys():
+            moments.add(values[index[part]], wells.codes(keys))
+        out[part] = measure(moments)
+    return out
 
 
-def _drop_na_columns(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    share = np.isnan(values).mean(axis=1) if values.shape[1] else np.zeros(len(names))
-    return rules.missing(share, names, options)
+def _correlated(wells: _Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
+    """Find redundant features; take another pass over the plates only where rounding could decide."""
+    center, spread = wells.moments.mean[index], np.sqrt(wells.moments.variance[index])
+    products = CorrelationMoments(center, spread)
+    for values in wells.blocks():
+        products.add(values[index])
+
+    def exact(wanted: IntArray) -> NDArray[np.float64]:
+        again = ExactCorrelations(center, spread, wanted)
+        for values in wells.blocks():
+            again.add(values[index])
+        return again.result()
+
+    return rules.correlated(products.result(), wells.names(index), options, exact)
 
 
-def _min_variance(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    return rules.low_variance(sd(values, ddof=0) ** 2, names, options)
+def _missing(wells: _Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
+    share = 1 - wells.moments.n[index] / max(wells.moments.n_rows, 1)
+    return rules.missing(share if wells.moments.n_rows else np.zeros(len(index)), wells.names(index), options)
 
 
-def _correlation(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    return rules.correlated(correlation_matrix(values), names, options, partial(exact_correlations, values))
+def _parts(n: int, bytes_each: int) -> Iterator[slice]:
+    step = max(1, _HELD_BYTES // max(1, bytes_each))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
-def _blocklist(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    del values
-    return rules.blocked(names, options)
-
-
-def _drop_outliers(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    if not values.shape[1]:
-        return {}
-    return rules.outlying(np.fmax.reduce(np.abs(values), axis=1), names, options)
-
-
-def _noise_removal(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    return rules.noisy(noise_within_groups(values, _codes(options)), names, options)
-
-
-def _replicate_reproducibility(values: FloatArray, names: Sequence[str], options: Options) -> dict[int, StatusRow]:
-    return rules.not_reproducible(intraclass_correlation(values, _codes(options)), names, options)
-
-
-def _codes(options: Options) -> IntArray:
-    return np.empty(0, dtype=np.intp) if options.codes is None else options.codes
-
-
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+OPERATIONS: Mapping[str, _Judge] = MappingProxyType(
     {
-        "blocklist": _blocklist,
-        "correlation_threshold": _correlation,
-        "drop_na_columns": _drop_na_columns,
-        "drop_nuisance": _drop_nuisance,
-        "drop_outliers": _drop_outliers,
-        "frequency_threshold": rules.low_frequency,
-        "min_variance": _min_variance,
-        "noise_removal": _noise_removal,
-        "replicate_reproducibility": _replicate_reproducibility,
-        "variance_threshold": rules.low_frequency,
+        "blocklist": lambda wells, index, options: rules.blocked(wells.names(index), options),
+        "correlation_threshold": _correlated,
+        "drop_na_columns": _missing,
+        "drop_nuisance": lambda wells, index, options: rules.not_phenotypic(wells.names(index), options),
+        "drop_outliers": lambda wells, index, options: rules.outlying(
+            wells.moments.largest[index], wells.names(index), options
+        ),
+        "frequency_threshold": _low_frequency,
+        "min_variance": lambda wells, index, options: rules.low_variance(
+            wells.moments.variance[index], wells.names(index), options
+        ),
+        "noise_removal": lambda wells, index, options: rules.noisy(
+            _by_replicates(wells, index, GroupMoments.noise), wells.names(index), options
+        ),
+        "replicate_reproducibility": lambda wells, index, options: rules.not_reproducible(
+            _by_replicates(wells, index, GroupMoments.intraclass), wells.names(index), options
+        ),
+        "variance_threshold": _low_frequency,
     }
 )
 """Operations that `select_features` knows by name."""
+
+_BY_REPLICATES = ("noise_removal", "replicate_reproducibility")

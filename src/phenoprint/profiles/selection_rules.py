@@ -1,15 +1,15 @@
-"""The rules of feature selection: from a number a feature to who goes and why."""
+"""The rules of feature selection: from one number per feature to which features are dropped and why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from itertools import permutations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from phenoprint.errors import UsageError
-from phenoprint.profiles.blocklist import DEFAULT_BLOCKLIST
 from phenoprint.profiles.nuisance import nuisance_features
 from phenoprint.profiles.redundancy import redundant
 from phenoprint.tables import StatusRow
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from phenoprint.profiles.redundancy import Exact
-    from phenoprint.tables import FloatArray, IntArray
+    from phenoprint.tables import FloatArray
 
     Vector = NDArray[np.float64]
     Verdicts = dict[int, StatusRow]
 
 __all__ = [
+    "DEFAULT_BLOCKLIST",
     "Options",
-    "SelectionOptions",
     "blocked",
     "correlated",
     "low_frequency",
@@ -38,27 +38,20 @@ __all__ = [
 ]
 
 
-class SelectionOptions(TypedDict, total=False):
-    """Thresholds of `select_features`; see there."""
+_CHANNELS = ("AGP", "DNA", "ER", "Mito", "RNA")
 
-    na_cutoff: float
-    freq_cut: float
-    unique_cut: float
-    min_variance: float
-    correlation: float
-    signed_correlation: bool
-    greedy_correlation: bool
-    outlier_cutoff: float
-    blocklist: Sequence[str]
-    replicate_by: Sequence[str]
-    noise_cutoff: float
-    reproducibility_cutoff: float
-    keep: Sequence[str]
+DEFAULT_BLOCKLIST: tuple[str, ...] = (
+    *(f"Nuclei_Correlation_Manders_{a}_{b}" for a, b in permutations(_CHANNELS, 2)),
+    *(f"Nuclei_Correlation_RWC_{a}_{b}" for a, b in permutations(_CHANNELS, 2)),
+    *(f"Nuclei_Granularity_{scale}_{channel}" for scale in (14, 15, 16) for channel in _CHANNELS),
+)
+"""The 55 features of Way (2019), "Blocklist features - Cell Profiler", https://doi.org/10.6084/m9.figshare.10255811,
+which pycytominer uses by default."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Thresholds, checked; `codes` is the treatment of each row judged, -1 for none."""
+    """Thresholds of `select_features`, checked; see there."""
 
     na_cutoff: float = 0.05
     freq_cut: float = 0.05
@@ -73,7 +66,6 @@ class Options:
     noise_cutoff: float = 0.8
     reproducibility_cutoff: float = 0.1
     keep: Sequence[str] = ()
-    codes: IntArray | None = None
 
     def __post_init__(self) -> None:
         for name in ("na_cutoff", "freq_cut", "unique_cut", "correlation"):

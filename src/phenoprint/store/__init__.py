@@ -17,10 +17,13 @@ from phenoprint.store.damage import damaged_tables
 from phenoprint.store.exclusions import ExclusionChange, change_exclusions, describe_place, exclude
 from phenoprint.store.journal import placing, staging_folder, undo_killed_imports
 from phenoprint.store.layout import (
+    STEP_COLUMNS,
     encode_name,
+    own_files,
     partition,
     plate_folders,
     plate_of,
+    step_part,
     table_files,
     table_folder,
     tables_on_disk,
@@ -55,6 +58,7 @@ from phenoprint.store.run_record import RunRecord, incomplete, read_run, write_r
 from phenoprint.store.screen import Screen
 
 __all__ = [
+    "STEP_COLUMNS",
     "TABLE",
     "Checked",
     "DamagedTableWarning",
@@ -88,6 +92,7 @@ __all__ = [
     "load_receipts",
     "move_file",
     "open",
+    "own_files",
     "partition",
     "pending_wells",
     "placing",
@@ -105,6 +110,7 @@ __all__ = [
     "remove_folder",
     "remove_receipt",
     "staging_folder",
+    "step_part",
     "stored_wells",
     "strict_join",
     "table_files",

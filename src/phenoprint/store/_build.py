@@ -17,7 +17,7 @@ from phenoprint.store._comments import comment, comment_columns
 from phenoprint.store._small import copy
 from phenoprint.store._views import literal, quote, saved_views, tables_used
 from phenoprint.store.damage import missing_files
-from phenoprint.store.layout import table_files, table_folder, tables_on_disk
+from phenoprint.store.layout import STEP_LEVELS, table_files, table_folder, tables_on_disk
 from phenoprint.store.parquet import file_schema, ordered_names, union_schema
 from phenoprint.tables import get_table, table_names
 
@@ -264,8 +264,11 @@ def _source(folder: Path, name: str, files: Sequence[Path]) -> tuple[str, list[s
     )
     if not files:
         return f"SELECT {selected} WHERE false", held
-    depths = {len(file.relative_to(table_folder(folder, name)).parts) for file in files}
-    globs = [f"{glob_prefix(folder)}tables/{name}/{'*/' * (depth - 1)}*.parquet" for depth in sorted(depths)]
+    # Levels 4a and 4b may be files of a step of the recipe.
+    base = name if files[0].is_relative_to(table_folder(folder, name)) else "profile_step"
+    depths = {len(file.relative_to(table_folder(folder, base)).parts) for file in files}
+    pattern = "*" if base == name else f"*{STEP_LEVELS[name]}*"
+    globs = [f"{glob_prefix(folder)}tables/{base}/{'*/' * (depth - 1)}{pattern}.parquet" for depth in sorted(depths)]
     options = ", hive_partitioning = false"  # a parent folder of the screen may be named x=1
     # Footers of all plates are read for this: only where plates differ.
     options += ", union_by_name = true" if any(set(schema) != set(found) for schema in schemas) else ""

@@ -8,19 +8,30 @@ because their own column is text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 __all__ = [
+    "STEP_COLUMNS",
+    "STEP_LEVELS",
     "decode_name",
     "encode_name",
+    "own_files",
     "partition",
     "plate_folders",
     "plate_of",
+    "step_part",
     "table_files",
     "table_folder",
+    "tables_of",
 ]
+
+STEP_LEVELS = {"profile_normalized": "+4a", "profile_selected": "+4b"}
+"""Tables that are files of a step of the recipe, and the mark in the names of these files."""
+
+STEP_COLUMNS = ("Metadata_Step", "Metadata_Step_Number")
+"""Columns of ``profile_step`` that the tables in `STEP_LEVELS` do not have."""
 
 # Folder of rows without a plate; no encoded plate name has a plus sign.
 NO_PLATE = "+screen"
@@ -104,15 +115,52 @@ def plate_folders(folder: Path, root: str = "tables") -> Iterator[tuple[str, str
             yield path.parent.name, decode_name(path.name), path
 
 
-def table_files(folder: Path, table: str) -> list[Path]:
-    """Return the Parquet files of a table, sorted: one for the screen, or one or more per plate."""
+def step_part(number: int, name: str, tables: Iterable[str] = ()) -> str:
+    """Name the file of a step of the recipe, which also holds the rows of `tables` (`STEP_LEVELS`).
+
+    Examples
+    --------
+    >>> step_part(3, "limit", ["profile_selected"])
+    '03_limit+4b'
+    """
+    return f"{number:02d}_{encode_name(name)}{''.join(STEP_LEVELS[table] for table in sorted(tables))}"
+
+
+def own_files(folder: Path, table: str) -> list[Path]:
+    """List the Parquet files in a table's own folder, sorted: one for the screen or some for each plate."""
     base = table_folder(folder, table)
     return sorted([*base.glob("*.parquet"), *base.glob("*/*.parquet")])
 
 
+def table_files(folder: Path, table: str) -> list[Path]:
+    """List every Parquet file that holds rows of a table, sorted.
+
+    Levels 4a and 4b that the recipe made have no files of their own: they are those of the step that made them.
+    Imported ones have.
+    """
+    files = own_files(folder, table)
+    if files or table not in STEP_LEVELS:
+        return files
+    return sorted(table_folder(folder, "profile_step").glob(f"*/*{STEP_LEVELS[table]}*.parquet"))
+
+
+def tables_of(path: Path) -> set[str]:
+    """Name the tables that a file below ``tables`` holds rows of.
+
+    Examples
+    --------
+    >>> sorted(tables_of(Path("s/tables/profile_step/P1/03_limit+4b.parquet")))
+    ['profile_selected', 'profile_step']
+    """
+    place = path.parts[::-1].index("tables")
+    table = path.parts[::-1][place - 1]
+    levels = {name for name, mark in STEP_LEVELS.items() if mark in path.name} if table == "profile_step" else set()
+    return {table} | levels
+
+
 def tables_on_disk(folder: Path) -> list[str]:
-    """Return the names of the tables with at least one Parquet file, sorted."""
+    """Return the names of the tables with at least one Parquet file of their own, sorted."""
     base = folder / "tables"
     if not base.is_dir():
         return []
-    return sorted(path.name for path in base.iterdir() if path.is_dir() and table_files(folder, path.name))
+    return sorted(path.name for path in base.iterdir() if path.is_dir() and own_files(folder, path.name))

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from phenoprint.errors import DamagedTableError, SchemaError
 from phenoprint.store._atomic import atomic_file
-from phenoprint.store.layout import plate_of, table_files
+from phenoprint.store.layout import STEP_COLUMNS, STEP_LEVELS, plate_of, table_files
 from phenoprint.tables import PLATE, frame_of, get_table, table_names
 
 __all__ = ["read_table", "write_parquet"]
@@ -162,6 +162,7 @@ def read_table(
         files,
         schema=known,
         missing_columns="insert",
+        extra_columns="ignore" if table in STEP_LEVELS else "raise",
         hive_partitioning=False,
         glob=False,
     ).select(ordered_names(table, known))
@@ -212,4 +213,5 @@ def file_schema(file: Path, *, table: str | None = None) -> dict[str, Any]:
 def ordered_names(table: str, schema: Mapping[str, pl.DataType]) -> list[str]:
     """Return the column names of a table: declared ones first, as declared, then the others as found."""
     declared = list(get_table(table).schema) if table in table_names() else [PLATE]
+    schema = {name: dtype for name, dtype in schema.items() if table not in STEP_LEVELS or name not in STEP_COLUMNS}
     return [name for name in declared if name in schema] + [name for name in schema if name not in declared]

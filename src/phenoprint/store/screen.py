@@ -19,7 +19,7 @@ from phenoprint.store._sql import left_out_error, relation_names
 from phenoprint.store._status import ScreenStatus, read_status
 from phenoprint.store._views import quote
 from phenoprint.store._write import write_table
-from phenoprint.store.layout import CONFIG, table_files, tables_on_disk
+from phenoprint.store.layout import CONFIG, STEP_LEVELS, table_files, tables_on_disk
 from phenoprint.store.parquet import read_table
 from phenoprint.tables import table_names
 
@@ -191,8 +191,9 @@ class Screen:
         return catalog.left_out(self.path)
 
     def tables(self) -> list[str]:
-        """List the tables that have Parquet files, sorted."""
-        return tables_on_disk(self.path)
+        """List the tables that hold Parquet, sorted, with levels 4a and 4b where a step of the recipe made them."""
+        levels = {table for table in STEP_LEVELS if table_files(self.path, table)}
+        return sorted(levels.union(tables_on_disk(self.path)))
 
     def write(
         self, table: str, frame: pl.DataFrame, plate: str | None = None, *, part: str | None = None

@@ -3,7 +3,7 @@
 from phenoprint.tables.comments import column_comment
 from phenoprint.tables.conformity import conform, declared_columns, frame_of, nan_to_null, validate
 from phenoprint.tables.feature_names import FeatureName, channels_of, split_channels, split_feature
-from phenoprint.tables.feature_status import StatusRow, WithStatus, concat_status, not_finite_rows, status_frame
+from phenoprint.tables.feature_status import Result, StatusRow, concat_status, not_finite_rows, status_frame
 from phenoprint.tables.frames import (
     FloatArray,
     FrameLike,
@@ -76,9 +76,9 @@ __all__ = [
     "Groups",
     "IntArray",
     "Reference",
+    "Result",
     "StatusRow",
     "Table",
-    "WithStatus",
     "channels_of",
     "column_comment",
     "concat_status",

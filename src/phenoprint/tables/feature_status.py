@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,11 +15,14 @@ from phenoprint.tables.frames import count_not_finite
 if TYPE_CHECKING:
     from phenoprint.tables.frames import FloatArray
 
-__all__ = ["StatusRow", "WithStatus", "concat_status", "not_finite_rows", "status_frame"]
+__all__ = ["Result", "StatusRow", "concat_status", "not_finite_rows", "status_frame"]
 
 
-class WithStatus(NamedTuple):
-    """A result and the status of its features.
+@dataclass(frozen=True)
+class Result:
+    """A frame, the status of its features, and what was fitted on the way.
+
+    Iterating gives frame and status, for ``frame, status = normalize_with_status(...)``.
 
     Attributes
     ----------
@@ -26,10 +30,27 @@ class WithStatus(NamedTuple):
         The result.
     status
         Rows of `feature_status`: Metadata_Plate, feature, step, status, reason, value.
+    name
+        Name of the step, where the result is that of a step of a recipe.
+    arrays
+        The fitted arrays by name.
+    parameters
+        The method and its parameters as plain values.
+    effects
+        For corrections, one row per feature: ``feature``, ``method``, ``effect_before`` and ``effect_after`` (Float64,
+        the share of variance that position, cell count or batch explains; see the correction).
     """
 
     frame: pl.DataFrame
     status: pl.DataFrame
+    name: str = ""
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    effects: pl.DataFrame | None = None
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """Iterate over frame and status."""
+        return iter((self.frame, self.status))
 
 
 class StatusRow(NamedTuple):

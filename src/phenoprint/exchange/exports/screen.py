@@ -11,7 +11,7 @@ import polars as pl
 from phenoprint.errors import DataError, UnknownNameError
 from phenoprint.exchange.exports.files import FORMS, Form, check_float_format, write_profiles
 from phenoprint.exchange.levels import LEVELS, TABLES, family, gallery_name, parse_gallery_name, table_of
-from phenoprint.store import Screen, encode_name, load_receipts, plate_of, table_files
+from phenoprint.store import STEP_COLUMNS, Screen, encode_name, load_receipts, plate_of, table_files
 from phenoprint.store import open as open_screen
 from phenoprint.tables import PLATE
 
@@ -125,4 +125,4 @@ def _tables(screen: Screen, level: str, plates: Sequence[str] | None) -> Iterato
             frames = [pl.read_parquet(file, glob=False) for file in found]
             batch = batches.get(plate)
             place = Path(encode_name(batch), encode_name(plate)) if batch else Path(encode_name(plate))
-            yield place, plate, pl.concat(frames, how="diagonal_relaxed")
+            yield place, plate, pl.concat(frames, how="diagonal_relaxed").drop(STEP_COLUMNS, strict=False)

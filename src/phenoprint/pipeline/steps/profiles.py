@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
 from phenoprint.errors import DataError
+from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.phenotypes import keep_parameter, left_out
 from phenoprint.pipeline.recipe import normalizer_packages, recipe_of, reference_kind
-from phenoprint.pipeline.recipe_run import Made, Profiles, RecipeRun
+from phenoprint.pipeline.recipe_run import Profiles, RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
 from phenoprint.store import ledger_rows, remove_file
@@ -64,23 +65,26 @@ class ApplyRecipe(Step):
             raise
 
     def _apply(self, run: RecipeRun) -> Outcome:
+        from phenoprint.profiles import run_recipe
+
         context = run.context
+        # Levels 4a and 4b are files of the steps: those of another recipe must not remain beside the new ones.
+        drop_table(context.path, "profile_step", part=_EVERY_STEP)
         wells = run.scored_wells()
-        scores = [run.score(None, run.given, wells)]
+        scores = [run.score(None, 0, run.given, wells)]
         statuses, ledgers, paths = [run.not_applied()], [run.excluded()], set[Path]()
-        profiles = run.given
-        for number, step in enumerate(run.recipe.steps, start=1):
-            made = run.apply(step, number, profiles)
-            ledgers.append(_ledger(made, profiles, run.plates))
-            statuses.append(made.status)
-            paths |= set(made.files)
-            scores.append(run.score(made, made.profiles, wells))
-            profiles = made.profiles
-            if step.name == run.kept_as:
-                paths |= run.write("profile_normalized", profiles)
-        _check_features(profiles, statuses)
-        statuses.append(_extreme(profiles))
-        paths |= run.write("profile_selected", profiles)
+        before = run.given
+        steps = run_recipe(run.given, run.recipe, run.keep)
+        for number, (step, after, status) in enumerate(steps, start=1):
+            if not isinstance(after, Profiles):
+                raise TypeError(f"the driver returned {type(after).__name__}, not what was kept")
+            ledgers.append(_ledger(step.name, status, before, after))
+            statuses.append(status)
+            paths |= set(after.files)
+            scores.append(run.score(step.name, number, after, wells))
+            before = after
+        _check_features(before, statuses)
+        statuses.append(_extreme(before))
         _drop_models(context.path, keep=paths)
         tables = {"step_score": pl.concat(scores), "feature_status": pl.concat(statuses)}
         files = tuple(sorted(path.relative_to(context.path).as_posix() for path in paths))
@@ -92,7 +96,7 @@ def _extreme(profiles: Profiles) -> pl.DataFrame:
     from phenoprint.profiles import EXTREME, extreme_features
 
     largest: dict[str, float] = {}
-    for plate in profiles.plates():
+    for plate in profiles:
         for name, value in extreme_features(plate).items():
             largest[name] = max(value, largest.get(name, 0.0))
     reason = f"values of {EXTREME:,.0f} spreads or more, which outweigh all others; the recipe keeps them"
@@ -107,7 +111,7 @@ def _drop_models(folder: Path, *, keep: set[Path]) -> None:
 
 def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
     """Raise where a recipe left no feature to say anything with."""
-    if set(profiles.features) - profiles.nowhere:
+    if set(profiles.features) - profiles.empty_everywhere:
         return
     lost = pl.concat(statuses).filter(_IS_LOST).group_by("step", "status").agg(pl.len(), pl.col("reason").first())
     losses = "; ".join(
@@ -116,21 +120,20 @@ def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
     raise DataError(f"the recipe left no feature; {losses or 'the profiles came without'}")
 
 
-def _ledger(made: Made, before: Profiles, plates: Sequence[str]) -> pl.DataFrame:
+def _ledger(step: str, status: pl.DataFrame, before: Profiles, after: Profiles) -> pl.DataFrame:
     """Balance the features of a step over the screen and on each plate, and the wells of each plate.
 
     A feature that a step leaves without any value is lost as one that it drops, and no longer there for the next.
     """
-    after = made.profiles
-    lost_rows = made.status.filter(_IS_LOST & (pl.col("step") == made.name))
+    lost_rows = status.filter(_IS_LOST & (pl.col("step") == step))
     why: dict[tuple[str | None, str], str] = {}
-    for plate, name, status in lost_rows.select("Metadata_Plate", "feature", "status").iter_rows():
-        why.setdefault((plate, name), status)
-        why.setdefault((None, name), status)
+    for plate, name, word in lost_rows.select("Metadata_Plate", "feature", "status").iter_rows():
+        why.setdefault((plate, name), word)
+        why.setdefault((None, name), word)
     is_renamed = not set(after.features) <= set(before.features)
     kept = set(after.features)
-    come = [name for name in before.features if name not in before.nowhere]
-    gone = [name for name in come if name not in kept or name in after.nowhere]
+    come = [name for name in before.features if name not in before.empty_everywhere]
+    gone = [name for name in come if name not in kept or name in after.empty_everywhere]
 
     def reasons(names: Iterable[str], plate: str | None = None) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -140,19 +143,17 @@ def _ledger(made: Made, before: Profiles, plates: Sequence[str]) -> pl.DataFrame
             found[reason] = found.get(reason, 0) + 1
         return found
 
-    rows = [ledger_rows(made.name, None, unit_of_count="features", n_in=len(come), lost=reasons(gone))]
+    rows = [ledger_rows(step, None, unit_of_count="features", n_in=len(come), lost=reasons(gone))]
     # A feature that cannot be used on one plate stays for the others: it is that plate's loss.
     stay = set(come) - set(gone)
     for plate, empty in after.empty.items():
         there = stay - before.empty.get(plate, frozenset())
         if lost := there & empty:
-            rows.append(
-                ledger_rows(made.name, plate, unit_of_count="features", n_in=len(there), lost=reasons(lost, plate))
-            )
-    for plate in plates:
-        n_in, n_out = before.n_wells[plate], after.n_wells.get(plate, 0)
+            rows.append(ledger_rows(step, plate, unit_of_count="features", n_in=len(there), lost=reasons(lost, plate)))
+    for plate, n_in in before.n_wells.items():
+        n_out = after.n_wells.get(plate, 0)
         gone_wells = {"left out by the step": n_in - n_out}
-        rows.append(ledger_rows(made.name, plate, unit_of_count="wells", n_in=n_in, lost=gone_wells))
+        rows.append(ledger_rows(step, plate, unit_of_count="wells", n_in=n_in, lost=gone_wells))
     return pl.concat(rows)
 
 

@@ -1,0 +1,342 @@
+"""The operations that recipes are made of: what each learns from all plates, and what it makes of one.
+
+Plates are a sequence of frames that is iterated over once per pass: frames in memory, or files that are read anew each
+time. A frame that holds all plates is the sequence of that one frame. Normalizations, selections and corrections within
+plates hold no more than sums over the plates. Corrections of batches, those of position and cell count over several
+plates, and consensus profiles see all plates at once, in the precision of the frames (float32 as they are stored), and
+belong after the selection of features. Sphering, TVN and other normalizations over several plates hold the reference
+wells of all plates.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from phenoprint.errors import UnknownNameError, UsageError
+from phenoprint.profiles.aggregation import consensus
+from phenoprint.profiles.batch import check_batch_options, correct_batch_with_status, options_of
+from phenoprint.profiles.fitted import fit_plates
+from phenoprint.profiles.limits import limit_values_with_status
+from phenoprint.profiles.modz import modz
+from phenoprint.profiles.normalizers import NORMALIZERS
+from phenoprint.profiles.position import correct_count, correct_position
+from phenoprint.profiles.reference_wells import (
+    FEWEST_REFERENCE,
+    IS_REFERENCE,
+    fallback_rows,
+    mark_reference,
+    reference_of,
+)
+from phenoprint.profiles.selection import DEFAULT_OPERATIONS, check_selection, select_plates
+from phenoprint.tables import (
+    MAD_SCALE,
+    PLATE,
+    Groups,
+    Result,
+    StatusRow,
+    concat_status,
+    count,
+    feature_columns,
+    feature_matrix,
+    mad,
+    median,
+    status_frame,
+)
+
+__all__ = ["STEP_OPERATIONS", "Fitted", "Operation"]
+
+_FEWEST_POSITIONS = 4  # wells that effects of rows and columns can be fitted to
+
+Plates = Sequence[pl.DataFrame]
+
+
+def _no_rows() -> pl.DataFrame:
+    return status_frame("", [])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What an operation learned from all plates, ready to be applied to each.
+
+    Attributes
+    ----------
+    apply
+        From the profiles of a plate to those after the step, with the rows of ``feature_status`` of that plate alone
+        and the arrays fitted to it.
+    status
+        Rows of ``feature_status`` over all plates.
+    arrays, parameters
+        What was fitted over all plates, by name, and the method with its parameters as plain values.
+    holds_elsewhere
+        Whether it can be applied to plates that it was not learned from.
+    """
+
+    apply: Callable[[pl.DataFrame], Result]
+    status: pl.DataFrame = field(default_factory=_no_rows)
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    holds_elsewhere: bool = False
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of recipes.
+
+    Parameters
+    ----------
+    fit
+        From plates, and parameters by keyword, to what was learned.
+    passes_on
+        Functions and classes to which `fit` passes further parameters: those of theirs that have a default.
+    check_further
+        Raises for parameters beyond these that do not exist; for operations whose parameters depend on a method.
+    """
+
+    fit: Callable[..., Fitted]
+    passes_on: tuple[Callable[..., Any], ...] = ()
+    check_further: Callable[..., object] | None = None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters, without those of single methods."""
+        names = [*options_of(self.fit), *(name for function in self.passes_on for name in options_of(function))]
+        return tuple(sorted(set(names)))
+
+    def check(self, step: str, parameters: Mapping[str, Any]) -> None:
+        """Raise UnknownNameError for a parameter that the operation, or the method that it names, does not have."""
+        known = self.parameters
+        if self.check_further is not None:
+            wanted = inspect.signature(self.check_further).parameters
+            self.check_further(**{name: parameters[name] for name in parameters if name in wanted or name not in known})
+            return
+        for name in parameters:
+            if name not in known:
+                raise UnknownNameError(f"parameter of the step {step!r}", name, known)
+
+
+def _apart(run: Callable[[pl.DataFrame], Result]) -> Fitted:
+    """Transform each plate by what it holds itself; rows of status name it."""
+
+    def apply(frame: pl.DataFrame) -> Result:
+        made = run(frame)
+        plates = frame.get_column(PLATE).unique().to_list() if PLATE in frame.columns else []
+        if len(plates) != 1:
+            return made
+        named = pl.col(PLATE).fill_null(pl.lit(plates[0], pl.String))
+        return replace(made, status=made.status.with_columns(named))
+
+    return Fitted(apply)
+
+
+def _together(run: Callable[[pl.DataFrame], Result], plates: Plates) -> Fitted:
+    """Transform all plates at once."""
+    if len(plates) == 1:
+        return Fitted(run)
+    whole = run(pl.concat(list(plates), how="diagonal_relaxed"))
+    if PLATE not in whole.frame.columns:
+        raise UsageError(f"the result has no {PLATE}; apply the step to one frame that holds all plates")
+    parts = whole.frame.partition_by(PLATE, as_dict=True, maintain_order=True)
+    nothing = whole.frame.clear()
+
+    def apply(frame: pl.DataFrame) -> Result:
+        own = [parts.get((name,), nothing) for name in frame.get_column(PLATE).unique(maintain_order=True)]
+        return Result(pl.concat(own) if own else nothing, _no_rows())
+
+    return Fitted(apply, whole.status, whole.arrays, whole.parameters)
+
+
+def _normalize(
+    plates: Plates,
+    *,
+    method: str = "mad_robust",
+    by: Sequence[str] = (PLATE,),
+    reference: str = "negcon",
+    min_cells: int = 0,
+    min_reference: int = FEWEST_REFERENCE,
+    **parameters: Any,
+) -> Fitted:
+    """Fit a normalization; its status leaves out what went well on single plates, millions of rows in a screen."""
+    notes: list[StatusRow] = []
+    marked = mark_reference(plates, reference, min_cells, by=list(by), fewest=min_reference, notes=notes)
+    is_reference = pl.col(IS_REFERENCE)
+    fitted = fit_plates(marked, method, list(by), reference=is_reference, min_reference=min_reference, **parameters)
+    is_usual = (pl.col("status") == "ok") & pl.col(PLATE).is_not_null() & (pl.col("step") == "normalize")
+    return Fitted(
+        lambda plate: Result(fitted.apply(plate), _no_rows()),
+        concat_status([fitted.status.filter(~is_usual), status_frame("normalize", notes)]),
+        fitted.arrays(),
+        fitted.to_dict(),
+        holds_elsewhere=not by,
+    )
+
+
+def _check_normalizer(*, method: str = "mad_robust", **parameters: Any) -> None:
+    NORMALIZERS.make(method, **parameters)
+
+
+def _select(plates: Plates, *, operations: Sequence[str] = DEFAULT_OPERATIONS, **options: Any) -> Fitted:
+    chosen = select_plates(plates, operations, **options)
+    return Fitted(lambda plate: Result(chosen.apply(plate), _no_rows()), chosen.status, holds_elsewhere=True)
+
+
+def _limit(plates: Plates, *, limit: float = 20.0) -> Fitted:
+    del plates
+    return _apart(lambda frame: limit_values_with_status(frame, limit))
+
+
+def _corrected(
+    correct: Callable[..., Result],
+    frame: pl.DataFrame,
+    step: str,
+    *,
+    reference: str,
+    groups: Sequence[str],
+    fewest: int = FEWEST_REFERENCE,
+    **parameters: Any,
+) -> Result:
+    """Correct a frame by its reference wells, and report where all wells had to serve."""
+    rows = reference_of(frame, reference, by=groups, fewest=fewest)
+    made = correct(frame, reference=rows, **parameters)
+    fallback = status_frame(step, fallback_rows(frame, reference, by=groups, fewest=fewest))
+    return replace(made, status=concat_status([made.status, fallback]))
+
+
+def _correct_batch(
+    plates: Plates,
+    *,
+    method: str = "combat",
+    batch: str = "Metadata_Batch",
+    reference: str = "all",
+    **parameters: Any,
+) -> Fitted:
+    def run(frame: pl.DataFrame) -> Result:
+        if batch in frame.columns and frame.get_column(batch).n_unique() < 2:
+            reason = f"all profiles are of one {batch}: there is nothing to correct"
+            if frame.get_column(batch).null_count() == frame.height:
+                reason = (
+                    f"no profile has a {batch}, so nothing was corrected: name the batch of each plate (a column Batch "
+                    "of the plate map, or batches under [plate_map] in screen.toml), or take the step out of the recipe"
+                )
+            return Result(frame, status_frame("correct_batch", [StatusRow(None, "", "skipped", reason, None)]))
+        options = {"method": method, "batch": batch, **parameters}
+        return _corrected(
+            correct_batch_with_status, frame, "correct_batch", reference=reference, groups=[batch], **options
+        )
+
+    return _together(run, plates)
+
+
+def _check_batch(*, method: str = "combat", **parameters: Any) -> None:
+    check_batch_options(method, **parameters)
+
+
+def _correct_position(
+    plates: Plates, *, reference: str = "all", by: Sequence[str] = (PLATE,), **parameters: Any
+) -> Fitted:
+    def run(frame: pl.DataFrame) -> Result:
+        options = {"fewest": _FEWEST_POSITIONS, "by": by, **parameters}
+        return _corrected(correct_position, frame, "correct_position", reference=reference, groups=by, **options)
+
+    is_within_plates = list(by) == [PLATE] and parameters.get("method") != "well_mean"
+    return _apart(run) if is_within_plates else _together(run, plates)
+
+
+def _correct_count(plates: Plates, *, reference: str = "all", by: Sequence[str] = (), **parameters: Any) -> Fitted:
+    def run(frame: pl.DataFrame) -> Result:
+        options = {"by": by, **parameters}
+        return _corrected(correct_count, frame, "correct_count", reference=reference, groups=by, **options)
+
+    return _apart(run) if list(by) == [PLATE] else _together(run, plates)
+
+
+def _consensus(
+    plates: Plates, *, by: Sequence[str] = ("Metadata_perturbation",), statistic: str = "median", **options: Any
+) -> Fitted:
+    return _together(
+        lambda frame: Result(consensus(frame.drop_nulls(list(by)), by, statistic, **options), _no_rows()), plates
+    )
+
+
+def _drop_invariant(
+    plates: Plates, *, ratio: float = 1e-3, by: Sequence[str] = (PLATE,), reference: str = "negcon"
+) -> Fitted:
+    """Choose the features that vary among the reference wells of every plate.
+
+    A plate with fewer than three values of a feature among its reference wells does not count for that feature. A
+    feature of which no plate has as many is dropped. Where no plate has three reference wells at all, all wells serve.
+
+    Parameters
+    ----------
+    plates
+        Profiles that are not normalized yet.
+    ratio
+        Smallest raw MAD, as a share of the absolute median, that counts as varying (the JUMP recipe's rule); a MAD of
+        0 never does.
+    by
+        Columns that make a plate.
+    reference
+        ``"all"`` or a value of Metadata_pert_type.
+    """
+    if PLATE not in by and len(plates) > 1:
+        plates = [pl.concat(list(plates), how="diagonal_relaxed")]
+    notes: list[StatusRow] = []
+    least, is_enough = _least_spread(plates, by, reference, fewest=0)
+    if not is_enough:
+        least, _ = _least_spread(plates, by, reference, fewest=FEWEST_REFERENCE)
+        notes = [row for plate in plates for row in fallback_rows(plate, reference, by=by)]
+    rows = []
+    for name, value in least.items():
+        is_known = np.isfinite(value)
+        is_gone = value <= ratio or not is_known
+        reason = f"smallest MAD on a plate is {value:.3g} of the median" + (f", not above {ratio:g}" if is_gone else "")
+        if not is_known:
+            reason = f"no plate has {FEWEST_REFERENCE} reference values"
+        rows.append(StatusRow(None, name, "invariant" if is_gone else "ok", reason, value if is_known else None))
+    gone = [row.feature for row in rows if row.status == "invariant"]
+    status = status_frame("drop_invariant", [*rows, *notes])
+    return Fitted(lambda plate: Result(plate.drop(gone, strict=False), _no_rows()), status, holds_elsewhere=True)
+
+
+def _least_spread(plates: Plates, by: Sequence[str], reference: str, *, fewest: int) -> tuple[dict[str, float], bool]:
+    """Find the smallest ratio of MAD to median of each feature, and whether some plate has enough reference wells."""
+    least: dict[str, float] = {}
+    is_enough = False
+    for plate in plates:
+        features = feature_columns(plate)
+        values = feature_matrix(plate, features)
+        serves = reference_of(plate, reference, by=by, fewest=fewest)
+        chosen = np.ones(plate.height, dtype=bool)
+        if serves is not None:
+            chosen = plate.select(serves.alias(IS_REFERENCE)).to_series().to_numpy()
+        found = np.array([least.get(name, np.inf) for name in features])
+        for rows in Groups.of(plate, by).rows():
+            block = values[:, rows[chosen[rows]]]
+            is_enough |= block.shape[1] >= FEWEST_REFERENCE
+            if block.shape[1]:
+                spread, level = mad(block) / MAD_SCALE, np.abs(median(block))
+                share = np.where(spread > 0, spread / np.maximum(level, 1e-300), 0.0)
+                found = np.where(count(block) >= FEWEST_REFERENCE, np.fmin(found, share), found)
+        least |= dict(zip(features, found.tolist(), strict=True))
+    return least, is_enough
+
+
+STEP_OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+    {
+        "consensus": Operation(_consensus, (consensus, modz)),
+        "correct_batch": Operation(_correct_batch, check_further=_check_batch),
+        "correct_count": Operation(_correct_count, (correct_count,)),
+        "correct_position": Operation(_correct_position, (correct_position,)),
+        "drop_invariant": Operation(_drop_invariant),
+        "limit": Operation(_limit),
+        "normalize": Operation(_normalize, check_further=_check_normalizer),
+        "select": Operation(_select, check_further=check_selection),
+    }
+)
+"""Operations that a step of a recipe can name."""
