@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from phenoprint.cli.command_run import print_summary
+from phenoprint.store import table_files
 
 
 def scores(n: int, value: float) -> list[dict[str, object]]:
@@ -36,7 +37,7 @@ def test_a_score_of_too_few_treatments_is_no_headline(capsys: pytest.CaptureFixt
 def test_a_table_that_cannot_be_read_stands_in_one_section_of_the_status(
     own_screen: Path, call: Callable[..., tuple[int, str, str]]
 ) -> None:
-    file = next((own_screen / "tables" / "profile_selected").rglob("*.parquet"))
+    (file,) = table_files(own_screen, "profile_selected")
     file.write_bytes(file.read_bytes()[:3000])
     code, out, _ = call("status", own_screen)
     assert code == 3

@@ -19,7 +19,7 @@ from phenoprint.pipeline.plan import look_ahead
 from phenoprint.pipeline.steps.answers import Project
 from phenoprint.pipeline.steps.base import Outcome, Unit
 from phenoprint.pipeline.verify import _changed_files, _of_files, check_files
-from phenoprint.store import Scrutiny, read_run
+from phenoprint.store import Scrutiny, read_run, table_files
 from phenoprint.store import open as open_screen
 
 from .test_runner import assert_same_tables, done_by_step
@@ -108,7 +108,7 @@ def test_a_damaged_output_is_made_again_by_name_and_the_rest_stays(tiny_run: Run
 @pytest.mark.parametrize("content", ["flipped", "cut", "empty", "text"])
 def test_a_damaged_table_does_not_stop_a_run(tiny_run: RunResult, own_screen: Path, content: str) -> None:
     for table in ("cell", "image", "profile_selected", "ledger"):
-        path = next((own_screen / "tables" / table).rglob("*.parquet"))
+        (path,) = table_files(own_screen, table)
         whole = path.read_bytes()
         flipped = whole[:-6] + bytes([whole[-6] ^ 255]) + whole[-5:]
         path.write_bytes({"flipped": flipped, "cut": whole[:100], "empty": b"", "text": b"x" * len(whole)}[content])
@@ -121,7 +121,7 @@ def test_a_damaged_table_does_not_stop_a_run(tiny_run: RunResult, own_screen: Pa
     reported = [event.text for event in events if isinstance(event, Message) and event.level == "warning"]
     assert [text.split()[0] for text in reported if "made again" in text] == [
         "tables/cell/SIM-P01/cell.parquet",
-        "tables/profile_selected/SIM-P01/profile_selected.parquet",
+        "tables/profile_step/SIM-P01/03_limit+4b.parquet",
     ]
     assert any("every image is hashed again" in text for text in reported)
     assert_same_tables(tiny_run.screen, again.screen)
@@ -152,13 +152,13 @@ def test_rehash_finds_what_size_and_time_do_not_show(tiny_run: RunResult, own_sc
 def test_what_failed_on_a_damaged_table_is_done_once_the_table_is_whole(own_screen: Path) -> None:
     screen = open_screen(own_screen)
     next((own_screen / "receipts" / "project").rglob("*.json")).unlink()
-    table = next((own_screen / "tables" / "profile_selected").rglob("*.parquet"))
+    (table,) = table_files(own_screen, "profile_selected")
     flip(table, 8 * (table.stat().st_size - 2))  # of the mark at the end of a Parquet file
     assert run_screen(own_screen, workers=1).is_partial
     assert "cluster" not in screen.tables()
     [(step, *_, reason), *waiting] = verify_screen(screen).failed.rows()
     assert step == "project"
-    assert "profile_selected.parquet" in reason
+    assert "03_limit+4b.parquet" in reason
     assert "--rehash" in reason
     assert [row[0] for row in waiting] == ["cluster_signatures"]
     again = run_screen(own_screen, workers=1, rehash=True)

@@ -1,3 +1,4 @@
+# ruff: noqa: S608
 """Every table's folder is read by the tools of the field as it lies there, with plates as text."""
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
-from phenoprint.store import Screen, create, ledger_rows
+from phenoprint.errors import DamagedTableError
+from phenoprint.store import Screen, create, ledger_rows, own_files, step_part
 from phenoprint.store.layout import plate_folders, plate_of, table_files
+from phenoprint.store.parquet import read_table
 from phenoprint.tables import get_table
 
 from .conftest import ODD_PLATES, make_cells
@@ -102,3 +105,50 @@ def test_plates_are_found_again_from_where_files_lie(tmp_path):
     assert {table for table, _, _ in plate_folders(screen.path)} == {"cell"}
     assert screen.sql("SELECT count(DISTINCT Metadata_Plate) AS n FROM cell")["n"][0] == len(expected)
     assert all(isinstance(path, Path) for _, _, path in plate_folders(screen.path))
+
+
+def step_rows(plate: str, name: str, number: int, **features: float) -> pl.DataFrame:
+    """Make profiles of two wells after a step."""
+    return pl.DataFrame(
+        {
+            "Metadata_Plate": [plate] * 2,
+            "Metadata_Well": ["A01", "A02"],
+            "Metadata_Step": [name] * 2,
+            "Metadata_Step_Number": pl.Series([number] * 2, dtype=pl.Int32),
+            **{feature: pl.Series([value, -value], dtype=pl.Float32) for feature, value in features.items()},
+        }
+    )
+
+
+def test_levels_4a_and_4b_are_files_of_the_steps_that_made_them(screen: Screen) -> None:
+    for plate in ("P1", "P2"):
+        first = step_part(1, "normalize", ["profile_normalized"])
+        screen.write("profile_step", step_rows(plate, "normalize", 1, Cells_A=1.0, Cells_B=2.0), plate, part=first)
+        last = step_part(2, "a+4a.b", ["profile_selected"])
+        screen.write("profile_step", step_rows(plate, "a+4a.b", 2, Cells_A=3.0), plate, part=last)
+    assert {"profile_step", "profile_normalized", "profile_selected"} <= set(screen.tables())
+    assert not (screen.path / "tables" / "profile_selected").exists()
+    for table, features in (("profile_normalized", ["Cells_A", "Cells_B"]), ("profile_selected", ["Cells_A"])):
+        frame = screen.table(table).collect()
+        assert [name for name in frame.columns if not name.startswith("Metadata_")] == features
+        assert not {"Metadata_Step", "Metadata_Step_Number"} & set(frame.columns)
+        assert frame.height == 4
+        keys = ["Metadata_Plate", "Metadata_Well"]
+        assert screen.sql(f"SELECT * FROM {table}").sort(keys).equals(frame.sort(keys))
+        own = read_table(screen.path, table, plate="P2", schema=frame.schema).collect()
+        assert own.equals(frame.filter(Metadata_Plate="P2"))
+    assert screen.sql("SELECT count(*) FROM profile_step").item() == 8
+    # An imported table has files of its own, which come first.
+    given = step_rows("P1", "", 0, Cells_A=9.0).drop("Metadata_Step", "Metadata_Step_Number")
+    (path,) = screen.write("profile_normalized", given)
+    assert table_files(screen.path, "profile_normalized") == own_files(screen.path, "profile_normalized") == [path]
+    assert screen.sql("SELECT max(Cells_A) FROM profile_normalized").item() == 9.0
+
+
+def test_a_missing_or_damaged_file_of_a_step_is_one_of_its_level(screen: Screen) -> None:
+    part = step_part(1, "normalize", ["profile_normalized", "profile_selected"])
+    (path,) = screen.write("profile_step", step_rows("P1", "normalize", 1, Cells_A=1.0), "P1", part=part)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert set(screen.left_out()["name"]) >= {"profile_step", "profile_normalized", "profile_selected"}
+    with pytest.raises(DamagedTableError, match=r"01_normalize\+4a\+4b"):
+        screen.table("profile_selected").collect()

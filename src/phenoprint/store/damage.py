@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phenoprint.errors import first_few
-from phenoprint.store.layout import table_files, tables_on_disk
+from phenoprint.store.layout import table_files, tables_of, tables_on_disk
 from phenoprint.store.receipts import read_receipt
 
 __all__ = ["count_rows", "damaged_tables", "file_damage", "missing_files"]
@@ -80,7 +80,8 @@ def missing_files(folder: Path) -> dict[str, list[str]]:
         if _WELL.fullmatch(path.stem) is None and (receipt := read_receipt(path)) is not None:
             for name in receipt.outputs:
                 if name.startswith("tables/") and not (folder / name).exists():
-                    missing.setdefault(name.split("/")[1], set()).add(name)
+                    for table in tables_of(Path(name)):
+                        missing.setdefault(table, set()).add(name)
     return {table: sorted(names) for table, names in missing.items()}
 
 
