@@ -69,7 +69,7 @@ def test_the_rule_by_name() -> None:
     found = nuisance_features([*NOT, *FEATURES])
     assert list(found) == NOT
     assert nuisance_features(NOT[:2], keep=["Image_Gran*"]).keys() == {NOT[0]}
-    with pytest.raises(UsageError, match=r"'Imagee_\*' fits none of the 2 features"):
+    with pytest.raises(UsageError, match=r"'Imagee_\*' matches none of the 2 features"):
         nuisance_features(NOT[:2], keep=["Imagee_*"])
     with pytest.raises(UsageError, match="must be a list"):
         nuisance_features(NOT, keep="Image_*")

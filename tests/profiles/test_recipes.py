@@ -174,7 +174,7 @@ def test_wrong_use() -> None:
         Recipe.of("r", [{"operation": "normalise"}])
     with pytest.raises(ConfigError, match=r"step 2 .* needs an operation"):
         Recipe.of("r", [{"operation": "select"}, {"method": "rank"}])
-    with pytest.raises(ConfigError, match="'select' comes twice"):
+    with pytest.raises(ConfigError, match="'select' is used twice"):
         Recipe.of("r", [{"operation": "select"}, {"operation": "select"}])
     with pytest.raises(UnknownNameError, match="parameter of the step 'limit'"):
         Recipe.of("r", [{"operation": "limit", "most": 3}])

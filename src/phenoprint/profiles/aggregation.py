@@ -70,7 +70,7 @@ def aggregate(
         group, ``Metadata_Object_Count`` (rows, or the sum of such a column if there is one),
         ``Metadata_Site_Count`` (where the frame has ``Metadata_Site``, or such a column to sum), then the
         features in their order, Float32 where they all came in as Float32, else Float64. NaN and infinite
-        values count as missing (`aggregate_with_status` tells how many).
+        values count as missing (`aggregate_with_status` reports how many).
 
     Raises
     ------
@@ -100,7 +100,7 @@ def aggregate_with_status(
     *,
     null_keys: str = "error",
 ) -> Result:
-    """Aggregate, and tell what was missing.
+    """Aggregate, and report what was missing.
 
     Parameters
     ----------
@@ -110,12 +110,12 @@ def aggregate_with_status(
     Returns
     -------
     Result
-        The aggregated frame, and a row of `feature_status` for each feature that came with NaN
+        The aggregated frame, and a row of `feature_status` for each feature that holds NaN
         (``nan_input``, value: how many) or infinite values (``infinite_input``), or that has no value at all
         on a plate (``all_null``).
     """
     data = to_polars(frame)
-    statistic_named(statistic)  # an unknown one is told before any work
+    statistic_named(statistic)  # raises before any work
     features = feature_columns(data)
     groups = Groups.of(data, by, null_keys=null_keys)
     result = _metadata_of(data, groups, by)
@@ -189,7 +189,7 @@ def consensus_with_status(
     null_keys: str = "error",
     **options: Any,
 ) -> Result:
-    """Make consensus profiles, and tell what was missing.
+    """Make consensus profiles, and report what was missing.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def consensus_with_status(
     Returns
     -------
     Result
-        The profiles, and a row of `feature_status` for each feature that came with NaN (``nan_input``, value: how
+        The profiles, and a row of `feature_status` for each feature that holds NaN (``nan_input``, value: how
         many) or infinite values (``infinite_input``), or that no profile has (``all_null``).
     """
     known = ("mean", "median", "modz", "trimmed_mean")
@@ -216,10 +216,10 @@ def consensus_with_status(
         profiles = modz(values, groups, **options).astype(values.dtype)
         reduced = with_series(_metadata_of(data, groups, by), feature_series(features, profiles))
         rows = [row._replace(plate=None) for row in not_finite_rows(data, features, values)]
-        told = status_frame("consensus", rows)
+        notes = status_frame("consensus", rows)
     else:
-        reduced, told = aggregate_with_status(data, by, statistic, null_keys=null_keys)
-        told = told.filter(pl.col("status") != "all_null")
+        reduced, notes = aggregate_with_status(data, by, statistic, null_keys=null_keys)
+        notes = notes.filter(pl.col("status") != "all_null")
     if OBJECT_COUNT not in data.columns:
         reduced = reduced.drop(OBJECT_COUNT)
     replicates = pl.Series(REPLICATE_COUNT, groups.sizes, dtype=pl.Int64)
@@ -236,8 +236,8 @@ def consensus_with_status(
         for name, n in counts
         if n == reduced.height > 0
     ]
-    told = told.with_columns(step=pl.lit("consensus"))
-    return Result(reduced, concat_status([told, status_frame("consensus", rows)]))
+    notes = notes.with_columns(step=pl.lit("consensus"))
+    return Result(reduced, concat_status([notes, status_frame("consensus", rows)]))
 
 
 def consensus_blocks(
@@ -308,7 +308,7 @@ def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.Da
 
 
 def _count_sites(data: pl.DataFrame, groups: Groups) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Count distinct sites a group; a site is told by its plate and well too, where the frame has them."""
+    """Count the distinct sites of each group; plate and well belong to the key of a site where the frame has them."""
     place = [name for name in SITE_KEY if name in data.columns]
     sites = data.select(place).with_columns(pl.Series("group", groups.codes)).unique()
     return np.bincount(sites.get_column("group").to_numpy(), minlength=len(groups)).astype(np.int64)
@@ -317,7 +317,7 @@ def _count_sites(data: pl.DataFrame, groups: Groups) -> np.ndarray[tuple[int], n
 def _sum_or(
     data: pl.DataFrame, column: str, groups: Groups, otherwise: np.ndarray[tuple[int], np.dtype[np.intp]]
 ) -> pl.Series:
-    """Sum a count column by group, NULL where nobody counted, or take `otherwise` where there is no such column."""
+    """Sum a count column by group, NULL where no count is given; without such a column return `otherwise`."""
     if column not in data.columns:
         return pl.Series(otherwise.astype(np.int64))
     values = data.get_column(column).cast(pl.Int64, strict=False)

@@ -1,4 +1,4 @@
-"""Bring batches together."""
+"""Correct differences between batches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BATCH_METHODS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "tvn": Tvn,
     }
 )
-"""Methods that `correct_batch` knows by name; their parameters with a default are its options."""
+"""Methods of `correct_batch`; their parameters that have a default are its options."""
 
 
 def options_of(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def correct_batch(
     reference: pl.Expr | None = None,
     **parameters: Any,
 ) -> pl.DataFrame:
-    """Remove what batches differ in.
+    """Remove differences between batches.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def correct_batch(
         - ``"tvn"``, ``"sphering"``: typical variation normalization over all batches, or a sphering of each; see
           `Tvn` and `Sphering`;
         - ``"harmony"``: Harmony (Korsunsky et al., Nat Methods 16:1289, 2019) on the features, through the package
-          harmonypy, which is GPL and comes with the extra ``harmony``.
+          harmonypy, which is GPL and is installed with the extra ``harmony``.
     batch
         The column that names the batch.
     reference
@@ -117,7 +117,8 @@ def correct_batch(
     MissingExtraError
         For harmony without harmonypy.
     SchemaError
-        Where a batch is NULL, or, for harmony, a feature has missing values (`correct_batch_with_status` goes on).
+        Where a batch is NULL, or, for harmony, a feature has missing values (not in
+        `correct_batch_with_status`).
     UnknownNameError
         For an unknown method, parameter or column.
     UsageError
@@ -126,10 +127,10 @@ def correct_batch(
 
     Notes
     -----
-    Harmony sees no controls: where batches hold different treatments it takes their biology for a batch effect. On
-    BBBC021, whose mechanisms stand on one to five of ten batches, not-same-compound accuracy of the production recipe
-    goes from 0.85 to 0.78 with our settings and to 0.41 with harmonypy 2's own (21 clusters, estimated ridge), while
-    ComBat fitted on controls keeps 0.86.
+    Harmony uses no controls: where batches hold different treatments it takes their biology for a batch effect. On
+    BBBC021, where each mechanism is in one to five of ten batches, the not-same-compound accuracy of the production
+    recipe changes from 0.85 to 0.78 with our settings and to 0.41 with those of harmonypy 2 (21 clusters, estimated
+    ridge), while ComBat fitted on controls keeps 0.86.
     """
     result, incomplete = _correct(to_polars(frame), method, batch, reference, parameters)
     if incomplete:
@@ -148,7 +149,7 @@ def correct_batch_with_status(
     reference: pl.Expr | None = None,
     **parameters: Any,
 ) -> Result:
-    """Remove what batches differ in, tell how much that was, and keep what was fitted.
+    """Remove differences between batches; report how large they were, and what was fitted.
 
     Parameters
     ----------
@@ -175,7 +176,7 @@ def correct_batch_with_status(
 def _correct(
     data: pl.DataFrame, method: str, batch: str, reference: pl.Expr | None, parameters: Mapping[str, Any]
 ) -> tuple[Result, list[str]]:
-    """Correct; return also the features that the method could not take."""
+    """Correct; also return the features that the method could not use."""
     check_batch_options(method, **parameters)
     groups = Groups.of(data, [batch])
     if len(groups) < 2:
@@ -225,7 +226,7 @@ def _correct(
 
 @dataclass(frozen=True)
 class _Job:
-    """What is to be done, checked."""
+    """The arguments of a correction, checked."""
 
     method: str
     batch: str
@@ -237,7 +238,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Made:
-    """What a method gave: a matrix (features, rows), or a whole frame where features may be others."""
+    """Result of a method: a matrix (features, rows), or a frame where its features may be others."""
 
     values: FloatArray
     arrays: Mapping[str, NDArray[Any]]
@@ -266,7 +267,7 @@ def _made(data: pl.DataFrame, values: FloatArray, features: list[str], job: _Job
 
 
 def _absent(values: FloatArray, features: list[str], job: _Job) -> list[StatusRow]:
-    """Tell features of which a batch has no reference value."""
+    """List features of which a batch has no reference value."""
     names = job.groups.keys.get_column(job.batch).to_list()
     rows = []
     for name, members in zip(names, job.groups.rows(), strict=True):

@@ -25,13 +25,13 @@ __all__ = ["align", "apply_combat", "apply_harmony"]
 def align(
     values: FloatArray, groups: Groups, chosen: NDArray[np.bool_], *, scale: bool
 ) -> tuple[NDArray[np.float64], Arrays]:
-    """Bring each batch's mean, and with `scale` its standard deviation, to those of all."""
+    """Move the mean of each batch, and with `scale` its standard deviation, to that of all."""
     out = np.empty(values.shape, dtype=np.float64)
     blocks = [values[:, rows[chosen[rows]]] for rows in groups.rows()]
     centers = np.column_stack([mean(block) for block in blocks])
     spreads = np.column_stack([sd(block, ddof=0) for block in blocks])
     target = mean(values[:, chosen])
-    # The target spread is the one within batches: the spread of all holds the difference that is to go.
+    # The target spread is the one within batches: the spread of all includes the difference to be removed.
     there = ~np.isnan(spreads)
     weights = there * np.array([block.shape[1] for block in blocks], dtype=np.float64)
     total = weights.sum(axis=1)
@@ -117,7 +117,7 @@ def apply_harmony(
             f"{int(used.sum())} complete features"
         )
     if not (points != 0).any(axis=0).all():
-        raise DataError("Harmony looks at directions: a profile that is 0 in every feature has none. Leave it out")
+        raise DataError("Harmony compares directions, and a profile that is 0 in every feature has none. Leave it out")
     labels = batch.cast(pl.String).to_numpy()[rows]
     known: dict[str, Any] = {
         "n_clusters": min(n_clusters, max(1, len(rows) // 2)),

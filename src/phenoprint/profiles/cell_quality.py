@@ -25,8 +25,8 @@ __all__ = ["DEFAULT_CELL_RULES", "CellRule", "Limit", "cell_quality"]
 class Limit:
     """One side of one feature: beyond both a robust z and a limit that the population cannot shift.
 
-    A robust z alone flags a share of every population, however healthy; an absolute limit alone knows nothing
-    of the cell line. A cell is beyond the limit only where every number given here is passed.
+    A robust z alone flags a share of every population, however healthy; an absolute limit alone ignores the cell line.
+    A cell is beyond the limit only if it passes every number given here.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Limit:
     absolute
         In the feature's own unit.
     ratio
-        In medians of the plate, for features in pixels whose absolute size hangs on the magnification.
+        In medians of the plate, for features in pixels whose absolute size depends on the magnification.
     """
 
     feature: str
@@ -62,7 +62,7 @@ class CellRule:
     Parameters
     ----------
     name
-        What the reason says.
+        The reason that is reported.
     limits
         All must be passed.
     """
@@ -105,7 +105,7 @@ def cell_quality(
     Parameters
     ----------
     cells
-        One row per cell with the rules' features and, where there are, plate, well, site and object number.
+        One row per cell with the features of the rules and, where there are any, plate, well, site and object number.
     rules
         See `CellRule`; none leaves only `flags`.
     flags
@@ -198,7 +198,7 @@ def _centers_and_spreads(
     for key, rows in groups.items():
         of_reference = block[:, rows[chosen[rows]]]
         blind = np.isnan(of_reference).all(axis=1) & ~np.isnan(block[:, rows]).all(axis=1)
-        if blind.any():  # no cell could be told from the median, and all would pass
+        if blind.any():  # no cell can be compared with the median, and all would pass
             raise DataError(
                 f"no reference cell of {', '.join(map(str, key)) or 'the table'} has a value of "
                 f"{features[int(blind.argmax())]}, while other cells do: check the reference expression and the plate "

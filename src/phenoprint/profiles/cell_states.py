@@ -1,4 +1,4 @@
-"""Cell states learned on controls, and what share of a well's cells is in each."""
+"""Cell states learned from control cells, and the share of the cells of a well in each."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CellStates:
     limit
         Distance to the controls' centre, each component in its own deviation, within which 95 % of control cells lie.
     method, seed
-        As asked.
+        As given to `learn_cell_states`.
     """
 
     features: tuple[str, ...]
@@ -130,7 +130,7 @@ class CellStates:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> CellStates:
-        """Read what `to_dict` gave."""
+        """Make the record that `to_dict` described."""
         arrays = ("center", "scale", "components", "deviations", "means", "variances", "weights")
         made = record | {name: np.array(record[name], dtype=np.float64) for name in arrays}
         return cls(**made | {"features": tuple(record["features"])})
@@ -201,7 +201,7 @@ def learn_cell_states(
     data = to_polars(cells)
     features = feature_columns(data)
     values = feature_matrix(data.filter(reference_rows(data, reference)), features).astype(np.float64)
-    values = values[:, rows_with_values(values)]  # a plate that could not be normalized has none
+    values = values[:, rows_with_values(values)]  # a plate that could not be normalized has no values
     filled = np.isnan(values).mean(axis=1) < 0.05 if values.shape[1] else np.zeros(len(features), dtype=bool)
     values = values[filled]
     rows = values[:, ~np.isnan(values).any(axis=0)].T
@@ -221,7 +221,7 @@ def learn_cell_states(
     power, axes = np.linalg.eigh(standard.T @ standard / len(standard))
     order = np.argsort(power)[::-1][: min(n_components, int((power > 1e-9 * power.max()).sum()))]
     components = axes[:, order].T
-    # The sign of an axis is chance: its largest entry is made positive.
+    # The sign of an axis is arbitrary: its largest entry is made positive.
     components *= np.sign(components[np.arange(len(order)), np.abs(components).argmax(axis=1)])[:, None]
     points = standard @ components.T
     means, variances, weights, labels = _cluster(points, n_states, method, seed)

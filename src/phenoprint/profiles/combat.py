@@ -106,8 +106,8 @@ def fit_combat(
     Raises
     ------
     UsageError
-        Where a batch has fewer than two rows, covariates cannot be told from batches, or values are missing beside
-        covariates.
+        Where a batch has fewer than two rows, covariates cannot be separated from batches, or values are missing
+        together with covariates.
 
     Notes
     -----
@@ -136,7 +136,9 @@ def fit_combat(
             raise UsageError("ComBat with covariates needs complete features; drop those with missing values first")
         full = np.column_stack([design, covariates])
         if np.linalg.matrix_rank(full) < full.shape[1]:
-            raise UsageError("the covariates cannot be told from the batches: some value is found in one batch only")
+            raise UsageError(
+                "the covariates cannot be separated from the batches: some value is found in one batch only"
+            )
         coefficients = np.asarray(np.linalg.lstsq(full, rows, rcond=None)[0], dtype=np.float64)
         means, effects = coefficients[:n_batches], coefficients[n_batches:]
         residual = rows - full @ coefficients

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CorrelationMoments", "ExactCorrelations"]
 
-_BLOCK_ROWS = 4096  # rows a product: bounds the standardized copy to block x features float32
+_BLOCK_ROWS = 4096  # rows per product: bounds the standardized copy to block x features float32
 _LEAST = 1e-37  # spread whose inverse float32 can hold
 _FLAT = 1e-6  # a variance below this share of the mean square is rounding
 
@@ -29,8 +29,8 @@ class CorrelationMoments:
     Parameters
     ----------
     center, spread
-        About the mean and standard deviation of each feature over all rows that will be added, shape (features,); they
-        only keep digits, the correlations are those about the true means.
+        Roughly the mean and standard deviation of each feature over all rows, shape (features,). They preserve digits;
+        the correlations are those about the true means.
     """
 
     def __init__(self, center: Matrix, spread: Matrix) -> None:
@@ -49,7 +49,7 @@ class CorrelationMoments:
         """Add rows, shape (features, rows), NaN where missing."""
         done = 0
         while done < values.shape[1]:
-            if not self._block.shape[1]:  # made when the first rows come: a small table needs a small one
+            if not self._block.shape[1]:  # allocated with the first rows: a small table needs a small one
                 self._block = np.empty((len(values), _BLOCK_ROWS), dtype=np.float32)
             taken = min(values.shape[1] - done, _BLOCK_ROWS - self._waiting)
             room = self._block[:, self._waiting : self._waiting + taken]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DISTRIBUTION_MEASURES", "bimodality", "distribution_profiles"]
 
 DISTRIBUTION_MEASURES = ("bimodality", "ks", "wasserstein")
-"""Measures that `distribution_profiles` knows by name."""
+"""Measures of `distribution_profiles`."""
 
 _SUFFIX = {"bimodality": "Bimodality", "ks": "KS", "wasserstein": "Wasserstein"}
 
@@ -74,7 +74,7 @@ def distribution_profiles(
     DataError
         Where a plate has no control cell.
     UnknownNameError, UsageError
-        For unknown measures or features, or plates that are not told by `by`.
+        For unknown measures or features, or a `plate` that is not part of `by`.
     """
     data = to_polars(cells)
     for name in measures:

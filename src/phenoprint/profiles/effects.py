@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["corrected"]
 
-_TOLERANCE = 0.01  # of variance: less is what chance does to a share that was none
+_TOLERANCE = 0.01  # of variance: chance changes a share of zero by as much
 
 
 def corrected(

@@ -36,18 +36,18 @@ __all__ = ["FittedNormalization", "Part", "fit_normalization", "fit_part", "fit_
 
 @dataclass(frozen=True)
 class FittedNormalization:
-    """What a normalization learned, ready to be applied, stored or looked at.
+    """A fitted normalization, to be applied, stored or inspected.
 
     Attributes
     ----------
     normalizer
         The method and its parameters.
     by
-        Columns whose values were fitted apart.
+        Columns whose values were fitted separately.
     keys
         One row per group that was fitted, in the order of `fits`.
     features
-        Features that came in.
+        Features of the frames it was fitted on.
     fits
         What was learned of each group.
     n_reference
@@ -80,7 +80,7 @@ class FittedNormalization:
         Returns
         -------
         polars.DataFrame
-            Metadata and transformed features, Float32 where all came in so.
+            Metadata and transformed features, Float32 where all inputs are.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class FittedNormalization:
             part = columns_of(values, rows)
             done = self.normalizer.apply(part, fit)
             if not same and len(done) > len(out):
-                done = np.full((len(out), len(rows)), np.nan)  # a group without fit knows no components
+                done = np.full((len(out), len(rows)), np.nan)  # a group without fit has no components
             with np.errstate(over="ignore"):
                 out[: len(done), rows] = done
         columns = feature_series(names, out)
@@ -197,9 +197,9 @@ def fit_plates(
 ) -> FittedNormalization:
     """Learn a normalization from frames that are read one after the other.
 
-    Groups of a plate are fitted as the plate is read, and only their centres and scales are held. Methods that look at
-    features together (sphering, TVN) and groups that span plates need their reference wells at once: these alone are
-    held, in the precision of the frames.
+    Groups of a plate are fitted as the plate is read, and only their centres and scales are held. Methods that
+    transform features together (sphering, TVN) and groups that span plates need their reference wells at once: these
+    alone are held, in the precision of the frames.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def fit_plates(
 
 @dataclass
 class Part:
-    """What one frame gives to a fit: its fits, or its reference wells where these are fitted with those of others.
+    """Contribution of one frame: its fits, or its reference wells where these are fitted together with those of others.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Hold normalized values within limits, so that no single feature outweighs all others."""
+"""Limit normalized values, so that no single feature dominates distances and correlations."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["EXTREME", "extreme_features", "limit_values_with_status"]
 
 EXTREME = 1e4
-"""Spreads of the controls beyond which a normalized value is no measurement: its spread was all but zero, or it is not
-normalized. One such feature rules every distance and correlation."""
+"""Value, in spreads of the controls, that no normalized measurement has: the spread of the feature is close to
+zero, or it is not normalized. One such feature dominates every distance and correlation."""
 
 
 def extreme_features(frame: FrameLike) -> dict[str, float]:
@@ -40,7 +40,7 @@ def extreme_features(frame: FrameLike) -> dict[str, float]:
     Returns
     -------
     dict
-        Name to the largest absolute value, infinite ones left aside.
+        Name to the largest finite absolute value.
 
     Examples
     --------
@@ -57,10 +57,10 @@ def extreme_features(frame: FrameLike) -> dict[str, float]:
 
 
 def limit_values_with_status(frame: FrameLike, limit: float) -> Result:
-    """Bring values beyond ``limit`` spreads back to it, and count them.
+    """Clip values beyond ``limit`` spreads, and count them.
 
-    A cosine or correlation over thousands of features is ruled by the few that lie hundreds of spreads from the
-    controls; beyond some tens of spreads how far a value lies says nothing more.
+    A cosine or correlation over thousands of features is dominated by the few that lie hundreds of spreads from the
+    controls, and beyond some tens of spreads the distance carries no further information.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> Result:
     -------
     Result
         The profiles, and a row of ``feature_status`` (step ``limit``, status ``limited``, value: how many) for each
-        feature with a value beyond the limit, ``nan_input`` and ``infinite_input`` for what is no number and NULL.
+        feature with a value beyond the limit, ``nan_input`` and ``infinite_input`` for values that are no numbers and
+        become NULL.
 
     Raises
     ------
@@ -100,7 +101,7 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> Result:
         for name, n in zip(features, beyond, strict=True)
         if n
     ]
-    schema = data.schema  # made anew at each access: not in the loop
+    schema = data.schema  # built anew at each access: not in the loop
     whole = [name for name in features if not schema[name].is_float()]
     limited = data.with_columns(pl.col(whole).cast(pl.Float64)).with_columns(pl.col(features).clip(-limit, limit))
     return Result(limited, status_frame("limit", [*rows, *unusable]))

@@ -1,4 +1,4 @@
-"""MODZ: a consensus in which replicates count by how well they agree with the others."""
+"""MODZ: a consensus in which replicates are weighted by their agreement with the others."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def modz(
     -----
     Subramanian et al., Cell 171:1437, 2017, in the form of ``pycytominer.consensus(operation="modz")``, with which it
     agrees to 1e-6 on complete profiles. Where a replicate lacks a feature the weights of the others are scaled up, and
-    a feature that all lack is missing (there the sum goes on without it, or is 0); a replicate that lacks more than
+    a feature that all lack is missing (there the sum leaves it out, or is 0); a replicate that lacks more than
     half of the features does not take part.
     """
     if correlation not in ("pearson", "spearman"):
@@ -139,7 +139,7 @@ def row_ranks(block: FloatArray) -> Matrix:
 
     out = np.empty(block.shape, dtype=np.float64)
     if block.dtype == np.float32 and block.shape[1] < 2**32:
-        # A float32's bits, made to sort as an integer, above its place: one sort of integers gives the order too.
+        # The bits of a float32, mapped to sort as an integer, above its place: one sort also returns the order.
         bits = (block + np.float32(0)).view(np.uint32)  # + 0 turns -0 into 0
         negative = (bits >> np.uint32(31)).astype(bool)
         ordered = np.where(negative, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)

@@ -28,7 +28,7 @@ def normalize(
     min_reference: int = 3,
     **parameters: object,
 ) -> pl.DataFrame:
-    """Centre and scale every feature within each plate, as the reference wells say.
+    """Centre and scale every feature within each plate by its reference wells.
 
     Parameters
     ----------
@@ -54,16 +54,16 @@ def normalize(
     Returns
     -------
     polars.DataFrame
-        The frame's rows and columns in their order; features Float32 where all came in as Float32, else
+        The frame's rows and columns in their order; features Float32 where all inputs are Float32, else
         Float64. A feature whose reference does not vary on a plate, or is missing there, is NULL on that
-        plate. Sphering and TVN look at features together: one that some profile lacks is NULL; sphering along
+        plate. Sphering and TVN transform features together: one that some profile lacks is NULL; sphering along
         principal axes replaces the features by ``PC1``, ``PC2``, ...
 
     Raises
     ------
     DataError
         Where a sphering does not whiten; where a group has fewer than `min_reference` reference rows
-        (`normalize_with_status` goes on instead).
+        (`normalize_with_status` does not raise).
     SchemaError
         For text among the features or NULL among the keys.
     UnknownNameError
@@ -72,7 +72,7 @@ def normalize(
     Notes
     -----
     Agrees with ``pycytominer.normalize``: standardize, robustize, and mad_robustize (with ``pooling=0, floor=0``),
-    except where the spread is zero: there pycytominer gives the unscaled difference, or 1e13, and we give
+    except where the spread is zero: there pycytominer returns the unscaled difference, or 1e13, and we return
     NULL. Spherize of 1.7 (earlier ones do not whiten) is ``"sphering"`` with ``regularization=0,
     outside="smallest"``; ``inverse_normal`` differs, see `Rank`.
 
@@ -104,7 +104,7 @@ def normalize_with_status(
     min_reference: int = 3,
     **parameters: object,
 ) -> Result:
-    """Normalize, and tell what became of each feature on each plate.
+    """Normalize, and report the status of each feature on each plate.
 
     Parameters
     ----------
@@ -115,10 +115,10 @@ def normalize_with_status(
     -------
     Result
         The normalized frame, and one row of `feature_status` for each group and feature. The status is ``ok``
-        or ``pooled`` (zero spread on the plate, the pooled one stands in; both with the scale as value), or,
+        or ``pooled`` (zero spread on the plate, replaced by the pooled one; both with the scale as value), or,
         with the feature NULL on that plate, ``zero_mad``/``zero_sd``/``zero_iqr``, ``all_null`` (no reference
-        value), or ``too_few_reference`` (value: how many there were; no error here, the other plates go on). Beside
-        these a row ``nan_input`` or ``infinite_input`` (value: how many) for a feature that came with such values;
+        value), or ``too_few_reference`` (value: how many there were; no error here, the other plates are normalized). In
+        addition a row ``nan_input`` or ``infinite_input`` (value: how many) for a feature with such values;
         they are NULL.
     """
     return _normalize(to_polars(frame), NORMALIZERS.make(method, **parameters), by, reference, min_reference)[0]

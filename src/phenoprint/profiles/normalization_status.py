@@ -1,4 +1,4 @@
-"""What became of each feature in a normalization, as rows of `feature_status`."""
+"""Status of each feature in a normalization, as rows of `feature_status`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def key_rows(keys: pl.DataFrame, n: int) -> list[dict[str, object]]:
 
 
 def held_out_rows(features: Sequence[str], keys: pl.DataFrame, fits: Sequence[Fit], how: Normalizer) -> pl.DataFrame:
-    """Tell the variance of reference wells that were left out of a sphering: rows of step ``sphering_check``."""
+    """Report the variance of reference wells that were left out of a sphering: rows of step ``sphering_check``."""
     rows = []
     for key, fit in zip(key_rows(keys, len(fits)), fits, strict=True):
         if not isinstance(fit, SpheringFit) or fit.held_out is None or fit.used is None:
@@ -45,7 +45,7 @@ def status_table(
     found: Sequence[int],
     min_reference: int,
 ) -> pl.DataFrame:
-    """One row per group and feature; columnar, since a screen has millions of them."""
+    """Make one row per group and feature, column by column, since a screen has millions of them."""
     plates: list[str | None] = []
     others: list[str] = []
     for key in key_rows(keys, len(fits)):

@@ -1,8 +1,8 @@
-"""Ways to put a plate's features on a common scale: fit on reference wells, apply to all.
+"""Methods that bring the features of a plate to a common scale: fitted on reference wells, applied to all wells.
 
 A normalizer is a frozen dataclass whose fields are its parameters and whose `fit` learns a centre and a scale
 for each feature from the reference wells of one group (a plate). `pool` then sees the fits of all groups at
-once, which is where few controls per plate can borrow strength from the other plates.
+once, so that plates with few controls can use the spread of the other plates.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Normalizer(ABC):
         reference
             Shape (features, wells), NaN where missing.
         blocks
-            Plate of each well, shape (wells,), for methods that try themselves on plates left out.
+            Plate of each well, shape (wells,), for methods that test themselves on plates left out.
         """
 
     def outputs(self, features: Sequence[str], fits: Sequence[Fit]) -> list[str]:
@@ -158,26 +158,26 @@ class Robust(Normalizer):
 
 @dataclass(frozen=True)
 class MadRobust(Normalizer):
-    """Subtract the median, divide by the median absolute deviation times 1.4826, made safe over plates.
+    """Subtract the median, divide by the median absolute deviation times 1.4826, stabilized over plates.
 
-    With six controls per plate a MAD is little more than noise: some are almost zero, and the features they
-    divide drown all others. So each plate's squared MAD is averaged with the squared median MAD of all
+    With six controls per plate a MAD is little more than noise: some are almost zero, and features divided by these
+    dominate all others. Therefore the squared MAD of each plate is averaged with the squared median MAD of all
     plates, the latter with the weight of `pooling` wells: ``scale^2 = (pooling * pooled^2 + n * mad^2) /
     (pooling + n)``, n being the plate's reference wells. No plate's scale falls below ``pooled * sqrt(pooling
-    / (pooling + n))``, a floor that gives way where controls are many. With one plate nothing changes.
+    / (pooling + n))``, a floor that falls as the number of controls rises. With one plate nothing changes.
 
     Parameters
     ----------
     pooling
-        Weight of the pooled MAD in reference wells; 0 leaves each plate to its own.
+        Weight of the pooled MAD in reference wells; 0 uses only the MAD of the plate itself.
     floor
         Least scale, as a fraction of the standard deviation of the reference wells: a feature that is the same in
-        most controls and far off in a few (granularity of a scale that hardly occurs) has a MAD of almost nothing
-        and would outweigh all others. With ``pooling=0, floor=0`` the result is pycytominer's ``mad_robustize`` with
+        most controls and far off in a few (granularity of a scale that hardly occurs) has a MAD of almost zero
+        and would dominate all others. With ``pooling=0, floor=0`` the result is pycytominer's ``mad_robustize`` with
         epsilon 0. A MAD of zero stays undefined whatever the floor.
     raw
-        Divide by the MAD itself, without the 1.4826, as the JUMP production recipe does; the floor is then a fraction
-        of the standard deviation as ever.
+        Divide by the MAD itself, without the 1.4826, as the JUMP production recipe does; the floor is
+        a fraction of the standard deviation all the same.
 
     Notes
     -----

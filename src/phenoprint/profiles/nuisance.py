@@ -1,9 +1,9 @@
-"""Columns that are numbers but no phenotype: what was measured on images, where a cell lies, numbers that name things.
+"""Numeric columns that are no phenotype: measurements of images, positions of cells, numbers of objects.
 
 Such columns stay in the tables of cells and wells, where they can be queried. They are no features of a profile: a
-position or the number of an object says nothing of what a treatment does, and one value is shared by all cells of an
-image, so that replicates of a plate agree on it whatever is in their wells. pycytominer leaves ``Image_`` columns out
-unless it is asked for them (``infer_cp_features(image_features=True)``); the JUMP profiles hold none.
+position or the number of an object does not depend on the treatment, and all cells of an image share one value, so that
+replicates of a plate agree on it whatever their wells hold. pycytominer leaves ``Image_`` columns out unless the user
+includes them (``infer_cp_features(image_features=True)``); the JUMP profiles hold none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class NuisanceRule:
     Parameters
     ----------
     pattern
-        Fits the whole name of such a column.
+        Matches the whole name of such a column.
     reason
         The sentence in ``feature_status``.
     """
@@ -64,7 +64,7 @@ NUISANCE: tuple[NuisanceRule, ...] = (
         "a number that names an object or image",
     ),
 )
-"""The rules, in the order in which they are asked. ``BoundingBoxArea`` is a size and ``Children_..._Count`` a count of
+"""The rules, in the order in which they are tried. ``BoundingBoxArea`` is a size and ``Children_..._Count`` a count of
 parts of a cell, such as its nuclei or spots: both are phenotypes."""
 
 
@@ -76,17 +76,17 @@ def nuisance_features(names: Iterable[str], keep: Sequence[str] = ()) -> dict[st
     names
         Columns.
     keep
-        Names, or patterns such as ``"Image_Granularity_*"``, of columns that are features all the same.
+        Names, or patterns such as ``"Image_Granularity_*"``, of columns to keep as features.
 
     Returns
     -------
     dict
-        Name to the reason why it is none, in the order given.
+        Name to reason, in the order given.
 
     Raises
     ------
     UsageError
-        If an entry of `keep` fits none of the names.
+        If an entry of `keep` matches none of the names.
 
     Examples
     --------
@@ -101,7 +101,9 @@ def nuisance_features(names: Iterable[str], keep: Sequence[str] = ()) -> dict[st
         raise UsageError(f"features to keep must be a list of names or patterns; found the text {keep!r}")
     for entry in keep:
         if given and not any(fnmatchcase(name, entry) for name in given):
-            raise UsageError(f"features to keep: {entry!r} fits none of the {len(given)} features, such as {given[0]}")
+            raise UsageError(
+                f"features to keep: {entry!r} matches none of the {len(given)} features, such as {given[0]}"
+            )
     found = {}
     for name in given:
         reason = next((rule.reason for rule in NUISANCE if rule.pattern.fullmatch(name)), None)

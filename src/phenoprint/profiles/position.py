@@ -1,4 +1,4 @@
-"""Correct what depends on where a well lies and on how many cells it holds, and tell how much that was."""
+"""Correct the effects of well position and of cell count, and report how large they were."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["POSITION_METHODS", "correct_count", "correct_position"]
 
 POSITION_METHODS = ("loess", "median_polish", "spline", "well_mean")
-"""Methods that `correct_position` knows by name."""
+"""Methods of `correct_position`."""
 
 
 def correct_position(
@@ -73,7 +73,7 @@ def correct_position(
         of the same well over all plates (the JUMP recipe's correction).
     by
         Plates; for well_mean: within what wells are averaged over plates, such as ``[]`` or a batch. The default
-        stands for ``[]`` there.
+        means ``[]`` there.
     reference
         A polars expression for the wells to fit on, such as empty or control wells spread over the plate; None: all,
         which assumes that treatments lie at random and most do little.
@@ -94,13 +94,13 @@ def correct_position(
         positions go. Arrays: ``"<plate>/rows"`` and ``"<plate>/cols"`` (features, rows or columns of the plate) of
         median_polish, ``"<plate>/surface"`` (features, wells in the frame's order) of loess and spline,
         ``"<group>/offset"`` (features, positions) and ``"<group>/place"`` (positions, 2; from 0) of well_mean, and with
-        `scale` ``"<plate>/scale"``. Status ``zero_mad`` tells plates whose feature has no spread left to divide by and
+        `scale` ``"<plate>/scale"``. Status ``zero_mad`` lists plates where a feature has no spread left to divide by and
         is NULL.
 
     Raises
     ------
     SchemaError
-        Where a well's position is not known.
+        Where the position of a well is unknown.
     UnknownNameError, UsageError
         For an unknown method, an impossible option, fewer than four wells to fit on, or confounded treatments.
     """
@@ -185,7 +185,7 @@ def correct_count(
     -------
     Result
         ``value - slope * (count - mean count of the wells fitted on)``; a feature's mean stays. Wells without a count
-        become NULL, which rows of status ``no_count`` tell. Arrays: ``"<group>/slope"`` and ``"<group>/center"`` (the
+        become NULL, reported by rows of status ``no_count``. Arrays: ``"<group>/slope"`` and ``"<group>/center"`` (the
         mean count of each feature's wells), shape (features,).
 
     Raises

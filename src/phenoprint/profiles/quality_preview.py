@@ -1,4 +1,4 @@
-"""What rules of cell quality would remove, treatment by treatment, before anything is removed."""
+"""Preview of cell quality: what the rules would remove from each treatment."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def preview_cell_quality(
     limit: float = 4.0,
     excess: float = 0.05,
 ) -> pl.DataFrame:
-    """Tell for every treatment and rule how many cells it removes, and whether that is a phenotype.
+    """Count for every treatment and rule how many cells it removes, and judge whether that is a phenotype.
 
     A rule that removes a tenth of the controls' cells removes debris; one that removes half of a treatment's cells may
-    remove what the treatment does.
+    remove the effect of the treatment.
 
     Parameters
     ----------
     cells
         One row per cell with the columns of `by`.
     quality
-        What `cell_quality` gave for these cells, in their order.
+        The result of `cell_quality` for these cells, in their order.
     by
         Columns that make a treatment; NULL is a treatment of its own.
     reference
         A polars expression for the control cells.
     limit
-        Standard errors by which a treatment's share must pass that of the controls to be told as a likely phenotype.
+        Standard errors by which a treatment's share must pass that of the controls to be reported as a likely phenotype.
     excess
-        How much the share must pass that of the controls besides: a few cells among hundreds are told by no rule of
-        standard errors, and matter to no profile.
+        How far the share must also exceed that of the controls: a few cells among hundreds can be significant without
+        affecting a profile.
 
     Returns
     -------

@@ -78,8 +78,8 @@ class Rank(_Ranked):
     -----
     Blom, Statistical Estimates and Transformed Beta-Variables, 1958; the offset 3/8 is that of the JUMP production
     recipe, which breaks ties by chance where we share. ``pycytominer``'s ``inverse_normal`` interpolates the
-    empirical distribution at 1,000 quantiles and sends the extremes to plus and minus 5.2, so that minimum and
-    maximum of every plate outweigh all else; it agrees with ours in order, not in value.
+    empirical distribution at 1,000 quantiles and maps the extremes to plus and minus 5.2, so that minimum and
+    maximum of every plate dominate; it agrees with ours in order, not in value.
     """
 
     name: ClassVar[str] = "rank"

@@ -54,7 +54,7 @@ class RecipeStep:
         STEP_OPERATIONS[self.operation].check(self.name, self.parameters)
 
     def fit(self, plates: Sequence[pl.DataFrame]) -> Fitted:
-        """Learn from plates what the step needs to know of all of them; see `run_recipe`."""
+        """Learn from all plates what the step is applied with; see `run_recipe`."""
         return STEP_OPERATIONS[self.operation].fit(plates, **self.parameters)
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Recipe:
     steps
         In order; their names must differ.
     description
-        A sentence for those who choose.
+        One sentence for the choice among recipes.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class Recipe:
         names = [step.name for step in self.steps]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ConfigError(f"steps of the recipe {self.name!r} need names of their own; {twice[0]!r} comes twice")
+            raise ConfigError(f"steps of the recipe {self.name!r} need different names; {twice[0]!r} is used twice")
 
     @classmethod
     def of(cls, name: str, steps: Sequence[Mapping[str, Any]], description: str = "") -> Recipe:
@@ -100,7 +100,7 @@ class Recipe:
         Raises
         ------
         ConfigError
-            Where a step has no operation, or a name comes twice.
+            Where a step has no operation, or a name is used twice.
         UnknownNameError
             For an unknown operation or parameter.
         """
@@ -145,7 +145,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     {"operation": "select"},
                     {"operation": "limit", "limit": 20.0},
                 ],
-                "Ours: median and MAD of each plate's controls, made safe by what plates share; selection; no value "
+                "Ours: median and MAD of each plate's controls, stabilized over plates; selection; no value "
                 "beyond 20 spreads.",
             ),
             Recipe.of(
@@ -265,13 +265,13 @@ def run_recipe(
     Parameters
     ----------
     plates
-        One frame per plate, such as files that are read when they are asked for, or one frame of all plates. They are
-        iterated over once per pass of a step.
+        One frame per plate, such as files that are read on access, or one frame of all plates. They are iterated over
+        once per pass of a step.
     recipe
         As in `apply_recipe`.
     keep
         Called for each step with the step, its number from 1, what it learned, and the results of the plates, which
-        are computed as they are asked for. It keeps these results and returns them as the plates of the next step.
+        are computed during iteration. It keeps these results and returns them as the plates of the next step.
 
     Yields
     ------

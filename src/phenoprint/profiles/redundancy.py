@@ -1,4 +1,4 @@
-"""Which features another one makes redundant, decided as if all correlations were known exactly."""
+"""Redundant features, with the same outcome as if all correlations were exact."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["redundant"]
 
 NEAR = 2e-6
-"""A correlation closer than this to a threshold is looked at again in float64: several times what rounding does."""
+"""A correlation closer than this to a threshold is computed again in float64: several times the error of rounding."""
 
 COPY = 1 - 1e-5
-"""Features more correlated than this are as good as the same; the first column stands for all."""
+"""Features more correlated than this count as copies; the first column represents all."""
 
 _TIE = 5e-7  # relative: totals closer than this may change places by rounding
 
@@ -33,7 +33,7 @@ def redundant(
     """Find features that another one makes redundant.
 
     Features are ranked by the sum of their absolute correlations, the least correlated first; of features that
-    correlate by more than 0.99999 the first column ranks first, so that the outcome does not hang on rounding.
+    correlate by more than 0.99999 the first column ranks first, so that the outcome does not depend on rounding.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def redundant(
     signed
         Compare r itself rather than its absolute value (pycytominer's rule; keeps pairs at r = -0.99).
     greedy
-        True: a feature goes only if a feature that stays represents it. False: the lower ranked of every
-        redundant pair goes, even if its partner goes too (pycytominer's rule; in a chain a-b-c nothing may be
+        True: a feature is dropped only if a feature that stays represents it. False: the lower ranked of every
+        redundant pair is dropped, even if its partner is dropped too (pycytominer's rule; in a chain a-b-c nothing may be
         left of c).
     exact
         Given numbers of features, returns their correlations with all features in float64, shape (wanted, features).
-        Asked, once, for those whose fate rounding could decide: at the threshold, or tied in rank.
+        Called at most once, for those that rounding could decide: at the threshold, or tied in rank.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def redundant(
 
 
 def _shared_by_copies(absolute: Matrix, total: Matrix) -> Matrix:
-    """Give features that are as good as the same the total of the first of them."""
+    """Give copies the total of the first of them."""
     return total[np.argmax(absolute > COPY, axis=1)] if len(total) else total
 
 
@@ -88,14 +88,14 @@ def _doubtful(
     at_threshold = np.argwhere(np.triu(near, 1))
     first, second = np.nonzero(np.triu((strength > threshold) & (absolute <= COPY), 1))
     tied = np.abs(total[first] - total[second]) <= _TIE * total[first]
-    tied &= stays[first] | stays[second]  # where both go anyway their order changes nothing
+    tied &= stays[first] | stays[second]  # where both are dropped anyway their order changes nothing
     return np.unique(np.concatenate([at_threshold[:, 0], first[tied], second[tied]])).astype(np.intp)
 
 
 def _walk(
     strength: Matrix, total: Matrix, threshold: float, *, greedy: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Go through features by rank: who stays, and for who goes the strongest rival (-1 for none)."""
+    """Go through features by rank: return which stay, and the strongest rival of each that does not (-1 for none)."""
     digits = 10.0 ** (9 - np.floor(np.log10(np.maximum(total, 1e-300))))  # ten digits, then a stable sort
     order: IntArray = np.argsort(np.round(total * digits) / digits, kind="stable")
     above = strength > threshold

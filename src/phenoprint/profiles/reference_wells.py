@@ -1,4 +1,4 @@
-"""Which wells the steps of a recipe are fitted on, and what stands in where a plate has too few of them."""
+"""The wells that the steps of a recipe are fitted on, and their replacement where a plate has too few of them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def reference_of(
     by: Sequence[str],
     fewest: int = FEWEST_REFERENCE,
 ) -> pl.Expr | None:
-    """Turn ``"all"`` or a value of Metadata_pert_type into an expression; wells of fewer cells never serve.
+    """Turn ``"all"`` or a value of Metadata_pert_type into an expression for wells with enough cells.
 
-    A well whose count is not known may serve where one cell is enough: a plate without counts beside others with them
-    would be left without any. Where a group has fewer than three such wells, or than `fewest`, all its wells with
-    enough cells serve instead: the group would else be left without any value. `fallback_rows` says where.
+    A well without a count is used where one cell is enough; otherwise a plate without counts, beside others with
+    counts, would have no reference. Where a group has fewer than `fewest` such wells, all its wells with enough cells
+    are used, as the group would have no value at all otherwise. `fallback_rows` lists these groups.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ def reference_of(
     reference
         ``"all"`` or a value of Metadata_pert_type such as ``"negcon"``.
     min_cells
-        Cells that a well needs to serve.
+        Fewest cells of a reference well.
     by
-        Columns whose values are fitted apart, such as the plate; none: all wells together.
+        Columns whose values are fitted separately, such as the plate; none: all wells together.
     fewest
-        Wells that a group needs.
+        Fewest reference wells of a group.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def reference_of(
     --------
     >>> kinds = ["negcon"] * 3 + ["trt"] + ["negcon"] * 2 + ["trt"] * 2
     >>> wells = pl.DataFrame({"Metadata_Plate": ["P1"] * 4 + ["P2"] * 4, "Metadata_pert_type": kinds})
-    >>> wells.select(reference_of(wells, "negcon", by=["Metadata_Plate"]).alias("serves"))["serves"].to_list()
+    >>> wells.select(reference_of(wells, "negcon", by=["Metadata_Plate"]).alias("used"))["used"].to_list()
     [True, True, True, False, True, True, True, True]
     """
     enough = _has_enough(data, min_cells)
@@ -74,14 +74,14 @@ def fallback_rows(
     fewest: int = FEWEST_REFERENCE,
     is_adjustable: bool = False,
 ) -> list[StatusRow]:
-    """Say where all wells served because the reference had too few: rows of status ``reference_all``, no feature.
+    """List the groups with too few reference wells, where all wells were used: status ``reference_all``, no feature.
 
     Parameters
     ----------
     data, reference, min_cells, by, fewest
         As in `reference_of`.
     is_adjustable
-        Whether the step takes ``min_reference``, which keeps it to the few wells there are.
+        Whether the step takes ``min_reference``, which allows a fit on fewer wells.
     """
     enough = _has_enough(data, min_cells)
     own = _is_reference(data, reference, enough)
@@ -117,7 +117,7 @@ def mark_reference(
 ) -> Iterator[pl.DataFrame]:
     """Yield plates with a column (`IS_REFERENCE`) that is true for the wells that a step is fitted on.
 
-    Groups that span plates are judged over all of them, which takes a pass of its own over their metadata.
+    Groups that span plates are counted over all of them, which takes another pass.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def mark_reference(
 
 
 def _is_reference(data: pl.DataFrame, reference: str, enough: pl.Expr | None) -> pl.Expr | None:
-    """Whether a well is of the kind that shall serve, and can; None where every kind may."""
+    """Whether a well is of the kind of the reference and has enough cells; None where every kind is used."""
     if reference == "all":
         return None
     if PERT_TYPE not in data.columns:
@@ -161,7 +161,7 @@ def _is_reference(data: pl.DataFrame, reference: str, enough: pl.Expr | None) ->
 
 
 def _has_enough(data: pl.DataFrame, min_cells: int) -> pl.Expr | None:
-    """Whether a well has the cells it needs to serve; None where none are needed."""
+    """Whether a well has enough cells; None where none are needed."""
     if not min_cells:
         return None
     if OBJECT_COUNT not in data.columns:

@@ -1,7 +1,7 @@
 """Select features: drop what is no phenotype, missing, constant, redundant, an outlier or known as noise.
 
-Rules judge features one after the other, each those that the rules before it left. What they need is summed over
-passes through the plates, so that a screen need not fit into memory; a frame in memory is the case of one plate.
+Rules are applied one after the other, each to the features that the rules before it left. They rest on sums over the
+plates, taken in passes, so that a screen need not fit into memory. A frame in memory is the case of one plate.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ DEFAULT_OPERATIONS = (
     "drop_outliers",
     "correlation_threshold",
 )
-"""What is no phenotype and what is missing goes first, and the expensive correlation last, over the fewest features."""
+"""The cheap rules first, and the expensive correlation last, over the fewest features."""
 
 _HELD_BYTES = 2**30  # held in one pass; more features than that allows take further passes
 _BLOCK_ROWS = 4096  # rows at a time: bounds the float64 copies of a large frame
@@ -449,6 +449,6 @@ OPERATIONS: Mapping[str, _Judge] = MappingProxyType(
         "variance_threshold": _low_frequency,
     }
 )
-"""Operations that `select_features` knows by name."""
+"""Operations of `select_features`."""
 
 _BY_REPLICATES = ("noise_removal", "replicate_reproducibility")

@@ -91,7 +91,7 @@ def missing(share: Vector, names: Sequence[str], options: Options) -> Verdicts:
 
 
 def low_frequency(values: FloatArray, names: Sequence[str], options: Options) -> Verdicts:
-    """Features whose values hardly differ, by how often they repeat; values of shape (features, rows)."""
+    """Features whose values hardly differ, judged by how often values repeat; shape (features, rows)."""
     verdicts: Verdicts = {}
     n_rows = values.shape[1]
     ordered = np.sort(values, axis=1)  # NaN last
@@ -191,7 +191,7 @@ def noisy(noise: Vector, names: Sequence[str], options: Options) -> Verdicts:
 
 
 def not_reproducible(agreement: Vector, names: Sequence[str], options: Options) -> Verdicts:
-    """Features of which replicates agree less than `reproducibility_cutoff`, or nothing is known."""
+    """Features whose replicates agree less than `reproducibility_cutoff`, or have no defined agreement."""
     cutoff = options.reproducibility_cutoff
     return {
         i: StatusRow(

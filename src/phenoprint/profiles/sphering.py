@@ -1,4 +1,4 @@
-"""Sphering and typical variation normalization: what controls vary in is made to count the same in all directions."""
+"""Sphering and typical variation normalization: controls vary equally in all directions afterwards."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Sphering(Normalizer):
         Shrinkage of the covariance towards a multiple of the identity: a share from 0 to 1, ``"ledoit_wolf"``, or
         ``"plates"``, the share under which plates left out of the fit are most likely. 0 is none: the transformed
         controls then have the identity for covariance in the subspace that they span. With fewer controls than
-        features that subspace says nothing of the others; shrink.
+        features that subspace leaves the other directions undefined; shrink.
     outside
         Without shrinkage, directions in which the controls do not vary: ``"drop"``, or ``"smallest"``: they get the
         smallest variance found (pycytominer's rule).
@@ -108,10 +108,10 @@ class Sphering(Normalizer):
 
 @dataclass(frozen=True)
 class Tvn(Normalizer):
-    """Typical variation normalization: whiten on all controls, then align each plate's (or batch's) controls to them.
+    """Typical variation normalization: whiten on all controls, then align the controls of each plate (or batch) to them.
 
-    Every group's controls are moved to mean 0; what all of them vary in is whitened; then the covariance of each
-    group's own controls in that space is brought to the identity (correlation alignment).
+    The controls of every group are moved to mean 0, and their common covariance is whitened. Then the covariance of
+    the controls of each group in that space is mapped to the identity (correlation alignment).
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Tvn(Normalizer):
         Of the common whitening, as in `Sphering`.
     alignment
         Shrinkage of each group's covariance towards a multiple of the identity, a share or ``"ledoit_wolf"``; 1 moves
-        only mean and overall scale. A group has few controls: without shrinkage it would be fitted to their noise.
+        only mean and overall scale. A group has few controls, and a fit without shrinkage is a fit to their noise.
 
     Notes
     -----

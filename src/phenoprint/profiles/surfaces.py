@@ -1,4 +1,4 @@
-"""Row, column and surface effects of plates: arrays of shape (features, wells) and where the wells lie."""
+"""Row, column and surface effects of plates, for arrays of shape (features, wells) and the positions of the wells."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ def spline_weights(place: Matrix, fitted: NDArray[np.bool_], *, smoothing: float
     place, fitted
         As in `loess_weights`.
     smoothing
-        0 goes through every well; larger is flatter, in the end a plane.
+        0 passes through every well; larger values give a flatter surface, in the limit a plane.
 
     Raises
     ------
     UsageError
-        Where the wells to fit on lie on one line, or, without smoothing, a well comes twice.
+        Where the wells to fit on lie on one line, or, without smoothing, a well occurs twice.
     """
     from scipy.interpolate import RBFInterpolator
 
@@ -130,7 +130,7 @@ def spline_weights(place: Matrix, fitted: NDArray[np.bool_], *, smoothing: float
 
 
 def smooth(values: Matrix, weights: Matrix, fitted: NDArray[np.bool_]) -> Matrix:
-    """Apply surface weights to features, shape (features, wells); missing wells give their weight to the others."""
+    """Apply surface weights to features, shape (features, wells); the weight of missing wells is given to the others."""
     known = values[:, fitted]
     there = ~np.isnan(known)
     total = np.asarray(np.nan_to_num(known) @ weights.T, dtype=np.float64)

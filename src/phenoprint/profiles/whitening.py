@@ -1,4 +1,4 @@
-"""Whitening: a linear map after which the reference wells are uncorrelated and of variance one, and proof of it."""
+"""Whitening: a linear map after which the reference wells are uncorrelated with variance one, and a check of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Whitening:
     variances
         Of the (shrunk) covariance along them, shape (rank,), largest first.
     outside
-        Variance that stands for directions in which the reference does not vary; 0: such directions are left out.
+        Variance assumed for directions in which the reference does not vary; 0: such directions are left out.
     share, target
         Of the shrinkage.
     n
@@ -167,7 +167,7 @@ def principal_axes(standard: Matrix, gram: Matrix | None = None) -> tuple[Matrix
     standard
         Shape (n, features), centred.
     gram
-        Their products, if they are known: of rows where n is not larger than the number of features, else of columns.
+        Their products, if already computed: of rows where n is not larger than the number of features, else of columns.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def ledoit_wolf_share(standard: Matrix, gram: Matrix | None = None) -> float:
     standard
         Centred rows, shape (n, features).
     gram
-        Their products, as in `principal_axes`, if they are known.
+        Their products, as in `principal_axes`, if already computed.
 
     Returns
     -------
