@@ -117,9 +117,9 @@ def normalize_with_status(
         The normalized frame, and one row of `feature_status` for each group and feature. The status is ``ok``
         or ``pooled`` (zero spread on the plate, replaced by the pooled one; both with the scale as value), or,
         with the feature NULL on that plate, ``zero_mad``/``zero_sd``/``zero_iqr``, ``all_null`` (no reference
-        value), or ``too_few_reference`` (value: how many there were; no error here, the other plates are normalized). In
-        addition a row ``nan_input`` or ``infinite_input`` (value: how many) for a feature with such values;
-        they are NULL.
+        value), or ``too_few_reference`` (value: how many there were; no error here, the other plates are normalized).
+        In addition a row ``nan_input`` or ``infinite_input`` (value: how many) for a feature with such values, which
+        are NULL.
     """
     return _normalize(to_polars(frame), NORMALIZERS.make(method, **parameters), by, reference, min_reference)[0]
 

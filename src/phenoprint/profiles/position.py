@@ -94,8 +94,8 @@ def correct_position(
         positions go. Arrays: ``"<plate>/rows"`` and ``"<plate>/cols"`` (features, rows or columns of the plate) of
         median_polish, ``"<plate>/surface"`` (features, wells in the frame's order) of loess and spline,
         ``"<group>/offset"`` (features, positions) and ``"<group>/place"`` (positions, 2; from 0) of well_mean, and with
-        `scale` ``"<plate>/scale"``. Status ``zero_mad`` lists plates where a feature has no spread left to divide by and
-        is NULL.
+        `scale` ``"<plate>/scale"``. Status ``zero_mad`` lists plates where a feature has no spread left to divide by
+        and is NULL.
 
     Raises
     ------

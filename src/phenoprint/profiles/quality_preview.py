@@ -43,7 +43,7 @@ def preview_cell_quality(
     reference
         A polars expression for the control cells.
     limit
-        Standard errors by which a treatment's share must pass that of the controls to be reported as a likely phenotype.
+        Standard errors by which a treatment's share must pass that of the controls for a likely phenotype.
     excess
         How far the share must also exceed that of the controls: a few cells among hundreds can be significant without
         affecting a profile.

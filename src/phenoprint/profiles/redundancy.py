@@ -45,8 +45,8 @@ def redundant(
         Compare r itself rather than its absolute value (pycytominer's rule; keeps pairs at r = -0.99).
     greedy
         True: a feature is dropped only if a feature that stays represents it. False: the lower ranked of every
-        redundant pair is dropped, even if its partner is dropped too (pycytominer's rule; in a chain a-b-c nothing may be
-        left of c).
+        redundant pair is dropped, even if its partner is dropped too (pycytominer's rule; in a chain a-b-c
+        nothing may be left of c).
     exact
         Given numbers of features, returns their correlations with all features in float64, shape (wanted, features).
         Called at most once, for those that rounding could decide: at the threshold, or tied in rank.

@@ -108,7 +108,7 @@ class Sphering(Normalizer):
 
 @dataclass(frozen=True)
 class Tvn(Normalizer):
-    """Typical variation normalization: whiten on all controls, then align the controls of each plate (or batch) to them.
+    """Typical variation normalization: whiten on all controls, then align those of each plate (or batch).
 
     The controls of every group are moved to mean 0, and their common covariance is whitened. Then the covariance of
     the controls of each group in that space is mapped to the identity (correlation alignment).

@@ -130,7 +130,7 @@ def spline_weights(place: Matrix, fitted: NDArray[np.bool_], *, smoothing: float
 
 
 def smooth(values: Matrix, weights: Matrix, fitted: NDArray[np.bool_]) -> Matrix:
-    """Apply surface weights to features, shape (features, wells); the weight of missing wells is given to the others."""
+    """Apply surface weights to features, shape (features, wells); others take the weight of missing wells."""
     known = values[:, fitted]
     there = ~np.isnan(known)
     total = np.asarray(np.nan_to_num(known) @ weights.T, dtype=np.float64)
