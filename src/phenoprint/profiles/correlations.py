@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["CorrelationMoments", "ExactCorrelations"]
 
 _BLOCK_ROWS = 4096  # rows per product: bounds the standardized copy to block x features float32
+_BLOCK_FEATURES = 256
 _LEAST = 1e-37  # spread whose inverse float32 can hold
 _FLAT = 1e-6  # a variance below this share of the mean square is rounding
 
@@ -130,15 +131,21 @@ class CorrelationMoments:
 
 
 def _pairwise(products: Matrix, sums_squares_pairs: tuple[Matrix, ...]) -> Matrix:
-    sums, squares, pairs = sums_squares_pairs
-    n = np.maximum(pairs, 1)
-    middle, mean_square = sums / n, squares / n
-    covariance = products / n - middle * middle.T
-    variance = mean_square - middle**2
-    # A subset without variance leaves rounding noise; its correlation is undefined, taken as 0.
-    flat = variance <= _FLAT * np.maximum(mean_square, _FLAT)
-    flat |= flat.T | (pairs < 2)
-    return np.where(flat, 0, covariance / np.sqrt(np.where(flat, 1, variance * variance.T)))
+    out = np.empty_like(products)
+    for start in range(0, len(products), _BLOCK_FEATURES):  # bounds the temporary matrices
+        rows = slice(start, start + _BLOCK_FEATURES)
+        own, own_square, pairs = (matrix[rows] for matrix in sums_squares_pairs)
+        other, other_square, _ = (matrix[:, rows].T for matrix in sums_squares_pairs)
+        n = np.maximum(pairs, 1)
+        own_mean, other_mean = own / n, other / n
+        covariance = products[rows] / n - own_mean * other_mean
+        own_square, other_square = own_square / n, other_square / n
+        own_variance, other_variance = own_square - own_mean**2, other_square - other_mean**2
+        # A subset without variance leaves rounding noise; its correlation is undefined, taken as 0.
+        flat = own_variance <= _FLAT * np.maximum(own_square, _FLAT)
+        flat |= (other_variance <= _FLAT * np.maximum(other_square, _FLAT)) | (pairs < 2)
+        out[rows] = np.where(flat, 0, covariance / np.sqrt(np.where(flat, 1, own_variance * other_variance)))
+    return out
 
 
 class ExactCorrelations:

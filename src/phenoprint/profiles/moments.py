@@ -94,12 +94,12 @@ class RunningSample:
 
     def add(self, values: FloatArray) -> None:
         """Add rows, shape (features, rows)."""
+        if not len(self._rows):  # memory is taken only where rows are written
+            self._rows = np.empty((len(values), 2 * self._most), dtype=values.dtype)
         for start in range(0, values.shape[1], self._most):
             block = values[:, start : start + self._most]
             part = block[:, -self._seen % self.step :: self.step]
             self._seen += block.shape[1]
-            if not self._rows.size:  # memory is taken only where rows are written
-                self._rows = np.empty((len(values), 2 * self._most), dtype=values.dtype)
             self._rows = self._rows.astype(np.result_type(self._rows, part), copy=False)
             self._rows[:, self._held : self._held + part.shape[1]] = part
             self._held += part.shape[1]
