@@ -18,8 +18,10 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -233,6 +235,22 @@ def aggregate_pycytominer(plates: int, features: int) -> dict[str, float]:
     return measured(lambda: pycytominer.aggregate(table, features=[f"Cells_F{i}" for i in range(features)]))
 
 
+@dataclass(frozen=True)
+class Made(Sequence[pl.DataFrame]):
+    """Plates that are made when they are asked for."""
+
+    n: int
+    make: Callable[[int], pl.DataFrame]
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, number: Any) -> Any:
+        if number >= self.n:
+            raise IndexError(number)
+        return self.make(number)
+
+
 def stream_ours(plates: int, features: int) -> dict[str, float]:
     """Normalize, select and make consensus profiles of a screen that never is in memory as a whole.
 
@@ -260,7 +278,7 @@ def stream_ours(plates: int, features: int) -> dict[str, float]:
     wall = time.perf_counter()
     fitted = fit_plates(read(), reference=NEGCON)
     note("fitted")
-    choice = select_plates(lambda: map(fitted.apply, read()))
+    choice = select_plates(Made(plates, lambda number: fitted.apply(next(read([number])))))
     note("selected")
 
     def replicate_plates() -> Iterator[pl.DataFrame]:
