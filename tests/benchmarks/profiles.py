@@ -285,7 +285,7 @@ def stream_ours(plates: int, features: int) -> dict[str, float]:
         layouts = max(1, plates // 4)
         for layout in range(layouts):
             numbers = range(layout, plates, layouts)
-            yield pl.concat([choice.apply(fitted.apply(frame)) for frame in read(numbers)])
+            yield pl.concat([choice.apply(fitted.apply(frame)).filter(~NEGCON) for frame in read(numbers)])
 
     profiles = consensus_blocks(replicate_plates(), ["Metadata_compound"])
     note("consensus")

@@ -74,7 +74,7 @@ def test_without_counts_every_well_may_serve() -> None:
         ([{"operation": "consensus"}], ConfigError, "profiles.consensus"),
         ([{"operation": "normalise"}], UnknownNameError, "normalize"),
         ([{"method": "rank"}], ConfigError, "operation"),
-        ([{"operation": "select"}, {"operation": "select"}], ConfigError, "names of their own"),
+        ([{"operation": "select"}, {"operation": "select"}], ConfigError, "different names"),
         ([{"operation": "select", "name": "x" * 300}], ConfigError, "too long"),
         ([], ConfigError, "no step"),
     ],
