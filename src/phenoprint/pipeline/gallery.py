@@ -67,7 +67,7 @@ def make_gallery(context: Context) -> pl.DataFrame:
 
 
 def _choose_cells(context: Context, wells: pl.DataFrame, treatments: list[str], count: int) -> pl.DataFrame:
-    """Return the typical cells of each treatment with their centres, plate by plate to bound the memory."""
+    """Return the typical cells of each treatment with their centres, reading one plate at a time."""
     parts = []
     looks = look_features(context.table("cell").collect_schema().names())
     for (plate,), group in wells.sort("Metadata_Plate").group_by("Metadata_Plate", maintain_order=True):

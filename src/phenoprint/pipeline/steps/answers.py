@@ -43,7 +43,7 @@ class PlateAcceptance(Step):
     tables = ("plate_acceptance",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return which features are kept whatever they are."""
+        """Return which features count as phenotypes."""
         return keep_parameter(config)
 
     def run(self, unit: Unit, context: Context) -> Outcome:

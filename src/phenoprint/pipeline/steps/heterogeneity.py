@@ -1,4 +1,4 @@
-"""Steps that describe how the cells of a well are distributed, which a median hides."""
+"""Steps that describe the distribution of the cells of a well, which its median does not show."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Heterogeneity", "LearnStates"]
 
 STATES_FILE = "models/cell_states.json"
-# Control cells of a plate that wells are compared with, and those of all plates that states are learned on.
+# Most control cells of a plate that wells are compared with, and most of all plates that states are learned on.
 _CONTROLS_A_PLATE, _CONTROLS_IN_ALL = 5_000, 50_000
-# States and distances are measured in the features that were selected, and not in more than this many of them.
+# States and distances are measured in the selected features, at most this many of them.
 _MOST_FEATURES = 500
 _NO_FEATURE = "none of the selected features was measured on cells"
 
@@ -76,13 +76,13 @@ class LearnStates(Step):
         return Outcome({"feature_status": _status([])}, files=(STATES_FILE,), digest=hash_key(text))
 
     def _skipped(self, reason: str) -> Outcome:
-        """Say why there are no states, which is no failure of the screen."""
+        """Record why there are no states; the run goes on without them."""
         row = (None, "", self.name, "skipped", reason, None)
         return Outcome({"feature_status": _status([row])}, digest=hash_key(reason))
 
 
 def _parameters(config: ScreenConfig) -> dict[str, Any]:
-    """Return what decides which cells are compared with which; also where the wells' profiles do not say it."""
+    """Return what decides which cells are compared with which."""
     profiles = config.profiles
     return {
         "wanted": profiles.heterogeneity,
@@ -134,7 +134,7 @@ class Heterogeneity(Step):
         return Outcome({"profile_heterogeneity": joined}, ledger)
 
     def _skipped(self, unit: Unit, wells: pl.DataFrame, reason: str) -> Outcome:
-        """Say why no well of a plate is described."""
+        """Record why no well of a plate is described."""
         row = (unit.plate, "", self.name, "skipped", reason, None)
         lost = {reason: wells.height}
         ledger = ledger_rows(self.name, unit.plate, unit_of_count="wells", n_in=wells.height, lost=lost)
@@ -142,7 +142,7 @@ class Heterogeneity(Step):
 
 
 def heterogeneity_features(context: Context) -> list[str]:
-    """Return the features of cells that are used: of those selected for profiles, evenly spaced where many are."""
+    """Return the features that are used: those selected for profiles, evenly spaced ones of them if there are many."""
     from phenoprint.tables import feature_columns
 
     measured = set(context.table("cell").collect_schema().names())
@@ -179,7 +179,7 @@ def fit_to_controls(controls: pl.DataFrame) -> FittedNormalization:
 
 
 def _kept_cells(unit: Unit, context: Context, features: list[str]) -> Iterator[pl.DataFrame]:
-    """Give the cells of a plate that are not flagged, a few wells at a time."""
+    """Read the cells of a plate that are not flagged, a few wells at a time."""
     judged = judged_cells(unit, context)
     here = pl.col("Metadata_Plate") == unit.plate
     for wells in well_batches(judged):
@@ -192,7 +192,7 @@ def _kept_cells(unit: Unit, context: Context, features: list[str]) -> Iterator[p
 def _describe(
     cells: pl.DataFrame, fitted: FittedNormalization, controls: pl.DataFrame, context: Context
 ) -> pl.DataFrame:
-    """Return states and distances of some wells; the sampled controls stand beside them as a group of their own."""
+    """Return states and distances of some wells; the sampled controls are a group of their own."""
     from phenoprint.profiles import CellStates, distribution_profiles
 
     is_control = "Metadata_is_reference"

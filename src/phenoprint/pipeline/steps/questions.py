@@ -37,7 +37,7 @@ def _relative(files: Iterable[Path], context: Context) -> tuple[str, ...]:
 
 
 class WellReadouts(Step):
-    """Count the cells of each well and measure how far it lies from the negative controls."""
+    """Count the cells of each well and measure its distance to the negative controls."""
 
     name = "well_readouts"
     title = "Well readouts"
@@ -47,7 +47,7 @@ class WellReadouts(Step):
     parts: ClassVar = {"readout": "default"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return which features are kept whatever they are."""
+        """Return which features count as phenotypes."""
         return keep_parameter(config)
 
     def run(self, unit: Unit, context: Context) -> Outcome:
@@ -101,7 +101,7 @@ class Neighbours(Step):
 
 
 class FeatureEffects(Step):
-    """Say which features each treatment changes, by how much and in which direction."""
+    """Measure which features each treatment changes, by how much and in which direction."""
 
     name = "feature_effects"
     title = "Feature effects"
@@ -128,7 +128,7 @@ class FeatureEffects(Step):
 
 
 class ClusterSignatures(Step):
-    """Say which features set each cluster of wells apart from all others."""
+    """Rank the features in which each cluster of wells differs from all others."""
 
     name = "cluster_signatures"
     title = "Cluster signatures"

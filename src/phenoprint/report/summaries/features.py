@@ -20,6 +20,7 @@ STATUS_MEANING = {
     "blocklisted": "on the list of features known to be unreliable",
     "nuisance": "not a phenotype: an image measurement, a position or an object number",
     "skipped": "the whole step was skipped",
+    "reduced": "many wells were mapped and clustered by principal components of all features",
     "limited": "some values were clipped at the limit; the feature is kept",
     "pooled": "no spread among the reference wells; the pooled spread was used",
     "too_few_reference": "too few reference wells have a value",
