@@ -167,6 +167,16 @@ def detect_layout(root: Path, *, pattern: str | None = None) -> DetectedLayout:
         If the folder does not exist, or the pattern matches no file.
     UsageError
         If the pattern cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for well in ("A01", "A02"):
+    ...         Path(folder, f"{well}_s1_DNA.tif").touch()
+    ...     found = detect_layout(Path(folder)).best
+    >>> found.wells, found.channels
+    (['A01', 'A02'], ['DNA'])
     """
     base = check_root(root)
     paths = list_files(base, exclude=("*_thumb*", "._*"))

@@ -81,6 +81,16 @@ def inspect_files(
         If the index lacks a column.
     ImageError
         If the root is not a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from phenoprint.images import READERS
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "A01_s1_DNA.tif").write_bytes(b"")
+    ...     index = READERS.make("pattern").index(Path(folder))
+    ...     inspect_files(index, Path(folder)).select("path", "status").row(0)
+    ('A01_s1_DNA.tif', 'empty')
     """
     if absent := [name for name in INDEX_SCHEMA if name not in index.columns]:
         raise SchemaError(f"the index lacks {', '.join(absent)}; expected the columns a Reader returns")

@@ -45,6 +45,17 @@ def read_field(rows: pl.DataFrame, root: Path, *, channels: Sequence[str] | None
     ImageError
         If the rows belong to several sites, a channel is missing, two files are the same plane, a file cannot be read,
         or shapes or types differ within the site.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from phenoprint.images import READERS
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for channel in ("DNA", "ER"):
+    ...         write_tiff(Path(folder, f"A01_s1_{channel}.tif"), np.zeros((8, 9), np.uint16))
+    ...     index = READERS.make("pattern").index(Path(folder))
+    ...     read_field(index, Path(folder), channels=["ER", "DNA"]).shape
+    (2, 8, 9)
     """
     needed = ["Metadata_Channel", "Metadata_Z", "Metadata_T", "path", "page"]
     if absent := [name for name in needed if name not in rows.columns]:
@@ -182,6 +193,14 @@ def write_tiff(path: Path, pixels: Pixels, *, compression: str | None = "zlib") 
         If the array has another number of dimensions.
     ImageError
         If the disk is full or the folder is not writable; no partial file remains.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tiff(Path(folder, "a.tif"), np.arange(6, dtype=np.uint16).reshape(2, 3))
+    ...     read_plane(Path(folder, "a.tif")).tolist()
+    [[0, 1, 2], [3, 4, 5]]
     """
     from tifffile import imwrite
 

@@ -97,6 +97,15 @@ def quality_thresholds(
     ------
     SchemaError
         If a column is missing.
+
+    Examples
+    --------
+    >>> slopes = pl.DataFrame({"Metadata_Plate": "P1", "Metadata_Channel": "DNA", "focus_slope": [-1.9, -2.0, -2.1]})
+    >>> fields = slopes.with_columns(
+    ...     *(pl.lit(0.1).alias(name) for name in ("saturated_percent", "background", "noise", "p99", "mean", "sd"))
+    ... )
+    >>> quality_thresholds(fields, limits=QualityLimits(min_fields=3)).filter(measure="focus_slope")["median"].item()
+    -2.0
     """
     limits = limits or QualityLimits()
     keys = _keys(by)

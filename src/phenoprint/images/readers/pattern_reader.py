@@ -241,6 +241,14 @@ def rename_channels(index: pl.DataFrame, channels: Mapping[str, str], *, where: 
         If the mapping has a channel that no file has.
     UsageError
         If two channels would have the same name.
+
+    Examples
+    --------
+    >>> index = pl.DataFrame(
+    ...     [("P1", "A01", "1", "ch1", 0, 0, "a.tif", 0)], schema=INDEX_SCHEMA, orient="row"
+    ... )
+    >>> rename_channels(index, {"ch1": "DNA"}, where="images")["Metadata_Channel"].to_list()
+    ['DNA']
     """
     if not channels:
         return index
