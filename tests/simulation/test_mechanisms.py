@@ -78,20 +78,25 @@ def _per_cell(field: SimulatedField) -> pl.DataFrame:
 
 
 @functools.cache
+def _untreated() -> tuple[pl.DataFrame, float]:
+    """Measure untreated cells, once for all mechanisms; also return their mean number per field."""
+    fields = _fields(mechanism_names()[0], "negcon")
+    return pl.concat([_per_cell(field) for field in fields]), float(np.mean([f.cells_truth.height for f in fields]))
+
+
+@functools.cache
 def _change(mechanism: str) -> dict[str, float]:
     """Return the ratio of treated to untreated of each measurement, averaged over cells, and of the count per field."""
-    treated, untreated = (
-        pl.concat([_per_cell(field) for field in _fields(mechanism, kind)]) for kind in ("poscon", "negcon")
-    )
+    fields = _fields(mechanism, "poscon")
+    treated = pl.concat([_per_cell(field) for field in fields])
+    untreated, untreated_count = _untreated()
     numeric = [name for name, kind in treated.schema.items() if kind.is_numeric()]
     change = {
         name: float(treated[name].fill_nan(None).mean()) / float(untreated[name].fill_nan(None).mean())  # type: ignore[arg-type]
         for name in numeric
     }
-    counts = [
-        np.mean([field.cells_truth.height for field in _fields(mechanism, kind)]) for kind in ("poscon", "negcon")
-    ]
-    return change | {"count": float(counts[0] / counts[1])}
+    count = float(np.mean([field.cells_truth.height for field in fields]))
+    return change | {"count": count / untreated_count}
 
 
 PHENOTYPES: dict[str, Callable[[dict[str, float]], bool]] = {
