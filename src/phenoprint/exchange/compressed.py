@@ -52,12 +52,7 @@ def compression(path: Path) -> str | None:
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file for reading; its bytes are decompressed as they are read.
-
-    Parameters
-    ----------
-    path
-        A plain file, or one compressed by gzip, bzip2, zstd, xz or zip (an archive of one file).
+    """Open a plain or compressed file (gzip, bzip2, zstd, xz, zip of one file); its bytes are decompressed when read.
 
     Raises
     ------

@@ -17,25 +17,9 @@ _ENTRY = (PLATE, WELL, "step", "unit_of_count")
 def counted(
     frame: pl.DataFrame, unit: str, *, lost: str | None = None, n: int | None = None, step: str = "import"
 ) -> pl.DataFrame:
-    """Count rows into a ledger: cells per plate and well, other rows per plate.
+    """Count rows into a ledger: cells per plate and well, rows of any other unit per plate.
 
-    Parameters
-    ----------
-    frame
-        The rows.
-    unit
-        ``"cells"``, or anything else.
-    lost
-        Why all of them were lost; None if none was.
-    n
-        The number of rows, where they belong to no plate.
-    step
-        The step that they are counted under.
-
-    Returns
-    -------
-    polars.DataFrame
-        Rows of table ``ledger``; `add_up` joins the entries of several frames.
+    `lost` is the reason if all of them were lost; `n` is the number of rows that belong to no plate.
 
     Examples
     --------

@@ -91,7 +91,7 @@ def measured_columns(frame: pl.DataFrame) -> list[str]:
 
 def metadata_first(frame: pl.DataFrame) -> pl.DataFrame:
     """Put the ``Metadata_`` columns before the others; the order within each is kept."""
-    return frame.select(metadata_columns(frame) + measured_columns(frame))
+    return frame[metadata_columns(frame) + measured_columns(frame)]  # faster than expressions of thousands of columns
 
 
 def word(name: str) -> str:

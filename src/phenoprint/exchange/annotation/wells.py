@@ -66,7 +66,7 @@ def well_rows(
     source: str,
     treatments: Treatments | None = None,
 ) -> pl.DataFrame:
-    """Make the rows of table ``well`` of one plate.
+    """Make the rows of table ``well`` of one plate: every well of the rows and of the map.
 
     Parameters
     ----------
@@ -80,11 +80,6 @@ def well_rows(
         Name of the rows in notes.
     treatments
         A table of treatments, joined to the annotation.
-
-    Returns
-    -------
-    polars.DataFrame
-        Every well of the rows and of the map, with all metadata that are constant in a well; ``has_images`` is NULL.
     """
     wells = constant_metadata(rows)
     plate = str(wells["Metadata_Plate"][0])

@@ -51,7 +51,7 @@ class Piece:
 
 
 def cell_pieces(source: Path, *, partial: bool, findings: Findings, options: ColumnOptions) -> Iterator[Piece]:
-    """Read the cells of a folder, a tree of folders or a database, some images at a time.
+    """Read the cells of a folder, a tree of folders or a database, some images at a time; yield every image once.
 
     Parameters
     ----------
@@ -60,15 +60,6 @@ def cell_pieces(source: Path, *, partial: bool, findings: Findings, options: Col
         ``MyExpt_``, or without); a tree of such folders; or a SQLite file.
     partial
         Whether object tables may hold fewer objects than the image table counts.
-    findings
-        Takes notes.
-    options
-        The user's options; they apply to columns of the cells, such as ``Metadata_ImageNumber``.
-
-    Yields
-    ------
-    Piece
-        Every image once.
 
     Raises
     ------

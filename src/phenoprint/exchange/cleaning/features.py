@@ -15,20 +15,9 @@ __all__ = ["describe_features", "feature_status", "note_extremes", "note_nuisanc
 
 
 def describe_features(features: Sequence[str], aliases: dict[str, str] | None = None) -> pl.DataFrame:
-    """Make rows of table ``feature`` for columns that another tool measured.
+    """Make rows of table ``feature`` for columns that another tool measured, as far as their names give the parts.
 
-    Parameters
-    ----------
-    features
-        Column names, ``Compartment_Family_Measure[_Channel][_parameters]`` where they are CellProfiler's.
-    aliases
-        Names of features in their source, where they were renamed.
-
-    Returns
-    -------
-    polars.DataFrame
-        One row per feature, in order: compartment, family, measure, channel and parameters as far as the name has
-        them, ``source`` ``"imported"``.
+    `aliases` are the names of features in their source, where they were renamed.
 
     Examples
     --------
@@ -43,21 +32,9 @@ def describe_features(features: Sequence[str], aliases: dict[str, str] | None = 
 
 
 def feature_status(profiles: pl.DataFrame, plate: str, *, is_normalized: bool) -> pl.DataFrame:
-    """List the features of an imported plate without a value, or with infinite or extreme ones.
+    """List the features of an imported plate without a value, or with infinite ones: rows of table ``feature_status``.
 
-    Parameters
-    ----------
-    profiles
-        One row per well.
-    plate
-        Its name.
-    is_normalized
-        Whether values are in spreads of the controls, so that there is a limit to credible values.
-
-    Returns
-    -------
-    polars.DataFrame
-        Rows of table ``feature_status``.
+    Extreme values are listed where values are in spreads of the controls (`is_normalized`), which limits credible ones.
     """
     names = measured_columns(profiles)
     values = profiles[names].to_numpy()

@@ -29,10 +29,7 @@ def image_places(run: Run, options: ColumnOptions) -> pl.DataFrame:
 def image_rows(run: Run, places: pl.DataFrame) -> pl.DataFrame:
     """Return the measurements of images, one row per image that has plate, well and site.
 
-    Returns
-    -------
-    polars.DataFrame
-        Plate, well, site, then ``Image_*`` features as Float32, and file names and the like as ``Metadata_Image_*``.
+    Columns are ``Image_*`` features as Float32, and file names and the like as ``Metadata_Image_*``.
     """
     names = [c for c in run.image.columns if not is_image_column(c) or c.startswith("Count_")]
     values = run.image.select(names).rename({c: f"Image_{c}" for c in names})
@@ -41,13 +38,10 @@ def image_rows(run: Run, places: pl.DataFrame) -> pl.DataFrame:
 
 
 def count_losses(run: Run, places: pl.DataFrame) -> pl.DataFrame:
-    """Count the objects of each image and those that are left out.
+    """Count the objects of each image and those that are left out, one row per image and compartment.
 
-    Returns
-    -------
-    polars.DataFrame
-        One row per image and kind of object: plate, well, site, ``step``, ``unit_of_count``, ``n_in``, ``n_lost``,
-        ``reason``; `balanced_ledger` makes a ledger of them.
+    Columns are plate, well, site, ``step``, ``unit_of_count``, ``n_in``, ``n_lost``, ``reason``; `balanced_ledger`
+    makes the ledger.
     """
     key = shared_keys(run.image, *run.objects.values())
     counted = [c for c in COMPARTMENTS if f"Count_{c}" in run.image.columns]

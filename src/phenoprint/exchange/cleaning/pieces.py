@@ -30,12 +30,6 @@ def source_pieces(
 
     Parameters
     ----------
-    source
-        What to read.
-    findings
-        Takes notes.
-    options
-        The user's options for columns.
     partial
         Whether CellProfiler's object tables may be excerpts.
     whole

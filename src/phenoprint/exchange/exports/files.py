@@ -96,13 +96,7 @@ def _write_text(content: bytes, target: Path) -> None:
 
 
 def check_float_format(float_format: str | None) -> None:
-    """Refuse a format that is not one for floats.
-
-    Raises
-    ------
-    UsageError
-        If it is neither None nor like ``"%.5g"``.
-    """
+    """Raise UsageError if a format is neither None nor like ``"%.5g"``."""
     if float_format is not None and not re.fullmatch(r"%\.\d{1,2}[gef]", float_format):
         raise UsageError(f"float_format is like '%.5g', '%.3f' or '%.6e', or None; found {float_format!r}")
 

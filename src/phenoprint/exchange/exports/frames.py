@@ -110,15 +110,7 @@ def _row_names(frame: pl.DataFrame) -> list[str]:
 
 
 def write_h5ad(frame: pl.DataFrame, path: Path, *, features: pl.DataFrame | None = None) -> Path:
-    """Write profiles as an h5ad file, atomically; arguments as `to_anndata`.
-
-    Raises
-    ------
-    MissingExtraError
-        If anndata is not installed.
-    ScreenError
-        If it cannot be written.
-    """
+    """Write profiles as an h5ad file, atomically; arguments and errors as `to_anndata`, or ScreenError."""
     data = to_anndata(frame, features=features)
     with atomic_path(path) as temporary:
         data.write_h5ad(temporary, compression="gzip")

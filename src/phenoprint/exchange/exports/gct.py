@@ -13,22 +13,10 @@ __all__ = ["gct_bytes"]
 
 
 def gct_bytes(frame: pl.DataFrame, *, float_format: str | None = None) -> bytes:
-    r"""Write profiles as GCT 1.3: features down, wells across.
+    r"""Write profiles as GCT 1.3: features down, wells across; missing values are ``NaN``.
 
-    Wells are named ``SAMPLE_0`` ... and features described by ``cp_feature_name``, as pycytominer's ``write_gct``
-    does; metadata lose their prefix.
-
-    Parameters
-    ----------
-    frame
-        Profiles, metadata first.
-    float_format
-        As for `write_profiles`.
-
-    Returns
-    -------
-    bytes
-        The file's content, UTF-8; missing values are ``NaN``.
+    Wells are named ``SAMPLE_0`` ... and features described by ``cp_feature_name``, as pycytominer's ``write_gct`` does;
+    metadata lose their prefix.
 
     Raises
     ------

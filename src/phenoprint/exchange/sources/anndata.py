@@ -28,19 +28,9 @@ def require_anndata() -> Any:
 
 
 def read_h5ad(path: Path, findings: Findings) -> Iterator[pl.DataFrame]:
-    """Read an h5ad file some rows at a time.
+    """Read an h5ad file some rows at a time: columns of ``obs`` with the prefix ``Metadata_``, then the features.
 
-    Parameters
-    ----------
-    path
-        The file.
-    findings
-        Takes a note of layers, embeddings and graphs, which are not imported.
-
-    Yields
-    ------
-    polars.DataFrame
-        Columns of ``obs`` with the prefix ``Metadata_``, then the features.
+    Layers, embeddings and graphs are not imported, with a note.
 
     Raises
     ------

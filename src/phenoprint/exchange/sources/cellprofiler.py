@@ -164,7 +164,7 @@ def _note_other_tables(folder: Path, prefix: str, findings: Findings) -> None:
 
 
 def sub_runs(source: str, image: pl.DataFrame, tables: Mapping[str, Iterator[pl.DataFrame]]) -> Iterator[Run]:
-    """Cut a run into runs of whole images.
+    """Cut a run into runs of whole images; images without objects are in the last.
 
     Parameters
     ----------
@@ -174,11 +174,6 @@ def sub_runs(source: str, image: pl.DataFrame, tables: Mapping[str, Iterator[pl.
         The image table.
     tables
         Blocks of every object table, in the order of its rows, columns named as `object_names` does.
-
-    Yields
-    ------
-    Run
-        Every image once; images without objects are in the last.
 
     Raises
     ------

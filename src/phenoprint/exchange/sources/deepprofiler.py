@@ -29,12 +29,12 @@ _ALLOWED = {
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 }
-_PLACE = (
-    re.compile(r"(?P<plate>[^/]+)/(?P<well>[A-Za-z]{1,2}\d{1,2})/(?P<site>[^/]+)/embedding"),
-    re.compile(r"(?P<plate>[^/]+)/(?P<well>[A-Za-z]{1,2}\d{1,2})-(?P<site>[^/]+)/embedding"),
-    re.compile(r"(?P<plate>[^/]+)/(?P<well>[A-Za-z]{1,2}\d{1,2})/(?P<site>[^/]+)"),
-    re.compile(r"(?P<plate>[^/]+)/(?P<well>[A-Za-z]{1,2}\d{1,2})[_-](?P<site>[^/_]+)"),
-    re.compile(r"(?P<plate>[^/]+)_(?P<well>[A-Za-z]{1,2}\d{1,2})_(?P<site>[^/_]+)"),
+_WELL = r"(?P<well>[A-Za-z]{1,2}\d{1,2})"
+_PLACES = (
+    rf"(?P<plate>[^/]+)/{_WELL}[/-](?P<site>[^/]+)/embedding",
+    rf"(?P<plate>[^/]+)/{_WELL}/(?P<site>[^/]+)",
+    rf"(?P<plate>[^/]+)/{_WELL}[_-](?P<site>[^/_]+)",
+    rf"(?P<plate>[^/]+)_{_WELL}_(?P<site>[^/_]+)",
 )
 
 
@@ -109,11 +109,8 @@ def _plain_array(archive: Any, name: str) -> np.ndarray | None:
 def _place(path: Path) -> dict[str, str]:
     """Read plate, well and site from a path."""
     text = path.with_suffix("").as_posix()
-    for pattern in _PLACE:
-        match = re.search(rf"(?:^|/){pattern.pattern}$", text)
-        if match:
-            return {f"Metadata_{name.title()}": value for name, value in match.groupdict().items()}
-    return {}
+    match = next((m for pattern in _PLACES if (m := re.search(rf"(?:^|/){pattern}$", text))), None)
+    return {f"Metadata_{name.title()}": value for name, value in match.groupdict().items()} if match else {}
 
 
 def _metadata(path: Path) -> dict[str, str]:

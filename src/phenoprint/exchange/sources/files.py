@@ -108,15 +108,8 @@ class Request:
 def source_of(path: Path, request: Request, *, is_inside: bool = False) -> Source:
     """Find the format and the level of a file.
 
-    Parameters
-    ----------
-    path
-        The file.
-    request
-        What the user asks for.
-    is_inside
-        Whether the file was found in a folder. The level that the user asks for then selects files; for a file that
-        the user names it is the file's level.
+    For a file that was found in a folder (`is_inside`), the level that the user asks for only selects files; for a file
+    that the user names it is the file's level.
 
     Raises
     ------
@@ -207,18 +200,8 @@ def raw_pieces(
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Read the pieces of a source as they are on disk, each with the name of its file.
 
-    Parameters
-    ----------
-    source
-        What to read; CellProfiler's tables are read by `phenoprint.exchange.sources.cellprofiler`.
-    findings
-        Takes notes.
-    whole
-        Whether a table may be read at once, where all of it has to fit into memory anyway.
-    scratch
-        Folder for scratch files.
-    text
-        Columns of text files that are text, though their names do not say so.
+    CellProfiler's tables are read by `phenoprint.exchange.sources.cellprofiler`. With `whole` a table is read at once;
+    `scratch` is a folder for scratch files; `text` are columns that are text, though their names do not say so.
     """
     path = source.path
     match source.kind:

@@ -37,14 +37,10 @@ def find_sources(
     known: Collection[str] = (),
     refuse_doubt: bool = False,
 ) -> list[Source]:
-    """Find what can be imported, one source per plate and level where a folder has several.
+    """Find what can be imported, one source per plate and level where a folder has several; sorted by level and path.
 
     Parameters
     ----------
-    paths
-        Files and folders.
-    findings
-        Takes notes of files that are not used.
     level
         Level to take; None for all there are. For a file whose name and columns indicate another, it is believed.
     normalization
@@ -55,11 +51,6 @@ def find_sources(
         Metadata that the user gives.
     refuse_doubt
         Whether a file whose level is in doubt is refused; it is noted otherwise.
-
-    Returns
-    -------
-    list of Source
-        Sorted by level, then path.
 
     Raises
     ------

@@ -41,26 +41,20 @@ def parquet_columns(path: Path) -> dict[str, bool]:
 def read_parquet_pieces(
     path: Path, *, piece_bytes: int | None = PIECE_BYTES, scratch: Path | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Read a Parquet file piece by piece.
+    """Read a Parquet file piece by piece; yield at least one frame, without rows if the file has none.
 
     Parameters
     ----------
-    path
-        The file.
     piece_bytes
         Values of a piece, bytes as 32-bit floats; None for the whole file at once.
     scratch
-        Folder for the scratch file of a large row group (4 bytes a value); the system's temporary folder by default.
-
-    Yields
-    ------
-    polars.DataFrame
-        Some of the rows, in order, or one frame without rows; features of a large group are Float32, NaN if missing.
+        Folder for the scratch file of a large row group (4 bytes per value); the system's temporary folder by default.
+        Features of such a group are Float32 with NaN where missing.
 
     Raises
     ------
     SchemaError
-        If it is not readable Parquet.
+        If the file is not readable Parquet.
     """
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:

@@ -100,14 +100,7 @@ def _kinds(features: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def evidence_of(file_name: str, frame: pl.DataFrame) -> Evidence:
-    """Collect the evidence in the name, the columns and the values of a table.
-
-    Parameters
-    ----------
-    file_name
-        Without its folder.
-    frame
-        Some of its rows; every column of numbers without the prefix ``Metadata_`` counts as a feature.
+    """Collect the evidence in the name, the columns and some rows of a table.
 
     Examples
     --------
@@ -130,7 +123,7 @@ def evidence_of(file_name: str, frame: pl.DataFrame) -> Evidence:
         of_columns += f"({components[0]}, ...)"
     least = np.empty(0)
     if nonnegative and frame.height:
-        least = np.fmin.reduce(frame[list(nonnegative)].cast(pl.Float64).to_numpy(), axis=0)
+        least = np.fmin.reduce(frame[list(nonnegative)].to_numpy().astype(np.float64), axis=0)
     negative = {name: float(value) for name, value in zip(nonnegative, least, strict=False) if value < 0}
     of_values = is_raw = None
     if nonnegative and len(negative) > len(nonnegative) / 2:
@@ -141,7 +134,7 @@ def evidence_of(file_name: str, frame: pl.DataFrame) -> Evidence:
         )
     elif len(nonnegative) >= 3 and not negative:
         is_raw = f"none of {len(nonnegative)} features such as {nonnegative[0]} has a negative value"
-    if not nonnegative and (centred := _centred(frame.select(features))):
+    if not nonnegative and (centred := _centred(frame[features])):
         of_values = f"{centred} of {len(features)} features lie around 0 with a spread of about 1"
     return Evidence(of_name, of_columns, of_values, is_raw)
 
@@ -150,7 +143,7 @@ def _centred(frame: pl.DataFrame) -> int:
     """Count the features that lie around 0 with a spread of about 1; 0 unless nearly all do."""
     if frame.height < FEWEST_ROWS or frame.width < _FEWEST_FEATURES:
         return 0
-    values = frame.cast(pl.Float64).to_numpy()
+    values = frame.to_numpy().astype(np.float64)
     known = values[:, np.isfinite(values).all(axis=0)]
     median = np.median(known, axis=0)
     spread = 1.4826 * np.median(np.abs(known - median), axis=0)
@@ -159,22 +152,10 @@ def _centred(frame: pl.DataFrame) -> int:
 
 
 def weigh(level: str, file_name: str, evidence: Evidence) -> str | Doubt:
-    """Decide the level of a table with the columns of level 3, or return a doubt.
+    """Decide the level of a table with the columns of level 3 (``"3"`` or ``"3_augmented"``), or return a doubt.
 
-    Parameters
-    ----------
-    level
-        ``"3"`` or ``"3_augmented"``.
-    file_name
-        Without its folder.
-    evidence
-        As `evidence_of` returns it.
-
-    Returns
-    -------
-    str or Doubt
-        `level` if no evidence is against it; ``"4a"`` or ``"4b"`` if name and values agree that it is normalized;
-        ``"4b"`` for principal components, which must keep their spread.
+    Without evidence against it, `level` is returned. If name and values agree that the table is normalized it is
+    ``"4a"`` or ``"4b"``; principal components are ``"4b"``, which keeps their spread.
 
     Examples
     --------

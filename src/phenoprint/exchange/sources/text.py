@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class Header:
 def read_header(path: Path) -> Header:
     """Read the column names of a table; raise SchemaError if it is empty, no text, or repeats a name."""
     with closing(open_plain(path)) as handle:
-        first, second = _line(handle, path), _line(handle, path)
+        first, second = (_read(handle.readline, path).decode(errors="replace") for _ in range(2))
     line = first.strip().lstrip("\ufeff")
     if not line:
         raise SchemaError(f"{path} is empty; expected a header and rows")
@@ -87,7 +87,7 @@ def read_blocks(
     }
     types: dict[str, pl.DataType] | None = None
     with closing(open_plain(path)) as handle:
-        _line(handle, path)
+        _read(handle.readline, path)
         for block in _blocks(handle, path, header, block_bytes):
             frame = _parse(block, header, types or expected, path)
             if types is None:
@@ -99,23 +99,19 @@ def read_blocks(
         yield pl.DataFrame(schema=expected)
 
 
-def _line(handle: BinaryIO, path: Path) -> str:
+def _read(read: Callable[[], bytes], path: Path) -> bytes:
     try:
-        return handle.readline().decode("utf-8", errors="replace")
+        return read()
     except READ_ERRORS as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: BaseException) -> SchemaError:
-    return SchemaError(
-        f"{path} cannot be read: {error}; it may be truncated or not be what its name says: copy it again"
-    )
+        raise SchemaError(
+            f"{path} cannot be read: {error}; it may be truncated, or of another format than its name: copy it again"
+        ) from error
 
 
 def _blocks(handle: BinaryIO, path: Path, header: Header, size: int | None) -> Iterator[bytes]:
     """Cut the rest of a file into runs of whole lines; a line break inside quotes does not end a line."""
     carry, n_before = b"", 1
-    while chunk := _read(handle, path, size):
+    while chunk := _read(lambda: handle.read(-1 if size is None else size), path):
         text = carry + chunk
         end = 0 if size is None else _last_line_end(text)
         carry = text[end:]
@@ -142,13 +138,6 @@ def _refuse_open_quote(text: bytes, path: Path, n_before: int) -> None:
         f"{path} ends inside quotes: the quote opened in line {next(odd)} is not closed; correct that line, or copy "
         "the file again if it is cut off there"
     )
-
-
-def _read(handle: BinaryIO, path: Path, size: int | None) -> bytes:
-    try:
-        return handle.read(-1 if size is None else size)
-    except READ_ERRORS as error:
-        raise _unreadable(path, error) from error
 
 
 def _last_line_end(text: bytes) -> int:

@@ -42,25 +42,18 @@ def write_records(
     begun: datetime,
     seconds: float,
 ) -> pl.DataFrame:
-    """Write ledger, problems and one receipt per plate and table.
+    """Write ledger, problems and one receipt per plate and table; return the ledger of the whole import.
 
     Parameters
     ----------
-    job
-        The import.
     sources
-        The sources; their contents are hashed.
+        Their contents are hashed.
     plates
         File of every plate, by table.
     parameters
         The user's options.
     begun, seconds
         Start and duration of the import.
-
-    Returns
-    -------
-    polars.DataFrame
-        The ledger of the whole import.
     """
     if job.losses:
         job.ledgers.setdefault("cell", []).append(balanced_ledger(pl.concat(job.losses)))

@@ -149,24 +149,7 @@ def placed(frame: pl.DataFrame, table: str, job: ImportJob, source: Source) -> p
 
 
 def refuse_doubles(rows: pl.DataFrame, table: str, findings: Findings, *, sources: Collection[str]) -> None:
-    """Refuse two rows with the key of a table, and name a column that distinguishes them.
-
-    Parameters
-    ----------
-    rows
-        Rows of a plate or well, all with their keys.
-    table
-        The table.
-    findings
-        Holds the names that columns have in their source.
-    sources
-        The sources of the rows.
-
-    Raises
-    ------
-    SchemaError
-        If two rows share the key.
-    """
+    """Refuse two rows with the key of a table, and name a column that distinguishes them."""
     key = list(get_table(table).key)
     doubled = rows.filter(rows.select(key).is_duplicated())
     if doubled.is_empty():
