@@ -1,4 +1,4 @@
-"""Compressed files are known by their first bytes, whatever they are called."""
+"""Compressed files are recognised by their first bytes, whatever their names."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def test_a_screen_goes_out_and_comes_back(tmp_path):
     assert read_profiles(one[0]).sort("Metadata_Well").select(given.columns).equals(given)
 
 
-def test_what_cannot_be_exported_is_told(tmp_path):
+def test_invalid_exports_are_refused(tmp_path):
     screen = create(tmp_path / "screen")
     with pytest.raises(DataError, match=r"holds no profiles"):
         export_profiles(screen, tmp_path / "out")

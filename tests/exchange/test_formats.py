@@ -151,7 +151,7 @@ def test_a_mixed_plate_is_a_difference_report(tmp_path):
     assert loaded.ledger.select(pl.col("n_in", "n_out").sum()).row(0) == (20, 20)
 
 
-def test_the_user_says_what_columns_are(tmp_path):
+def test_options_for_columns(tmp_path):
     path = tmp_path / "cells.csv"
     path.write_text("set,rep,position,n,Cells_A\n01,1,A1,7,0.5\n01,2,A1,7,0.25\n")
     loaded = load_profiles(

@@ -284,7 +284,7 @@ def test_into_a_screen_that_is_there(tmp_path):
         "P1",
         "P2",
     ]
-    # a row per column, and what the second import has to say again is not said twice
+    # one row per column; notes that the second import repeats are stored once
     derived = screen.sql("SELECT detail FROM problem WHERE kind = 'derived_column'")["detail"]
     assert derived.n_unique() == derived.len() == 4
     assert derived.str.contains(r"^[23] \(Metadata_\w+\): ").all()
@@ -307,7 +307,7 @@ def test_an_error_names_a_column_that_distinguishes_rows_of_one_key(tmp_path):
 def test_one_table_in_two_forms_is_imported_once(tmp_path):
     frame = cells("P1", sites=("1",))
     frame.write_csv(tmp_path / "P1.csv")
-    # the image's number instead of its site: the keys alone would not tell that these are the same cells
+    # the image's number instead of its site: by their keys these would be other cells
     frame.rename({"Metadata_Site": "ImageNumber"}).write_parquet(tmp_path / "P1.parquet")
     summary = import_profiles([tmp_path / "P1.csv", tmp_path / "P1.parquet"], tmp_path / "screen")
     assert summary.rows == {"cell": 6}
@@ -337,7 +337,7 @@ def test_the_dictionary_describes_the_variables_of_h5ad(tmp_path):
     ]
 
 
-def test_nobody_knows_how_many_cells_wells_of_profiles_without_counts_had(tmp_path):
+def test_profiles_without_counts_have_no_number_of_cells(tmp_path):
     frame = profiles("P1").drop("Metadata_Count_Cells")
     screen = import_profiles(write_profiles(frame, tmp_path / "P1.csv"), tmp_path / "screen").screen
     assert screen.sql("SELECT n_cells FROM well_summary")["n_cells"].to_list() == [None] * 3

@@ -94,7 +94,7 @@ def test_plain_names_of_the_field_become_keys(tmp_path):
     }
     kinds = dict(loaded.notes.group_by("kind").len().iter_rows())
     assert kinds == {"renamed_column": 5, "renamed_feature": 1, "well_renamed": 1, "unknown_column": 1}
-    # a key that is there already keeps its column; SQL would not tell the two names apart
+    # a key that exists keeps its column; SQL would not distinguish the two names
     frame = read_profiles(write(tmp_path / "q.csv", "Metadata_Plate,plate,Metadata_Well,Cells_A\nA,B,A01,1\n"))
     assert frame.columns == ["Metadata_Plate", "Metadata_plate_source", "Metadata_Well", "Cells_A"]
 
@@ -129,7 +129,7 @@ def test_whole_numbers_that_became_floats_are_identifiers_again(tmp_path):
         ("p.sqlite", "nonsense" * 100, "not a readable SQLite"),
     ],
 )
-def test_what_cannot_be_read_is_told(tmp_path, name, content, what):
+def test_unreadable_files_are_refused(tmp_path, name, content, what):
     with pytest.raises(SchemaError, match=what):
         read_profiles(write(tmp_path / name, content))
 
@@ -206,7 +206,7 @@ def test_images_without_object_tables_are_counted_as_lost(run, tmp_path):
     assert cells.select("n_in", "n_out", "n_lost", "reason").rows() == [(4, 2, 2, "the image has no object tables")]
 
 
-def test_cells_of_two_images_must_be_told_apart(run, tmp_path):
+def test_cells_of_two_images_must_be_distinguishable(run, tmp_path):
     tree = tmp_path / "tree"
     bare = pl.read_csv(run / "Image.csv").drop("Metadata_Plate", "Metadata_Well", "Metadata_Site")
     for name in ("a", "b"):
@@ -223,7 +223,7 @@ def test_cells_of_two_images_must_be_told_apart(run, tmp_path):
     ]
 
 
-def test_folders_without_tables_are_told(tmp_path, run):
+def test_folders_without_tables_are_refused(tmp_path, run):
     with pytest.raises(SchemaError, match=r"no Image.csv"):
         read_profiles(tmp_path / "run" / "..").height if (run / "Image.csv").unlink() is None else None
     pl.DataFrame({"ImageNumber": [1]}).write_csv(run / "Image.csv")

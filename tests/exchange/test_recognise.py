@@ -51,7 +51,7 @@ RAW, NORMALIZED = table(MEASURES, raw=True), table(MEASURES, raw=False)
         ("BR1.parquet", table([f"efficientnet_{k}" for k in range(9)], raw=True), "3"),
     ],
 )
-def test_levels_that_are_told(tmp_path, name, frame, level):
+def test_levels_that_are_recognised(tmp_path, name, frame, level):
     path = tmp_path / name.removesuffix(".gz")
     frame.write_parquet(path) if name.endswith("parquet") else frame.write_csv(path)
     path = path.rename(tmp_path / name)

@@ -1,4 +1,4 @@
-"""What is in the wells and what is known of treatments, where tables of profiles do not say it themselves."""
+"""Plate maps and tables of treatments for profiles without annotation."""
 
 import gzip
 
@@ -140,7 +140,7 @@ def test_treatments_are_joined_by_the_name_that_fits(tmp_path):
     ]
 
 
-def test_what_does_not_fit_an_expression_is_said(tmp_path):
+def test_values_that_do_not_match_an_expression_are_noted(tmp_path):
     source = write_profiles(profiles("P1"), tmp_path / "P1.csv")
     summary = import_profiles(source, tmp_path / "a", extract={"Plate": r"Week(?P<Batch>\d+)"})
     assert summary.notes.filter(kind="not_extracted")["n"].to_list() == [3]
@@ -159,7 +159,7 @@ def test_wells_that_nobody_annotated_are_not_empty_wells(tmp_path):
     assert rows == [("negcon", True), (None, False), ("trt", True)]
 
 
-def test_words_of_the_field_are_told(tmp_path):
+def test_words_for_kinds_of_wells_are_noted(tmp_path):
     frame = profiles("P1", 4, Metadata_control_type=["NC", "TC", None, "poscon"])
     summary = import_profiles(write_profiles(frame, tmp_path / "P1.csv"), tmp_path / "screen")
     detail = summary.notes.filter(kind="derived_column", column="Metadata_pert_type")["detail"].item()
@@ -189,7 +189,7 @@ def test_bbbc021_with_its_image_list_and_mechanisms(real_data, tmp_path):
     assert summary.screen.sql("SELECT count(*) FROM profile_well WHERE Metadata_moa IS NULL").item() == 0
 
 
-def test_cells_take_what_a_plate_map_says_of_their_wells(tmp_path):
+def test_cells_get_the_annotation_of_a_plate_map(tmp_path):
     rows = [(p, w, "1", k) for p in ("P1", "P2") for w in ("A01", "A02") for k in (1, 2)]
     cells = pl.DataFrame(
         rows, schema=["Metadata_Plate", "Metadata_Well", "Metadata_Site", "ObjectNumber"], orient="row"

@@ -46,7 +46,7 @@ def test_a_map_that_is_not_there_is_named() -> None:
         (TEXT + "1.2E+11,mapA\n", "line 5: .* a spreadsheet turned into a number"),
     ],
 )
-def test_bad_tables_say_where_and_what(text: str, said: str) -> None:
+def test_errors_of_tables_name_place_and_fault(text: str, said: str) -> None:
     with pytest.raises(PlateMapError, match=said):
         parse_barcode_platemap(text, source="barcode_platemap.csv")
 

@@ -46,7 +46,7 @@ def test_blank_doses_are_missing(text: str | None) -> None:
         ("1-2", "unknown unit"),
     ],
 )
-def test_bad_doses_say_what_is_wrong(text: str, said: str) -> None:
+def test_errors_of_doses_name_the_fault(text: str, said: str) -> None:
     with pytest.raises(PlateMapError, match=said):
         parse_dose(text)
 

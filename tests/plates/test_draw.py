@@ -24,7 +24,7 @@ def reconciled(n: int, *, gone: str = "A02") -> tuple[pl.DataFrame, pl.DataFrame
 
 @pytest.mark.parametrize("n", [6, 24, 96, 384])
 @pytest.mark.parametrize("ascii_only", [False, True])
-def test_both_plates_stand_side_by_side_in_120_columns(n: int, *, ascii_only: bool) -> None:
+def test_both_plates_are_side_by_side_in_120_columns(n: int, *, ascii_only: bool) -> None:
     wells, problems = reconciled(n)
     lines = draw_plate(wells, problems=problems, plate_format=n, ascii_only=ascii_only).splitlines()
     plate = PlateFormat.of(n)
@@ -35,7 +35,7 @@ def test_both_plates_stand_side_by_side_in_120_columns(n: int, *, ascii_only: bo
     assert "".join(lines).isascii() == ascii_only
 
 
-def test_marks_tell_the_files_from_the_map() -> None:
+def test_marks_distinguish_files_and_map() -> None:
     wells, problems = reconciled(96)
     lines = draw_plate(wells, problems=problems, ascii_only=True).splitlines()
     files, plan = lines[3][3:27].split(), lines[3][33:].split()
@@ -65,7 +65,7 @@ def test_without_a_map_no_well_is_questioned() -> None:
     assert "?" not in draw_plate(reconcile(images, None).wells)
 
 
-def test_the_plate_must_be_said_and_be_there() -> None:
+def test_the_plate_must_be_given_and_exist() -> None:
     wells, _ = reconciled(96)
     both = pl.concat([wells, wells.with_columns(Metadata_Plate=pl.lit("P2"))])
     with pytest.raises(UsageError, match="not given; there are: P1, P2"):

@@ -1,4 +1,4 @@
-"""Which columns say what kind each well is: by name, by their values, by the caller's word."""
+"""Columns with kinds of wells: by name, by values, by the caller's choice."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_a_column_of_kinds_is_known_by_its_values(column: str) -> None:
     assert details(reading, "value")["Medium"] == ("negcon", f"in {column}", None)
 
 
-def test_a_column_of_other_values_stays_metadata_and_says_why() -> None:
+def test_a_column_of_other_values_stays_metadata_with_the_reason() -> None:
     kinds, reading = read("well,Cmpd,Type\nA1,taxol,tubulin binder\nA2,DMSO,control\n")
     assert kinds == ["trt", "negcon"]
     assert details(reading)["Type"] == (None, "kept as Metadata_Type", "its value 'tubulin binder' is no kind of well")
-    # a column that only says that there are samples does not turn DMSO into a treatment
+    # a column of samples only does not turn DMSO into a treatment
     kinds, reading = read("well,Cmpd,Type\nA1,taxol,sample\nA2,DMSO,sample\n")
     assert kinds == ["trt", "negcon"]
     assert "names no controls beside treatments" in str(details(reading)["Type"][2])

@@ -129,7 +129,7 @@ def test_the_caller_names_controls_and_words() -> None:
         ("PK\x03\x04\0\0", "binary data"),
     ],
 )
-def test_bad_maps_say_where_and_what(text: str, said: str) -> None:
+def test_errors_of_maps_name_place_and_fault(text: str, said: str) -> None:
     fails(text, said)
 
 
@@ -203,7 +203,7 @@ def test_blocks_of_several_plates() -> None:
         ("dose\n,1,2\nA,1,lots\n", "line 3: dose 'lots'"),
     ],
 )
-def test_bad_grids_say_where_and_what(text: str, said: str) -> None:
+def test_errors_of_grids_name_place_and_fault(text: str, said: str) -> None:
     fails(text, said)
 
 

@@ -33,7 +33,7 @@ def test_columns_in_four_languages(names: list[str]) -> None:
     assert [roles.get(role) for role in ("well", "plate", "compound", "concentration", "unit")] == names
 
 
-def test_no_name_stands_for_two_roles_and_all_are_written_as_they_are_compared() -> None:
+def test_every_name_has_one_role_and_is_written_as_it_is_compared() -> None:
     seen: dict[str, str] = {}
     for role, names in COLUMNS.items():
         for name in names:

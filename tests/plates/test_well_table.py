@@ -48,7 +48,7 @@ def test_the_table_is_the_union_of_files_and_map(imaged: set[tuple[str, int]], m
     assert wells.filter("is_annotated").height == len(plates) * len(mapped)
 
 
-def test_without_a_map_every_imaged_well_stands() -> None:
+def test_without_a_map_every_imaged_well_is_kept() -> None:
     wells = well_table(images(("P", "A01")), None, batches={"P": "week1"})
     assert wells["Metadata_Batch"].to_list() == ["week1"]
     assert wells["is_annotated"].to_list() == [False]

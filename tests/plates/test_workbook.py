@@ -1,4 +1,4 @@
-"""Plate maps in spreadsheets: what a cell says, which sheet counts, how a plate may be drawn."""
+"""Plate maps in spreadsheets: texts of cells, choice of sheets, drawn plates."""
 
 from __future__ import annotations
 
