@@ -38,7 +38,7 @@ from phenoprint.images import (
     read_field,
     write_tiff,
 )
-from phenoprint.pipeline.artefacts import write_masks, write_thumbnail
+from phenoprint.pipeline.screen_files import write_masks, write_thumbnail
 from phenoprint.pixels import to_unit
 from phenoprint.segmentation import segment
 from phenoprint.store import compact, write_part

@@ -12,10 +12,10 @@ import polars as pl
 
 from phenoprint.errors import DataError, ImageError
 from phenoprint.images import Illumination, read_field
-from phenoprint.pipeline.artefacts import illumination_name, read_illumination
 from phenoprint.pipeline.config import ScreenConfig
 from phenoprint.pipeline.exclusions import exclusions_of, without_excluded
 from phenoprint.pipeline.imported import GIVEN
+from phenoprint.pipeline.screen_files import illumination_name, read_illumination
 from phenoprint.pixels import to_unit
 from phenoprint.store import Screen, read_table, strict_join, table_files
 from phenoprint.tables import WELL_KEY

@@ -14,13 +14,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
-from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Message, OnEvent, StepFinished, StepStarted, UnitFinished, ignore
 from phenoprint.pipeline.executors import Executor
 from phenoprint.pipeline.judge import Judged, Standing, State, judge
 from phenoprint.pipeline.keys import KeyTree
 from phenoprint.pipeline.schedule import Schedule
+from phenoprint.pipeline.screen_files import drop_table
 from phenoprint.pipeline.steps.base import Scope, Step, Unit
 from phenoprint.pipeline.work import Job, failed_on_data, record_death, run_job, unit_name
 from phenoprint.store import TABLE, Receipt, Scrutiny, load_receipts, remove_file, remove_receipt, write_receipt

@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import ConfigError, PhenoprintError
-from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.checks import check_against_screen
 from phenoprint.pipeline.config import PlateMapSection, ScreenConfig, parse_config
 from phenoprint.pipeline.context import Context
@@ -29,6 +28,7 @@ from phenoprint.pipeline.phenotypes import nuisance_message
 from phenoprint.pipeline.plan import schedule_of, sources_of, step_order
 from phenoprint.pipeline.platemaps import check_plate_map
 from phenoprint.pipeline.prepare import prepare
+from phenoprint.pipeline.screen_files import drop_table
 from phenoprint.pipeline.status import screen_notes
 from phenoprint.store import (
     TABLE,

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from phenoprint.errors import DamagedTableError, DataError, PhenoprintError, SchemaError
-from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.keys import Key
+from phenoprint.pipeline.screen_files import drop_table
 from phenoprint.pipeline.steps.base import Outcome, Step, Unit
 from phenoprint.store import Output, Receipt, record_outputs, remove_receipt, write_receipt
 from phenoprint.tables import get_table

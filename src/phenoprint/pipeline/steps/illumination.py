@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phenoprint.errors import ImageError
-from phenoprint.pipeline.artefacts import illumination_name, write_illumination
+from phenoprint.pipeline.screen_files import illumination_name, write_illumination
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.fields import sample_fields, single_channel
 from phenoprint.store import hash_key, ledger_rows, remove_file

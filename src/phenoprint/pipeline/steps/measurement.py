@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import ImageError
-from phenoprint.pipeline.artefacts import mask_name, read_masks, thumbnail_name, write_thumbnail
 from phenoprint.pipeline.events import Message, OnEvent
+from phenoprint.pipeline.screen_files import mask_name, read_masks, thumbnail_name, write_thumbnail
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.fields import Fields, keyed, no_labels
 from phenoprint.store import ledger_rows

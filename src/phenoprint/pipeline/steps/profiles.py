@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from phenoprint.errors import DataError
-from phenoprint.pipeline.artefacts import drop_table
 from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
 from phenoprint.pipeline.phenotypes import keep_parameter, left_out
 from phenoprint.pipeline.recipe import normalizer_packages, recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Profiles, RecipeRun
+from phenoprint.pipeline.screen_files import drop_table
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
 from phenoprint.store import ledger_rows, remove_file

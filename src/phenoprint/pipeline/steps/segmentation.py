@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError, UsageError
-from phenoprint.pipeline.artefacts import mask_name, write_masks
 from phenoprint.pipeline.events import Message, OnEvent
+from phenoprint.pipeline.screen_files import mask_name, write_masks
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.fields import Fields, keyed, no_labels, sample_fields, single_channel
 from phenoprint.store import hash_key, ledger_rows, remove_file
