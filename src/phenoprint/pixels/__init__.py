@@ -1,10 +1,10 @@
-"""What every package that works on images shares: checks and scaling of pixels, label images, distances."""
+"""Shared by all packages that work on images: scaling of pixels, label images, distances."""
 
 from __future__ import annotations
 
 from phenoprint.pixels.distance import squared_distance
-from phenoprint.pixels.fields import check_field, to_unit
 from phenoprint.pixels.labels import check_labels, cytoplasm, fill_holes, keep_labels, touching_border
+from phenoprint.pixels.scaling import check_field, to_unit
 
 __all__ = [
     "check_field",
