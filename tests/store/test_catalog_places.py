@@ -1,6 +1,7 @@
 # ruff: noqa: S608
 """The catalog in other hands and other places: any client, any DuckDB, moved screens, read-only media, lost files."""
 
+import errno
 import json
 import os
 import shutil
@@ -166,6 +167,24 @@ def test_read_only_media_are_queried(filled, tmp_path, make_read_only, cache, ha
     assert direct(path, "SELECT count(*) FROM cells_annotated") == [(10,)]
     assert copied.rebuild_catalog() == path
     assert sorted(copied.path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("number", "is_cached"), [(errno.EROFS, True), (errno.EACCES, True), (errno.ENOSPC, False)])
+def test_a_folder_that_turns_out_to_be_read_only(filled, monkeypatch, cache, number, is_cached):
+    real = _catalog_file.FileLock
+
+    def lock(path: Path, **options: float) -> object:
+        if path.is_relative_to(filled.path):
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(_catalog_file, "FileLock", lock)
+    if is_cached:
+        assert filled.rebuild_catalog().parent == cache
+    else:  # a full disk is reported
+        with pytest.raises(ScreenError, match="no room"):
+            filled.rebuild_catalog()
+    assert filled.sql("SELECT count(*) AS n FROM cell")["n"][0] == 10
 
 
 def test_a_query_needs_neither_a_writable_screen_nor_a_cache(filled, monkeypatch, cache):

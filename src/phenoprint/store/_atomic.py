@@ -19,6 +19,7 @@ from typing import BinaryIO
 from phenoprint.errors import ScreenError
 
 __all__ = [
+    "FORBIDDEN",
     "TEMPORARY_SUFFIX",
     "atomic_file",
     "atomic_path",
@@ -45,7 +46,7 @@ _LONGEST = 180
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
 # Errors of network file systems that cannot sync folders.
 _NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
@@ -146,7 +147,7 @@ def explain(error: OSError, path: Path) -> ScreenError:
             f"no room to write {path}: {free_room(path)}. Free some space (or move the screen to a larger disk) "
             "and run again: what is finished is kept"
         )
-    if error.errno in _FORBIDDEN or isinstance(error, PermissionError):
+    if error.errno in FORBIDDEN or isinstance(error, PermissionError):
         held = path.is_file() and os.access(path.parent, os.W_OK)
         what = (
             "it is open in another program or protected; close that program"

@@ -23,6 +23,7 @@ import polars as pl
 
 from phenoprint.errors import ScreenError
 from phenoprint.store import _catalog_file
+from phenoprint.store._atomic import FORBIDDEN
 from phenoprint.store._build import LEFT_OUT, glob_prefix
 from phenoprint.store._views import literal
 from phenoprint.store.layout import CATALOG
@@ -63,7 +64,14 @@ def rebuild(folder: Path) -> Path:
     ScreenError
         If the catalog cannot be written, or another program holds it open (Windows); the earlier one is kept.
     """
-    return _catalog_file.write(folder, _catalog_file.writable_places(folder)[0])
+    first, *others = _catalog_file.writable_places(folder)
+    try:
+        return _catalog_file.write(folder, first)
+    except ScreenError as error:
+        # Network file systems report a folder as writable and forbid it afterwards.
+        if not others or getattr(error.__cause__, "errno", None) not in FORBIDDEN:
+            raise
+        return _catalog_file.write(folder, others[0])
 
 
 def repair_moved(folder: Path) -> None:

@@ -239,7 +239,7 @@ class Screen:
         return parts.stored_wells(self.path, table, plate)
 
     def lock(self, *, timeout_s: float = 1.0) -> AbstractContextManager[None]:
-        """Lock the screen for writing within a ``with`` block; see `store.hold`.
+        """Lock the screen for writing within a ``with`` block; see `store.lock.hold`.
 
         Raises
         ------
