@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from phenoprint.errors import ScreenError
-from phenoprint.store import Screen, _atomic, remove_file, remove_folder, write_bytes
+from phenoprint.store import Screen, _atomic, atomic_path, remove_file, remove_folder, write_bytes
 from phenoprint.store._atomic import temporary_path
 
 FOLDERS = ("receipts/measure/P", "thumbnails/P", "masks/P", "illumination/P", "models", "report", "tables/cell/P")
@@ -90,6 +90,16 @@ def test_a_catalog_that_a_reader_builds_and_an_import_under_way_are_left_alone(s
         assert staged.exists()
     with screen.lock():
         assert not building.exists()
+
+
+def test_a_file_of_another_library_is_replaced_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "new" / "x.h5ad"
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"first")
+    with pytest.raises(ScreenError, match="cannot write"), atomic_path(path) as temporary:
+        (temporary.write_bytes(b"second"), temporary.mkdir())
+    assert path.read_bytes() == b"first"
+    assert temporaries(tmp_path) == []
 
 
 def test_long_names_leave_room_for_the_mark(tmp_path: Path):
