@@ -123,7 +123,7 @@ def test_many_notes_of_a_kind_are_one_line(app, tmp_path, capsys):
     assert not any("--limit" in line for line in lines)
 
 
-def test_an_import_says_what_became_of_the_plate_map_and_knows_words_that_the_user_explains(app, tmp_path, capsys):
+def test_an_import_prints_how_the_plate_map_was_read(app, tmp_path, capsys):
     path, wells = tmp_path / "P_level3.csv", tmp_path / "map.csv"
     path.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP,A1,1\nP,A2,2\nP,A3,3\nP,A4,7\n")
     wells.write_text("well,compound,Shelf\nA1,Medium,1\nA2,DMSO,1\nA3,taxol,2\nB1,taxol,2\n")
@@ -134,7 +134,7 @@ def test_an_import_says_what_became_of_the_plate_map_and_knows_words_that_the_us
     assert lines["plate map"] == str(wells)
     assert lines["columns"] == "compound is compound, well is well"
     assert lines["not used"] == "Shelf (kept as Metadata_Shelf)"
-    assert "no well says 'aspirin'" in lines["to check"]
+    assert "no well has 'aspirin'" in lines["to check"]
     reading = open_screen(tmp_path / "screen").table("plate_map_reading").collect()
     assert ("value", "Medium", "empty") in reading.select("kind", "found", "read_as").rows()
 

@@ -31,7 +31,7 @@ def test_columns_words_leftovers_and_counts(capsys: pytest.CaptureFixture[str]) 
 def test_doubtful_words_are_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
     reading = read_plate_map(read_parts("well,Cmpd\nA1,Control\nA2,[taxol]\n", source="map.csv")).reading
     print_plate_maps(reading, COUNTS)
-    assert "to check   Control is trt: may be a control; say so with pert_types" in capsys.readouterr().out
+    assert "to check   Control is trt: may be a control; define it with pert_types" in capsys.readouterr().out
 
 
 def test_without_a_map_only_the_wells_are_counted(capsys: pytest.CaptureFixture[str]) -> None:

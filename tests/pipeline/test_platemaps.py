@@ -61,7 +61,7 @@ def test_settings_of_the_plate_map(own_images: Callable[[], Path]) -> None:
     assert kinds["negcon"] + kinds["empty"] > 0
     reading = tables(config, section + 'pert_types = { "Medium" = "negcon" }')["plate_map_reading"]
     unsaid = reading.filter(found="Medium").row(0, named=True)
-    assert (unsaid["read_as"], unsaid["doubt"]) == (None, "pert_types says negcon, but no well says 'Medium'")
+    assert (unsaid["read_as"], unsaid["doubt"]) == (None, "no well has 'Medium', which pert_types defines as negcon")
     with pytest.raises(PlateMapError, match="no sheet 'Map'; its sheets: 'Layout'"):
         tables(config, 'files = ["map.xlsx"]\nsheet = "Map"')
     with pytest.raises(ConfigError, match=r"plate_map\.pert_types\.Medium: Input should be 'trt', 'negcon'"):

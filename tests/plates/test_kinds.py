@@ -61,7 +61,7 @@ def test_the_compounds_alone_name_controls() -> None:
     assert details(reading, "value") == {
         "DMSO": ("negcon", "in Substanz", None),
         "(blank)": ("empty", "in Substanz", None),
-        "Kontrolle": ("trt", "in Substanz", "may be a control; say so with pert_types"),
+        "Kontrolle": ("trt", "in Substanz", "may be a control; define it with pert_types"),
     }
 
 

@@ -16,7 +16,7 @@ from phenoprint.plates import (
     PlateMap,
     read_parts,
     read_plate_map,
-    unsaid_words,
+    unused_words,
 )
 from phenoprint.store import Screen
 from phenoprint.tables import WELL_KEY
@@ -69,8 +69,8 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
             f"well {first['Metadata_Well']} of plate {first['Metadata_Plate'] or '(every plate)'} is in more than "
             f"one plate map ({', '.join(section.files)}); keep one"
         )
-    unsaid = unsaid_words(section.pert_types, maps, source="screen.toml")
-    return PlateMap(joined, pl.concat([*(one.reading for one in maps), unsaid]))
+    unused = unused_words(section.pert_types, maps, source="screen.toml")
+    return PlateMap(joined, pl.concat([*(one.reading for one in maps), unused]))
 
 
 def count_kinds(wells: pl.DataFrame) -> dict[str, int]:

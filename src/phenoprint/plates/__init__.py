@@ -13,7 +13,7 @@ from phenoprint.plates.platemap import (
     PlateMap,
     parse_plate_map,
     read_plate_map,
-    unsaid_words,
+    unused_words,
 )
 from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
 from phenoprint.plates.text_table import Problems, TextTable
@@ -57,7 +57,7 @@ __all__ = [
     "read_plate_map",
     "read_tables",
     "reconcile",
-    "unsaid_words",
+    "unused_words",
     "well_positions",
     "well_table",
 ]

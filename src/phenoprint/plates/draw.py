@@ -61,7 +61,7 @@ def draw_plate(
     plate_format
         Wells of the plate; None infers it from the wells.
     width
-        Columns of the terminal. 96- and 384-well plates stand side by side from 111 columns on; in less room
+        Columns of the terminal. 96- and 384-well plates are side by side from 111 columns on; in less room
         wells are drawn closer, then the two plates one above the other.
     ascii_only
         For terminals without Unicode.

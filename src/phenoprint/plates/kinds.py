@@ -162,7 +162,7 @@ def read_kinds(
             continue
         doubt = ""
         if name and by_name == "trt" and is_ambiguous(name, is_name=True):
-            doubt = "may be a control; say so with pert_types"
+            doubt = "may be a control; define it with pert_types"
         if by_name != "trt" or doubt:
             words[compound or "", name or "", by_name, doubt] += 1
         kinds.append(by_name)

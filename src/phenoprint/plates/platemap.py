@@ -18,7 +18,7 @@ from phenoprint.plates.text_table import LINE, Problems, TextTable, check_identi
 from phenoprint.plates.vocabulary import column_key
 from phenoprint.plates.well import PlateFormat, Well, well_positions
 
-__all__ = ["PLATE_MAP_SCHEMA", "READING_SCHEMA", "PlateMap", "parse_plate_map", "read_plate_map", "unsaid_words"]
+__all__ = ["PLATE_MAP_SCHEMA", "READING_SCHEMA", "PlateMap", "parse_plate_map", "read_plate_map", "unused_words"]
 
 PLATE_MAP_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_Plate": pl.String,
@@ -208,28 +208,28 @@ def _of_plates(parts: Sequence[Part], maps: list[PlateMap]) -> list[PlateMap]:
     ]
 
 
-def unsaid_words(pert_types: Mapping[str, str], maps: Sequence[PlateMap], *, source: str) -> pl.DataFrame:
-    """List the words that the user explains and no plate map says: rows of a reading.
+def unused_words(pert_types: Mapping[str, str], maps: Sequence[PlateMap], *, source: str) -> pl.DataFrame:
+    """List the words that the user defines and no plate map contains: rows of a reading.
 
     Parameters
     ----------
     pert_types
-        What words mean, as for `parse_plate_map`.
+        Meaning of words, as for `parse_plate_map`.
     maps
         The plate maps.
     source
-        Where the user explains them.
+        Where the user defines them.
 
     Examples
     --------
-    >>> unsaid_words({"Medium": "empty"}, [], source="screen.toml")["doubt"].to_list()
-    ["pert_types says empty, but no well says 'Medium'"]
+    >>> unused_words({"Medium": "empty"}, [], source="screen.toml")["doubt"].to_list()
+    ["no well has 'Medium', which pert_types defines as empty"]
     """
-    said = {str(text).strip().casefold() for one in maps for text in one.reading.filter(kind="value")["found"]}
+    used = {str(text).strip().casefold() for one in maps for text in one.reading.filter(kind="value")["found"]}
     rows = [
-        ("value", word, None, 0, None, f"pert_types says {kind}, but no well says {word!r}")
+        ("value", word, None, 0, None, f"no well has {word!r}, which pert_types defines as {kind}")
         for word, kind in pert_types.items()
-        if word.strip().casefold() not in said
+        if word.strip().casefold() not in used
     ]
     return _reading(source, rows)
 

@@ -18,7 +18,7 @@ from phenoprint.plates import (
     one_row_per_well,
     parse_barcode_platemap,
     read_parts,
-    unsaid_words,
+    unused_words,
 )
 from phenoprint.plates import read_plate_map as read_parts_as_map
 from phenoprint.tables import frame_of
@@ -76,8 +76,8 @@ def read_plate_map(
         found = read_barcode_platemap(path, read, content=content)
     else:
         found = read(path, content)
-    unsaid = unsaid_words(pert_types or {}, [found], source="--pert-type")
-    return PlateMap(found.wells, pl.concat([found.reading, unsaid]))
+    unused = unused_words(pert_types or {}, [found], source="--pert-type")
+    return PlateMap(found.wells, pl.concat([found.reading, unused]))
 
 
 def read_barcode_platemap(path: Path, read: Callable[[Path], PlateMap], *, content: bytes | None = None) -> PlateMap:

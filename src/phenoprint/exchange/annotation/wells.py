@@ -155,9 +155,9 @@ def _own_annotation(wells: pl.DataFrame, findings: Findings, source: str) -> pl.
     return None
 
 
-def _note_roles(said: pl.DataFrame, found: pl.DataFrame, findings: Findings, source: str) -> None:
+def _note_roles(given: pl.DataFrame, found: pl.DataFrame, findings: Findings, source: str) -> None:
     """Note the column that each standard column was read from, and how words were read."""
-    roles = match_columns(said.columns)
+    roles = match_columns(given.columns)
     for role, name in _CONTENTS.items():
         column, filled = roles.get(role), found[name].drop_nulls()
         if not filled.len() or column == name:
@@ -167,7 +167,7 @@ def _note_roles(said: pl.DataFrame, found: pl.DataFrame, findings: Findings, sou
         detail = f"from {column}" if column else "from the compound"
         if role == "pert_type":
             counts = filled.value_counts(sort=True, name="n")
-            words = said.select(WELL_KEY[1], word=pl.lit(None, pl.String) if column is None else pl.col(column)).join(
+            words = given.select(WELL_KEY[1], word=pl.lit(None, pl.String) if column is None else pl.col(column)).join(
                 found.select(WELL_KEY[1], role=pl.col(name)), on=WELL_KEY[1]
             )
             pairs = words.filter(pl.col("word").is_not_null() & (pl.col("word") != pl.col("role")))

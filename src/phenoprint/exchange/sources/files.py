@@ -201,7 +201,7 @@ def raw_pieces(
     """Read the pieces of a source as they are on disk, each with the name of its file.
 
     CellProfiler's tables are read by `phenoprint.exchange.sources.cellprofiler`. With `whole` a table is read at once;
-    `scratch` is a folder for scratch files; `text` are columns that are text, though their names do not say so.
+    `scratch` is a folder for scratch files; `text` are columns that are text, whatever their names.
     """
     path = source.path
     match source.kind:

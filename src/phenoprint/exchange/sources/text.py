@@ -66,7 +66,7 @@ def read_blocks(
     block_bytes
         Text of a block, bytes; None for the whole table at once.
     text
-        Columns that are text, though their names do not say so.
+        Columns that are text, whatever their names.
     header
         The header, if it was read already; its names are used.
 
