@@ -93,7 +93,7 @@ def test_wrong_configuration_is_wrong_usage(call: Call, tmp_path: Path) -> None:
     assert "did you mean 'root'" in err
 
 
-def test_status_tells_steps_and_losses(call: Call, tiny_run: RunResult) -> None:
+def test_status_lists_steps_and_losses(call: Call, tiny_run: RunResult) -> None:
     code, out, _ = call("status", tiny_run.screen.path, "--json")
     state = json.loads(out)
     assert code == 0
@@ -114,7 +114,7 @@ def test_run_again_reports_and_writes_the_report(call: Call, own_screen: Path) -
     assert not err
 
 
-def test_report_goes_where_it_is_told(call: Call, tiny_run: RunResult, tmp_path: Path) -> None:
+def test_report_is_written_to_the_given_file(call: Call, tiny_run: RunResult, tmp_path: Path) -> None:
     code, out, _ = call("report", tiny_run.screen.path, "-o", tmp_path / "r.html", "--json")
     assert code == 0
     assert Path(json.loads(out)["report"]) == tmp_path / "r.html"
@@ -145,7 +145,7 @@ def test_init_proposes_a_configuration_that_runs(call: Call, tiny_images: Simula
     assert json.loads(out)["summary"]["wells_with_profiles"] == 24
 
 
-def test_init_without_images_says_what_is_there(call: Call, tmp_path: Path) -> None:
+def test_init_without_images_lists_the_files(call: Call, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     code, _, err = call("init", tmp_path, "-o", tmp_path / "s")
     assert code == 1
@@ -165,7 +165,7 @@ def test_data_list_show_and_missing_fetch(call: Call, monkeypatch: pytest.Monkey
     assert "did you mean 'bbbc013'" in err
 
 
-def test_verify_holds_and_then_does_not(call: Call, own_images: Callable[[], Path], tmp_path: Path) -> None:
+def test_verify_passes_and_then_fails(call: Call, own_images: Callable[[], Path], tmp_path: Path) -> None:
     config = own_images()
     assert call("run", config, "-o", tmp_path / "s", "-j", 1, "--no-report")[0] == 0
     code, out, _ = call("verify", tmp_path / "s", "--sample", 0.1, "--json")
@@ -183,7 +183,7 @@ def test_version_and_help(call: Call) -> None:
     assert "demo" in call("--help")[1]
 
 
-def test_numbers_that_json_lacks_become_null(call: Call, tiny_run: RunResult) -> None:
+def test_numbers_that_json_cannot_hold_become_null(call: Call, tiny_run: RunResult) -> None:
     sql = "SELECT 'inf'::DOUBLE AS a, 'nan'::DOUBLE AS b, 1.5 AS c"
     assert json.loads(call("query", tiny_run.screen.path, sql, "--json")[1]) == [{"a": None, "b": None, "c": 1.5}]
 
@@ -196,7 +196,7 @@ def test_pictures_and_lists_fit_into_csv(call: Call, tiny_run: RunResult) -> Non
     assert row[1] == "[1, 2]"
 
 
-def test_status_says_partial_when_the_run_was(call: Call, own_images: Callable[[], Path], tmp_path: Path) -> None:
+def test_status_is_partial_after_a_partial_run(call: Call, own_images: Callable[[], Path], tmp_path: Path) -> None:
     config = own_images()
     image = next((config.parent / "images").rglob("A01_s1_DNA.tif"))
     image.write_bytes(image.read_bytes()[:2000])
@@ -270,7 +270,7 @@ main([])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
-def test_an_interrupt_that_was_answered_ends_with_its_exit_code(tmp_path: Path) -> None:
+def test_a_handled_interrupt_ends_with_its_exit_code(tmp_path: Path) -> None:
     (tmp_path / "begin.py").write_text(IN_EXEC)
     command = [sys.executable, "-m", "begin"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

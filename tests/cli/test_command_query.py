@@ -111,7 +111,7 @@ SELECT INTERVAL 1 DAY AS i, union_value(a := 1) AS u, MAP {'a': [1.5, 'nan'::DOU
 """
 
 
-def test_odd_types_are_answered_in_every_form(call: Call, screen: Screen, tmp_path: Path) -> None:
+def test_types_without_an_equal_are_printed_in_every_form(call: Call, screen: Screen, tmp_path: Path) -> None:
     code, out, _ = call("query", screen.path, ODD)
     assert code == 0
     assert "1 day" in out
@@ -139,7 +139,7 @@ def test_odd_types_are_answered_in_every_form(call: Call, screen: Screen, tmp_pa
     assert pl.read_parquet(tmp_path / "x.parquet")["i"].to_list() == ["1 day"]
 
 
-def test_describe_says_what_columns_are(call: Call, screen: Screen) -> None:
+def test_describe_lists_type_unit_and_comment_of_columns(call: Call, screen: Screen) -> None:
     _, out, _ = call("query", screen.path, "--describe", "cell", "--json")
     columns = {row["column"]: row for row in json.loads(out)}
     assert list(columns)[:2] == ["Metadata_Plate", "Metadata_Well"]
@@ -161,19 +161,19 @@ def test_describe_says_what_columns_are(call: Call, screen: Screen) -> None:
     assert "not both" in err
 
 
-def test_every_saved_view_says_what_its_columns_are(screen: Screen) -> None:
+def test_every_column_of_saved_views_has_a_comment(screen: Screen) -> None:
     for view in ("well_summary", "wells_flagged", "lost"):
         frame = screen.describe(view)
         assert frame.filter(pl.col("comment").is_null())["column"].to_list() == [], view
 
 
-def test_the_meaning_of_a_column_stands_next_to_its_name(call: Call, screen: Screen) -> None:
+def test_the_comment_of_a_column_is_printed_next_to_its_name(call: Call, screen: Screen) -> None:
     _, out, _ = call("query", screen.path, "--describe", "cell")
     header = next(line for line in out.splitlines() if "column" in line)
     assert header.replace("┃", " ").split()[:2] == ["column", "comment"]
 
 
-def test_a_damaged_table_is_a_note_and_the_error_of_who_uses_it(call: Call, screen: Screen, tmp_path: Path) -> None:
+def test_a_damaged_table_is_a_note_and_an_error_where_it_is_used(call: Call, screen: Screen, tmp_path: Path) -> None:
     hurt = create(tmp_path / "hurt")
     for name in ("cell", "well"):
         hurt.write(name, screen.table(name).collect())

@@ -39,7 +39,7 @@ def age(path: Path, seconds: float) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-def test_what_a_killed_process_left_goes_when_the_lock_is_taken(screen: Screen):
+def test_files_of_a_killed_process_are_removed_with_the_next_lock(screen: Screen):
     folders = [str(screen.path / name) for name in (*FOLDERS, ".")]
     subprocess.run([sys.executable, "-c", KILLED, *folders], check=False)
     (screen.path / ".screen.duckdb.part-tmp").write_bytes(b"half")
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_removed_is_our_error(screen: Screen, monkeypatch)
 @pytest.mark.parametrize(
     ("code", "is_told"), [(errno.EIO, True), (errno.ENOSPC, True), (errno.EINVAL, False), (errno.ENOTSUP, False)]
 )
-def test_a_folder_that_fails_to_sync_is_told_and_one_that_cannot_is_not(tmp_path, monkeypatch, code, is_told):
+def test_a_failed_sync_of_a_folder_is_an_error_and_a_missing_one_is_not(tmp_path, monkeypatch, code, is_told):
     real = os.fsync
 
     def fsync(handle: int) -> None:

@@ -1,5 +1,5 @@
 # ruff: noqa: S608
-"""The catalog: keys, comments, views, and DuckDB's traps."""
+"""The catalog: keys, comments, views, rebuilding, and known faults of DuckDB."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ def test_rebuilding_is_deterministic(filled):
     assert dump(filled) == first
 
 
-def test_keys_and_references_stand_where_they_hold(filled):
+def test_keys_and_references_are_declared_where_rows_fulfil_them(filled):
     with catalog.connect(filled.path) as connection:
         held = connection.execute(
             "SELECT table_name, constraint_type FROM duckdb_constraints() WHERE constraint_type <> 'NOT NULL'"
@@ -88,7 +88,7 @@ def test_views_name_their_columns(filled):
         assert "Metadata_Well" in text
 
 
-def test_saved_views_answer(filled):
+def test_saved_views_have_the_expected_rows(filled):
     summary = filled.sql("SELECT * FROM well_summary ORDER BY Metadata_Well")
     assert summary["n_cells"].to_list() == [4, 6, 0, 0]
     assert summary["n_sites_failed"].to_list() == [0, 0, 0, 1]
@@ -107,7 +107,7 @@ def test_saved_views_answer(filled):
     assert set(cells["Metadata_compound"]) == {"DMSO", "Wortmannin"}
 
 
-def test_quality_exclusions_and_losses_are_seen(filled):
+def test_saved_views_show_quality_exclusions_and_losses(filled):
     quality = pl.DataFrame(
         {
             "Metadata_Plate": ["000123"] * 3,
@@ -236,7 +236,7 @@ def test_nothing_is_left_over(filled):
     assert not [name for name in names if "tmp" in name or "wal" in name]
 
 
-def test_a_table_of_someone_elses_is_there_too(filled):
+def test_a_table_of_another_program_can_be_queried(filled):
     folder = filled.path / "tables" / "my_notes"
     folder.mkdir()
     pl.DataFrame({"note": ["x"]}).write_parquet(folder / "my_notes.parquet")

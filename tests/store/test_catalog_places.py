@@ -1,5 +1,5 @@
 # ruff: noqa: S608
-"""The catalog in other hands and other places: any client, any DuckDB, moved screens, read-only media, lost files."""
+"""The catalog for other clients and DuckDB versions, after a move, on read-only media, and with missing files."""
 
 import errno
 import json
@@ -125,7 +125,7 @@ def test_only_cells_and_features_stay_outside_the_catalog(filled):
     assert views & set(table_names()) == wide
 
 
-def test_small_tables_answer_other_clients_before_a_moved_screen_is_opened(filled, tmp_path):
+def test_other_clients_read_small_tables_of_a_moved_screen_before_it_is_opened(filled, tmp_path):
     filled.rebuild_catalog()
     shutil.move(filled.path, tmp_path / "moved")
     assert direct(tmp_path / "moved" / "screen.duckdb", "SELECT count(*) FROM well") == [(4,)]

@@ -1,4 +1,4 @@
-"""Damaged Parquet files are noticed and named."""
+"""Damaged Parquet files are detected and named."""
 
 import os
 
@@ -82,7 +82,7 @@ def hurt(filled):
 
 
 @pytest.mark.filterwarnings("ignore::phenoprint.store.catalog.DamagedTableWarning")
-def test_a_damaged_table_is_left_out_and_the_others_are_asked(hurt):
+def test_a_damaged_table_is_left_out_and_the_others_can_be_queried(hurt):
     assert hurt.sql("SELECT count(*) AS n FROM well")["n"][0] == 4
     assert hurt.table("well").collect().height == 4
     left = dict(hurt.left_out().select("name", "table").rows())

@@ -1,4 +1,4 @@
-"""What people decide to leave out: written once, checked against the screen, taken back."""
+"""Exclusions: written once, checked against the screen, undone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scopes(screen: Screen) -> list[tuple[object, ...]]:
     return screen.table("exclusion").select(columns).collect().rows()
 
 
-def test_every_scope_is_written_with_who_and_when(screen: Screen) -> None:
+def test_every_scope_is_written_with_person_and_date(screen: Screen) -> None:
     phenoprint.exclude(screen.path, "P2", reason="spill", who="ada")
     phenoprint.exclude(screen, "P1", "b3", reason="pipetting error")
     phenoprint.exclude(screen, "P1", "A01", site=2, reason=" hair ")
@@ -62,7 +62,7 @@ def test_every_scope_is_written_with_who_and_when(screen: Screen) -> None:
 
 
 @pytest.mark.parametrize("well", ["b3", "B3", "B03", "r02c03"])
-def test_excluding_twice_is_told_and_not_doubled(screen: Screen, well: str) -> None:
+def test_excluding_twice_is_reported_and_writes_one_row(screen: Screen, well: str) -> None:
     phenoprint.exclude(screen, "P1", "B03", reason="first")
     change = phenoprint.exclude(screen, "P1", well, reason="second")
     assert change.added.is_empty()
@@ -111,7 +111,7 @@ def test_sites_and_cells_that_are_not_there_are_refused(screen: Screen) -> None:
         phenoprint.exclude(screen, "P1", "A01", reason="  ")
 
 
-def test_a_list_is_taken_whole_or_not_at_all(screen: Screen, tmp_path: Path) -> None:
+def test_all_rows_of_a_list_are_written_or_none(screen: Screen, tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_text("Assay_Plate_Barcode;well_position;Field;Comment\nP1;a1;2;Blase\nP2;C4;1;\n", encoding="cp1252")
     places = read_exclusion_list(path, reason="by eye")
@@ -143,7 +143,7 @@ def test_a_spreadsheet_is_a_list_too(screen: Screen, tmp_path: Path) -> None:
     ]
 
 
-def test_a_list_names_whole_plates_without_a_column_of_wells(screen: Screen, tmp_path: Path) -> None:
+def test_a_list_without_wells_excludes_plates(screen: Screen, tmp_path: Path) -> None:
     (tmp_path / "plates.tsv").write_text("barcode\treason\nP2\tspill\n")
     change_exclusions(screen, read_exclusion_list(tmp_path / "plates.tsv"))
     assert scopes(screen) == [("plate", "P2", None, None, None, "spill")]

@@ -1,5 +1,5 @@
 # ruff: noqa: S608
-"""Every table's folder is read by the tools of the field as it lies there, with plates as text."""
+"""Common tools read the folder of every table, with plates as text."""
 
 from __future__ import annotations
 

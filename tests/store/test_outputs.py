@@ -1,4 +1,4 @@
-"""Outputs: what is noticed of a changed file, and how closely one has to look."""
+"""Outputs: which changes of a file each level of scrutiny detects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def flip(path: Path, *, keep_time: bool) -> None:
 
 
 @pytest.mark.parametrize("scrutiny", Scrutiny)
-def test_what_was_not_touched_holds(written: dict[str, Output], tmp_path: Path, scrutiny: Scrutiny) -> None:
+def test_unchanged_outputs_pass_every_check(written: dict[str, Output], tmp_path: Path, scrutiny: Scrutiny) -> None:
     checked = check_outputs(tmp_path, written, scrutiny)
     assert (checked.wrong, checked.moved) == ({}, {})
 
@@ -52,7 +52,7 @@ def test_a_flipped_bit_is_noticed_by_time_or_by_hash(
     assert found == list(noticed)
 
 
-def test_a_copy_with_other_times_holds_and_says_them(written: dict[str, Output], tmp_path: Path) -> None:
+def test_a_copy_with_other_times_passes_and_lists_them(written: dict[str, Output], tmp_path: Path) -> None:
     copied = tmp_path / "copy"
     shutil.copytree(tmp_path / "masks", copied / "masks")
     os.utime(copied / "masks" / "a.tif", ns=(1, 1))

@@ -65,7 +65,7 @@ def test_a_failed_write_leaves_the_earlier_file_and_no_temporary_one(tmp_path, m
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_is_told_as_such_when_arrow_writes(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_when_arrow_writes(tmp_path, monkeypatch):
     real_open = Path.open
     monkeypatch.setattr(
         Path,
@@ -206,7 +206,7 @@ def test_rows_without_plate_are_kept(screen):
     assert screen.sql("SELECT reason FROM lost WHERE Metadata_Plate IS NULL")["reason"].to_list() == ["constant"]
 
 
-def test_a_file_that_does_not_say_whose_rows_it_holds_is_damaged(screen):
+def test_a_file_without_the_column_of_its_plate_is_damaged(screen):
     folder = screen.path / "tables" / "cell" / "000123"
     folder.mkdir(parents=True)
     make_cells("x", "A01").drop("Metadata_Plate").write_parquet(folder / "cell.parquet")

@@ -1,4 +1,4 @@
-"""Parts of a plate and their merging, killed anywhere."""
+"""Parts of a plate and their merging, also after a kill at any point."""
 
 import os
 from pathlib import Path
@@ -173,7 +173,7 @@ def test_a_part_written_while_merging_waits_for_the_next_time(tmp_path, monkeypa
     assert rows(tmp_path).height == 7
 
 
-def test_many_row_groups_hold_what_one_does(tmp_path, monkeypatch):
+def test_many_row_groups_have_the_same_rows_as_one(tmp_path, monkeypatch):
     for folder, size in ((tmp_path / "one", 10**6), (tmp_path / "many", 7)):
         monkeypatch.setattr(_merge, "group_rows", lambda _, size=size: size)
         for well, n in (("A01", 10), ("A02", 0), ("A03", 25), ("B01", 1)):
@@ -273,7 +273,7 @@ wells_strategy = st.dictionaries(st.sampled_from(["A01", "A02", "A10", "B01", "A
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(wells_strategy, st.booleans(), st.sets(st.sampled_from(["A01", "B01"]))), max_size=4))
-def test_any_history_ends_with_the_last_word_on_every_well(tmp_path_factory, history):
+def test_after_any_history_every_well_has_the_rows_written_last(tmp_path_factory, history):
     folder = create(tmp_path_factory.mktemp("screen")).path
     model: dict[str, int] = {}
     for written, merge, dropped in history:

@@ -1,4 +1,4 @@
-"""A query reads the screen's tables and nothing else, one statement at a time, and answers with any type."""
+"""A query is one statement that reads the tables of a screen and no other file; results have any type."""
 
 import datetime as dt
 from contextlib import nullcontext
@@ -48,7 +48,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Screen:
         "SELECT '{\"a\": 1}'::JSON -> 'a'",
     ],
 )
-def test_statements_that_read_are_answered(asked: Screen, query: str):
+def test_statements_that_read_return_rows(asked: Screen, query: str):
     frame = asked.sql(query)
     assert frame.height > 0
     first = asked.first_rows(query, 1)
@@ -138,7 +138,7 @@ def test_nothing_but_the_tables_can_be_read(asked: Screen, tmp_path, query: str)
     assert sorted(path.name for path in outside.iterdir()) == ["cell.parquet", "link.txt", "secret.txt"]
 
 
-def test_a_link_in_the_tables_leads_nowhere_else(filled: Screen, tmp_path):
+def test_a_link_to_another_file_in_the_tables_is_not_followed(filled: Screen, tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
     (filled.path / "tables" / "link.txt").symlink_to(tmp_path / "secret.txt")
     with pytest.raises(UsageError, match=r"reads the tables of the screen and no other file"):
@@ -163,7 +163,7 @@ def test_a_mistyped_table_lists_what_the_screen_has(asked: Screen, ask):
         assert internal not in message
 
 
-def test_the_first_rows_are_what_order_by_says(asked: Screen):
+def test_the_first_rows_follow_order_by(asked: Screen):
     query = "SELECT Cells_F0 FROM cell ORDER BY Cells_F0 DESC"
     first = asked.first_rows(query, 3)
     assert first.frame["Cells_F0"].to_list() == [6.0, 5.0, 4.0]

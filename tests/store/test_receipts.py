@@ -39,7 +39,7 @@ class Colour(Enum):
     RED = "red"
 
 
-def test_a_receipt_comes_back_as_it_was(tmp_path):
+def test_a_receipt_is_read_as_it_was_written(tmp_path):
     rows = ledger_rows("segment", "000123", "A01", unit_of_count="cells", n_in=9, lost={"zu klein, µ": 2})
     receipt = Receipt(
         "segment",
@@ -86,7 +86,7 @@ def test_a_broken_receipt_counts_as_none(tmp_path, content):
     assert load_receipts(tmp_path, "s") == {}
 
 
-def test_every_flipped_bit_of_a_receipt_makes_it_none_or_leaves_what_it_says(tmp_path):
+def test_a_receipt_with_a_flipped_bit_is_ignored_or_unchanged(tmp_path):
     receipt = Receipt("s", "A01", "P", "k", outputs={"a": Output(2, 3, "h")}, seconds=1.25)
     path = write_receipt(tmp_path, receipt)
     whole = path.read_bytes()
@@ -117,7 +117,7 @@ def test_a_forgotten_unit_has_no_receipt(tmp_path):
     assert load_receipts(tmp_path, "s") == {}
 
 
-def test_keys_tell_apart_what_differs():
+def test_different_values_have_different_keys():
     values = [1, 1.0, True, "1", None, "None", [1], {"a": 1}, {"a": 1.0}, Settings(), Settings(2.0), [[1], 2], [1, [2]]]
     assert len({hash_key(value) for value in values}) == len(values)
     assert hash_key("a", "b") != hash_key("ab")

@@ -1,4 +1,4 @@
-"""The screen folder: opening, writing, holding, asking."""
+"""The screen folder: opening, writing, locking, querying."""
 
 import errno
 import json
@@ -171,7 +171,7 @@ def hold_elsewhere(screen: Screen, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
-def test_two_runs_cannot_hold_one_screen(screen):
+def test_two_runs_cannot_lock_one_screen(screen):
     process = hold_elsewhere(screen, 60)
     try:
         with pytest.raises(ScreenLockedError) as caught, screen.lock(timeout_s=0.05):
@@ -202,7 +202,7 @@ def test_a_lock_that_cannot_be_tried_is_held_by_a_process_that_lives(screen, mon
         assert (lock.holder(screen.path) is not None) == held, (pid, host)
 
 
-def test_a_run_waits_its_turn_if_asked(screen):
+def test_a_run_waits_for_the_lock_for_the_given_time(screen):
     process = hold_elsewhere(screen, 0.3)
     start = time.monotonic()
     with screen.lock(timeout_s=30):
@@ -218,6 +218,6 @@ def test_the_lock_is_free_after_an_error(screen):
         pass
 
 
-def test_queries_go_on_while_a_run_holds_the_screen(filled):
+def test_queries_work_while_a_run_holds_the_lock(filled):
     with filled.lock():
         assert filled.sql("SELECT count(*) AS n FROM cell")["n"][0] == 10
