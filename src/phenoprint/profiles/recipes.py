@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -134,105 +135,123 @@ _PYCYTOMINER_SELECTION = {
     "greedy_correlation": False,
 }
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType(
+_PRESETS: Mapping[str, tuple[Sequence[Mapping[str, Any]], str]] = MappingProxyType(
     {
-        recipe.name: recipe
-        for recipe in (
-            Recipe.of(
-                "phenoprint",
-                [
-                    {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
-                    {"operation": "select"},
-                    {"operation": "limit", "limit": 20.0},
-                ],
+        "phenoprint": (
+            [
+                {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
+                {"operation": "select"},
+                {"operation": "limit", "limit": 20.0},
+            ],
+            (
                 "Ours: median and MAD of each plate's controls, stabilized over plates; selection; no value "
-                "beyond 20 spreads.",
+                "beyond 20 spreads."
             ),
-            Recipe.of(
-                "phenoprint-sphering",
-                [
-                    {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
-                    {"operation": "select"},
-                    {"operation": "limit", "limit": 20.0},
-                    {
-                        "operation": "normalize",
-                        "name": "sphering",
-                        "method": "sphering",
-                        "by": [],
-                        "reference": "negcon",
-                    },
-                ],
-                "Ours, with a shrunk sphering on all controls at the end.",
-            ),
-            Recipe.of(
-                "profiling-recipe",
-                [
-                    {"operation": "normalize", "method": "mad_robust", "pooling": 0, "floor": 0, "reference": "all"},
-                    {"operation": "select", **_PYCYTOMINER_SELECTION},
-                ],
-                "The classic profiling recipe: each plate's median and MAD (times 1.4826), pycytominer's selection.",
-            ),
-            Recipe.of(
-                "jump-production",
-                [
-                    {"operation": "drop_invariant", "ratio": 1e-3, "reference": "negcon"},
-                    {
-                        "operation": "normalize",
-                        "method": "mad_robust",
-                        "raw": True,
-                        "pooling": 0,
-                        "floor": 0,
-                        "reference": "negcon",
-                    },
-                    {
-                        "operation": "normalize",
-                        "name": "inverse_normal",
-                        "method": "rank",
-                        "by": [],
-                        "reference": "all",
-                    },
-                    {"operation": "select", **_PYCYTOMINER_SELECTION},
-                    {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
-                ],
+        ),
+        "phenoprint-sphering": (
+            [
+                {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
+                {"operation": "select"},
+                {"operation": "limit", "limit": 20.0},
+                {
+                    "operation": "normalize",
+                    "name": "sphering",
+                    "method": "sphering",
+                    "by": [],
+                    "reference": "negcon",
+                },
+            ],
+            "Ours, with a shrunk sphering on all controls at the end.",
+        ),
+        "profiling-recipe": (
+            [
+                {"operation": "normalize", "method": "mad_robust", "pooling": 0, "floor": 0, "reference": "all"},
+                {"operation": "select", **_PYCYTOMINER_SELECTION},
+            ],
+            "The classic profiling recipe: each plate's median and MAD (times 1.4826), pycytominer's selection.",
+        ),
+        "jump-production": (
+            [
+                {"operation": "drop_invariant", "ratio": 1e-3, "reference": "negcon"},
+                {
+                    "operation": "normalize",
+                    "method": "mad_robust",
+                    "raw": True,
+                    "pooling": 0,
+                    "floor": 0,
+                    "reference": "negcon",
+                },
+                {
+                    "operation": "normalize",
+                    "name": "inverse_normal",
+                    "method": "rank",
+                    "by": [],
+                    "reference": "all",
+                },
+                {"operation": "select", **_PYCYTOMINER_SELECTION},
+                {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
+            ],
+            (
                 "The JUMP production recipe for compounds (var_mad_int_featselect_harmony); the last step needs the "
-                "extra 'harmony'.",
+                "extra 'harmony'."
             ),
-            Recipe.of(
-                "jump-production-genetic",
-                [
-                    {"operation": "correct_position", "name": "well_mean", "method": "well_mean"},
-                    {"operation": "correct_count"},
-                    {"operation": "drop_invariant", "ratio": 1e-3, "reference": "all"},
-                    {
-                        "operation": "normalize",
-                        "method": "mad_robust",
-                        "raw": True,
-                        "pooling": 0,
-                        "floor": 0,
-                        "reference": "all",
-                    },
-                    {
-                        "operation": "select",
-                        "name": "outliers",
-                        "operations": ["drop_outliers"],
-                        "outlier_cutoff": 100.0,
-                    },
-                    {"operation": "select", **_PYCYTOMINER_SELECTION},
-                    {
-                        "operation": "normalize",
-                        "name": "sphering",
-                        "method": "sphering",
-                        "regularization": "plates",
-                        "by": [],
-                        "reference": "negcon",
-                    },
-                    {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
-                ],
-                "The JUMP production recipe for genes (wellpos_cc_var_mad_outlier_featselect_sphering_harmony).",
-            ),
-        )
+        ),
+        "jump-production-genetic": (
+            [
+                {"operation": "correct_position", "name": "well_mean", "method": "well_mean"},
+                {"operation": "correct_count"},
+                {"operation": "drop_invariant", "ratio": 1e-3, "reference": "all"},
+                {
+                    "operation": "normalize",
+                    "method": "mad_robust",
+                    "raw": True,
+                    "pooling": 0,
+                    "floor": 0,
+                    "reference": "all",
+                },
+                {
+                    "operation": "select",
+                    "name": "outliers",
+                    "operations": ["drop_outliers"],
+                    "outlier_cutoff": 100.0,
+                },
+                {"operation": "select", **_PYCYTOMINER_SELECTION},
+                {
+                    "operation": "normalize",
+                    "name": "sphering",
+                    "method": "sphering",
+                    "regularization": "plates",
+                    "by": [],
+                    "reference": "negcon",
+                },
+                {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
+            ],
+            "The JUMP production recipe for genes (wellpos_cc_var_mad_outlier_featselect_sphering_harmony).",
+        ),
     }
 )
+
+
+class _Presets(Mapping[str, Recipe]):
+    """Recipes by name, each made when it is used, because its steps load the normalizers that they name."""
+
+    def __getitem__(self, name: str) -> Recipe:
+        return _preset(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PRESETS)
+
+    def __len__(self) -> int:
+        return len(_PRESETS)
+
+
+@cache
+def _preset(name: str) -> Recipe:
+    steps, description = _PRESETS[name]
+    return Recipe.of(name, steps, description)
+
+
+RECIPES: Mapping[str, Recipe] = _Presets()
 """Presets. Where the JUMP ones differ from the published code: ties of ranks are shared, not broken by chance, and the
 sphering's shrinkage is the one under which left-out plates are most likely, not that of 25 with the best retrieval."""
 
