@@ -52,13 +52,7 @@ class Marks:
 
 
 def read_marks(content: bytes) -> dict[str, Marks]:
-    """Read the marks of every sheet of an ``.xlsx`` or ``.ods``; none of other files.
-
-    Parameters
-    ----------
-    content
-        The file's bytes.
-    """
+    """Read the marks of every sheet of an ``.xlsx`` or ``.ods``; none of other files."""
     if not content.startswith(b"PK"):
         return {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

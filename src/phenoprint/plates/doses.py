@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from phenoprint.errors import PlateMapError
+from phenoprint.plates.pert_types import is_missing
 
 __all__ = ["Dose", "canonical_unit", "molar_factor", "parse_dose"]
 
@@ -47,7 +48,6 @@ _UNITS = {
     "%v/v": "%",
     "moi": "MOI",
 }
-_MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "--"}
 _NUMBER = re.compile(r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(.*)", re.DOTALL)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
@@ -119,7 +119,7 @@ def parse_dose(text: str | None) -> Dose:
     (Dose(value=0.5, unit=None), Dose(value=None, unit=None))
     """
     cleaned = (text or "").strip()
-    if cleaned.lower() in _MISSING:
+    if is_missing(cleaned) or cleaned.lower() == "none":
         return Dose(None, None)
     match = _NUMBER.fullmatch(cleaned)
     if match is None:

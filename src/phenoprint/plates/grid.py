@@ -61,13 +61,7 @@ def _starts(head: list[str], body: list[str]) -> list[tuple[int, list[int]]]:
 
 
 def first_block(rows: Rows) -> int | None:
-    """Index of the first line of rising column numbers above a line with a row letter; None where there is none.
-
-    Parameters
-    ----------
-    rows
-        As `read_rows` returns them.
-    """
+    """Return the index of the first line of rising column numbers above a line with a row letter, or None."""
     pairs = enumerate(pairwise(rows))
     return next((index for index, ((_, head), (_, body)) in pairs if _starts(head, body)), None)
 
@@ -101,19 +95,12 @@ class _Block:
 
 
 def as_grid(rows: Rows, *, source: str) -> TextTable:
-    """Turn blocks into a table with one row per well and one column per variable.
+    """Convert drawn blocks to a table with one row per well and one column per variable.
 
-    A block is a line of column numbers and lines that start with a row letter, anywhere in the table; several may
-    be side by side. Its variable is named in its corner, or by the last text above it; a line ``plate,<barcode>``
-    names the plate of the blocks that follow. A single block without a name holds compounds, as does a single block
-    under a title that is no variable's name if it names a control such as DMSO.
-
-    Parameters
-    ----------
-    rows
-        As `read_rows` returns them.
-    source
-        Named in errors.
+    A block is a line of column numbers and lines that start with a row letter, anywhere in the table; several may be
+    side by side. Its variable is named in its corner, or by the last text above it; a line ``plate,<barcode>`` names
+    the plate of the blocks that follow. A single block without a name holds compounds, as does a single block under a
+    title that is no variable's name if it names a control such as DMSO.
 
     Raises
     ------

@@ -55,18 +55,7 @@ class Columns:
 def assign_columns(
     table: TextTable, *, columns: Mapping[str, str], pert_types: Mapping[str, str], source: str
 ) -> Columns:
-    """Find the column of each role: as the caller names it, by its name, and for kinds of wells by their values.
-
-    Parameters
-    ----------
-    table
-        The table of strings.
-    columns
-        Columns by role, as the caller names them.
-    pert_types
-        The map's own words for kinds of wells.
-    source
-        Named in errors.
+    """Find the column of each role: as the caller names it, by its name, for kinds of wells by their values.
 
     Raises
     ------
@@ -121,21 +110,8 @@ def read_kinds(
 ) -> tuple[list[str], Counter[Word]]:
     """Read the kind of each row: as written, by the caller's `pert_types`, or inferred from the compound.
 
-    Parameters
-    ----------
-    table
-        The table of strings.
-    columns
-        As `assign_columns` returns it.
-    problems
-        Takes unknown words, and columns that disagree.
-    pert_types
-        The map's own words, in columns of kinds and of compounds alike.
-
-    Returns
-    -------
-    list, Counter
-        The kinds, and the number of rows that each word decided, names of treatments excluded.
+    Returns the kinds, and the number of rows that each word decided, names of treatments excluded. Unknown words and
+    columns that disagree are noted as problems.
     """
     own = own_words(pert_types)
     kinds: list[str] = []

@@ -110,12 +110,7 @@ def is_missing(text: str | None) -> bool:
 def is_ambiguous(text: str, *, is_name: bool = False) -> bool:
     """Whether a word may mean several kinds, such as ``control``, ``none`` or ``medium only``.
 
-    Parameters
-    ----------
-    text
-        As written.
-    is_name
-        Whether it is in a column of compounds, where ``NC`` or ``pos`` may be names.
+    In a column of compounds (`is_name`), ``NC`` or ``pos`` may be names, too.
 
     Examples
     --------

@@ -209,16 +209,7 @@ def _of_plates(parts: Sequence[Part], maps: list[PlateMap]) -> list[PlateMap]:
 
 
 def unused_words(pert_types: Mapping[str, str], maps: Sequence[PlateMap], *, source: str) -> pl.DataFrame:
-    """List the words that the user defines and no plate map contains: rows of a reading.
-
-    Parameters
-    ----------
-    pert_types
-        Meaning of words, as for `parse_plate_map`.
-    maps
-        The plate maps.
-    source
-        Where the user defines them.
+    """List the words that the user defines in `source` and no plate map contains: rows of a reading.
 
     Examples
     --------

@@ -114,25 +114,15 @@ class TextTable:
 
 
 def read_rows(text: str, *, source: str) -> Rows:
-    """Split delimited text into stripped cells; the delimiter is guessed.
+    """Split delimited text into stripped cells; return the 1-based line and the cells of each row.
 
-    Parameters
-    ----------
-    text
-        Comma, semicolon, tab or bar separated; a byte-order mark, blank lines, lines of separators only and
-        ``#`` comments before the first row are skipped.
-    source
-        Named in errors.
-
-    Returns
-    -------
-    list
-        (1-based line, cells) of each row.
+    The separator (comma, semicolon, tab or bar) is guessed. A byte-order mark, blank lines, lines of separators only
+    and ``#`` comments before the first row are skipped.
 
     Raises
     ------
     PlateMapError
-        The text holds nothing, or binary data.
+        If the text is empty, or binary data.
     """
     if "\0" in text:
         raise PlateMapError(
