@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import SchemaError, UnknownNameError
-from phenoprint.tables import conform, frame_of, get_table, nan_to_null, table_names, validate
+from phenoprint.tables import conform, declared_columns, frame_of, get_table, nan_to_null, table_names, validate
 
 CONTRACT = {
     "activity", "cell", "cell_quality", "cluster", "exclusion", "feature", "feature_status", "image", "image_quality",
@@ -117,3 +117,18 @@ def test_conform_never_turns_numbers_into_identifiers_or_fractions_into_counts()
 def test_text_cannot_be_a_feature():
     with pytest.raises(SchemaError, match=r"Cells_B: features are Float32, found String"):
         conform(cells(Cells_B=["a", "b"]), "cell")
+
+
+def test_rows_become_a_frame_of_the_declared_columns():
+    rows = [{"score": "a", "value": float("nan"), "n": 3}, {"score": "b"}]
+    assert frame_of("score", rows).schema == get_table("score").schema
+    assert frame_of("score", rows).select("score", "value", "n").rows() == [("a", None, 3), ("b", None, None)]
+    assert frame_of("plate", [("P", "B", 96, 1, 2, 3, 4)])["n_images"].to_list() == [4]
+    with pytest.raises(SchemaError, match=r"'score' does not declare the columns valeu"):
+        frame_of("score", [{"score": "a"}, {"score": "b", "valeu": 1.0}])
+
+
+def test_declared_columns_leave_out_all_others():
+    frame = pl.DataFrame({"n": [1], "score": ["a"], "mine": [2.0]})
+    assert "mine" not in declared_columns(frame, "score").columns
+    assert declared_columns(frame, "score").schema == get_table("score").schema

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.tables import WELL_KEY, frame_of
+from phenoprint.tables import WELL_KEY, frame_of, get_table
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -184,11 +184,12 @@ def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: Collection[
     wanted = values.filter(pl.col("readout").is_in(list(readouts))).drop_nulls("value")
     joined = wanted.join(treated, on=WELL_KEY, how="inner")
     by = ["readout", "Metadata_compound", "Metadata_Concentration_Unit"]
-    rows = []
+    columns, rows = get_table("dose_response").schema.names(), []
     for key, group in joined.sort(*by, "Metadata_Concentration").group_by(by, maintain_order=True):
         fit = fit_hill(group["Metadata_Concentration"].to_numpy(), group["value"].to_numpy())
         counts = {"n_wells": group.height, "n_doses": group["Metadata_Concentration"].n_unique()}
-        rows.append(dict(zip(by, key, strict=True)) | vars(fit) | counts)
+        row = dict(zip(by, key, strict=True)) | vars(fit) | counts
+        rows.append({name: row[name] for name in columns})
     return frame_of("dose_response", rows)
 
 

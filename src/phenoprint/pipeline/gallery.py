@@ -59,10 +59,11 @@ def make_gallery(context: Context) -> pl.DataFrame:
             limits[plate] = channel_limits(np.stack(_reference_fields(context, wells, plate) or [pixels]))
         centres = group.select("Location_Center_Y", "Location_Center_X").to_numpy()
         crops = crop_cells(pixels, centres, size=_crop_size(context, plate))
-        for crop, row in zip(crops, group.iter_rows(named=True), strict=True):
+        cells = group.select(*CELL_KEY, "Metadata_perturbation", "rank")
+        for crop, cell in zip(crops, cells.iter_rows(), strict=True):
             rgb = to_rgb(crop, channels=list(context.channels), limits=limits[plate])
             png = bytes(imagecodecs.png_encode(rgb))
-            rows.append(row | {"crop": png})
+            rows.append((*cell, png))
     return frame_of("gallery", rows).sort("Metadata_perturbation", "rank")
 
 

@@ -8,11 +8,12 @@ import polars as pl
 
 from phenoprint.images import list_files, name_kinds
 from phenoprint.pipeline.config import ImagesSection
+from phenoprint.tables import frame_of
 
 __all__ = ["image_problems"]
 
 
-def image_problems(section: ImagesSection, root: Path, images: pl.DataFrame, *, schema: pl.Schema) -> pl.DataFrame:
+def image_problems(section: ImagesSection, root: Path, images: pl.DataFrame) -> pl.DataFrame:
     """List files that are not used, files with several pages or channels, and files with lossy compression.
 
     Parameters
@@ -23,8 +24,6 @@ def image_problems(section: ImagesSection, root: Path, images: pl.DataFrame, *, 
         Image root.
     images
         The ``image`` table, with the channels that are not used.
-    schema
-        The schema of the table ``problem``.
 
     Returns
     -------
@@ -34,7 +33,7 @@ def image_problems(section: ImagesSection, root: Path, images: pl.DataFrame, *, 
     found = [*_several_pages(section, images), *_several_channels(images), *_lossy(images)]
     if section.reader == "pattern":
         found += _unmatched(root, images)
-    return pl.DataFrame(found, schema=schema)
+    return frame_of("problem", found)
 
 
 def _row(kind: str, detail: str, plate: str | None = None) -> dict[str, str | None]:

@@ -23,7 +23,7 @@ from phenoprint.plates import (
     well_table,
 )
 from phenoprint.store import ledger_rows
-from phenoprint.tables import SITE_KEY, WELL_KEY, frame_of
+from phenoprint.tables import PLATE, SITE_KEY, WELL_KEY, frame_of, get_table
 
 __all__ = ["Ingested", "image_root", "in_order", "index_images", "ingest"]
 
@@ -153,7 +153,7 @@ def _plate_table(images: pl.DataFrame, wells: pl.DataFrame, given: int | None) -
             pl.col("is_annotated").sum().cast(pl.Int32).alias("n_wells_annotated"),
         )
         .join(
-            pl.DataFrame(formats, schema={"Metadata_Plate": pl.String, "plate_format": pl.Int32}, orient="row"),
+            pl.DataFrame(formats, schema=get_table("plate").schema_of((PLATE, "plate_format")), orient="row"),
             on="Metadata_Plate",
             how="left",
         )
@@ -251,7 +251,7 @@ def ingest(
     wells = well_table(images, plate_map, batches=dict(config.plate_map.batches))
     wells = wells.with_columns(perturbation_id(wells))
     reconciliation = reconcile(images, plate_map, channels=list(channels))
-    of_files = image_problems(section, root, all_images, schema=reconciliation.problems.schema)
+    of_files = image_problems(section, root, all_images)
     problems = pl.concat([reconciliation.problems, of_files])
     return Ingested(
         tables={

@@ -54,13 +54,19 @@ def frame_of(table: str, rows: Iterable[Any] = ()) -> pl.DataFrame:
     ------
     UnknownNameError
         If no table of that name is declared.
+    SchemaError
+        If a dictionary has a column that is not declared.
 
     Examples
     --------
     >>> frame_of("cell").columns
     ['Metadata_Plate', 'Metadata_Well', 'Metadata_Site', 'Metadata_ObjectNumber']
     """
-    return nan_to_null(pl.DataFrame(list(rows), schema=get_table(table).schema, orient="row"))
+    schema, given = get_table(table).schema, list(rows)
+    undeclared = {name for row in given if isinstance(row, dict) for name in row if name not in schema}
+    if undeclared:
+        raise SchemaError(f"table {table!r} does not declare the columns {first_few(sorted(undeclared))}")
+    return nan_to_null(pl.DataFrame(given, schema=schema, orient="row"))
 
 
 def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:

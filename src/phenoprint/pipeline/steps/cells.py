@@ -11,7 +11,7 @@ from phenoprint.errors import ConfigError, DataError, UnknownNameError
 from phenoprint.pipeline.exclusions import exclusion_reasons
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.store import strict_join
-from phenoprint.tables import CELL_KEY, WELL_KEY
+from phenoprint.tables import CELL_KEY, PERTURBATION, PLATE, WELL_KEY, get_table
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import CellQualitySection, ScreenConfig
@@ -104,7 +104,7 @@ def _preview(
     treated = strict_join(cells.select(CELL_KEY), known, on=WELL_KEY, expect="m:1")
     is_control = (pl.col("Metadata_pert_type") == "negcon").fill_null(value=False)
     has_controls = treated.select(is_control.any()).item() is True
-    schema = {"Metadata_Plate": pl.String, "Metadata_perturbation": pl.String, "rule": pl.String, "reason": pl.String}
+    schema = get_table("cell_quality_preview").schema_of((PLATE, PERTURBATION, "rule", "reason"))
     unjudged = [(plate, None, *rule) for plate in wells["Metadata_Plate"].unique() for rule in missing.items()]
     rows = [pl.DataFrame(unjudged, schema=schema, orient="row")]
     if treated.height:
