@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import UsageError
-from phenoprint.evaluation import Vectors, block_rows, prepare, similarity_block
+from phenoprint.evaluation import Vectors, block_rows, similarity_block, to_vectors
 from phenoprint.tables import feature_columns, metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def similarity(
     data = to_polars(frame)
     names = metadata_columns(data) if identity is None else list(identity)
     require_columns(data, names, purpose="identity")
-    vectors = prepare(data, metric, missing=missing)
+    vectors = to_vectors(data, metric, missing=missing)
     nearest_rows, alike = _nearest(vectors, k)
     n, k = nearest_rows.shape
     who = data.select(names)
@@ -139,7 +139,7 @@ def treatment_neighbours(
         schema = {treatment: pl.String, "neighbour": pl.String, "rank": pl.Int32}
         empty = pl.DataFrame(schema=schema | {"similarity": pl.Float64, "n_features": pl.Int32})
         return TreatmentNeighbours(empty, lost | {"no feature to compare by": known.height}, {})
-    vectors = prepare(known, "cosine")
+    vectors = to_vectors(known, "cosine")
     has_direction = vectors.values.any(axis=1)  # a profile of zeros would resemble all others alike
     usable = replace(vectors, values=vectors.values[has_direction], rows=vectors.rows[has_direction])
     index, alike = _nearest(usable, k)
@@ -214,7 +214,7 @@ def similarity_matrix(frame: FrameLike, *, metric: str = "cosine", missing: str 
         Shape (rows, rows), float32, symmetric; NaN for rows that lack more than half of the features.
     """
     data = to_polars(frame)
-    vectors = prepare(data, metric, missing=missing)
+    vectors = to_vectors(data, metric, missing=missing)
     full = np.full((data.height, data.height), np.nan, dtype=np.float32)
     full[np.ix_(vectors.rows, vectors.rows)] = similarity_block(vectors, slice(None))
     return full

@@ -10,7 +10,14 @@ from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_lea
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.significance import mean_average_precision
-from phenoprint.evaluation.similarities import METRICS, Vectors, block_rows, prepare, prepare_blocks, similarity_block
+from phenoprint.evaluation.similarities import (
+    METRICS,
+    Vectors,
+    block_rows,
+    blocks_to_vectors,
+    similarity_block,
+    to_vectors,
+)
 from phenoprint.evaluation.step_profiles import drawn_plates
 from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, score_steps
 
@@ -32,6 +39,7 @@ __all__ = [
     "based_on",
     "batch_mixing",
     "block_rows",
+    "blocks_to_vectors",
     "cliffs_delta",
     "compare",
     "drawn_plates",
@@ -41,12 +49,11 @@ __all__ = [
     "moa_calls",
     "plate_acceptance",
     "position_leakage",
-    "prepare",
-    "prepare_blocks",
     "replicate_reproducibility",
     "replicate_score",
     "score_steps",
     "similarity_block",
     "ssmd",
+    "to_vectors",
     "z_prime",
 ]

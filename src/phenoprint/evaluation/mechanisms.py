@@ -12,7 +12,7 @@ import polars as pl
 from phenoprint.errors import SchemaError, UsageError
 from phenoprint.evaluation.baselines import count_baseline, position_baseline
 from phenoprint.evaluation.nulls import known, null_counts
-from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
+from phenoprint.evaluation.similarities import block_rows, similarity_block, to_vectors
 from phenoprint.tables import Groups, metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def moa_accuracy(
             f"neighbours of the same {', '.join(not_same)} must be left out; {unknown} with a {label}. "
             "Fill it or filter those rows"
         )
-    vectors = prepare(data, metric, missing=missing)
+    vectors = to_vectors(data, metric, missing=missing)
     rows = vectors.rows
     labels = Groups.of(data, [label]).codes[rows]
     keys = [Groups.of(data, [name]).codes[rows] for name in not_same]

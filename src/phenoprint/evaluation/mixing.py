@@ -11,7 +11,7 @@ import polars as pl
 
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.evaluation.similarities import block_rows, prepare, similarity_block
+from phenoprint.evaluation.similarities import block_rows, similarity_block, to_vectors
 from phenoprint.tables import Groups, require_columns, to_polars
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def batch_mixing(
     data = to_polars(frame)
     require_columns(data, [batch], purpose="batch mixing")
     data = data.drop_nulls([batch])
-    vectors = prepare(data, metric, missing=missing)
+    vectors = to_vectors(data, metric, missing=missing)
     codes = np.unique(Groups.of(data, [batch]).codes[vectors.rows], return_inverse=True)[1]
     n, n_batches = len(codes), int(codes.max(initial=-1)) + 1
     if n_batches < 2:

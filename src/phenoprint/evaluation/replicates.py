@@ -11,7 +11,7 @@ import polars as pl
 
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.nulls import known, null_counts
-from phenoprint.evaluation.similarities import Vectors, prepare
+from phenoprint.evaluation.similarities import Vectors, to_vectors
 from phenoprint.tables import Groups, require_columns, to_polars
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def replicate_reproducibility(
     seed
         Seed of the draws.
     vectors
-        Makes the vectors of the profiles, for a frame that holds their metadata only; None: `prepare`, from the
+        Makes the vectors of the profiles, for a frame that holds their metadata only; None: `to_vectors`, from the
         features of the frame.
 
     Returns
@@ -132,7 +132,7 @@ def replicate_reproducibility(
     if whole.height and not data.height:
         raise UsageError(f"no row names a treatment: {null_counts(whole, replicate_by)}")
     groups = Groups.of(data, replicate_by)
-    made = prepare(data, metric, missing=missing) if vectors is None else vectors(data)
+    made = to_vectors(data, metric, missing=missing) if vectors is None else vectors(data)
     place = np.full(data.height, -1, dtype=np.intp)
     place[made.rows] = np.arange(len(made.rows))
     marks = _marks(made)

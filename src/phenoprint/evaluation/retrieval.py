@@ -14,7 +14,7 @@ import polars as pl
 
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.nulls import null_counts
-from phenoprint.evaluation.similarities import Vectors, block_rows, prepare, similarity_block
+from phenoprint.evaluation.similarities import Vectors, block_rows, similarity_block, to_vectors
 from phenoprint.tables import metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def average_precision(
         used; ``"error"``: they are an error. Rows that lack more than half of the features are left out as
         queries and candidates in any case.
     vectors
-        Makes the vectors of the profiles, for a frame that holds their metadata only; None: `prepare`, from the
+        Makes the vectors of the profiles, for a frame that holds their metadata only; None: `to_vectors`, from the
         features of the frame.
 
     Returns
@@ -91,7 +91,7 @@ def average_precision(
     require_columns(data, neg_diffby, purpose="neg_diffby")
     if not (pos_sameby or pos_diffby) or not (neg_sameby or neg_diffby):
         raise UsageError("positive and negative pairs need at least one column each; found an empty definition")
-    made = prepare(data, metric, missing=missing) if vectors is None else vectors(data)
+    made = to_vectors(data, metric, missing=missing) if vectors is None else vectors(data)
     codes = {
         name: _codes(data.get_column(name))[made.rows] for name in {*pos_sameby, *pos_diffby, *neg_sameby, *neg_diffby}
     }

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from phenoprint.tables import FloatArray, IntArray
 
-__all__ = ["METRICS", "Vectors", "block_rows", "prepare", "prepare_blocks", "similarity_block"]
+__all__ = ["METRICS", "Vectors", "block_rows", "blocks_to_vectors", "similarity_block", "to_vectors"]
 
 METRICS = ("cosine", "correlation", "euclidean", "pearson")
 """``correlation`` and ``pearson`` are one; euclidean similarity is 1 / (1 + distance), as in copairs."""
 
 _BLOCK_BYTES = 64 * 2**20  # similarities held at once
-_PREPARED_ROWS = 2048  # profiles scaled at once, as 64-bit floats
+_SCALED_ROWS = 2048  # profiles scaled at once, as 64-bit floats
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Vectors:
     metric: str
 
 
-def prepare(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Vectors:
+def to_vectors(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Vectors:
     """Make vectors of the profiles of a frame.
 
     Parameters
@@ -75,10 +75,10 @@ def prepare(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Vecto
     """
     features = feature_columns(frame)
     block = (np.arange(frame.height), feature_matrix(frame, features))
-    return prepare_blocks(lambda: [block], features, metric, missing=missing)
+    return blocks_to_vectors(lambda: [block], features, metric, missing=missing)
 
 
-def prepare_blocks(
+def blocks_to_vectors(
     blocks: Callable[[], Iterable[tuple[IntArray, FloatArray]]],
     features: Sequence[str],
     metric: str,
@@ -96,7 +96,7 @@ def prepare_blocks(
     features
         Names of the features.
     metric, missing
-        As in `prepare`.
+        As in `to_vectors`.
     allocate
         Makes the array of the vectors, given its shape, such as one that is kept on disk; None: in memory.
 
@@ -108,7 +108,7 @@ def prepare_blocks(
     Raises
     ------
     SchemaError, UnknownNameError
-        As `prepare`.
+        As `to_vectors`.
     """
     if metric not in METRICS:
         raise UnknownNameError("metric", metric, METRICS)
@@ -136,8 +136,8 @@ def prepare_blocks(
     for numbers, values in blocks():
         place = np.minimum(np.searchsorted(rows, numbers), max(len(rows) - 1, 0))
         usable = np.flatnonzero(rows[place] == numbers) if len(rows) else np.arange(0)
-        for start in range(0, len(usable), _PREPARED_ROWS):
-            some = usable[start : start + _PREPARED_ROWS]
+        for start in range(0, len(usable), _SCALED_ROWS):
+            some = usable[start : start + _SCALED_ROWS]
             vectors[place[some]] = _scaled(values[np.ix_(~incomplete, some)].T, metric)
     complete = tuple(name for name, gone in zip(features, incomplete.tolist(), strict=True) if not gone)
     return Vectors(vectors, rows, complete, dropped, metric)

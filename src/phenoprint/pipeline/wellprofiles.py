@@ -113,7 +113,7 @@ class WellProfiles:
         SchemaError
             Where no feature has a value in all wells.
         """
-        from phenoprint.evaluation import prepare_blocks
+        from phenoprint.evaluation import blocks_to_vectors
 
         numbered = wells.select(WELL_KEY).with_row_index("_row")
 
@@ -121,7 +121,7 @@ class WellProfiles:
             for _, frame in self.plates(numbered):
                 yield frame["_row"].to_numpy().astype(np.intp), feature_matrix(frame, self.features)
 
-        return prepare_blocks(blocks, self.features, metric, allocate=self._on_disk)
+        return blocks_to_vectors(blocks, self.features, metric, allocate=self._on_disk)
 
     def _on_disk(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         if not np.prod(shape):
