@@ -27,7 +27,7 @@ def test_matched_and_unmatched_files_are_counted(tmp_path: Path) -> None:
     assert best.wells == ["A01", "B02"]
     assert best.sites == ["1", "2"]
     assert best.channels == ["DNA", "ER"]
-    assert best.get_reader().index(tmp_path).equals(best.index)
+    assert READERS.make(best.reader, **best.options).index(tmp_path).equals(best.index)
 
 
 def test_the_suggested_plate_is_the_name_of_the_folder(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from phenoprint.images.readers.choose import count_clashes, fit_patterns, some_n
 from phenoprint.images.readers.load_data import find_load_data
 from phenoprint.images.readers.pattern_reader import list_files
 from phenoprint.images.readers.patterns import GENERIC
-from phenoprint.images.readers.reader import READERS, Reader, check_root, exists
+from phenoprint.images.readers.reader import READERS, check_root, exists
 
 __all__ = ["DetectedLayout", "LayoutCandidate", "detect_layout", "no_match"]
 
@@ -79,10 +79,6 @@ class LayoutCandidate:
         """Number of files found, without doubtful ones; files of general patterns count less."""
         weight = GENERIC.get(self.options.get("pattern", ""), 1.0)
         return weight * (self.n_matched - self.n_clashes) - self.n_missing
-
-    def get_reader(self) -> Reader:
-        """Make the reader."""
-        return READERS.make(self.reader, **dict(self.options))
 
 
 @dataclass(frozen=True)
