@@ -1,12 +1,12 @@
-"""How far our feature values agree with those that CellProfiler 4.2.8 printed for the same masks.
+"""Agreement of feature values with those of CellProfiler 4.2.8 for the same masks.
 
 Run by hand::
 
     python tests/benchmarks/conformance.py [REFERENCE] [--worst 5]
 
-REFERENCE is the folder with one folder a field (images, masks, ``Nuclei.parquet``, ...); by default
+REFERENCE is the folder with one folder per field (images, masks, ``Nuclei.parquet``, ...); by default
 ``../shared/reference/cellprofiler`` beside the project. Objects and whole images are compared. A value agrees where the
-relative difference is at most 1e-3 or the absolute one at most 1e-6; missing agrees with missing only.
+relative difference is at most 1e-3 or the absolute one at most 1e-6; missing values agree only with missing values.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ RELATIVE = 1e-3
 ABSOLUTE = 1e-6
 FIELDS = {"simulated_5ch": ("DNA", "ER", "RNA", "AGP", "Mito"), "nf1_D6_3ch": ("DNA", "ER", "AGP")}
 COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm", "Image")
-# CPU seconds on one core of the simulated field, 191 cells, as the reference's README gives them.
+# CPU seconds on one core for the simulated field, 191 cells, from the README of the reference.
 CELLPROFILER_SECONDS = 67.0
 
 
 def read_field(folder: Path, channels: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Channels (C, Y, X) and labels of one field of the reference."""
+    """Read channels (C, Y, X) and labels of one field of the reference."""
     pixels = np.stack([tifffile.imread(folder / f"{channel}.tif") for channel in channels])
     labels = {name: tifffile.imread(folder / f"{name.lower()}.tif").astype(np.int32) for name in ("Nuclei", "Cells")}
     return pixels, labels
 
 
 def compare(ours: pl.DataFrame, reference: pl.DataFrame, compartment: str) -> pl.DataFrame:
-    """One row per feature of CellProfiler: share of values that agree, Pearson r, largest relative difference."""
+    """Return one row per feature: fraction of agreeing values, Pearson r, largest relative difference."""
     names = [column for column in reference.columns if column not in {"ImageNumber", "ObjectNumber"}]
     if "ObjectNumber" in reference.columns:
         reference = reference.sort("ObjectNumber")
@@ -65,7 +65,7 @@ def compare(ours: pl.DataFrame, reference: pl.DataFrame, compartment: str) -> pl
 
 
 def _correlations(a: np.ndarray, b: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Pearson r of each column over the cells where both are there; NaN where one hardly varies."""
+    """Return Pearson r of each column over the cells with both values; NaN for nearly constant columns."""
     count = np.maximum(both.sum(axis=0), 1)
     a, b = (np.where(both, x, 0.0) for x in (a, b))
     a, b = (np.where(both, x - x.sum(axis=0) / count, 0.0) for x in (a, b))
@@ -90,7 +90,7 @@ def conformance(root: Path) -> pl.DataFrame:
 
 
 def summary(table: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Counts and shares by family: features that agree for every cell, values that agree, smallest r."""
+    """Summarize by family: features that agree for every cell, values that agree, smallest r."""
     return (
         table.sort("share", "worst_relative", descending=[False, True], nulls_last=True)
         .group_by(by, maintain_order=True)

@@ -1,16 +1,16 @@
-"""CPU seconds and memory of the measurements, beside cp_measure and CellProfiler on the same field in the same run.
+"""CPU seconds and memory of the measurements, compared with cp_measure and CellProfiler on the same field.
 
 Run by hand; nothing is asserted::
 
-    python tests/benchmarks/features.py                     # everything, some five minutes with both peers
+    python tests/benchmarks/features.py                     # everything, about five minutes with both peers
     python tests/benchmarks/features.py presets growth      # some parts only
     CELLPROFILER_PYTHON=/opt/cp/bin/python python tests/benchmarks/features.py
 
 The field is ``simulated_5ch`` of ``../shared/reference/cellprofiler`` (or ``--reference``): 1080 x 1080 pixels, 5
-channels, 191 cells. Seconds are CPU seconds of one process (``time.process_time``), the median of ``--repeats`` calls;
-compilation is apart. cp_measure 0.3 runs in a process of its own where it is installed (the extra ``benchmark``).
-CellProfiler needs an environment of its own, see ``cellprofiler_peer.py``; ``CELLPROFILER_PYTHON`` leads to it. Without
-it, what it took on another machine of this kind is printed, and marked so.
+channels, 191 cells. Seconds are CPU seconds of one process (``time.process_time``), the median of ``--repeats`` calls,
+without compilation. cp_measure 0.3 runs in a process of its own if it is installed (the extra ``benchmark``).
+CellProfiler needs an environment of its own, see ``cellprofiler_peer.py``; ``CELLPROFILER_PYTHON`` is its interpreter.
+Without it, its seconds on another machine of this kind are printed and marked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import numpy as np
 import tifffile
 
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
-# CPU seconds of CellProfiler 4.2.8.1 on one core, as the reference's README gives them.
+# CPU seconds of CellProfiler 4.2.8.1 on one core, from the README of the reference.
 PUBLISHED = {
     "SizeShape": 5.6,
     "Intensity": 3.7,
@@ -48,13 +48,13 @@ Labels = dict[str, np.ndarray]
 
 
 def read_field(folder: Path) -> tuple[np.ndarray, Labels]:
-    """Channels (C, Y, X) uint16 and labels of the reference field."""
+    """Read channels (C, Y, X) uint16 and labels of the reference field."""
     pixels = np.stack([tifffile.imread(folder / f"{channel}.tif") for channel in CHANNELS])
     return pixels, {name: tifffile.imread(folder / f"{name.lower()}.tif").astype(np.int32) for name in LABELS}
 
 
 def cpu_seconds(call: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median and largest CPU seconds of some calls, after one more that is not counted."""
+    """Return median and largest CPU seconds of some calls, after one that is not counted."""
     call()
     taken = []
     for _ in range(repeats):
@@ -65,13 +65,13 @@ def cpu_seconds(call: Callable[[], object], repeats: int) -> tuple[float, float]
 
 
 def peak_mb() -> float:
-    """Largest memory that this process has held so far."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def presets(folder: Path, repeats: int) -> dict[str, float]:
-    """Seconds and memory of each preset, each in a fresh process."""
-    print("Phenoprint, CPU s a field (median, largest) and peak memory of the process")
+    """Print seconds and memory of each preset, each in a fresh process."""
+    print("Phenoprint, CPU s per field (median, largest) and peak memory of the process")
     found = {}
     for name in ("cell-painting-full", "cell-painting-fast", "minimal", "full with whole images"):
         result = run_self("one", folder, name, str(repeats))
@@ -98,7 +98,7 @@ def one(folder: Path, name: str, repeats: int) -> dict[str, float]:
 
 
 def families(folder: Path, repeats: int) -> None:
-    """What leaving a family or a part of it out saves of the full preset: what it costs on top of the rest."""
+    """Print the cost of families, and of parts of them, in addition to the rest of the full preset."""
     from phenoprint.features import chosen_families, measure
     from phenoprint.features.correlation import Correlation
     from phenoprint.features.granularity import Granularity
@@ -121,10 +121,10 @@ def families(folder: Path, repeats: int) -> None:
     }
     variants = {name: {key: value for key, value in full.items() if key != name} for name in full}
     variants |= {name: full | change for name, change in others.items()}
-    print("What a part of the full preset costs on top of the rest, CPU s (median difference of calls in turn)")
+    print("Cost of parts of the full preset in addition to the rest, CPU s (median difference of alternating calls)")
     for name, chosen in variants.items():
         if name == "image_quality":
-            continue  # measures no objects
+            continue  # does not measure objects
         whole, saved = [], []
         for _ in range(repeats + 1):
             took = []
@@ -139,7 +139,7 @@ def families(folder: Path, repeats: int) -> None:
 
 
 def growth(folder: Path, repeats: int) -> None:
-    """Seconds for more cells on more pixels, and for more cells on the same pixels."""
+    """Print seconds for more cells on more pixels, and for more cells on the same pixels."""
     from phenoprint.features import measure
 
     pixels, labels = read_field(folder)
@@ -155,7 +155,7 @@ def growth(folder: Path, repeats: int) -> None:
         ),
     }
     print("Growth of the full preset, CPU s")
-    print("  megapixels  cells  CPU s  ms a cell  s a megapixel")
+    print("  megapixels  cells  CPU s  ms/cell  s/megapixel ")
     for name, (image, masks) in cases.items():
         median, _ = cpu_seconds(lambda i=image, m=masks: measure(i, m, channels=CHANNELS), repeats)
         cells, size = len(np.unique(masks["Cells"])) - 1, image[0].size / 1e6
@@ -163,7 +163,7 @@ def growth(folder: Path, repeats: int) -> None:
 
 
 def tiled(labels: np.ndarray, times: int) -> np.ndarray:
-    """The label image several times in both directions, every copy with numbers of its own."""
+    """Repeat the label image in both directions, every copy with numbers of its own."""
     top = int(labels.max())
     shifts = np.arange(times * times).reshape(times, times) * top
     blocks = [[np.where(labels > 0, labels + shift, 0) for shift in row] for row in shifts]
@@ -171,12 +171,12 @@ def tiled(labels: np.ndarray, times: int) -> np.ndarray:
 
 
 def kept(labels: np.ndarray, share: int) -> np.ndarray:
-    """One object in so many."""
+    """Keep every n-th object."""
     return np.where(labels % share == 0, labels, 0).astype(np.int32)
 
 
 def cp_measure(folder: Path) -> dict[str, float]:
-    """CPU seconds of cp_measure's functions over all compartments, channels and pairs of the field, in this process."""
+    """Return the CPU seconds of cp_measure's functions over all compartments, channels and pairs of the field."""
     from itertools import combinations
 
     import cp_measure as package
@@ -210,7 +210,7 @@ def cp_measure(folder: Path) -> dict[str, float]:
 
 
 def peers(folder: Path, ours: dict[str, float]) -> None:
-    """Run both peers on the field and print their seconds beside ours."""
+    """Run both peers on the field and print their seconds and ours."""
     objects, both = ours["cell-painting-full"], ours["full with whole images"]
     if importlib.util.find_spec("cp_measure") is None:
         print("cp_measure is not installed: pip install -c constraints.txt -e '.[benchmark]'")
@@ -232,7 +232,7 @@ def peers(folder: Path, ours: dict[str, float]) -> None:
 
 
 def show(title: str, seconds: dict[str, float], peak: float | None, ours: float) -> None:
-    """One peer: all its seconds, by part, and how many times ours they are."""
+    """Print the seconds of one peer, in total and by part, and their ratio to ours."""
     total = sum(seconds.values())
     memory = "" if peak is None else f", {peak:.0f} MB"
     print(f"{title}: {total:.1f} s of CPU{memory}; {total / ours:.0f} times ours ({ours:.2f} s)")
@@ -240,7 +240,7 @@ def show(title: str, seconds: dict[str, float], peak: float | None, ours: float)
 
 
 def run_self(part: str, *arguments: object) -> dict[str, float]:
-    """Run a part of this script in a fresh process on one thread, and return what it found."""
+    """Run a part of this script in a fresh process on one thread, and return its result."""
     command = [sys.executable, __file__, "--inside", part, *map(str, arguments)]
     done = subprocess.run(command, check=True, env=os.environ | ONE_THREAD, capture_output=True, text=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -264,7 +264,7 @@ def main() -> None:
     if not folder.is_dir() or not set(options.parts) <= set(parts):
         parser.error(f"expected some of {', '.join(parts)} and a folder {folder}")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"{os.cpu_count()} cores, load {load:.1f} at the start; CPU seconds grow where others share the cores")
+    print(f"{os.cpu_count()} cores, load {load:.1f} at the start; other processes on the cores increase CPU seconds")
     ours = None
     if {"presets", "peers"} & set(options.parts):
         ours = presets(folder, options.repeats)

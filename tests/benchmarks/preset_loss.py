@@ -1,13 +1,13 @@
-"""What is lost with the features that ``cell-painting-fast`` leaves out; run by hand.
+"""Loss by the features that ``cell-painting-fast`` omits; run by hand.
 
     python tests/benchmarks/preset_loss.py [--data ../shared/data] [--seed 11]
 
 On a real plate (VarChAMP PPL8, 286 wells of gene variants, CellProfiler's own values, texture scales 5, 10 and 20) and
-on a simulated one (384 wells, measured here with the full preset, two minutes). For each set of features left out: the
-largest ``|r|`` over wells of each of them with any that is kept (median, and share of 0.9 and more); the mean average
-precision with which a well finds its replicates, among all other wells (real) or among the negative controls
-(simulated); and, simulated, the share of treatments whose nearest neighbour of another compound has their mechanism.
-Features are centred and scaled by median and MAD, and of each pair with ``|r|`` > 0.9 one is dropped.
+on a simulated one (384 wells, measured here with the full preset, two minutes). For each set of omitted features: the
+largest ``|r|`` over wells of each of them with any other feature (median, and percentage of 0.9 and more); the mean
+average precision of replicates among all other wells (real) or among the negative controls (simulated); and, for the
+simulated plate, the fraction of treatments whose nearest neighbour of another compound has the same mechanism. Features
+are centred and scaled by median and MAD, and one feature of each pair with ``|r|`` > 0.9 is removed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PLACES = ("Location", "BoundingBoxM", "Center_", "ObjectNumber", "Number_", "Par
 
 
 def scaled(frame: pl.DataFrame, reference: np.ndarray) -> tuple[np.ndarray, Names]:
-    """Usable features of all wells, in robust deviations of the reference wells, cut at 15; and their names."""
+    """Return usable features in robust deviations of the reference wells, limited to 15, and their names."""
     names = np.array([n for n in frame.columns if n.startswith(("Nuclei_", "Cells_", "Cytoplasm_"))])
     names = np.array([name for name in names if not any(place in name for place in PLACES)])
     values = frame.select(pl.col(list(names)).cast(pl.Float64).fill_null(np.nan)).to_numpy()
@@ -45,7 +45,7 @@ def scaled(frame: pl.DataFrame, reference: np.ndarray) -> tuple[np.ndarray, Name
 
 
 def uncorrelated(r: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Columns of which no two have ``|r|`` > 0.9, the least correlated first."""
+    """Choose columns of which no two have ``|r|`` > 0.9, the least correlated first."""
     part = r[np.ix_(columns, columns)]
     alive, kept = np.ones(len(columns), bool), []
     for i in np.argsort(part.sum(axis=0)):
@@ -67,7 +67,7 @@ def average_precision(similarity: np.ndarray, positive: np.ndarray) -> float:
 
 
 def replicates(values: np.ndarray, groups: np.ndarray, others: np.ndarray | None) -> float:
-    """Mean average precision of the wells of a group among those of other groups, or among ``others`` only."""
+    """Return the mean average precision of wells of a group among other groups, or among ``others`` only."""
     similarity, found = cosine(values), []
     for i in np.flatnonzero(groups != ""):
         same = (groups == groups[i]) & (np.arange(len(groups)) != i)
@@ -80,7 +80,7 @@ def replicates(values: np.ndarray, groups: np.ndarray, others: np.ndarray | None
 
 
 def mechanisms(values: np.ndarray, groups: np.ndarray, compounds: np.ndarray, moa: np.ndarray) -> float:
-    """Share of treatments (medians of their wells) whose nearest other compound has the same mechanism."""
+    """Return the fraction of treatments (well medians) whose nearest other compound has the same mechanism."""
     treatments = [group for group in np.unique(groups) if group]
     first = np.array([np.flatnonzero(groups == group)[0] for group in treatments])
     known = moa[first] != ""
@@ -92,7 +92,7 @@ def mechanisms(values: np.ndarray, groups: np.ndarray, compounds: np.ndarray, mo
 
 
 def report(title: str, values: np.ndarray, names: Names, score: Callable[[np.ndarray], list[float]]) -> None:
-    """One line for each set of features left out."""
+    """Print one line per set of omitted features."""
     print(f"{title}: {len(values)} wells, {len(names)} usable features")
     r = np.abs(np.corrcoef(values.T))
     for name, leaves_out in LEFT_OUT.items():
@@ -106,7 +106,7 @@ def report(title: str, values: np.ndarray, names: Names, score: Callable[[np.nda
 
 
 def real(data: Path) -> None:
-    """The plate of gene variants."""
+    """Evaluate the plate of gene variants."""
     path = data / "varchamp_golden" / "2022_08_08_PPL8_100-800_augmented.csv.gz"
     frame = pl.read_csv(path, infer_schema_length=5000)
     values, names = scaled(frame, np.ones(frame.height, bool))
@@ -115,7 +115,7 @@ def real(data: Path) -> None:
 
 
 def simulated(seed: int) -> None:
-    """A simulated plate, measured with the full preset on its true masks."""
+    """Evaluate a simulated plate, measured with the full preset on its true masks."""
     from phenoprint.features import measure
     from phenoprint.simulation import CHANNELS, demo_design, draw_field, layout
 

@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 
 def cpu_seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Least CPU time of a few calls, the first (which may compile) apart."""
+    """Return the smallest CPU time of some calls, after one that may compile."""
     call()
     taken = []
     for _ in range(repeats):
@@ -32,7 +32,7 @@ def cpu_seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 def matches(found: Array, truth: Array, least_iou: float) -> tuple[int, int, int]:
-    """True positives, false positives, false negatives."""
+    """Count true positives, false positives and false negatives."""
     truth = np.unique(truth, return_inverse=True)[1].reshape(truth.shape)
     n_found, n_true = int(found.max()), int(truth.max())
     pairs = np.bincount((found.astype(np.int64) * (n_true + 1) + truth).ravel(), minlength=(n_found + 1) * (n_true + 1))
@@ -55,7 +55,7 @@ def speed(reference: Path) -> None:
     }
     for name, params in cases.items():
         print(f"  {cpu_seconds(lambda p=params: segment(pixels, channels=channels, **p)):6.3f}  {name}")
-    print("  by density (the field's left part tiled to the same size)")
+    print("  by density (the left part of the field tiled to the same size)")
     for share in (1, 2, 4):
         small = pixels[:, ::share, ::share]
         tiled = np.tile(small, (1, share, share))[:, :1080, :1080]
@@ -116,7 +116,7 @@ def translocation(data: Path) -> None:
     positive = np.array([median[row + "12"] for row in "ABCD"])
     z_prime = 1 - 3 * (negative.std(ddof=1) + positive.std(ddof=1)) / abs(positive.mean() - negative.mean())
     print(f"BBBC013: diameter {diameter:.1f} px, {np.median(count):.0f} cells per well ({min(count)} to {max(count)}),")
-    print(f"  {seconds:.3f} CPU s a field, Z' of the log nuclear/cytoplasmic GFP ratio {z_prime:.3f}")
+    print(f"  {seconds:.3f} CPU s per field, Z' of the log nuclear/cytoplasmic GFP ratio {z_prime:.3f}")
 
 
 def main() -> None:

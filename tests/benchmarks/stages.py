@@ -1,14 +1,14 @@
-"""Seconds a field by stage of the pipeline, and peak memory; names the next bottleneck.
+"""Seconds per field and peak memory of the stages of the pipeline, and the next bottleneck.
 
 Run by hand; nothing is asserted::
 
     python tests/benchmarks/stages.py [--preset cell-painting-full] [--repeats 5] [--field FOLDER]
 
-A field goes through the functions that the steps of the pipeline call, in their order: files are inspected (hashed),
-read, corrected for illumination, judged, segmented, measured, and written as a well's part of the cell table. The field
-is ``simulated_5ch`` of ``../shared/reference/cellprofiler`` or any FOLDER with a TIFF a channel named by it. It is
-written to a temporary folder first, uncompressed as microscopes do, so the files come from the system's cache: what a
-cold disk or a network adds is the difference between wall and CPU there. Compilation is apart.
+A field passes through the functions that the steps of the pipeline call, in their order: its files are inspected
+(hashed), read, corrected for illumination, checked for quality, segmented, measured, and written as a well's part of
+the cell table. The field is ``simulated_5ch`` of ``../shared/reference/cellprofiler`` or any FOLDER with one TIFF per
+channel, named after it. It is first written to a temporary folder, uncompressed as by microscopes, so the files are
+read from the system's cache; with a slow disk or network, wall time exceeds CPU time. Compilation is not included.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ PLATE, WELL, SITE = "BENCH", "A01", "1"
 
 
 class Stages:
-    """Runs stages and keeps their CPU and wall seconds, results of the last repeat, and memory after each."""
+    """Runs stages and stores CPU and wall seconds, the last result, and memory after each."""
 
     def __init__(self, repeats: int) -> None:
         self.repeats = repeats
         self.rows: list[tuple[str, float, float, float]] = []
 
     def run(self, name: str, call: Callable[[], Any]) -> Any:
-        """Run a stage several times, once more before that is not counted, and return its result."""
+        """Run a stage several times, after one run that is not counted, and return its result."""
         result = call()
         cpu, wall = [], []
         for _ in range(self.repeats):
@@ -67,7 +67,7 @@ class Stages:
         return result
 
     def print(self) -> None:
-        """Print the table and name the bottleneck."""
+        """Print the table and the bottleneck."""
         total = sum(cpu for _, cpu, _, _ in self.rows)
         print("  stage        CPU s   wall s   share   peak MB so far")
         for name, cpu, wall, peak in self.rows:
@@ -82,7 +82,7 @@ class Stages:
 
 
 def lay_out(folder: Path, root: Path) -> tuple[list[str], tuple[int, ...]]:
-    """Write the field's channels as a microscope would; names of the channels and shape of the field."""
+    """Write the channels like a microscope; return their names and the shape of the field."""
     files = sorted(path for path in folder.glob("*.tif") if path.stem not in {"nuclei", "cells"})
     (root / PLATE).mkdir(parents=True)
     shape: tuple[int, ...] = ()
@@ -121,13 +121,13 @@ def profile(folder: Path, scratch: Path, preset: str, repeats: int) -> None:
     start = time.process_time()
     compact(screen, "cell", PLATE)
     print(
-        f"once a plate: compaction {time.process_time() - start:.3f} s for this part of {size / 1e6:.1f} MB; "
-        f"illumination {illumination_seconds(unit):.3f} s a field and channel"
+        f"once per plate: compaction {time.process_time() - start:.3f} s for this part of {size / 1e6:.1f} MB; "
+        f"illumination {illumination_seconds(unit):.3f} s per field and channel"
     )
 
 
 def illuminate(raw: np.ndarray) -> list[Illumination]:
-    """A function a channel, estimated from the field and its mirror images."""
+    """Estimate one function per channel from the field and its mirror images."""
     return [estimate_illumination(mirrored(plane), min_fields=2) for plane in to_unit(raw)]
 
 
@@ -136,14 +136,14 @@ def mirrored(plane: np.ndarray) -> list[np.ndarray]:
 
 
 def illumination_seconds(unit: np.ndarray) -> float:
-    """CPU seconds of the estimation a field of one channel."""
+    """Return the CPU seconds of the estimate per field of one channel."""
     start = time.process_time()
     estimate_illumination(mirrored(unit[0]), min_fields=2)
     return (time.process_time() - start) / 5
 
 
 def correct(raw: np.ndarray, functions: list[Illumination]) -> np.ndarray:
-    """As the pipeline corrects: to [0, 1], divided by each channel's function."""
+    """Correct as in the pipeline: scale to [0, 1] and divide by the function of each channel."""
     unit = to_unit(raw)
     for c, function in enumerate(functions):
         unit[c] = function.apply(unit[c])
