@@ -1,4 +1,4 @@
-"""Recipes side by side, on plates that had no say in the choice."""
+"""Comparison of recipes on plates that were held out from their choice."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def compare(
     folds
         Parts that plates are dealt into at random; each is held out once.
     criterion
-        Of `SCORES`; the training plates' choice goes by it.
+        Of `SCORES`; the recipe is chosen by it on the training plates.
     metric
         Similarity of profiles.
     seed

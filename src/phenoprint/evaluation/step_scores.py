@@ -37,7 +37,7 @@ STEP_SCORES: Mapping[str, str] = MappingProxyType(
         "wells of different treatments. Larger is better.",
         "moa_consistency": "Share of treatments whose nearest neighbour of another compound has their mechanism; "
         "baseline: labels shuffled between compounds. Larger is better.",
-        "moa_by_count": "The same by cell count alone. Profiles that do no better say nothing that a count does not.",
+        "moa_by_count": "The same by cell count alone. Profiles that do no better hold no more than the count.",
         "batch_mixing": "Batches among the neighbours of a well, 0 only one, 1 as many as by chance; wells of "
         "treatments that every batch holds, or controls where those are few. Larger is better.",
         "plate_variance": "Share of the variance of wells that every plate holds alike (as above) that their plate "
@@ -52,21 +52,21 @@ STEP_SCORES: Mapping[str, str] = MappingProxyType(
         "n_features": "Features left.",
     }
 )
-"""What `score_steps` scores, in its order, and what each score says."""
+"""The scores of `score_steps`, in their order, with their meaning."""
 
 TREATMENT_SCORES = frozenset(
     {"replicate_retrieval", "control_retrieval", "reproducible_share", "moa_consistency", "moa_by_count"}
 )
-"""The scores that stand on treatments; the others stand on wells."""
+"""The scores over treatments; the others are over wells."""
 
-_N_NULL = 200  # random sets or shuffles a baseline; the standard error of a share of them is below 0.04
+_N_NULL = 200  # random sets or shuffles per baseline; the standard error of a share of them is below 0.04
 
 _Score = tuple[float | None, float | None, int]
 
 
 @dataclass(frozen=True)
 class _Profiles:
-    """Profiles after a step, on a common scale, and the columns that say what they are."""
+    """Profiles after a step, on a common scale, and the columns that describe them."""
 
     frame: pl.DataFrame
     treated: pl.DataFrame
@@ -120,9 +120,9 @@ def score_steps(
     -------
     polars.DataFrame
         One row per step and score, in order: ``step`` (String), ``number`` (Int32, from 1; 0 for `level3`), ``score``
-        (String, of `STEP_SCORES`, which says what each means), ``value`` (Float64, NULL where it cannot be had),
+        (String, a key of `STEP_SCORES`), ``value`` (Float64, NULL where it is undefined),
         ``baseline`` (Float64, what chance would give, where that is known), ``n`` and ``n_total`` (Int64: on how many
-        of how many it stands; treatments for `TREATMENT_SCORES`, else wells), ``reason`` (String, why the value is
+        of how many it rests; treatments for `TREATMENT_SCORES`, else wells), ``reason`` (String, why the value is
         NULL). A share of fewer than `LEAST_TREATMENTS` treatments is no result of a screen.
 
     Raises
@@ -134,7 +134,7 @@ def score_steps(
 
     Notes
     -----
-    Features in their own units, as they come from the images, cannot be compared by cosine: the integrated
+    Features in their own units, as measured on the images, cannot be compared by cosine: the integrated
     intensities would decide alone. Where the spreads of a step's features differ more than a hundredfold (90% against
     10% quantile), or a typical feature lies more than five spreads from zero, every feature is therefore brought to
     median 0 and MAD (times 1.4826) 1 over all wells of all plates at once, which removes no plate, batch or position,

@@ -1,4 +1,4 @@
-"""The recipe of a screen: what ``[profiles]`` says, as steps over well profiles."""
+"""The recipe of a screen: ``[profiles]`` of its configuration as steps over well profiles."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
     Raises
     ------
     ConfigError
-        For no step at all, one without operation, a name that comes twice or is too long, or a consensus within the
+        For no step at all, one without operation, a name that is used twice or is too long, or a consensus within the
         recipe.
     UnknownNameError
         For an unknown recipe, operation or parameter.
@@ -99,7 +99,7 @@ def level_4a(recipe: Recipe) -> str:
 
 
 def after_4a(recipe: Recipe) -> Recipe:
-    """Return the steps from the first selection of features on, for profiles that come normalized.
+    """Return the steps from the first selection of features on, for profiles that were imported normalized.
 
     Examples
     --------

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Profiles", "RecipeRun"]
 
-# Scores of steps look at so many wells; more would cost much and say the same.
+# Scores of steps are taken on so many wells; more would cost time and hardly change them.
 _SCORED_WELLS = 2_500
 
 
@@ -82,9 +82,10 @@ class Profiles(Sequence[pl.DataFrame]):
 
 
 class _Model:
-    """What a step fitted, so that it can be looked at and further plates put on its scale.
+    """What a step fitted, so that it can be inspected and applied to further plates.
 
-    Arrays are written as they come: those of all plates need not be in memory together. Nothing fitted leaves no file.
+    Each array is written at once: those of all plates need not be in memory together. A step that fits nothing has no
+    file.
     """
 
     def __init__(self, path: Path) -> None:

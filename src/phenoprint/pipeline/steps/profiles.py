@@ -110,7 +110,7 @@ def _drop_models(folder: Path, *, keep: set[Path]) -> None:
 
 
 def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
-    """Raise where a recipe left no feature to say anything with."""
+    """Raise where a recipe left no feature."""
     if set(profiles.features) - profiles.empty_everywhere:
         return
     lost = pl.concat(statuses).filter(_IS_LOST).group_by("step", "status").agg(pl.len(), pl.col("reason").first())
@@ -132,8 +132,8 @@ def _ledger(step: str, status: pl.DataFrame, before: Profiles, after: Profiles) 
         why.setdefault((None, name), word)
     is_renamed = not set(after.features) <= set(before.features)
     kept = set(after.features)
-    come = [name for name in before.features if name not in before.empty_everywhere]
-    gone = [name for name in come if name not in kept or name in after.empty_everywhere]
+    entering = [name for name in before.features if name not in before.empty_everywhere]
+    gone = [name for name in entering if name not in kept or name in after.empty_everywhere]
 
     def reasons(names: Iterable[str], plate: str | None = None) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -143,9 +143,9 @@ def _ledger(step: str, status: pl.DataFrame, before: Profiles, after: Profiles) 
             found[reason] = found.get(reason, 0) + 1
         return found
 
-    rows = [ledger_rows(step, None, unit_of_count="features", n_in=len(come), lost=reasons(gone))]
+    rows = [ledger_rows(step, None, unit_of_count="features", n_in=len(entering), lost=reasons(gone))]
     # A feature that cannot be used on one plate stays for the others: it is that plate's loss.
-    stay = set(come) - set(gone)
+    stay = set(entering) - set(gone)
     for plate, empty in after.empty.items():
         there = stay - before.empty.get(plate, frozenset())
         if lost := there & empty:

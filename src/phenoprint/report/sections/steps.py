@@ -53,7 +53,7 @@ def _values(scores: pl.DataFrame, names: list[str]) -> Html:
         values = dict(part.select("step", "value").iter_rows())
         chance = part["baseline"].drop_nulls()
         shown = [number(values.get(name)) for name in names]
-        rows.append((label, *shown, number(chance[-1]) if len(chance) else "–", _stands_on(score, part)))
+        rows.append((label, *shown, number(chance[-1]) if len(chance) else "–", _based_on(score, part)))
     return table(
         ("Score", *names, "by chance", "based on"),
         rows,
@@ -62,7 +62,7 @@ def _values(scores: pl.DataFrame, names: list[str]) -> Html:
     )
 
 
-def _stands_on(score: str, part: pl.DataFrame) -> Html | str:
+def _based_on(score: str, part: pl.DataFrame) -> Html | str:
     """Return the number of treatments or wells behind a score after the last step, marked if too few."""
     n, n_total = part.sort("number").select("n", "n_total").row(-1)
     if score not in TREATMENT_SCORES:
