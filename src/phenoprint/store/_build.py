@@ -27,6 +27,8 @@ STATE = "catalog_state"
 LEFT_OUT = "left_out"
 # Read by DuckDB 1.1 and all later versions.
 _STORAGE = "v1.0.0"
+# Memory and threads of the build: sorting what does not fit goes to the temporary folder.
+_BOUNDS = {"memory_limit": "768MiB", "threads": "2"}
 _OWN_TABLES = {
     STATE: (
         "What this catalog was built from",
@@ -138,7 +140,7 @@ def fill(folder: Path, target: Path, *, state: State, settings: Mapping[str, str
         name: (name, paths[0], f"the file is missing{f', and {len(paths) - 1} more' if len(paths) > 1 else ''}")
         for name, paths in missing_files(folder).items()
     }
-    config: dict[str, Any] = {**settings, "storage_compatibility_version": _STORAGE}
+    config: dict[str, Any] = {**settings, **_BOUNDS, "storage_compatibility_version": _STORAGE}
     while True:
         content = Content(state, left_out=dict(left_out))
         try:
