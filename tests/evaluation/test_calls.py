@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.evaluation import activity, also_controls, moa_calls, replicate_score
+from phenoprint.evaluation import activity, also_controls, moa_calls, replicate_agreement
 from phenoprint.profiles import consensus
 
 
@@ -105,10 +105,13 @@ def test_mechanisms_are_called_beside_their_baselines() -> None:
 
 
 def test_replicates_are_scored() -> None:
-    score = replicate_score(profiles())
+    agreement, null, score = replicate_agreement(profiles())
     assert score["score"].to_list() == ["replicates_reproducible"]
     assert 0.8 < score["value"][0] <= 1.0
     assert score.select("n", "n_total", "is_headline").rows() == [(7, 7, False)]
+    assert agreement["is_reproducible"].mean() == score["value"][0]
+    assert agreement["n_replicates"].unique().to_list() == null["n_replicates"].unique().to_list() == [4]
+    assert agreement["threshold"][0] == pytest.approx(null["median_similarity"].quantile(0.95, "linear"))
 
 
 def test_a_treatment_that_is_also_a_negative_control_counts_as_the_control() -> None:
@@ -122,4 +125,4 @@ def test_a_treatment_that_is_also_a_negative_control_counts_as_the_control() -> 
     )
     assert also_controls(mixed).height == 3
     assert activity(mixed, null_size=500).equals(activity(frame.filter(~is_misnamed), null_size=500))
-    assert replicate_score(mixed).equals(replicate_score(frame))
+    assert replicate_agreement(mixed)[2].equals(replicate_agreement(frame)[2])

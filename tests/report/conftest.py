@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from phenoprint.evaluation import replicate_agreement
 from phenoprint.plates import PlateFormat, perturbation_id
 from phenoprint.tables import WELL_KEY, conform, frame_of, get_table
 
@@ -156,6 +157,7 @@ def make_source(
         ),
     }
     frames |= _images(wells, rng, counts) | _answers(wells, meta, z, rng) | _losses(wells, counts, names, selected)
+    frames["replicate_agreement"], frames["replicate_null"], _ = replicate_agreement(frames["profile_selected"])
     if pictures:
         frames["gallery"] = _gallery(wells, rng)
     source = Source(folder, frames={name: _declared(frame, name) for name, frame in frames.items()})

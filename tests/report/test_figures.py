@@ -161,7 +161,7 @@ def test_umap_hover_is_text_and_not_markup() -> None:
 
 
 def test_replicates_and_null_are_drawn_with_the_bar() -> None:
-    figure = figures.replicate_agreement([0.9, 0.8], [0.0, 0.1, -0.1], threshold=0.3)
+    figure = figures.replicate_histogram([0.9, 0.8], [0.0, 0.1, -0.1], threshold=0.3)
     assert [len(trace.x) for trace in figure.data] == [3, 2]
     assert figure.layout.shapes[0].x0 == 0.3
 

@@ -211,13 +211,14 @@ def test_accuracy_no_better_than_a_baseline_is_said_aloud(small_source: Any) -> 
 def test_a_share_of_two_treatments_is_no_headline(small_source: Any, page: ParsedPage) -> None:
     few = pl.DataFrame(
         {
-            "score": ["moa_accuracy", "moa_accuracy_shuffled_labels", "replicates_reproducible"],
-            "value": [1.0, 0.2, 1.0],
-            "n": [2, 2, 2],
-            "n_total": [339, 339, 30],
+            "score": ["moa_accuracy", "moa_accuracy_shuffled_labels"],
+            "value": [1.0, 0.2],
+            "n": [2, 2],
+            "n_total": [339, 339],
         }
     )
-    weak = ParsedPage(render_report(with_frames(small_source, score=few)))
+    agreement = small_source.frames["replicate_agreement"].drop_nulls("is_reproducible").head(2)
+    weak = ParsedPage(render_report(with_frames(small_source, score=few, replicate_agreement=agreement)))
     text = weak.sections["mechanisms"]
     assert "No accuracy: only 2 of 339 treatments could be compared, and 10 are needed" in text
     assert "100 %" not in text
@@ -242,7 +243,7 @@ def test_every_section_of_a_screen_without_tables_gives_the_reason(empty_source:
         "hits": "'activity' is not in this screen",
         "plates": "No table of this screen lists a well",
         "controls": "The plate map has no negative and no positive controls",
-        "replicates": "'profile_normalized' is not in this screen",
+        "replicates": "'replicate_agreement' is not in this screen",
         "projection": "'projection' is not in this screen",
         "mechanisms": "'moa_prediction' is not in this screen",
         "doses": "'profile_well' is not in this screen",
@@ -563,30 +564,16 @@ def test_positive_controls_are_judged_separately(small_source: Any) -> None:
     assert {tuple(trace["name"] for trace in data) for data in boxes} == {("negative control", "nocodazole", "taxol")}
 
 
-def test_the_page_shows_the_score_that_is_stored(small_source: Any, page: ParsedPage) -> None:
-    scores = pl.DataFrame({"score": ["replicates_reproducible"], "value": [0.5], "n": [20]})
-    text = ParsedPage(render_report(with_frames(small_source, score=scores))).sections["replicates"]
-    assert text.startswith("Do replicates agree?50 % of treatments replicate")
-    assert ": 10 of 20, over" in text
-    assert "The table 'score' says 10 of 20; judged anew for this page" in text
-    assert "judged anew" not in page.sections["replicates"]
-
-
-def test_replicates_are_judged_as_the_score_is(small_source: Any, tmp_path: Path) -> None:
-    from phenoprint.evaluation import replicate_score
-
-    # the names for reading of these treatments sort unlike their keys, which once dealt other random groups
-    keys = small_source.frames["profile_selected"]["Metadata_perturbation"].unique().sort()
-    renamed = pl.col("Metadata_perturbation").replace(dict(zip(keys, reversed(keys), strict=True)))
-    selected = small_source.frames["profile_selected"].with_columns(renamed)
-    (tmp_path / "screen.toml").write_text("[evaluation]\nseed = 7\n", encoding="utf-8")
-    stored = replicate_score(selected, seed=7)
-    source = type(small_source)(tmp_path, frames=small_source.frames | {"profile_selected": selected, "score": stored})
-    text = ParsedPage(render_report(source)).sections["replicates"]
-    value, n = stored["value"][0], stored["n"][0]
-    assert 0 < value < 1, "the test needs a number between"
-    assert f": {round(value * n)} of {n}, over" in text
-    assert "judged anew" not in text
+def test_replicates_are_listed_as_the_tables_hold_them(small_source: Any, page: ParsedPage) -> None:
+    stored = small_source.frames["replicate_agreement"]
+    n, passing = stored["is_reproducible"].count(), stored["is_reproducible"].sum()
+    text = page.sections["replicates"]
+    assert "% of treatments replicate (percent replicating" in text
+    assert f": {passing} of {n})" in text
+    assert "nocodazole" in text
+    unjudged = stored.with_columns(is_reproducible=pl.lit(None, dtype=pl.Boolean))
+    text = ParsedPage(render_report(with_frames(small_source, replicate_agreement=unjudged))).sections["replicates"]
+    assert f"{n} treatments have replicates: too few for random groups" in text
 
 
 def test_hits_name_both_precisions_and_what_cannot_pass(small_source: Any) -> None:

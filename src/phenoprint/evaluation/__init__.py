@@ -2,8 +2,9 @@
 
 from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.assay import cliffs_delta, ssmd, z_prime
-from phenoprint.evaluation.calls import activity, also_controls, moa_calls, replicate_score
+from phenoprint.evaluation.calls import activity, also_controls, moa_calls, replicate_agreement
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
+from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
 from phenoprint.evaluation.headlines import LEAST_TREATMENTS, based_on, is_headline
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
@@ -38,10 +39,12 @@ __all__ = [
     "average_precision",
     "based_on",
     "batch_mixing",
+    "best_readouts",
     "block_rows",
     "blocks_to_vectors",
     "cliffs_delta",
     "compare",
+    "control_statistics",
     "drawn_plates",
     "is_headline",
     "mean_average_precision",
@@ -49,8 +52,9 @@ __all__ = [
     "moa_calls",
     "plate_acceptance",
     "position_leakage",
+    "ranked_readouts",
+    "replicate_agreement",
     "replicate_reproducibility",
-    "replicate_score",
     "score_steps",
     "similarity_block",
     "ssmd",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from phenoprint.tables import MAD_SCALE
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["cliffs_delta", "ssmd", "z_prime"]
+__all__ = ["cliffs_delta", "ssmd", "z_prime", "z_prime_of"]
+
+Values = TypeVar("Values", float, "NDArray[np.float64]")
 
 
 def z_prime(pos: ArrayLike, neg: ArrayLike, *, robust: bool = False) -> float:
@@ -50,8 +52,13 @@ def z_prime(pos: ArrayLike, neg: ArrayLike, *, robust: bool = False) -> float:
         _summary(pos, "positive", robust),
         _summary(neg, "negative", robust),
     )
-    distance = abs(center_p - center_n)
-    return float(1 - 3 * (spread_p + spread_n) / distance) if distance > 0 else -np.inf
+    return float(z_prime_of(center_p, center_n, spread_p, spread_n)) if center_p != center_n else -np.inf
+
+
+def z_prime_of(center_pos: Values, center_neg: Values, spread_pos: Values, spread_neg: Values) -> Values:
+    """Z' factor of the centres and spreads of two groups of control wells, elementwise; see `z_prime`."""
+    factor: Values = 1 - 3 * (spread_pos + spread_neg) / np.abs(center_pos - center_neg)
+    return factor
 
 
 def ssmd(pos: ArrayLike, neg: ArrayLike, *, robust: bool = False) -> float:

@@ -17,7 +17,7 @@ from phenoprint.tables import COMPOUND, MOA, PERT_TYPE, PERTURBATION, declared_c
 if TYPE_CHECKING:
     from phenoprint.evaluation.similarities import Vectors
 
-__all__ = ["activity", "also_controls", "moa_calls", "replicate_score"]
+__all__ = ["activity", "also_controls", "moa_calls", "replicate_agreement"]
 
 _IS_NEGCON = "Metadata_is_negcon"
 _ABOUT = [COMPOUND, "Metadata_Concentration", "Metadata_Concentration_Unit", MOA, PERT_TYPE]
@@ -114,10 +114,10 @@ def _is_comparable(profiles: pl.DataFrame, vectors: Callable[[pl.DataFrame], Vec
     return vectors is not None or bool(feature_columns(profiles))
 
 
-def replicate_score(
+def replicate_agreement(
     profiles: pl.DataFrame, *, seed: int = 0, vectors: Callable[[pl.DataFrame], Vectors] | None = None
-) -> pl.DataFrame:
-    """Count the treatments whose replicates agree better than the 95th percentile of a null matched in size.
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Compare the replicates of each treatment with random groups of as many wells, see `replicate_reproducibility`.
 
     Parameters
     ----------
@@ -128,13 +128,14 @@ def replicate_score(
 
     Returns
     -------
-    polars.DataFrame
-        One row of table ``score``; none for fewer than two treatments with replicates.
+    tuple
+        Rows of table ``replicate_agreement``, one per treatment with at least two wells; of ``replicate_null``; and of
+        ``score``, the share of treatments that replicate. None for fewer than two treatments with replicates.
     """
     wells = _treated(profiles)
     repeated = wells.group_by(PERTURBATION).len().filter(pl.col("len") > 1)
     if repeated.height < 2 or not _is_comparable(wells, vectors):
-        return frame_of("score")
+        return frame_of("replicate_agreement"), frame_of("replicate_null"), frame_of("score")
     record = replicate_reproducibility(wells, replicate_by=[PERTURBATION], seed=seed, vectors=vectors)
     row = (
         "replicates_reproducible",
@@ -144,7 +145,8 @@ def replicate_score(
         is_headline(record.n_groups),
         "share of treatments whose replicates correlate above the 95th percentile of random groups of their size",
     )
-    return frame_of("score", [row])
+    agreement = declared_columns(record.groups.filter(pl.col("n_replicates") > 1), "replicate_agreement")
+    return agreement.sort(PERTURBATION), record.null, frame_of("score", [row])
 
 
 def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -39,6 +39,8 @@ class ReplicateReproducibility:
         One row per treatment: the keys, ``n_replicates``, ``median_similarity`` (over its pairs), ``threshold``
         (the quantile of the null of its size), ``p_value`` (share of the null, with the score itself, at or
         above it), ``is_reproducible``; NULL with fewer than two replicates.
+    null
+        The null distributions: ``n_replicates`` and ``median_similarity``, `null_size` rows per number of replicates.
     n_null
         Rows left out since a column of `replicate_by` is NULL.
     replicate_by, quantile, metric, null_size
@@ -50,6 +52,7 @@ class ReplicateReproducibility:
     fraction: float
     n_groups: int
     groups: pl.DataFrame
+    null: pl.DataFrame
     n_null: int
     replicate_by: tuple[str, ...]
     quantile: float
@@ -161,6 +164,12 @@ def replicate_reproducibility(
         fraction=float((scores > threshold)[judged].mean()) if judged.any() else float("nan"),
         n_groups=int(judged.sum()),
         groups=table,
+        null=pl.DataFrame(
+            {
+                "n_replicates": np.repeat(np.array(list(nulls), dtype=np.int64), null_size),
+                "median_similarity": np.concatenate([*nulls.values(), np.empty(0)]),
+            }
+        ),
         n_null=whole.height - data.height,
         replicate_by=tuple(replicate_by),
         quantile=quantile,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -100,17 +98,6 @@ class Page:
         if wide is None:
             return None
         return wide.join(self.wells.drop("row"), on=WELL_KEY, how="left")
-
-    @cached_property
-    def seed(self) -> int:
-        """Seed of the evaluation in ``screen.toml``; 0, its default, where there is none."""
-        try:
-            text = (Path(self.source.path) / "screen.toml").read_text(encoding="utf-8")
-            section = tomllib.loads(text).get("evaluation", {})
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-            return 0
-        seed = section.get("seed", 0) if isinstance(section, dict) else 0
-        return seed if isinstance(seed, int) and seed >= 0 else 0
 
     @cached_property
     def flags(self) -> pl.DataFrame:

@@ -83,7 +83,7 @@ class Calls(Step):
     title = "Activity and MoA"
     scope = Scope.SCREEN
     needs = ("profile_selected", "profile_consensus", "exclusion")
-    tables = ("activity", "moa_prediction", "score")
+    tables = ("activity", "replicate_agreement", "replicate_null", "moa_prediction", "score")
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return the null size and the seed."""
@@ -91,7 +91,7 @@ class Calls(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Score activity against the negative controls, then mechanisms of active treatments by their neighbours."""
-        from phenoprint.evaluation import activity, also_controls, moa_calls, replicate_score
+        from phenoprint.evaluation import activity, also_controls, moa_calls, replicate_agreement
 
         section = context.config.evaluation
         given = WellProfiles.of(context, "profile_selected")
@@ -101,13 +101,21 @@ class Calls(Step):
             seed=section.seed,
             vectors=partial(given.vectors, metric="cosine"),
         )
-        agreement = replicate_score(given.wells, seed=section.seed, vectors=partial(given.vectors, metric="pearson"))
+        agreement, null, replicated = replicate_agreement(
+            given.wells, seed=section.seed, vectors=partial(given.vectors, metric="pearson")
+        )
         predictions, scores = moa_calls(treatment_profiles(context), active, seed=section.seed)
         lost = {
             "the treatment is a negative control in other wells, and counts as one": also_controls(given.wells).height
         }
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
-        tables = {"activity": active, "moa_prediction": predictions, "score": pl.concat([agreement, scores])}
+        tables = {
+            "activity": active,
+            "replicate_agreement": agreement,
+            "replicate_null": null,
+            "moa_prediction": predictions,
+            "score": pl.concat([replicated, scores]),
+        }
         return Outcome(tables, ledger)
 
 

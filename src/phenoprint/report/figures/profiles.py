@@ -24,7 +24,7 @@ from phenoprint.tables import WELL_KEY
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["replicate_agreement", "umap_scatter"]
+__all__ = ["replicate_histogram", "umap_scatter"]
 
 OTHER = "other"
 MISSING = "not annotated"
@@ -194,7 +194,7 @@ def _hover_text(frame: pl.DataFrame, hover: Sequence[str]) -> list[str]:
     return frame.select(pl.concat_str(parts, separator="<br>")).to_series().to_list()
 
 
-def replicate_agreement(
+def replicate_histogram(
     replicates: Sequence[float],
     null: Sequence[float],
     *,

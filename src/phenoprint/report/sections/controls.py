@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
+from phenoprint.evaluation import best_readouts, control_statistics, ranked_readouts
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import control_separation, separation_matrix
 from phenoprint.report.figures.theme import plain
 from phenoprint.report.html import Html, join, number, sql_hint, table, term
 from phenoprint.report.sections.terms import ROBUST_Z_PRIME, Z_PRIME, short_name
 from phenoprint.report.source import AbsentError
-from phenoprint.report.summaries.controls import best_readouts, control_statistics, ranked_readouts
 from phenoprint.report.summaries.wells import source_of_controls
 from phenoprint.tables import WELL_KEY
 

@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 
 from phenoprint.analysis import hill_response
+from phenoprint.evaluation import best_readouts
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import dose_response
 from phenoprint.report.html import Html, join, number, sql_hint, table, tag, term
 from phenoprint.report.sections.terms import short_name
 from phenoprint.report.source import AbsentError, feature_names
-from phenoprint.report.summaries.controls import best_readouts
 from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
 from phenoprint.report.summaries.wells import feature_spreads
 from phenoprint.tables import COMPOUND, DOSE, DOSE_UNIT, OBJECT_COUNT, WELL_KEY

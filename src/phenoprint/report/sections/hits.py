@@ -11,7 +11,7 @@ from phenoprint.report.sections.terms import MAP, NORMALIZED_MAP, SMALLEST_P
 from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.wells import treatment_label
 
-__all__ = ["hits", "treatment_names"]
+__all__ = ["hits", "with_names"]
 
 MAP_COLUMN, NORMALIZED = "mean_average_precision", "mean_normalized_average_precision"
 THRESHOLD = 0.05
@@ -23,7 +23,7 @@ WHY = (
 )
 
 
-def treatment_names(frame: pl.DataFrame) -> pl.Series:
+def _names(frame: pl.DataFrame) -> pl.Series:
     """Return a readable name of the treatment of each row, from the columns available."""
     columns = set(frame.columns)
     if "Metadata_compound" in columns:
@@ -46,8 +46,7 @@ def hits(page: Page) -> Section:
     """List active treatments with their score, corrected p and effect on the cell count."""
     frame = page.tables.need("activity", [MAP_COLUMN, "corrected_p_value"], why=WHY)
     score = NORMALIZED if NORMALIZED in frame.columns else MAP_COLUMN
-    frame = _described(page, frame)
-    frame = frame.with_columns(treatment_names(frame))
+    frame = with_names(page, frame)
     if "Metadata_pert_type" in frame.columns:
         frame = frame.filter(pl.col("Metadata_pert_type").is_null() | (pl.col("Metadata_pert_type") != "negcon"))
     frame = _with_moa_and_count(page, frame)
@@ -112,14 +111,14 @@ def _treatments(page: Page, frame: pl.DataFrame) -> int:
     return max(frame.height, treated[columns[1]].drop_nulls().n_unique())
 
 
-def _described(page: Page, frame: pl.DataFrame) -> pl.DataFrame:
-    """Add compound, dose and mechanism from the table of treatments to rows that have only its key."""
+def with_names(page: Page, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add a readable name, ``treatment``, and what the table of treatments has beside the columns there."""
     key = "Metadata_perturbation"
     about = page.tables.find("perturbation")
-    if "Metadata_compound" in frame.columns or key not in frame.columns or about is None or key not in about.columns:
-        return frame
-    new = [c for c in about.columns if c.startswith("Metadata_") and c not in frame.columns]
-    return frame.join(about.select(key, *new).unique(key), on=key, how="left", maintain_order="left")
+    if about is not None and key in about.columns and key in frame.columns:
+        new = [c for c in about.columns if c.startswith("Metadata_") and c not in frame.columns]
+        frame = frame.join(about.select(key, *new).unique(key), on=key, how="left", maintain_order="left")
+    return frame.with_columns(_names(frame))
 
 
 def _unreachable(tested: pl.DataFrame) -> Html | None:

@@ -10,7 +10,7 @@ from phenoprint.evaluation import LEAST_TREATMENTS, is_headline
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import baseline_bars, confusion
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
-from phenoprint.report.sections.hits import treatment_names
+from phenoprint.report.sections.hits import with_names
 from phenoprint.report.sections.terms import NSC
 from phenoprint.report.source import AbsentError
 
@@ -43,7 +43,7 @@ def mechanisms(page: Page) -> Section:
     accuracy = float(correct.fill_null(value=False).mean() or 0.0)  # type: ignore[arg-type]
     n, n_total = _stands_on(page, scored.height)
     of = f" of {number(n_total)}" if n_total is not None else ""
-    calls = [tag("h3", "Calls"), _calls(_named(page, scored), correct)]
+    calls = [tag("h3", "Calls"), _calls(with_names(page, scored), correct)]
     calls.append(sql_hint("SELECT * FROM moa_prediction WHERE NOT is_correct"))
     if not is_headline(n):
         lead = join(
@@ -131,22 +131,13 @@ def _float(row: dict[str, Any], column: str) -> float | None:
     return None if row.get(column) is None else float(row[column])
 
 
-def _named(page: Page, scored: pl.DataFrame) -> pl.DataFrame:
-    """Name treatments by compound and dose where the table of treatments has them."""
-    key, about = "Metadata_perturbation", page.tables.find("perturbation")
-    if about is None or not {key, "Metadata_compound"} <= set(about.columns) or key not in scored.columns:
-        return scored
-    names = about.select(key, treatment_names(about)).unique(key)
-    return scored.join(names, on=key, how="left", maintain_order="left")
-
-
 def _calls(scored: pl.DataFrame, correct: pl.Series) -> Html:
     def first(names: tuple[str, ...]) -> pl.Expr:
         found = next((name for name in names if name in scored.columns), None)
         return pl.lit(None, dtype=pl.String) if found is None else pl.col(found)
 
     shown = scored.select(
-        first(("treatment", "Metadata_perturbation", "Metadata_compound")).alias("treatment"),
+        "treatment",
         pl.col("Metadata_moa"),
         pl.col("predicted").fill_null("no call"),
         first(("nearest", "nearest_compound")).alias("nearest"),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from phenoprint.analysis import DEFAULT_READOUTS
+from phenoprint.evaluation import best_readouts, control_statistics
 from phenoprint.report.source import Tables, feature_names
-from phenoprint.report.summaries.controls import best_readouts, control_statistics
 from phenoprint.report.summaries.ledger import ledger_wells
 from phenoprint.tables import WELL_KEY
 

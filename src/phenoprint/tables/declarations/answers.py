@@ -30,6 +30,31 @@ TABLES: Final = (
         references=(c.TO_PERTURBATION,),
     ),
     Table(
+        "replicate_agreement",
+        "One row per treatment: whether its replicates agree better than random groups of as many wells",
+        (
+            c.TREATMENT,
+            Column("n_replicates", LONG, "Replicate wells"),
+            Column("median_similarity", REAL, "Median Pearson correlation over the pairs of replicates"),
+            Column("threshold", REAL, "95th percentile of the null of this number of wells; NULL without a null"),
+            Column("p_value", REAL, "Share of the null, with the score itself, at or above the score"),
+            Column("is_reproducible", FLAG, "Whether the similarity is above the threshold"),
+        ),
+        key=(keys.PERTURBATION,),
+        per_plate=False,
+        references=(c.TO_PERTURBATION,),
+    ),
+    Table(
+        "replicate_null",
+        "One row per random group of wells of different treatments: the null of replicate_agreement",
+        (
+            Column("n_replicates", LONG, "Wells of the group"),
+            Column("median_similarity", REAL, "Median Pearson correlation over its pairs"),
+        ),
+        order=("n_replicates", "median_similarity"),
+        per_plate=False,
+    ),
+    Table(
         "moa_prediction",
         "One row per treatment: its mechanism called from the nearest other compound",
         (

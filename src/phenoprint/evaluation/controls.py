@@ -1,4 +1,4 @@
-"""How far the positive controls stand from the negative ones, readout by readout."""
+"""Separation of positive and negative controls, readout by readout, on many plates."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from phenoprint.tables import COMPOUND, PERT_TYPE, PLATE
+from phenoprint.evaluation.assay import z_prime_of
+from phenoprint.tables import COMPOUND, MAD_SCALE, PERT_TYPE, PLATE, channels_of, split_feature
 
 __all__ = ["best_readouts", "control_statistics", "ranked_readouts"]
 
-MAD_TO_SD = 1.4826
 SCORES = ("z_prime", "robust_z_prime", "difference")
 SCHEMA: dict[str, type[pl.DataType]] = {
     PLATE: pl.String,
@@ -25,16 +25,16 @@ UNNAMED = "positive control"
 
 
 def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataFrame:
-    """Z' and robust Z' of every readout on every plate, for each compound among the positive controls.
+    """Compute Z' and robust Z' of each readout on each plate, for each compound among the positive controls.
 
-    Z' is 1 - 3 (sd+ + sd-) / |mean+ - mean-| (Zhang, Chung and Oldenburg 1999); the robust form takes medians and
-    1.4826 MAD. Compounds are never pooled: what they do differs, and that difference is not the assay's noise.
+    The formulas are those of `z_prime`. Compounds are not pooled: differences between their effects are not noise of
+    the assay.
 
     Parameters
     ----------
     frame
         One row per well, with Metadata_Plate and Metadata_pert_type, and Metadata_compound where compounds are known.
-        Values as they were measured: normalization that clips would shrink the spread of strong controls.
+        Measured values: normalization that clips would shrink the spread of strong controls.
     features
         Readouts.
 
@@ -43,8 +43,8 @@ def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataF
     pl.DataFrame
         ``Metadata_Plate``, ``poscon`` (the compound), ``feature``, ``n_negcon``, ``n_poscon``, ``z_prime``,
         ``robust_z_prime``, ``difference`` (of the medians, in robust standard deviations of the negative controls).
-        Null where a plate has fewer than two wells of a control or the controls do not differ; robust forms also where
-        more than half the wells of a control are equal, for a MAD of zero says nothing about the spread.
+        NULL where a plate has fewer than two wells of a control or the controls do not differ; robust forms also where
+        more than half the wells of a control are equal, since a MAD of zero is no estimate of the spread.
     """
     names = list(features)
     if frame.is_empty() or not names:
@@ -57,7 +57,7 @@ def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataF
         "mean": wide.mean(),
         "sd": wide.std(),
         "median": wide.median(),
-        "mad": (wide - wide.median()).abs().median() * MAD_TO_SD,
+        "mad": (wide - wide.median()).abs().median() * MAD_SCALE,
         "n": wide.count().cast(pl.Float64),
     }
     found: dict[str, dict[tuple[str, str | None], np.ndarray]] = {}
@@ -73,10 +73,9 @@ def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataF
         enough = (at["n"][0] >= 2) & (at["n"][1] >= 2)
         spread = (at["mad"][0] > 0) & (at["mad"][1] > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = 1 - 3 * (at["sd"][0] + at["sd"][1]) / np.abs(at["mean"][0] - at["mean"][1])
-            gap = at["median"][0] - at["median"][1]
-            robust = np.where(spread, 1 - 3 * (at["mad"][0] + at["mad"][1]) / np.abs(gap), np.nan)
-            difference = gap / at["mad"][1]
+            z = z_prime_of(*at["mean"], *at["sd"])
+            robust = np.where(spread, z_prime_of(*at["median"], *at["mad"]), np.nan)
+            difference = (at["median"][0] - at["median"][1]) / at["mad"][1]
         columns = {
             PLATE: [plate] * len(names),
             "poscon": [positive] * len(names),
@@ -93,7 +92,7 @@ def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataF
 
 
 def ranked_readouts(statistics: pl.DataFrame) -> pl.DataFrame:
-    """Rank the readouts of each positive control by how far it stands from the negative ones on the typical plate.
+    """Rank the readouts of each positive control by its separation from the negative controls on the typical plate.
 
     Parameters
     ----------
@@ -104,10 +103,10 @@ def ranked_readouts(statistics: pl.DataFrame) -> pl.DataFrame:
     -------
     pl.DataFrame
         ``poscon``, ``feature``, ``z_prime`` and ``robust_z_prime`` (medians over plates), ``n_poscon`` (fewest wells
-        on a plate), ``place`` (1 is the best of its control); best controls first. Readouts without any Z' are left
-        out, and those whose negative controls are mostly equal: a constant that differs once makes a perfect Z'.
+        on a plate), ``place`` (1 is the best of its control); best controls first. Readouts without a Z' are left out,
+        as are those whose negative controls are mostly equal: a constant that differs once gives a perfect Z'.
     """
-    # the lower of the two: where the negative controls fall into two heaps, the MAD sees the larger one alone
+    # The lower of the two: the MAD of bimodal negative controls reflects only the larger mode.
     score = pl.min_horizontal("robust_z_prime", "z_prime")
     return (
         statistics.with_columns(score.alias("score"))
@@ -121,30 +120,32 @@ def ranked_readouts(statistics: pl.DataFrame) -> pl.DataFrame:
 
 
 def best_readouts(statistics: pl.DataFrame, *, n: int = 12, each: int = 2) -> list[str]:
-    """Readouts that separate the controls best on the typical plate, without many twins.
+    """Choose the readouts that separate the controls best on the typical plate, with few of one kind.
 
     Parameters
     ----------
     statistics
         What `control_statistics` returned.
     n
-        How many at most.
+        Maximum number.
     each
-        How many at most of one compartment, family and channel: neighbours in a family say the same thing.
+        Maximum number of one compartment, family and channel, since these are often redundant.
 
     Returns
     -------
     list of str
-        Best first, by the median over plates of the lower of Z' and robust Z' (of Z' where a MAD is zero). Several
-        positive controls choose in turn, so that a strong one does not crowd out the others.
+        Best first, by the median over plates of the lower of Z' and robust Z' (of Z' where a MAD is zero). Readouts
+        of several positive controls alternate, so that a strong control does not displace the others.
     """
-    taken: dict[tuple[str, ...], int] = {}
+    taken: dict[tuple[str | None, ...], int] = {}
     chosen: list[str] = []
-    for name in ranked_readouts(statistics).sort("place", maintain_order=True)["feature"].unique(maintain_order=True):
-        parts = name.split("_")
-        kin = (*parts[:2], parts[3] if len(parts) > 3 else "")
-        if taken.get(kin, 0) < each:
-            taken[kin] = taken.get(kin, 0) + 1
+    ranked = ranked_readouts(statistics).sort("place", maintain_order=True)["feature"].unique(maintain_order=True)
+    channels = channels_of(ranked)
+    for name in ranked:
+        parts = split_feature(name, channels)
+        kind = (parts.compartment, parts.family, parts.channel) if parts.family else (name,)
+        if taken.get(kind, 0) < each:
+            taken[kind] = taken.get(kind, 0) + 1
             chosen.append(name)
         if len(chosen) == n:
             break
