@@ -28,6 +28,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from phenoprint.store import open as open_screen
+
 WELLS, REPLICATES, MECHANISMS = 384, 4, 100
 N_DMSO, N_POSCON = 16, 8
 
@@ -192,7 +194,7 @@ def main() -> None:
             print("import", pl.DataFrame(measured(imports)), sep="\n")
             print("run", pl.DataFrame(measured([__file__, "--screen", str(screen)])), sep="\n")
         size = sum(path.stat().st_size for path in screen.rglob("*") if path.is_file())
-        selected = pl.read_parquet_schema(next((screen / "tables" / "profile_selected").rglob("*.parquet")))
+        selected = open_screen(screen).table("profile_selected").collect_schema().names()
         kept = sum(not name.startswith("Metadata_") for name in selected)
         print(f"features kept: {kept}; screen folder: {size / 1e9:.2f} GB")
         scores = next((screen / "tables" / "score").rglob("*.parquet"))
