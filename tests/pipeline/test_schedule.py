@@ -60,7 +60,7 @@ NOTES = "feature_status"
         ({"profile_selected"}, {"consensus"} | TREATMENTS),
         ({"profile_selected", "profile_consensus"}, TREATMENTS),
     ],
-    ids="+".join,
+    ids=lambda names: "+".join(sorted(names)),
 )
 def test_the_steps_follow_from_what_was_imported(imported: set[str], expected: set[str]) -> None:
     schedule = Schedule.of(STEPS, imported | (GIVEN - {"image"}))
