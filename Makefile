@@ -1,5 +1,4 @@
-# The two commands that do everything on a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
-# Without make, the README gives the same in plain commands.
+# `make demo` and `make test` need only Python 3.11 or newer. The README lists the commands for a machine without make.
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -80,7 +80,7 @@ def test_a_commented_configuration_is_written_once(app, tmp_path, capsys):
 
 def test_what_is_left_out_is_said(app, tmp_path, capsys):
     path = tmp_path / "P_normalized.csv"
-    path.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP,A01,1\nP,nowhere,2\n")
+    path.write_text("Metadata_Plate,Metadata_Well,Cells_A\nP,A01,1\nP,no_well,2\n")
     assert run(app, "import", path, "-o", tmp_path / "screen", "--partial") == 3
     out = capsys.readouterr().out
     assert "partial" in out

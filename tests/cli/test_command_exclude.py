@@ -51,7 +51,7 @@ def test_a_list_is_excluded_at_once(call: Call, screen: Screen, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((), "--list"),
         (("P1", "--list"), "--list"),
@@ -60,8 +60,8 @@ def test_a_list_is_excluded_at_once(call: Call, screen: Screen, tmp_path: Path) 
         (("P1", "A1"), "give a reason"),
     ],
 )
-def test_wrong_calls_are_usage_errors(call: Call, screen: Screen, arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_calls_are_usage_errors(call: Call, screen: Screen, arguments: tuple[str, ...], message: str) -> None:
     code, out, err = call("exclude", screen.path, *arguments)
     assert code == 2
-    assert told in err
+    assert message in err
     assert not out

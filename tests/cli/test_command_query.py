@@ -81,9 +81,9 @@ def test_what_fits_is_a_table(call: Call, screen: Screen) -> None:
 def test_text_of_the_data_is_printed_as_it_is(call: Call, screen: Screen) -> None:
     _, out, _ = call("query", screen.path, "SELECT Metadata_compound FROM well")
     assert ":x: [red]a[/] \u241b[31m" in out
-    code, _, err = call("query", screen.path, "SELECT ':x: [red]' FROM nowhere")
+    code, _, err = call("query", screen.path, "SELECT ':x: [red]' FROM unknown")
     assert code == 2
-    assert "unknown table 'nowhere'" in err
+    assert "unknown table 'unknown'" in err
 
 
 @pytest.mark.parametrize("form", ["--csv", "--json", "--parquet"])

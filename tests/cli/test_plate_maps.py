@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from phenoprint.cli.plate_maps import print_plate_maps
-from phenoprint.plates import read_parts, read_plate_map
+from phenoprint.plates import plate_map_of, read_parts
 from phenoprint.tables import frame_of
 
 MAP = (
@@ -16,7 +16,7 @@ COUNTS = {"trt": 1200, "negcon": 1, "poscon": 0, "empty": 1, "not_annotated": 3,
 
 
 def test_columns_words_leftovers_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    reading = read_plate_map(read_parts(MAP, source="map.csv"), pert_types={"Wortmannin": "poscon"}).reading
+    reading = plate_map_of(read_parts(MAP, source="map.csv"), pert_types={"Wortmannin": "poscon"}).reading
     print_plate_maps(reading, COUNTS)
     assert capsys.readouterr().out.splitlines() == [
         "plate map  map.csv",
@@ -29,7 +29,7 @@ def test_columns_words_leftovers_and_counts(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_doubtful_words_are_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
-    reading = read_plate_map(read_parts("well,Cmpd\nA1,Control\nA2,[taxol]\n", source="map.csv")).reading
+    reading = plate_map_of(read_parts("well,Cmpd\nA1,Control\nA2,[taxol]\n", source="map.csv")).reading
     print_plate_maps(reading, COUNTS)
     assert "to check   Control is trt: may be a control; define it with pert_types" in capsys.readouterr().out
 

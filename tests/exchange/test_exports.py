@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from phenoprint.errors import DataError, ScreenError, UnknownNameError, UsageError
 from phenoprint.exchange import gallery_name, read_profiles, write_profiles
 from phenoprint.exchange.exports.files import written_numbers
-from phenoprint.exchange.exports.frames import to_pandas_profiles
 from phenoprint.exchange.exports.screen import _stored_level, export_profiles
 from phenoprint.exchange.importing import import_profiles
 from phenoprint.exchange.reading import load_profiles
@@ -95,7 +94,7 @@ def test_formats_that_are_none_are_refused(tmp_path):
 def test_gct_is_what_pycytominer_writes(tmp_path):
     write_gct = pytest.importorskip("pycytominer.cyto_utils.write_gct").write_gct
     frame = profiles().drop("Metadata_Object_Count").with_columns(pl.col("Metadata_compound").fill_null("none"))
-    write_gct(to_pandas_profiles(frame), str(tmp_path / "theirs.gct"))
+    write_gct(frame.to_pandas(), str(tmp_path / "theirs.gct"))
     write_profiles(frame, tmp_path / "ours.gct")
     theirs, ours = (load_profiles(tmp_path / f"{name}.gct").frame for name in ("theirs", "ours"))
     assert theirs.columns == ours.columns
@@ -107,10 +106,9 @@ def test_gct_is_what_pycytominer_writes(tmp_path):
 def test_pandas_frames_that_pycytominer_takes():
     pycytominer = pytest.importorskip("pycytominer")
     frame = profiles().with_columns(pl.col("Metadata_compound").fill_null("none"))
-    given = to_pandas_profiles(frame)
+    given = frame.to_pandas()
     assert given["Metadata_Object_Count"].dtype == "float64"
     assert given["Metadata_Well"].tolist() == frame["Metadata_Well"].to_list()
-    assert to_pandas_profiles(frame.drop_nulls())["Metadata_Object_Count"].dtype == "int64"
     found = pycytominer.normalize(given, method="standardize", samples="all")
     expected = frame["Nuclei_A_0"].cast(pl.Float64)
     expected = (expected - expected.mean()) / expected.std(ddof=0)
@@ -120,11 +118,11 @@ def test_pandas_frames_that_pycytominer_takes():
 
 def test_anndata_objects():
     pytest.importorskip("anndata")
-    from phenoprint.exchange.cleaning.features import describe_features
-    from phenoprint.exchange.exports.frames import to_anndata
+    from phenoprint.exchange.cleaning.features import imported_features
+    from phenoprint.exchange.exports.anndata import to_anndata
 
     frame = profiles()
-    data = to_anndata(frame, features=describe_features(frame.columns[4:]))
+    data = to_anndata(frame, features=imported_features(frame.columns[4:]))
     assert data.shape == (6, 12)
     assert list(data.obs_names[:2]) == ["0017_B01", "0017_B02"]
     assert np.isnan(data.X[1, 1])

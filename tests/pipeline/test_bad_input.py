@@ -212,8 +212,8 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 
 def test_missing_image_folder_is_named(tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
-    config.write_text('[screen]\nname = "none"\n[images]\nroot = "nowhere"\n')
-    with pytest.raises(ConfigError, match="nowhere"):
+    config.write_text('[screen]\nname = "none"\n[images]\nroot = "no_folder"\n')
+    with pytest.raises(ConfigError, match="no_folder"):
         run_screen(config, output=tmp_path / "s", workers=1)
 
 

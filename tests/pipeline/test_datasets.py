@@ -87,7 +87,7 @@ def test_missing_file_and_mirror_are_named(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"b\.txt is missing"):
         fetch_dataset("toy", mirror=toy)
     with pytest.raises(UsageError, match="not a folder"):
-        fetch_dataset("toy", mirror=tmp_path / "nowhere")
+        fetch_dataset("toy", mirror=tmp_path / "no_folder")
 
 
 def test_without_address_the_mirror_is_asked_for(toy: Path) -> None:

@@ -106,7 +106,7 @@ def test_imported_profiles_are_as_if_the_wells_had_never_been_there(tmp_path: Pa
     assert not any(count.done for count in run_screen(screen.path, workers=1).summary.steps.values())
 
 
-def test_an_excluded_plate_is_nowhere_and_not_judged(tmp_path: Path) -> None:
+def test_an_excluded_plate_is_in_no_table_and_not_judged(tmp_path: Path) -> None:
     frame = profiles()
     expected = made(imported(tmp_path / "one", frame.filter(Metadata_Plate="P1")), AFTER["profile_well"])
     screen = imported(tmp_path / "two", frame)

@@ -166,7 +166,7 @@ def test_a_pattern_without_a_match_shows_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["http://[::1", "x" * 300, "a\0b", "s3://[", "//host/share"])
-def test_folders_of_a_table_that_lead_nowhere_are_missing_files(tmp_path: Path, folder: str) -> None:
+def test_folders_of_a_table_that_do_not_exist_are_missing_files(tmp_path: Path, folder: str) -> None:
     (tmp_path / "load_data.csv").write_text(f"FileName_DNA,PathName_DNA,Metadata_Well\na.tif,{folder},A01\n")
     found = take(tmp_path, 'images.reader = "load_data"')
     assert found.tables["image"]["status"][0] in {"missing", "unreadable"}

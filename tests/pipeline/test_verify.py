@@ -1,4 +1,4 @@
-"""Verify and rehash: every flipped bit of an output is noticed, and only what it belongs to is made again."""
+"""Verify and rehash: every flipped bit of an output is noticed, and only what it belongs to is computed again."""
 
 from __future__ import annotations
 
@@ -100,8 +100,10 @@ def test_a_damaged_output_is_made_again_by_name_and_the_rest_stays(tiny_run: Run
     events: list[Event] = []
     again = run_screen(own_screen, workers=1, on_event=events.append)
     assert done_by_step(again) == {"segment": 1}
-    reported = [event.text for event in events if isinstance(event, Message) and "made again" in event.text]
-    assert reported == [f"{mask.relative_to(own_screen).as_posix()} does not hold what was written; it is made again"]
+    reported = [event.text for event in events if isinstance(event, Message) and "computed again" in event.text]
+    assert reported == [
+        f"{mask.relative_to(own_screen).as_posix()} does not hold what was written; it is computed again"
+    ]
     assert_same_tables(tiny_run.screen, again.screen)
 
 
@@ -119,7 +121,7 @@ def test_a_damaged_table_does_not_stop_a_run(tiny_run: RunResult, own_screen: Pa
     assert (done["measure"], done["recipe"]) == (24, 1)
     assert "segment" not in done
     reported = [event.text for event in events if isinstance(event, Message) and event.level == "warning"]
-    assert [text.split()[0] for text in reported if "made again" in text] == [
+    assert [text.split()[0] for text in reported if "computed again" in text] == [
         "tables/cell/SIM-P01/cell.parquet",
         "tables/profile_step/SIM-P01/03_limit+4b.parquet",
     ]

@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates import read_parts, read_plate_map
+from phenoprint.plates import plate_map_of, read_parts
 
 
 def read(text: str, **options: dict[str, str]) -> tuple[list[str], pl.DataFrame]:
-    found = read_plate_map(read_parts(text, source="map.csv"), **options)  # type: ignore[arg-type]
+    found = plate_map_of(read_parts(text, source="map.csv"), **options)  # type: ignore[arg-type]
     return found.wells["Metadata_pert_type"].to_list(), found.reading
 
 
@@ -103,7 +103,7 @@ def test_two_columns_that_disagree_are_refused() -> None:
 def test_a_kind_that_contradicts_the_compound_is_reported() -> None:
     kinds, reading = read("well,compound,pert_type\nA1,DMSO,trt\nA2,DMSO,negcon\n")
     assert kinds == ["trt", "negcon"]
-    assert details(reading, "value")["trt"][1:] == ("in pert_type", "compound says 'DMSO'")
+    assert details(reading, "value")["trt"][1:] == ("in pert_type", "compound is 'DMSO'")
 
 
 def test_columns_that_could_have_been_more_are_named() -> None:

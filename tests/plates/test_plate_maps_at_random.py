@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates import parse_plate_map, read_parts, read_plate_map
+from phenoprint.plates import parse_plate_map, plate_map_of, read_parts
 
 Write = Callable[..., bytes]
 Rows = list[list[object]]
@@ -124,7 +124,7 @@ def test_damage_is_refused_or_stays_where_it_is(kind: str, form: str, n: int, xl
         changed, cells = damage(rows, chance)
         content = as_text(changed) if form == "csv" else xlsx({"S": changed})
         try:
-            found = read_plate_map(read_parts(content, source="map"))
+            found = plate_map_of(read_parts(content, source="map"))
         except PlateMapError as error:
             assert str(error).startswith("map")  # noqa: PT017 (a refusal is one of two right answers)
             refused += 1

@@ -68,11 +68,11 @@ def test_a_well_twice_in_the_map_is_an_error_not_two_rows() -> None:
 
 
 def test_images_without_a_plate_are_refused() -> None:
-    nowhere = pl.DataFrame(
+    unplaced = pl.DataFrame(
         {"Metadata_Plate": [None], "Metadata_Well": ["A01"]}, schema_overrides={"Metadata_Plate": pl.String}
     )
     with pytest.raises(SchemaError, match="1 of 1 rows have no Metadata_Plate"):
-        well_table(nowhere, None)
+        well_table(unplaced, None)
     with pytest.raises(SchemaError, match="no column Metadata_Well"):
         well_table(pl.DataFrame({"Metadata_Plate": ["P"]}), None)
 

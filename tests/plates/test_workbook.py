@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import PlateMapError
-from phenoprint.plates import parse_plate_map, read_parts, read_plate_map
+from phenoprint.plates import parse_plate_map, plate_map_of, read_parts
 from phenoprint.plates.workbook import read_workbook
 
 Write = Callable[..., bytes]
@@ -138,7 +138,7 @@ def test_the_sheet_that_is_a_plate_map_is_read_and_the_others_are_named(xlsx: Wr
     }
     content = xlsx(sheets, hidden=["old"])
     assert wells(content) == [(None, "A01", "negcon", "DMSO", None, None)]
-    reading = read_plate_map(read_parts(content, source="map.xlsx")).reading
+    reading = plate_map_of(read_parts(content, source="map.xlsx")).reading
     skipped = reading.filter(kind="sheet").select("found", "read_as", "doubt").rows()
     assert skipped == [("Readme", None, "no wells in it"), ("old", None, "hidden")]
     assert wells(content, sheet="OLD") == [(None, "A01", "trt", "wrong", None, None)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phenoprint.errors import ImageError
-from phenoprint.report.pictures import _area_means, data_uri, decode, shrink
+from phenoprint.report.pictures import _area_means, data_uri, decode_picture, shrink
 
 
 def gradient(height: int = 60, width: int = 90) -> np.ndarray:
@@ -20,7 +20,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def test_pictures_are_brought_to_size_and_keep_their_shape_and_colour() -> None:
-    small = decode(shrink(png(gradient()), side=30, quality=95))
+    small = decode_picture(shrink(png(gradient()), side=30, quality=95))
     assert small.shape == (20, 30, 3)
     np.testing.assert_allclose(small[:, :, 0].mean(), gradient()[:, :, 0].mean(), atol=2)
     assert small[0, -1, 1] > 200
@@ -29,22 +29,22 @@ def test_pictures_are_brought_to_size_and_keep_their_shape_and_colour() -> None:
 
 def test_small_pictures_are_not_enlarged_and_small_jpegs_not_touched() -> None:
     content = shrink(png(gradient()), side=200)
-    assert decode(content).shape == (60, 90, 3)
+    assert decode_picture(content).shape == (60, 90, 3)
     assert shrink(content, side=40, most=len(content)) == content
     assert shrink(content, side=40, most=len(content) - 1) != content
 
 
 def test_grey_sixteen_bit_and_transparent_pictures_are_read() -> None:
     grey = np.ascontiguousarray(gradient()[:, :, 1])
-    assert (decode(png(grey)) == grey[..., None]).all()
-    np.testing.assert_array_equal(decode(png(grey.astype(np.uint16) << 8)), decode(png(grey)))
-    assert decode(png(np.dstack([gradient(), grey]))).shape == (60, 90, 3)
+    assert (decode_picture(png(grey)) == grey[..., None]).all()
+    np.testing.assert_array_equal(decode_picture(png(grey.astype(np.uint16) << 8)), decode_picture(png(grey)))
+    assert decode_picture(png(np.dstack([gradient(), grey]))).shape == (60, 90, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n and no more", b"\xff\xd8\xff\xe0 cut"])
 def test_what_is_no_picture_is_an_image_error(content: bytes) -> None:
     with pytest.raises(ImageError):
-        decode(content)
+        decode_picture(content)
     with pytest.raises(ImageError):
         shrink(content, side=20, most=10_000)
 

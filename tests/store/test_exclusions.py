@@ -85,15 +85,15 @@ def test_undo_takes_back_this_place_only(screen: Screen) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "told"),
+    ("place", "message"),
     [
         (("P3", None), "unknown plate 'P3'; the closest of 2 there are: P"),
         (("P1", "B05"), "unknown well 'B05' of plate P1; the closest of 12 there are: B0"),
         (("P1", "B"), "'B' is not a well"),
     ],
 )
-def test_places_that_are_not_there_are_refused(screen: Screen, place: tuple[str, str | None], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_places_that_are_not_there_are_refused(screen: Screen, place: tuple[str, str | None], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         phenoprint.exclude(screen, *place, reason="x")
     assert "exclusion" not in screen.tables()
 
@@ -150,16 +150,16 @@ def test_a_list_without_wells_excludes_plates(screen: Screen, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("plate,well,reason\nP1,,x\n", "line 2: the column 'well' is empty"),
         ("compound,dose\nDMSO,1\n", "no column of plates or wells"),
         ("plate,well,site,object\nP1,A1,1,one\n", "'one' is not the number of a cell"),
     ],
 )
-def test_lists_that_cannot_be_used_are_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_lists_that_cannot_be_used_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "bad.csv").write_text(text)
-    with pytest.raises(PlateMapError, match=told):
+    with pytest.raises(PlateMapError, match=message):
         read_exclusion_list(tmp_path / "bad.csv")
     with pytest.raises(PlateMapError, match="cannot read"):
         read_exclusion_list(tmp_path / "absent.csv")

@@ -35,7 +35,7 @@ def test_any_miscount_is_found(lost, survivors, slip):
 
 
 def test_more_cannot_be_lost_than_came_in():
-    with pytest.raises(LostRowsError, match=r"3 came in and 5 were lost"):
+    with pytest.raises(LostRowsError, match=r"3 in and 5 lost"):
         ledger_rows("s", "P", unit_of_count="wells", n_in=3, lost={"gone": 5})
     with pytest.raises(LostRowsError):
         ledger_rows("s", "P", unit_of_count="wells", n_in=3, lost={"gone": -1})

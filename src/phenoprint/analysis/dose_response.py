@@ -25,7 +25,7 @@ class HillFit:
     Attributes
     ----------
     ec50
-        Dose half way between bottom and top, in the doses' unit; NaN without a fit.
+        Dose whose response is midway between bottom and top, in the doses' unit; NaN without a fit.
     ec50_low, ec50_high
         Its 95% (or `level`) interval; from the curvature at the optimum on the scale of log dose.
     slope
@@ -82,7 +82,7 @@ def fit_hill(dose: ArrayLike, response: ArrayLike, *, level: float = 0.95) -> Hi
     Returns
     -------
     HillFit
-        Data that have no curve in them raise nothing; the status says so.
+        Data without a curve are no error; `status` holds the reason.
 
     Raises
     ------

@@ -14,7 +14,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from phenoprint.cli.render import console, errors, filled, plain, print_frame, print_incomplete, print_json
+from phenoprint.cli.render import console, errors, filled, json_value, print_frame, print_incomplete, print_json
 
 if TYPE_CHECKING:
     from phenoprint.store import Screen
@@ -34,7 +34,7 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
         if dtype == pl.Binary:
             casts.append(pl.format("<{} bytes>", pl.col(name).bin.size()).alias(name))
         elif dtype.is_nested():
-            values = [plain(value) for value in frame[name].to_list()]
+            values = [json_value(value) for value in frame[name].to_list()]
             texts = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
             casts.append(pl.Series(name, texts, dtype=pl.String))
     return frame.with_columns(casts)

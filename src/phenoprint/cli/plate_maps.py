@@ -67,5 +67,5 @@ def _unused(row: dict[str, object]) -> str:
 
 
 def _doubt(row: dict[str, object]) -> str:
-    """Say what to check of a word of the plate map, or of the configuration."""
+    """Return what to check about a word of the plate map, or of the configuration."""
     return f"{row['found']} is {row['read_as']}: {row['doubt']}" if row["place"] else str(row["doubt"])

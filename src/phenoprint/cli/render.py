@@ -36,8 +36,8 @@ __all__ = [
     "console",
     "errors",
     "filled",
+    "json_value",
     "located",
-    "plain",
     "print_frame",
     "print_incomplete",
     "print_json",
@@ -96,7 +96,7 @@ class ProgressDisplay:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
-        """Draw one event; stop here if a signal has come.
+        """Draw one event; stop here if a signal has arrived.
 
         Raises
         ------
@@ -249,7 +249,7 @@ def print_incomplete(why: str | None, *, on: Console = errors) -> None:
         on.print(f"[bold yellow]incomplete[/]  {escape(why)}", soft_wrap=True)
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911 - one return per kind is the clearest here
+def json_value(value: Any) -> Any:  # noqa: PLR0911 - one return per kind is the clearest here
     """Convert a value for JSON: no NaN, infinity or bytes; decimals without fraction as integers."""
     if value is None or isinstance(value, str | bool | int):
         return value
@@ -258,9 +258,9 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - one return per kind is the clea
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {str(key): json_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | pl.Series):
-        return [plain(inner) for inner in value]
+        return [json_value(inner) for inner in value]
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
@@ -268,4 +268,4 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - one return per kind is the clea
 
 def print_json(data: Any) -> None:
     """Print data as one JSON document on standard output."""
-    sys.stdout.write(json.dumps(plain(data), ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    sys.stdout.write(json.dumps(json_value(data), ensure_ascii=False, allow_nan=False, indent=1) + "\n")

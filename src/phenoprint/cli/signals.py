@@ -28,14 +28,14 @@ def interrupt_on_stop() -> None:
 
 
 def check_stopped() -> None:
-    """Raise `KeyboardInterrupt` if a signal came whose exception was lost.
+    """Raise `KeyboardInterrupt` if a signal arrived whose exception was lost.
 
     Python prints and drops an exception that is raised while a library calls back from C, such as in a finalizer.
 
     Raises
     ------
     KeyboardInterrupt
-        If a signal came since `leave_on_stop`.
+        If a signal arrived since `leave_on_stop`.
     """
     if _requested.is_set():
         raise KeyboardInterrupt

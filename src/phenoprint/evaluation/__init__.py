@@ -1,7 +1,7 @@
 """Scores and their baselines: retrieval, reproducibility, mechanisms, assay quality, plate acceptance."""
 
 from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
-from phenoprint.evaluation.assay import cliffs_delta, ssmd, z_prime
+from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.calls import activity, also_controls, moa_calls, replicate_agreement
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
@@ -57,7 +57,6 @@ __all__ = [
     "replicate_reproducibility",
     "score_steps",
     "similarity_block",
-    "ssmd",
     "to_vectors",
     "z_prime",
 ]

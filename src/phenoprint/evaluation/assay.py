@@ -13,7 +13,7 @@ from phenoprint.tables import MAD_SCALE
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["cliffs_delta", "ssmd", "z_prime", "z_prime_of"]
+__all__ = ["cliffs_delta", "z_prime", "z_prime_of"]
 
 Values = TypeVar("Values", float, "NDArray[np.float64]")
 
@@ -59,44 +59,6 @@ def z_prime_of(center_pos: Values, center_neg: Values, spread_pos: Values, sprea
     """Z' factor of the centres and spreads of two groups of control wells, elementwise; see `z_prime`."""
     factor: Values = 1 - 3 * (spread_pos + spread_neg) / np.abs(center_pos - center_neg)
     return factor
-
-
-def ssmd(pos: ArrayLike, neg: ArrayLike, *, robust: bool = False) -> float:
-    """Strictly standardized mean difference: ``(mean_pos - mean_neg) / sqrt(var_pos + var_neg)``.
-
-    Parameters
-    ----------
-    pos, neg, robust
-        As in `z_prime`.
-
-    Returns
-    -------
-    float
-        Signed; NaN where both the difference and the spreads are zero, infinite where only the spreads are.
-
-    Raises
-    ------
-    UsageError
-        For fewer than two values in a group.
-
-    Notes
-    -----
-    Zhang, Genomics 89:552, 2007.
-
-    Examples
-    --------
-    >>> round(ssmd([10.0, 11.0, 12.0], [0.0, 1.0, 2.0]), 4)
-    7.0711
-    """
-    (center_p, spread_p), (center_n, spread_n) = (
-        _summary(pos, "positive", robust),
-        _summary(neg, "negative", robust),
-    )
-    spread = float(np.hypot(spread_p, spread_n))
-    difference = center_p - center_n
-    if spread == 0:
-        return float(np.sign(difference) * np.inf) if difference else float("nan")
-    return float(difference / spread)
 
 
 def cliffs_delta(a: ArrayLike, b: ArrayLike) -> float:

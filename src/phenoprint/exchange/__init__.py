@@ -20,8 +20,8 @@ Each part imports only from those before it:
 
 from phenoprint.exchange.annotation.exclusion_lists import read_exclusion_list
 from phenoprint.exchange.annotation.plate_maps import read_barcode_platemap, read_map_file
+from phenoprint.exchange.exports.anndata import to_anndata
 from phenoprint.exchange.exports.files import write_profiles
-from phenoprint.exchange.exports.frames import to_anndata, to_pandas_profiles
 from phenoprint.exchange.exports.screen import export_profiles
 from phenoprint.exchange.importing import ImportSummary, import_profiles
 from phenoprint.exchange.levels import gallery_name
@@ -39,6 +39,5 @@ __all__ = [
     "read_map_file",
     "read_profiles",
     "to_anndata",
-    "to_pandas_profiles",
     "write_profiles",
 ]

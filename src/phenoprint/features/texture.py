@@ -35,7 +35,7 @@ _TEXTS = {
 _MEASURES = {name: Definition(text, unit, _NO_PAIRS) for name, (text, unit) in _TEXTS.items()}
 
 
-Table = npt.NDArray[np.float64]
+PairTable = npt.NDArray[np.float64]
 _WHOLE = np.zeros(0, np.bool_)
 
 
@@ -91,7 +91,7 @@ class Texture(FeatureFamily):
                 result[name] = float(table[0, *place])
         return result
 
-    def _cells(self, field: Field, _key: tuple[object, ...]) -> tuple[list[Table], list[Table]]:
+    def _cells(self, field: Field, _key: tuple[object, ...]) -> tuple[list[PairTable], list[PairTable]]:
         """Return the tables of all channels for the cells and for the cytoplasm, whose pixels are a subset."""
         cells, cytoplasm = field.compartments["Cells"], field.compartments["Cytoplasm"]
         part = cytoplasm.labels.reshape(-1)[cells.pixels] > 0
@@ -103,7 +103,7 @@ class Texture(FeatureFamily):
         pixels: Objects | Frame,
         part: npt.NDArray[np.bool_],
         lowest: int = 1,
-    ) -> tuple[list[Table], list[Table]]:
+    ) -> tuple[list[PairTable], list[PairTable]]:
         """Return every measure of every object (n, scales, 4, 13) of each channel, for the whole and for the part."""
         from phenoprint.features._kernels_texture import haralick, quantize
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from phenoprint.errors import ConfigError, UnknownNameError
-from phenoprint.pipeline.config_errors import explain
+from phenoprint.pipeline.config_errors import describe_config_error
 
 if TYPE_CHECKING:
     from phenoprint.features import FeatureFamily
@@ -391,7 +391,7 @@ def parse_config(text: str, *, source: str = "screen.toml") -> ScreenConfig:
     try:
         return ScreenConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(explain(error, ScreenConfig, source)) from error
+        raise ConfigError(describe_config_error(error, ScreenConfig, source)) from error
 
 
 def read_config(path: Path) -> str:

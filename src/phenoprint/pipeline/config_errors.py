@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["explain"]
+__all__ = ["describe_config_error"]
 
 
 def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
@@ -30,7 +30,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
 
 
-def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
+def describe_config_error(error: ValidationError, model: type[BaseModel], source: str) -> str:
     """Turn a pydantic error into sentences a user can act on.
 
     Parameters

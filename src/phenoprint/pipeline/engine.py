@@ -133,7 +133,7 @@ class Engine:
         return {name: receipt for name, receipt in receipts.items() if name in known}
 
     def _clear(self, judged: Judged) -> None:
-        """Remove damaged files, which are made again, and report them; record new times of unchanged files."""
+        """Remove damaged files, which are computed again, and report them; record new times of unchanged files."""
         for receipt in judged.moved:
             write_receipt(self.context.path, receipt)
         for name in judged.damaged:
@@ -141,9 +141,9 @@ class Engine:
         for table, plate in judged.tables:
             remove_receipt(self.context.path, TABLE, plate, table)
         for name, what in list(judged.damaged.items())[:_NAMED]:
-            self.on_event(Message(f"{name} {what}; it is made again", level="warning"))
+            self.on_event(Message(f"{name} {what}; it is computed again", level="warning"))
         if len(judged.damaged) > _NAMED:
-            text = f"{len(judged.damaged) - _NAMED} more files of this step were damaged; they are made again"
+            text = f"{len(judged.damaged) - _NAMED} more files of this step were damaged; they are computed again"
             self.on_event(Message(text, level="warning"))
 
     def _stays(self, step: Step, standing: Standing, count: StepCount) -> bool:

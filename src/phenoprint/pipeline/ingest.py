@@ -185,10 +185,10 @@ def _image_ledger(images: pl.DataFrame, channels: tuple[str, ...]) -> pl.DataFra
         .when(~first)
         .then(pl.lit("a later time point; the first is used"))
     )
-    fated = images.with_columns(reason.alias("_fate")).sort(WELL_KEY)
+    judged = images.with_columns(reason.alias("_lost_because")).sort(WELL_KEY)
     rows = []
-    for (plate, well), group in fated.group_by(WELL_KEY, maintain_order=True):
-        lost = dict(group.drop_nulls("_fate").group_by("_fate").len().sort("_fate").iter_rows())
+    for (plate, well), group in judged.group_by(WELL_KEY, maintain_order=True):
+        lost = dict(group.drop_nulls("_lost_because").group_by("_lost_because").len().sort("_lost_because").iter_rows())
         rows.append(ledger_rows("ingest", str(plate), str(well), unit_of_count="images", n_in=group.height, lost=lost))
     return pl.concat(rows)
 

@@ -14,8 +14,8 @@ from phenoprint.plates import (
     PERT_TYPES,
     PlateFormat,
     PlateMap,
+    plate_map_of,
     read_parts,
-    read_plate_map,
     unused_words,
 )
 from phenoprint.store import Screen
@@ -49,7 +49,7 @@ def read_plate_maps(config: ScreenConfig, base: Path, root: Path) -> PlateMap | 
 
     def read(path: Path) -> PlateMap:
         parts = read_parts(read_map_file(path), source=str(path), sheet=section.sheet)
-        return read_plate_map(
+        return plate_map_of(
             parts,
             plate_format=plate_format,
             pert_types=section.pert_types,
@@ -114,7 +114,7 @@ def check_plate_map(wells: pl.DataFrame, reading: pl.DataFrame, *, reference: st
     reading
         How the plate maps were read. Without plate maps it is empty, and nothing is refused.
     reference
-        ``negcon`` or ``all``, as the configuration says.
+        ``negcon`` or ``all``, as configured.
 
     Raises
     ------
@@ -169,6 +169,6 @@ def _columns(reading: pl.DataFrame) -> str:
     ]
     is_doubtful = (pl.col("kind") == "value") & pl.col("place").is_not_null() & pl.col("doubt").is_not_null()
     doubts = [f"{word!r} {doubt}" for word, doubt in reading.filter(is_doubtful).select("found", "doubt").iter_rows()]
-    said = f"{', '.join(used) or 'no column was recognised'}"
-    said += f"; not used: {first_few(left)}" if left else ""
-    return said + (f"; to check: {first_few(doubts)}" if doubts else "")
+    text = f"{', '.join(used) or 'no column was recognised'}"
+    text += f"; not used: {first_few(left)}" if left else ""
+    return text + (f"; to check: {first_few(doubts)}" if doubts else "")

@@ -19,8 +19,8 @@ from phenoprint.plates import (
     draw_plate,
     is_barcode_platemap,
     parse_barcode_platemap,
+    plate_map_of,
     read_parts,
-    read_plate_map,
 )
 from phenoprint.store import write_bytes
 
@@ -82,7 +82,7 @@ def find_plate_maps(root: Path) -> tuple[list[Path], Path | None, list[str]]:
                 continue
             parts = read_parts(content, source=str(path))
             is_map = all(part.is_plate_map for part in parts)
-            read_plate_map(parts)
+            plate_map_of(parts)
             found.append(path)
         except PlateMapError as error:
             unread += [str(error)] if is_map else []

@@ -20,7 +20,7 @@ from phenoprint.version import __version__
 __all__ = ["Job", "failed_on_data", "peak_memory_mb", "record_death", "run_job", "unit_name"]
 
 # Errors of the input have this prefix in a receipt: such a unit is not tried again before its input changes. A damaged
-# table is not an error of the input: once it is made again, it has the same key.
+# table is not an error of the input: once it is rebuilt, it has the same key.
 _DATA = "data:"
 
 
@@ -169,7 +169,7 @@ def _where(error: BaseException) -> str:
 
 def record_death(job: Job) -> Receipt:
     """Write the receipt of a unit whose worker process died."""
-    message = "the worker process died, most likely for want of memory; run with fewer --workers"
+    message = "the worker process died, probably because memory ran out; run with fewer --workers"
     receipt = _receipt(job, datetime.now(UTC), 0.0, status="failed", error=("WorkerDied", message))
     write_receipt(job.context.path, receipt)
     return receipt

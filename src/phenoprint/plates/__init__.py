@@ -12,7 +12,7 @@ from phenoprint.plates.platemap import (
     READING_SCHEMA,
     PlateMap,
     parse_plate_map,
-    read_plate_map,
+    plate_map_of,
     unused_words,
 )
 from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
@@ -53,8 +53,8 @@ __all__ = [
     "parse_plate_map",
     "perturbation_id",
     "perturbation_table",
+    "plate_map_of",
     "read_parts",
-    "read_plate_map",
     "read_tables",
     "reconcile",
     "unused_words",

@@ -20,7 +20,7 @@ from phenoprint.plates.workbook import is_workbook, read_workbook
 __all__ = [
     "MAP_ENDINGS",
     "Part",
-    "decode",
+    "decode_text",
     "file_parts",
     "one_row_per_well",
     "read_parts",
@@ -75,12 +75,12 @@ class Part:
         return self.sheet if set(named) - {"well", "row", "col", "plate"} else None
 
 
-def decode(content: bytes) -> str:
+def decode_text(content: bytes) -> str:
     """Decode text: UTF-8 with or without a byte-order mark, UTF-16, else Windows-1252.
 
     Examples
     --------
-    >>> decode("µ".encode("cp1252")), decode("µ".encode("utf-16"))
+    >>> decode_text("µ".encode("cp1252")), decode_text("µ".encode("utf-16"))
     ('µ', 'µ')
     """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -118,7 +118,7 @@ def file_parts(content: str | bytes, *, source: str) -> tuple[list[Part], list[s
         raise PlateMapError(
             f"{source} is a zip archive and no spreadsheet, or a damaged one; unpack it, or save it again"
         )
-    return [Part(source, read_rows(decode(content), source=source))], []
+    return [Part(source, read_rows(decode_text(content), source=source))], []
 
 
 def read_tables(content: str | bytes, *, source: str, role: str = "well") -> list[TextTable]:

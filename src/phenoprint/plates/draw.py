@@ -11,13 +11,13 @@ from phenoprint.plates.well import PlateFormat, Well, row_name
 
 __all__ = ["draw_plate"]
 
-Marks = Mapping[str, str]
+Symbols = Mapping[str, str]
 
-_UNICODE: Marks = {
+_UNICODE: Symbols = {
     "complete": "●", "partial": "◐", "unannotated": "?", "unseen": "!", "nothing": "·",
     "trt": "●", "negcon": "−", "poscon": "+", "empty": "○",
 }  # fmt: skip
-_ASCII: Marks = {
+_ASCII: Symbols = {
     "complete": "#", "partial": "%", "unannotated": "?", "unseen": "!", "nothing": ".",
     "trt": "#", "negcon": "-", "poscon": "+", "empty": "o",
 }  # fmt: skip
@@ -138,7 +138,7 @@ def _panel_width(grid: PlateFormat, cell: int) -> int:
     return 3 + cell * grid.columns
 
 
-def _panel(title: str, grid: PlateFormat, states: Mapping[Well, str], marks: Marks, cell: int) -> list[str]:
+def _panel(title: str, grid: PlateFormat, states: Mapping[Well, str], marks: Symbols, cell: int) -> list[str]:
     """Draw title, column numbers and one line per row."""
     step = 2 if cell == 2 else 4  # room for two digits and a space
     numbers = [f"{column:<{cell * step}}" for column in range(1, grid.columns + 1, step)]
@@ -149,7 +149,7 @@ def _panel(title: str, grid: PlateFormat, states: Mapping[Well, str], marks: Mar
     return lines
 
 
-def _legend(name: str, states: Mapping[Well, str], words: Mapping[str, str], marks: Marks) -> str:
+def _legend(name: str, states: Mapping[Well, str], words: Mapping[str, str], marks: Symbols) -> str:
     """List each mark in use with its meaning and count."""
     counts = {state: sum(found == state for found in states.values()) for state in words}
     return f"{name}  " + "   ".join(f"{marks[state]} {words[state]} {n}" for state, n in counts.items() if n)

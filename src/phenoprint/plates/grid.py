@@ -16,7 +16,7 @@ from phenoprint.plates.well import MAX_COLUMNS, Well, row_index
 
 __all__ = ["as_grid", "first_block", "plate_line"]
 
-Key = tuple[str | None, str]  # plate and well
+WellKey = tuple[str | None, str]  # plate and well
 Loose = list[tuple[int, int, str]]  # line, position and text of cells that belong to no block
 
 _PLATES = {name.replace("_", "") for name in COLUMNS["plate"]}
@@ -115,9 +115,9 @@ def as_grid(rows: Rows, *, source: str) -> TextTable:
         if names - {"trt"}:
             notes.append((blocks[0].line, blocks[0].name))
             blocks[0].name = ""
-    cells_of: dict[Key, dict[str, str]] = {}  # by plate and well: variable to text
-    line_of: dict[Key, int] = {}
-    seen: dict[tuple[Key, str], int] = {}
+    cells_of: dict[WellKey, dict[str, str]] = {}  # by plate and well: variable to text
+    line_of: dict[WellKey, int] = {}
+    seen: dict[tuple[WellKey, str], int] = {}
     reported: set[tuple[int, int]] = set()
     for block in blocks:
         if not block.name and len(blocks) > 1:

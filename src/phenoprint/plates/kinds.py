@@ -22,7 +22,7 @@ from phenoprint.plates.pert_types import (
 from phenoprint.plates.text_table import LINE, Problems, TextTable
 from phenoprint.plates.vocabulary import COLUMNS, MAYBE_PERT_TYPE, match_columns, name_key
 
-__all__ = ["Columns", "Word", "assign_columns", "read_kinds"]
+__all__ = ["ColumnRoles", "Word", "assign_columns", "read_kinds"]
 
 _NAMED = {name.replace("_", "") for name in COLUMNS["pert_type"]}
 _MAYBE = {name.replace("_", "") for name in MAYBE_PERT_TYPE}
@@ -31,7 +31,7 @@ Word = tuple[str, str, str, str]  # column, text, kind and doubt
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnRoles:
     """Roles of the columns of a plate map.
 
     Parameters
@@ -54,7 +54,7 @@ class Columns:
 
 def assign_columns(
     table: TextTable, *, columns: Mapping[str, str], pert_types: Mapping[str, str], source: str
-) -> Columns:
+) -> ColumnRoles:
     """Find the column of each role: as the caller names it, by its name, for kinds of wells by their values.
 
     Raises
@@ -89,7 +89,7 @@ def assign_columns(
         role = next(iter(match_columns([name])), "")
         if role in roles and roles[role] != name and name not in kinds:
             reasons[name] = f"{roles[role]!r} is taken for {role}"
-    return Columns(roles, tuple(kinds), is_named, reasons)
+    return ColumnRoles(roles, tuple(kinds), is_named, reasons)
 
 
 def _not_a_kind(values: pl.Series, own: Mapping[str, str]) -> str | None:
@@ -106,7 +106,7 @@ def _not_a_kind(values: pl.Series, own: Mapping[str, str]) -> str | None:
 
 
 def read_kinds(
-    table: TextTable, columns: Columns, problems: Problems, *, pert_types: Mapping[str, str]
+    table: TextTable, columns: ColumnRoles, problems: Problems, *, pert_types: Mapping[str, str]
 ) -> tuple[list[str], Counter[Word]]:
     """Read the kind of each row: as written, by the caller's `pert_types`, or inferred from the compound.
 
@@ -132,7 +132,7 @@ def read_kinds(
             decided = (compound or "", name or "", own_name)  # the caller's meaning of a compound has priority
         if decided is not None:
             column, text, kind = decided
-            clash = f"{compound} says {name!r}" if kind == "trt" and by_name in {"negcon", "poscon"} else ""
+            clash = f"{compound} is {name!r}" if kind == "trt" and by_name in {"negcon", "poscon"} else ""
             words[column, text, kind, clash] += 1
             kinds.append(kind)
             continue
@@ -146,7 +146,7 @@ def read_kinds(
 
 
 def _written(
-    written: list[tuple[str, str]], own: Mapping[str, str], line: int, problems: Problems, columns: Columns
+    written: list[tuple[str, str]], own: Mapping[str, str], line: int, problems: Problems, columns: ColumnRoles
 ) -> tuple[tuple[str, str, str] | None, list[tuple[str, str]]]:
     """Return the first clear word of a row, as column, text and kind, and the words that are not clear."""
     decided: tuple[str, str, str] | None = None

@@ -11,14 +11,14 @@ from phenoprint.errors import PlateMapError
 from phenoprint.plates.columns import one_unit, read_cells, read_doses
 from phenoprint.plates.content import Part, read_parts, sheet_plates
 from phenoprint.plates.grid import as_grid
-from phenoprint.plates.kinds import Columns, Word, assign_columns, read_kinds
+from phenoprint.plates.kinds import ColumnRoles, Word, assign_columns, read_kinds
 from phenoprint.plates.lists import as_list
-from phenoprint.plates.positions import check_wells, read_wells
+from phenoprint.plates.map_wells import check_wells, read_wells
 from phenoprint.plates.text_table import LINE, Problems, TextTable, check_identifiers, check_names, metadata_name
 from phenoprint.plates.vocabulary import column_key
 from phenoprint.plates.well import PlateFormat, Well, well_positions
 
-__all__ = ["PLATE_MAP_SCHEMA", "READING_SCHEMA", "PlateMap", "parse_plate_map", "read_plate_map", "unused_words"]
+__all__ = ["PLATE_MAP_SCHEMA", "READING_SCHEMA", "PlateMap", "parse_plate_map", "plate_map_of", "unused_words"]
 
 PLATE_MAP_SCHEMA: dict[str, type[pl.DataType]] = {
     "Metadata_Plate": pl.String,
@@ -117,10 +117,10 @@ def parse_plate_map(
     [('A01', 'negcon', None), ('A02', 'trt', 10.0)]
     """
     parts = read_parts(content, source=source, sheet=sheet)
-    return read_plate_map(parts, plate_format=plate_format, pert_types=pert_types or {}, columns=columns or {}).wells
+    return plate_map_of(parts, plate_format=plate_format, pert_types=pert_types or {}, columns=columns or {}).wells
 
 
-def read_plate_map(
+def plate_map_of(
     parts: Sequence[Part],
     *,
     plate_format: int | PlateFormat | None = None,
@@ -277,7 +277,7 @@ def _read_one(
 
 
 def _uses(
-    table: TextTable, assigned: Columns, kept: Mapping[str, str], words: Mapping[Word, int], *, agree: bool
+    table: TextTable, assigned: ColumnRoles, kept: Mapping[str, str], words: Mapping[Word, int], *, agree: bool
 ) -> list[_Reading]:
     """List how columns, words and lines beside the table were read."""
     role_of = {column: role for role, column in assigned.roles.items()}

@@ -13,7 +13,7 @@ import polars as pl
 from phenoprint.report.html import Html, data_island, join, tag
 from phenoprint.report.source import ReportSource, Tables
 from phenoprint.report.summaries.flags import flagged_wells
-from phenoprint.report.summaries.wells import Measure, well_annotations, well_measures, well_readouts
+from phenoprint.report.summaries.wells import WellMeasure, well_annotations, well_measures, well_readouts
 from phenoprint.tables import WELL_KEY
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Page:
         return sorted(known | set(plate["Metadata_Plate"].drop_nulls().to_list() if plate is not None else []))
 
     @cached_property
-    def measured(self) -> tuple[list[Measure], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def measured(self) -> tuple[list[WellMeasure], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Measures for the plate maps, their values, and the statistics of the controls; see `well_measures`."""
         room = MOST_VALUES // max(1, self.wells.height)
         features = max(6, min(40, room // 4))

@@ -16,7 +16,7 @@ from phenoprint.errors import PhenoprintError, ScreenError
 from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, join, number, tag, term
 from phenoprint.report.sections import SECTIONS, Entry
-from phenoprint.report.sections.making import version
+from phenoprint.report.sections.making import installed_version
 from phenoprint.report.source import ReportSource
 from phenoprint.store import incomplete, write_bytes
 from phenoprint.tables import SITE_KEY
@@ -33,7 +33,7 @@ def write_report(
     """Write the report of a screen as one HTML file that needs nothing else.
 
     The page holds its data, pictures, styles and plotly.js itself, asks the network for nothing (its content policy
-    forbids it) and opens from disk. A table that is absent or empty is said to be so in its place, with the reason.
+    forbids it) and opens from disk. Where a table is absent or empty, the page shows the reason in its place.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _header(page: Page, now: datetime) -> Html:
         ("features", number(_features(page)), "Measurements of each cell."),
     ]
     tiles = (tag("div", tag("b", value), term(label, meaning), class_="tile") for label, value, meaning in facts)
-    made = f"Phenoprint {version('phenoprint') or 'of unknown version'}, {now.day} {now:%B %Y, %H:%M}"
+    made = f"Phenoprint {installed_version('phenoprint') or 'of unknown version'}, {now.day} {now:%B %Y, %H:%M}"
     return join(
         [
             tag(

@@ -13,7 +13,7 @@ from phenoprint.errors import ImageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["data_uri", "decode", "shrink"]
+__all__ = ["data_uri", "decode_picture", "shrink"]
 
 JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG"
 
@@ -42,7 +42,7 @@ def _kind(content: bytes) -> str:
     raise ImageError(f"expected the bytes of a PNG or a JPEG; found {content[:8]!r}")
 
 
-def decode(content: bytes) -> NDArray[np.uint8]:
+def decode_picture(content: bytes) -> NDArray[np.uint8]:
     """Read a PNG or JPEG as (Y, X, 3) uint8; grey becomes three equal channels, transparency is dropped.
 
     Raises
@@ -85,7 +85,7 @@ def shrink(content: bytes, *, side: int, quality: int = 80, most: int | None = N
     """
     import imagecodecs
 
-    pixels = decode(content)
+    pixels = decode_picture(content)
     if most is not None and len(content) <= most and _kind(content) == "jpeg":
         return content
     height, width = pixels.shape[:2]

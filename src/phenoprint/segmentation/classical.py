@@ -59,7 +59,7 @@ class ClassicalSegmenter(Segmenter):
     cell_threshold
         Threshold of the cells: fraction, in (0, 1), of the level close to the nuclei.
     cell_regularization
-        Regularization of the propagation, above 0; with large values borders lie half way between nuclei.
+        Regularization of the propagation, above 0; with large values borders are midway between nuclei.
     cell_reach
         Largest distance of a cell's pixels from its nucleus, in nuclear diameters.
     cell_blind_reach

@@ -62,7 +62,7 @@ def estimate_nucleus_diameter(images: Iterable[Array]) -> float:
     areas = np.concatenate([_round_areas(field) for field in fields] or [np.zeros(0)])
     if areas.size == 0:
         raise DataError(
-            f"no nucleus stands out of the noise in {len(fields)} fields, so their diameter cannot be estimated; "
+            f"no nucleus is brighter than the noise in {len(fields)} fields, so their diameter cannot be estimated; "
             "give nucleus_diameter_um or nucleus_diameter_px, or use other fields"
         )
     diameter = _equivalent_diameter(areas, weights=areas)

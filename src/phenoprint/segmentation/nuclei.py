@@ -30,7 +30,7 @@ def nuclear_mask(
 ) -> Array:
     """Return the pixels of nuclei; none where nothing exceeds the noise.
 
-    ``"local"`` starts from the minimum-cross-entropy threshold and moves it, pixel by pixel, half way between the
+    ``"local"`` starts from the minimum-cross-entropy threshold and moves it, pixel by pixel, midway between the
     foreground and the background of the neighbourhood (Ridler and Calvard's rule, applied locally). The outlines of dim
     and of bright nuclei thereby lie where their intensity falls to half. The histogram of a field without cells has no
     valley, and any threshold would segment its noise. Thresholds therefore stay ``minimum_snr / 2`` noise levels above

@@ -23,7 +23,6 @@ __all__ = [
     "TEMPORARY_SUFFIX",
     "atomic_file",
     "atomic_path",
-    "explain",
     "free_room",
     "move_file",
     "remove_file",
@@ -34,6 +33,7 @@ __all__ = [
     "sync_folder",
     "temporary_path",
     "write_bytes",
+    "write_error",
 ]
 
 TEMPORARY_SUFFIX = ".part-tmp"
@@ -103,7 +103,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        raise explain(error, path) from error
+        raise write_error(error, path) from error
     finally:
         with suppress(OSError):  # renamed, or its folder was never made
             temporary.unlink()
@@ -115,7 +115,7 @@ def move_file(source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         replace(source, target)
     except OSError as error:
-        raise explain(error, target) from error
+        raise write_error(error, target) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -140,7 +140,7 @@ def replace(source: Path, target: Path, *, patience: float = 2.0) -> None:
             return
 
 
-def explain(error: OSError, path: Path) -> ScreenError:
+def write_error(error: OSError, path: Path) -> ScreenError:
     """Return an error that names the path, what is wrong with it and what to do."""
     if error.errno in _FULL:
         return ScreenError(

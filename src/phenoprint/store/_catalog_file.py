@@ -18,7 +18,15 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from phenoprint.errors import ScreenError
-from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, free_room, remove_file, replace, sync_file, sync_folder
+from phenoprint.store._atomic import (
+    TEMPORARY_SUFFIX,
+    free_room,
+    remove_file,
+    replace,
+    sync_file,
+    sync_folder,
+    write_error,
+)
 from phenoprint.store._build import STATE, State, check, fill, glob_prefix
 from phenoprint.store._views import literal
 from phenoprint.store.layout import CATALOG, table_files, tables_on_disk
@@ -176,7 +184,7 @@ def write(folder: Path, target: Path, *, only_if_stale: bool = False) -> Path:
     except Timeout:
         raise ScreenError(f"another process has been rebuilding {target} for two minutes; try again") from None
     except OSError as error:
-        raise explain(error, target) from error
+        raise write_error(error, target) from error
     return target
 
 

@@ -106,7 +106,7 @@ def file_damage(file: Path, *, pages: bool = True) -> str | None:
     if repeated := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
         return f"several columns are called {first_few(repeated, 3)}"
     if pages and found != expected:
-        return f"its footer says {expected} rows, its pages hold {found}"
+        return f"its footer counts {expected} rows, its pages hold {found}"
     return None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from phenoprint.errors import ScreenError
-from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, remove_file, replace, write_bytes
+from phenoprint.store._atomic import TEMPORARY_SUFFIX, remove_file, replace, write_bytes, write_error
 
 __all__ = ["has_killed_import", "placing", "staging_folder", "undo_killed_imports"]
 
@@ -93,7 +93,7 @@ def placing(folder: Path, staging: Path) -> Iterator[None]:
         for file in files:
             _link(file, staging / _BEFORE / file.relative_to(folder))
     except OSError as error:
-        raise explain(error, staging) from error
+        raise write_error(error, staging) from error
     write_bytes(staging / _MARK, str(len(files)).encode())
     try:
         yield
@@ -145,5 +145,5 @@ def _restore(folder: Path, staging: Path) -> None:
                 _link(kept, staged)
                 replace(staged, target)
     except OSError as error:
-        raise explain(error, folder) from error
+        raise write_error(error, folder) from error
     remove_file(staging / _MARK)

@@ -71,13 +71,13 @@ def ledger_rows(
     where = _where(plate, well, step, unit_of_count)
     if n_out is not None and int(n_out) != left:
         raise LostRowsError(
-            f"{where}: {n_in} came in, {n_out} went out, but {sum(reasons.values())} are accounted for as lost "
+            f"{where}: {n_in} in, {n_out} out, but {sum(reasons.values())} are accounted for as lost "
             f"({_listed(reasons)}); {abs(left - int(n_out))} {'vanished' if left > n_out else 'appeared'}"
         )
     if left < 0 or n_in < 0 or any(count < 0 for count in reasons.values()):
         raise LostRowsError(
-            f"{where}: {n_in} came in and {sum(reasons.values())} were lost ({_listed(reasons)}); "
-            "none of these can be negative and no more can be lost than came in"
+            f"{where}: {n_in} in and {sum(reasons.values())} lost ({_listed(reasons)}); "
+            "none of these can be negative and no more can be lost than there were"
         )
     rows: list[tuple[str | int | None, ...]] = [
         (plate, well, step, unit_of_count, int(n_in), left, n, why) for why, n in reasons.items()

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from phenoprint.errors import ScreenLockedError
-from phenoprint.store._atomic import explain, remove_file, sweep_temporaries, write_bytes
+from phenoprint.store._atomic import remove_file, sweep_temporaries, write_bytes, write_error
 from phenoprint.store._catalog_file import sweep_catalog, temporary_catalog
 from phenoprint.store.layout import CATALOG
 
@@ -64,7 +64,7 @@ def hold(folder: Path, *, timeout_s: float = 1.0) -> Iterator[None]:
             "it; the lock frees itself when that process ends, so there is no file to delete"
         ) from None
     except OSError as error:
-        raise explain(error, path) from error
+        raise write_error(error, path) from error
     try:
         me = LockHolder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
         write_bytes(_note(folder), json.dumps(asdict(me)).encode())

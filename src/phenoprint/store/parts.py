@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.store._atomic import TEMPORARY_SUFFIX, explain, remove_file, replace, sync_folder
+from phenoprint.store._atomic import TEMPORARY_SUFFIX, remove_file, replace, sync_folder, write_error
 from phenoprint.store._merge import (
     PART_SUFFIX,
     StoredWell,
@@ -181,7 +181,7 @@ def _install(folder: Path, table: str, plate: str, staged: Path) -> None:
         replace(staged, merged)
         sync_folder(merged.parent)
     except OSError as error:
-        raise explain(error, merged) from error
+        raise write_error(error, merged) from error
 
 
 def wells_footer(frame: pl.DataFrame) -> dict[str, str]:

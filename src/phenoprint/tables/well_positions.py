@@ -1,4 +1,4 @@
-"""Where wells lie."""
+"""Row and column of the wells of a frame, as an array."""
 
 from __future__ import annotations
 

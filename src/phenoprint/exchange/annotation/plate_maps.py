@@ -17,10 +17,10 @@ from phenoprint.plates import (
     is_workbook,
     one_row_per_well,
     parse_barcode_platemap,
+    plate_map_of,
     read_parts,
     unused_words,
 )
-from phenoprint.plates import read_plate_map as read_parts_as_map
 from phenoprint.tables import frame_of
 
 __all__ = ["read_barcode_platemap", "read_map_file", "read_plate_map"]
@@ -69,7 +69,7 @@ def read_plate_map(
     def read(file: Path, content: bytes | None = None) -> PlateMap:
         parts = read_parts(content or read_map_file(file), source=str(file), sheet=sheet)
         parts = [one_row_per_well(part, (columns or {}) if file == path else {}) for part in parts]
-        return read_parts_as_map(parts, pert_types=pert_types)
+        return plate_map_of(parts, pert_types=pert_types)
 
     content = read_map_file(path)
     if is_barcode_platemap(content, source=str(path)):

@@ -11,17 +11,17 @@ from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.names import measured_columns
 from phenoprint.tables import channels_of, frame_of, split_feature
 
-__all__ = ["describe_features", "feature_status", "note_extremes", "note_nuisance"]
+__all__ = ["feature_status", "imported_features", "note_extremes", "note_nuisance"]
 
 
-def describe_features(features: Sequence[str], aliases: dict[str, str] | None = None) -> pl.DataFrame:
+def imported_features(features: Sequence[str], aliases: dict[str, str] | None = None) -> pl.DataFrame:
     """Make rows of table ``feature`` for columns that another tool measured, as far as their names give the parts.
 
     `aliases` are the names of features in their source, where they were renamed.
 
     Examples
     --------
-    >>> table = describe_features(["Cells_Intensity_MeanIntensity_DNA", "Cells_Texture_Contrast_DNA_3_00_256"])
+    >>> table = imported_features(["Cells_Intensity_MeanIntensity_DNA", "Cells_Texture_Contrast_DNA_3_00_256"])
     >>> table.select("family", "measure", "channel", "parameters").row(1)
     ('Texture', 'Contrast', 'DNA', '3_00_256')
     """

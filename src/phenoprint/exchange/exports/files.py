@@ -75,7 +75,7 @@ def write_profiles(
     if form == "parquet":
         write_parquet(ordered, target)
     elif form == "h5ad":
-        from phenoprint.exchange.exports.frames import write_h5ad
+        from phenoprint.exchange.exports.anndata import write_h5ad
 
         write_h5ad(ordered, target, features=features)
     elif form.startswith("gct"):

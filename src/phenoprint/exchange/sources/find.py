@@ -42,7 +42,7 @@ def find_sources(
     Parameters
     ----------
     level
-        Level to take; None for all there are. For a file whose name and columns indicate another, it is believed.
+        Level to take; None for all there are. For a file whose name and columns indicate another, this level is used.
     normalization
         Where a folder has profiles normalized to all wells and to the controls: which ones; the controls by default.
     apart

@@ -14,7 +14,7 @@ from phenoprint.exchange.annotation.wells import (
     plate_row,
     well_rows,
 )
-from phenoprint.exchange.cleaning.features import describe_features, note_nuisance
+from phenoprint.exchange.cleaning.features import imported_features, note_nuisance
 from phenoprint.exchange.ledgers import counted
 from phenoprint.exchange.names import measured_columns
 from phenoprint.exchange.writers.job import ImportJob
@@ -91,7 +91,7 @@ def _write_features(job: ImportJob, names: Sequence[str]) -> None:
     """Add features that the dictionary lacks."""
     held = job.screen.table("feature").collect()
     known = set(held["feature"])
-    fresh = describe_features([name for name in names if name not in known], job.findings.aliases)
+    fresh = imported_features([name for name in names if name not in known], job.findings.aliases)
     job.screen.write("feature", pl.concat([held, fresh]))
 
 

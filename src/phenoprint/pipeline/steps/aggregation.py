@@ -87,7 +87,7 @@ class Aggregate(Step):
 
 
 def _why_empty(well: str, cells: pl.DataFrame, held: Mapping[str, Collection[str]]) -> str:
-    """Say why no cell of a well counts, from its cells and from the wells that the tables of cells hold."""
+    """Return why no cell of a well counts, from its cells and from the wells in the tables of cells."""
     if cells.height:
         return "every cell excluded"
     if "object" not in held:

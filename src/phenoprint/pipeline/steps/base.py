@@ -55,7 +55,7 @@ class Outcome:
     files
         Files written, relative to the screen folder.
     digest
-        Hash of what came out. Later steps then depend on it instead of on what went in, so that the same result from
+        Hash of the result. Later steps then depend on it instead of on the inputs, so that the same result from
         changed inputs re-runs nothing.
     unusable
         How many fields could not be used because of their files. Any such field makes the run partial.

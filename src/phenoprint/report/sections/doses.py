@@ -116,8 +116,8 @@ def hill_points(
     ----------
     fits
         Rows of ``dose_response`` of one readout: ``bottom`` and ``top`` are the levels at no and at endless dose,
-        ``ec50`` the dose half way in the unit of `dose`, ``slope`` the steepness. Rows without an EC50 give no curve,
-        nor do compounds with two fits, one for each unit their doses were written in.
+        ``ec50`` the dose of half the effect, in the unit of `dose`, ``slope`` the steepness. Rows without an EC50 give
+        no curve, nor do compounds with two fits, one for each unit their doses were written in.
     treated
         The wells, for the range of doses of each compound.
     column

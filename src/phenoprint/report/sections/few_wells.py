@@ -7,7 +7,7 @@ import polars as pl
 from phenoprint.report.context import Page, Section
 from phenoprint.report.html import Html, join, number, sql_hint, table, tag
 from phenoprint.report.pictures import data_uri, read_bytes, shrink
-from phenoprint.report.summaries.wells import Measure
+from phenoprint.report.summaries.wells import WellMeasure
 from phenoprint.tables import WELL_KEY
 
 __all__ = ["MOST_LISTED", "few_wells"]
@@ -19,7 +19,7 @@ SIDE = 96
 GROUPS = ("Cells", "Readouts")
 
 
-def few_wells(page: Page, measures: list[Measure], raw: pl.DataFrame) -> Section:
+def few_wells(page: Page, measures: list[WellMeasure], raw: pl.DataFrame) -> Section:
     """List the wells with picture, counts and readouts.
 
     Parameters

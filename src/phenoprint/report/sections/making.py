@@ -22,12 +22,11 @@ LIBRARIES = (
     "scikit-learn",
     "umap-learn",
     "torch",
-    "cellpose",
     "plotly",
 )
 
 
-def version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
     """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(name)
@@ -40,7 +39,7 @@ def making(page: Page) -> Section:
     path = page.source.path
     tables = page.tables
     rows = [(name, tables.height(name), tables.width(name)) for name in tables.names()]
-    versions = [(name, version(name)) for name in LIBRARIES]
+    versions = [(name, installed_version(name)) for name in LIBRARIES]
     software = [("Python", platform.python_version()), *[(n, v) for n, v in versions if v is not None]]
     body = [
         tag(

@@ -47,7 +47,6 @@ LEDGER = (
 _CHECKS = {
     "robust_z": ROBUST_Z_PRIME,
     "z_prime": Z_PRIME,
-    "ssmd": "Strictly standardized mean difference: the distance of the controls in standard deviations.",
     "edge": "Difference between the outer ring of wells and the inside.",
     "row_": "Drift of the cell count from row to row.",
     "column_": "Drift of the cell count from column to column.",

@@ -15,7 +15,7 @@ from phenoprint.report.summaries.ledger import ledger_wells
 from phenoprint.tables import WELL_KEY
 
 __all__ = [
-    "Measure",
+    "WellMeasure",
     "feature_spreads",
     "source_of_controls",
     "well_annotations",
@@ -63,7 +63,7 @@ AREA = ("area_covered", "Area covered by cells", "Share of the image inside cell
 
 
 @dataclass(frozen=True)
-class Measure:
+class WellMeasure:
     """A measure that a plate can be coloured by.
 
     Attributes
@@ -128,7 +128,7 @@ def treatment_label() -> pl.Expr:
 
 def well_measures(
     tables: Tables, *, most_features: int = 40, quality: bool = True
-) -> tuple[list[Measure], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+) -> tuple[list[WellMeasure], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Choose the measures of the plate maps and return their values.
 
     The measures are the cell count, losses, image quality, the features that separate the controls best, and the
@@ -152,7 +152,7 @@ def well_measures(
     statistics
         Statistics of the controls for all features, see `control_statistics`.
     """
-    measures: list[Measure] = []
+    measures: list[WellMeasure] = []
     raw = well_annotations(tables).select(WELL_KEY)
     raw, measures = _counts(tables, raw, measures)
     readouts = well_readouts(tables)
@@ -160,7 +160,7 @@ def well_measures(
         named = [name for name in readouts.columns if name not in WELL_KEY]
         raw = _join(raw, readouts, named)
         measures += [
-            Measure(name, name, "Readouts", "Readout named in screen.toml, median of the well's cells.")
+            WellMeasure(name, name, "Readouts", "Readout named in screen.toml, median of the well's cells.")
             for name in named
         ]
     raw, measures = _quality(tables, raw, measures, everything=quality)
@@ -176,7 +176,7 @@ def well_measures(
     in_raw, in_normalized = set(names[LEVEL3]), set(names[LEVEL4])
     for group, chosen in (("Features that separate the controls", best), ("One feature per family", varied)):
         measures += [
-            Measure(
+            WellMeasure(
                 name, name, group, "Median of the well's cells.", raw=name in in_raw, normalized=name in in_normalized
             )
             for name in chosen
@@ -239,13 +239,13 @@ def _join(left: pl.DataFrame, right: pl.DataFrame, columns: Sequence[str]) -> pl
     return left.join(part, on=WELL_KEY, how="left", maintain_order="left")
 
 
-def _counts(tables: Tables, raw: pl.DataFrame, measures: list[Measure]) -> tuple[pl.DataFrame, list[Measure]]:
+def _counts(tables: Tables, raw: pl.DataFrame, measures: list[WellMeasure]) -> tuple[pl.DataFrame, list[WellMeasure]]:
     counts = tables.columns("profile_well", [*WELL_KEY, "Metadata_Object_Count"])
     if counts is not None and counts.width == 3 and counts["Metadata_Object_Count"].count():
         raw = _join(raw, counts.rename({"Metadata_Object_Count": "cells"}), ["cells"])
         measures = [
             *measures,
-            Measure("cells", "Cell count", "Cells", "Cells that entered the well's profile."),
+            WellMeasure("cells", "Cell count", "Cells", "Cells that entered the well's profile."),
         ]
     ledger = tables.find("ledger")
     if ledger is not None:
@@ -253,19 +253,19 @@ def _counts(tables: Tables, raw: pl.DataFrame, measures: list[Measure]) -> tuple
         if lost.height:
             raw = _join(raw, lost.rename({"lost_percent": "cells lost"}), ["cells lost"])
             about = "Share of the cells found that are not in the profile, for any reason in the ledger."
-            measures = [*measures, Measure("cells lost", "Cells lost, %", "Cells", about)]
+            measures = [*measures, WellMeasure("cells lost", "Cells lost, %", "Cells", about)]
     outliers = tables.columns("cell_quality", [*WELL_KEY, "is_outlier"])
     if outliers is not None and outliers.width == 3 and outliers.height:
         share = outliers.group_by(WELL_KEY).agg((100.0 * pl.col("is_outlier").mean()).alias("outlier cells"))
         raw = _join(raw, share, ["outlier cells"])
         about = "Cells flagged as debris, clumps or poor masks."
-        measures = [*measures, Measure("outlier cells", "Outlier cells, %", "Cells", about)]
+        measures = [*measures, WellMeasure("outlier cells", "Outlier cells, %", "Cells", about)]
     return raw, measures
 
 
 def _quality(
-    tables: Tables, raw: pl.DataFrame, measures: list[Measure], *, everything: bool
-) -> tuple[pl.DataFrame, list[Measure]]:
+    tables: Tables, raw: pl.DataFrame, measures: list[WellMeasure], *, everything: bool
+) -> tuple[pl.DataFrame, list[WellMeasure]]:
     frame = tables.find("image_quality")
     channel = "Metadata_Channel"
     if frame is None or not {*WELL_KEY, channel} <= set(frame.columns):
@@ -274,7 +274,7 @@ def _quality(
     metrics = [name for name in wanted if name in frame.columns and frame[name].dtype.is_numeric()]
     if AREA[0] in frame.columns:
         raw = _join(raw, frame.group_by(WELL_KEY).agg(pl.col(AREA[0]).mean()), [AREA[0]])
-        measures = [*measures, Measure(AREA[0], AREA[1], "Cells", AREA[2])]
+        measures = [*measures, WellMeasure(AREA[0], AREA[1], "Cells", AREA[2])]
     for name in sorted(frame[channel].drop_nulls().unique().to_list()):
         renamed = {metric: f"{metric} {name}" for metric in metrics}
         part = frame.filter(pl.col(channel) == name).group_by(WELL_KEY).agg(pl.col(metrics).mean()).rename(renamed)
@@ -282,7 +282,7 @@ def _quality(
         group = f"Image quality, {name}"
         measures = [
             *measures,
-            *(Measure(renamed[m], f"{QUALITY[m][0]} ({name})", group, QUALITY[m][1]) for m in metrics),
+            *(WellMeasure(renamed[m], f"{QUALITY[m][0]} ({name})", group, QUALITY[m][1]) for m in metrics),
         ]
     return raw, measures
 

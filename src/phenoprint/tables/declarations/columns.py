@@ -23,7 +23,7 @@ OBJECT: Final = required(keys.OBJECT, INT, "Number of the cell in its site, as i
 CHANNEL: Final = required(keys.CHANNEL, TEXT, "Channel")
 
 BATCH: Final = Column(keys.BATCH, TEXT, "Batch the plate was made in")
-PERT_TYPE: Final = Column(keys.PERT_TYPE, TEXT, "trt, negcon, poscon or empty; NULL where the plate map does not say")
+PERT_TYPE: Final = Column(keys.PERT_TYPE, TEXT, "trt, negcon, poscon or empty; NULL where not annotated")
 COMPOUND: Final = Column(keys.COMPOUND, TEXT, "Compound or other perturbation, by name")
 DOSE: Final = Column(keys.DOSE, REAL, "Concentration, in Metadata_Concentration_Unit")
 DOSE_UNIT: Final = Column(keys.DOSE_UNIT, TEXT, "Unit of Metadata_Concentration, such as uM")

@@ -1,9 +1,9 @@
-"""Profiles as pandas and AnnData objects."""
+"""Profiles as AnnData objects."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,51 +13,7 @@ from phenoprint.exchange.sources.anndata import require_anndata
 from phenoprint.store import atomic_path
 from phenoprint.tables import CELL_KEY, metadata_columns
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["to_anndata", "to_pandas_profiles", "write_h5ad"]
-
-
-def to_pandas_profiles(frame: pl.DataFrame, *, dtype: Literal["float32", "float64"] = "float64") -> pd.DataFrame:
-    """Convert a frame for pycytominer, copairs and other tools that use pandas.
-
-    Parameters
-    ----------
-    frame
-        Profiles or cells.
-    dtype
-        Type of the features; float64 is what those tools read from files.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Metadata first: text as objects with None, counts as int64 (float64 where one is missing); then features with
-        NaN where missing.
-
-    Examples
-    --------
-    >>> pandas_frame = to_pandas_profiles(pl.DataFrame({"Cells_A": [1.0, None], "Metadata_Well": ["A01", "A02"]}))
-    >>> list(pandas_frame.columns), str(pandas_frame["Cells_A"].dtype)
-    (['Metadata_Well', 'Cells_A'], 'float64')
-    """
-    import pandas as pd
-
-    described = metadata_columns(frame)
-    features = measured_columns(frame)
-    head = {name: _plain(frame[name]) for name in described}
-    values = frame.select(features).to_numpy().astype(dtype, copy=False) if features else np.empty((frame.height, 0))
-    body = pd.DataFrame(np.ascontiguousarray(values), columns=features)
-    return pd.concat([pd.DataFrame(head, index=body.index), body], axis=1)
-
-
-def _plain(column: pl.Series) -> np.ndarray:
-    """Convert metadata to the types that pandas' own readers return."""
-    if column.dtype.is_integer() and not column.null_count():
-        return column.cast(pl.Int64).to_numpy()
-    if column.dtype.is_numeric():
-        return column.cast(pl.Float64).to_numpy()
-    return np.array(column.cast(pl.String).to_list(), dtype=object)
+__all__ = ["to_anndata", "write_h5ad"]
 
 
 def to_anndata(frame: pl.DataFrame, *, features: pl.DataFrame | None = None) -> Any:
@@ -97,6 +53,15 @@ def to_anndata(frame: pl.DataFrame, *, features: pl.DataFrame | None = None) -> 
             if column.null_count() < column.len():
                 var[column.name] = pd.Categorical(column.cast(pl.String).to_list())
     return anndata.AnnData(X=frame.select(names).to_numpy().astype(np.float32), obs=obs, var=var)
+
+
+def _plain(column: pl.Series) -> np.ndarray:
+    """Convert metadata to the types that pandas' own readers return."""
+    if column.dtype.is_integer() and not column.null_count():
+        return column.cast(pl.Int64).to_numpy()
+    if column.dtype.is_numeric():
+        return column.cast(pl.Float64).to_numpy()
+    return np.array(column.cast(pl.String).to_list(), dtype=object)
 
 
 def _row_names(frame: pl.DataFrame) -> list[str]:
