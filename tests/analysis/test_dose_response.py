@@ -1,4 +1,4 @@
-"""Hill fits: recovered parameters, honest intervals, and data without a curve."""
+"""Hill fits: recovered parameters, intervals that cover, and data without a curve."""
 
 from __future__ import annotations
 

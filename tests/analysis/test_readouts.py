@@ -58,13 +58,13 @@ def test_a_control_is_not_compared_with_itself() -> None:
     assert np.mean(ratios) == pytest.approx(1, abs=0.06)
 
 
-def test_a_well_that_was_changed_lies_far() -> None:
+def test_a_well_that_was_changed_is_far_from_the_controls() -> None:
     distance = value(default_readouts(wells()), "distance_to_controls")
     assert distance.argmax() == 15
     assert distance[-1] > 3
 
 
-def test_reasons_stand_where_there_is_no_value() -> None:
+def test_missing_values_have_a_reason() -> None:
     names = [f"F{k}" for k in range(12)]
     data = wells().with_columns(
         pl.when(pl.col("Metadata_Well") == "A08").then(None).otherwise(pl.col(name)).alias(name) for name in names

@@ -8,7 +8,7 @@ import polars as pl
 from phenoprint.analysis import choose_treatments, typical_cells
 
 
-def test_controls_come_first_and_one_dose_a_compound() -> None:
+def test_controls_are_first_with_one_dose_per_compound() -> None:
     treatments = pl.DataFrame(
         {
             "Metadata_perturbation": ["DMSO", "a@1", "a@9", "b@1", "p@1"],

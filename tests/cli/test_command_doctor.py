@@ -14,7 +14,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("warning", 0), ("error", 1)])
-def test_the_exit_code_says_whether_it_can_work(
+def test_the_exit_code_is_1_where_phenoprint_cannot_work(
     call: Call, monkeypatch: pytest.MonkeyPatch, state: str, code: int
 ) -> None:
     findings = [

@@ -47,7 +47,7 @@ def test_there_and_back(app, table, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["files"]) == 2
 
 
-def test_status_of_imported_profiles_names_what_goes_on_from_them(app, tmp_path, capsys):
+def test_status_of_imported_profiles_names_the_steps_that_follow(app, tmp_path, capsys):
     from phenoprint.cli.command_run import status
 
     app.command("status")(status)

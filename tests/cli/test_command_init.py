@@ -1,4 +1,4 @@
-"""``phenoprint init``: what it says of a folder, and what it writes."""
+"""``phenoprint init``: what it prints about a folder, and what it writes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_pictures_are_read_and_other_formats_are_named(init, tmp_path: Path) -> 
     assert "not read  1 x Zeiss CZI, such as raw.czi: export one TIFF per well, field and channel from ZEN" in out
 
 
-def test_a_folder_without_images_says_what_is_there(init, tmp_path: Path) -> None:
+def test_for_a_folder_without_images_its_contents_are_listed(init, tmp_path: Path) -> None:
     (tmp_path / "plate.ome.zarr").mkdir()
     (tmp_path / "plate.ome.zarr" / ".zattrs").write_text("{}")
     code, _, err = init(tmp_path, "-o", tmp_path / "s")

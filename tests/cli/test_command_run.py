@@ -18,7 +18,7 @@ def scores(n: int, value: float) -> list[dict[str, object]]:
     ]
 
 
-def test_a_score_is_printed_with_the_treatments_it_stands_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_score_is_printed_with_its_number_of_treatments(capsys: pytest.CaptureFixture[str]) -> None:
     print_summary({"wells": 384, "scores": scores(103, 0.893)})
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
@@ -34,7 +34,7 @@ def test_a_score_of_too_few_treatments_is_no_headline(capsys: pytest.CaptureFixt
     assert text == "moa accuracy 2 of 339 treatments, too few for a headline (10 needed)"
 
 
-def test_a_table_that_cannot_be_read_stands_in_one_section_of_the_status(
+def test_a_table_that_cannot_be_read_is_listed_in_one_section_of_the_status(
     own_screen: Path, call: Callable[..., tuple[int, str, str]]
 ) -> None:
     (file,) = table_files(own_screen, "profile_selected")

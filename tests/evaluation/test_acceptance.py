@@ -103,7 +103,7 @@ def test_gradient_is_found() -> None:
     assert found["row_cell_count"] == "pass"
 
 
-def test_what_cannot_be_judged_says_so() -> None:
+def test_checks_that_cannot_be_made_have_a_reason() -> None:
     bare = plate().filter(Metadata_pert_type="trt").drop("Metadata_Object_Count")
     table = plate_acceptance(bare, readouts=readouts(plate().filter(Metadata_pert_type="trt")))
     found = verdicts(table)

@@ -35,7 +35,7 @@ def profiles(*, replicates: int = 4, controls: int = 12, seed: int = 0) -> pl.Da
     return pl.concat([described, features], how="horizontal")
 
 
-def test_active_compounds_are_told_from_the_inert() -> None:
+def test_active_compounds_are_distinguished_from_inert_ones() -> None:
     result = activity(profiles(), null_size=2000)
     called = dict(result.select("Metadata_compound", "below_corrected_p").iter_rows())
     assert called.pop("inert") is False
@@ -43,7 +43,7 @@ def test_active_compounds_are_told_from_the_inert() -> None:
     assert set(result["n_replicates"]) == {4}
 
 
-def test_smallest_p_says_when_nothing_could_be_significant() -> None:
+def test_the_smallest_p_shows_when_nothing_could_be_significant() -> None:
     result = activity(profiles(replicates=2, controls=4), null_size=2000)
     assert result["smallest_p"].min() > 0.01
     assert not result["below_corrected_p"].any()

@@ -1,4 +1,4 @@
-"""What steps do is measured as it is: planted effects, agreement with the comparison, what cannot be had is told."""
+"""Scores of steps: planted effects, agreement with the comparison, reasons for scores that are undefined."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_shares_of_variance_by_hand() -> None:
 
 
 def test_noise_reaches_the_baselines_only() -> None:
-    """Chance is what the table says it is: wells of a plate share its controls' noise, as the baselines show."""
+    """Chance is as given in the table: wells of a plate share its controls' noise, as the baselines show."""
     rng = np.random.default_rng(1)
     data = screen(features=400)
     values = pl.DataFrame(rng.normal(size=(data.height, 400)), schema=feature_columns(data))

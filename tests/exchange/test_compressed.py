@@ -49,7 +49,7 @@ def test_what_a_file_is_packed_with_is_seen_in_its_bytes(tmp_path, kind, name):
         assert handle.readline() == TEXT.split(b"\n")[0] + b"\n"
 
 
-def test_names_of_compressed_files_say_their_level(tmp_path):
+def test_the_level_is_read_from_names_of_compressed_files(tmp_path):
     path = tmp_path / "BR1_normalized_negcon.csv.bz2"
     path.write_bytes(PACKED["bzip2"])
     assert load_profiles(path).level == "4a_negcon"

@@ -65,14 +65,14 @@ def test_numbers_are_written_as_c_does(values, digits):
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.csv.gz", "p.tsv.gz", "p.parquet", "p.gct", "p.gct.gz"])
-def test_all_digits_come_back(tmp_path, name):
+def test_all_digits_are_read_back(tmp_path, name):
     frame = profiles()
     back = read_profiles(write_profiles(frame, tmp_path / name))
     assert back.equals(frame), name
 
 
 @pytest.mark.parametrize("name", ["p.csv.gz", "p.tsv", "p.gct"])
-def test_five_digits_come_back_within_them(tmp_path, name):
+def test_five_digits_are_read_back_within_their_precision(tmp_path, name):
     frame = profiles()
     back = read_profiles(write_profiles(frame, tmp_path / name, float_format="%.5g"))
     features = [n for n in frame.columns if not n.startswith("Metadata_")]
@@ -129,7 +129,7 @@ def test_anndata_objects():
     assert list(data.var["compartment"][:2]) == ["Nuclei", "Cells"]
 
 
-def test_a_screen_goes_out_and_comes_back(tmp_path):
+def test_a_screen_is_exported_and_imported_again(tmp_path):
     for plate in ("0017", "P/2"):
         name = plate.replace("/", "-")
         source = tmp_path / "src" / "b1" / name

@@ -113,7 +113,7 @@ def test_cells_keep_their_keys_whatever_their_order(tmp_path, monkeypatch):
         assert sorted(screen.stored_wells("cell", "P1")) == ["A01", "A02"]
 
 
-def test_plates_that_come_in_parts_are_put_together(tmp_path, monkeypatch):
+def test_plates_in_several_parts_are_joined(tmp_path, monkeypatch):
     whole = pl.concat([profiles("P1"), profiles("P2")])
     order = np.random.default_rng(0).permutation(6)
     whole[order].write_parquet(tmp_path / "all.parquet", row_group_size=1)
@@ -241,7 +241,7 @@ def test_wells_of_two_imports_are_merged():
     assert merged["Metadata_line"].to_list() == ["U2OS"] * 4
 
 
-def test_the_later_import_is_believed():
+def test_the_later_import_wins():
     one, two = (
         well_rows(profiles("P1", Metadata_broad_sample=[name] * 3), None, Findings(), source="x")
         for name in ("old", "new")

@@ -78,7 +78,7 @@ def test_levels_in_doubt_are_asked_for(tmp_path, name, frame, choices, why):
     frame.write_parquet(path) if name.endswith("parquet") else frame.write_csv(path)
     with pytest.raises(SchemaError, match=rf"{why}.*Choose: --level {choices[0]} or --level {choices[1]}"):
         import_profiles(path, tmp_path / "screen")
-    for level in choices:  # and what the user says is believed, in a folder, too
+    for level in choices:  # the user's level is used, in a folder, too
         for source in (path, tmp_path / "folder"):
             (tmp_path / "folder").mkdir(exist_ok=True)
             (tmp_path / "folder" / name).write_bytes(path.read_bytes())

@@ -85,7 +85,7 @@ def broken_run(tiny_images: SimulatedScreen, tmp_path_factory: pytest.TempPathFa
     return run_screen(folder / tiny_images.config.name, output=folder / "screen", workers=1)
 
 
-def test_run_is_partial_and_every_step_goes_on_with_what_is_left(broken_run: RunResult) -> None:
+def test_run_is_partial_and_every_step_continues_with_what_is_left(broken_run: RunResult) -> None:
     assert broken_run.is_partial
     assert broken_run.screen.status().failures.is_empty()
 
@@ -233,7 +233,7 @@ def test_unwritable_folder_is_named(own_images: Callable[[], Path], tmp_path: Pa
         run_screen(own_images(), output=locked / "s", workers=1)
 
 
-def test_full_disk_fails_units_with_advice_and_a_later_run_goes_on(
+def test_full_disk_fails_units_with_advice_and_a_later_run_continues(
     own_images: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import errno

@@ -1,4 +1,4 @@
-"""Data sets by manifest: fetching verifies, resumes, and says what is missing."""
+"""Data sets by manifest: fetching verifies, resumes, and names what is missing."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return mirror
 
 
-def test_fetch_places_verifies_and_goes_on(toy: Path) -> None:
+def test_fetch_places_verifies_and_resumes(toy: Path) -> None:
     first = fetch_dataset("toy", mirror=toy)
     assert (first.placed, first.held) == (2, 0)
     (first.folder / "a.txt").write_text("broken")
@@ -95,7 +95,7 @@ def test_without_address_the_mirror_is_asked_for(toy: Path) -> None:
         fetch_dataset("toy")
 
 
-def test_absent_data_say_how_to_fetch(toy: Path) -> None:
+def test_the_error_for_absent_data_names_the_command_to_fetch_them(toy: Path) -> None:
     with pytest.raises(UsageError, match="phenoprint data fetch toy"):
         dataset_folder("toy")
 

@@ -144,7 +144,7 @@ def test_vanished_well_leaves_the_tables(folder: Path) -> None:
     assert stored(folder) == ["A01", "A03"]
 
 
-def test_failure_on_data_waits_for_the_user_and_others_go_on(folder: Path) -> None:
+def test_failure_on_data_waits_for_the_user_and_others_continue(folder: Path) -> None:
     run(folder)
     (folder / "order_A02").write_text("data")
     summary = run(folder, preset="cell-painting-fast")
@@ -217,7 +217,7 @@ def test_a_run_killed_while_a_merged_file_takes_its_place_computes_nothing_again
     assert done(run(folder)) == (0, 0, 0)
 
 
-def test_a_damaged_part_of_a_killed_run_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_part_of_a_killed_run_is_computed_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Engine, "_settle", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):

@@ -92,7 +92,7 @@ def test_rules_of_ones_own_flag_and_are_previewed(own_screen: Path) -> None:
     assert 0 < flagged < n_cells
 
 
-def test_a_rule_that_removes_a_phenotype_is_told(own_screen: Path) -> None:
+def test_a_rule_that_removes_a_phenotype_is_reported(own_screen: Path) -> None:
     screen = open_screen(own_screen)
     areas = screen.sql(
         "SELECT Metadata_pert_type AS kind, Metadata_perturbation AS id, median(Nuclei_AreaShape_Area) AS area "
@@ -124,7 +124,7 @@ def test_rules_have_names_of_their_own(own_screen: Path, names: tuple[str, ...],
         run_screen(own_screen, workers=1)
 
 
-def test_a_plate_without_control_cells_is_told(tiny_run: RunResult, tmp_path: Path) -> None:
+def test_a_plate_without_control_cells_is_reported(tiny_run: RunResult, tmp_path: Path) -> None:
     cells = (
         tiny_run.screen.table("cell")
         .collect()

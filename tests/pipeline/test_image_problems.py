@@ -1,4 +1,4 @@
-"""Files that hold more, or less, than one grey image: what the table ``problem`` says, and what is read."""
+"""Files that hold more, or less, than one grey image: what the table ``problem`` lists, and what is read."""
 
 from __future__ import annotations
 

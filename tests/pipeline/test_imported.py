@@ -169,7 +169,7 @@ def test_what_an_import_replaced_is_forgotten(imported: Path, tmp_path: Path) ->
     assert not {"normalize", "select", "limit"} & set(ledger["step"])
 
 
-def test_a_plate_that_comes_later_is_taken_in(imported: Path, tmp_path: Path) -> None:
+def test_a_plate_that_is_imported_later_is_included(imported: Path, tmp_path: Path) -> None:
     run_screen(imported, workers=1)
     third = pl.read_csv(tmp_path / "tables" / "P1_augmented.csv").with_columns(Metadata_Plate=pl.lit("P3"))
     third.write_csv(tmp_path / "P3_augmented.csv")
@@ -242,7 +242,7 @@ def context_of(folder: Path, **section: Any) -> Context:
     return Context(folder, config, folder, (), given=given_tables(open_screen(folder)))
 
 
-def test_steps_that_see_all_plates_say_everything_once(imported: Path) -> None:
+def test_steps_that_see_all_plates_report_everything_once(imported: Path) -> None:
     context = context_of(imported, recipe=TOGETHER, reference="all")
     outcome = ApplyRecipe().run(Unit(), context)
     given = context.profiles("profile_well")

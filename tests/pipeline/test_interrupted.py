@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped: the screen says that it is incomplete, and the next run makes it whole."""
+"""Runs that are killed or stopped: the screen is reported as incomplete, and the next run completes it."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_the_setting_reaches_the_selection_of_a_recipe(tmp_path: Path) -> None:
     assert [step.parameters.get("keep") for step in recipe.steps] == [None, ["Image_*"], None]
 
 
-def test_a_run_says_what_was_left_out_and_what_is_extreme(tmp_path: Path) -> None:
+def test_a_run_reports_what_was_left_out_and_what_is_extreme(tmp_path: Path) -> None:
     screen = import_profiles(table(tmp_path / "P1_normalized.csv"), tmp_path / "screen").screen
     keeps_all = [{"operation": "select", "operations": ["drop_na_columns"]}]
     for recipe, outcome in (("phenoprint", None), (keeps_all, "kept by the recipe")):

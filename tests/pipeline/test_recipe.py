@@ -1,4 +1,4 @@
-"""The recipe of a screen: what the configuration says, what a run makes of it."""
+"""The recipe of a screen: the configuration, and its result in a run."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_without_counts_every_well_may_serve() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "error", "told"),
+    ("recipe", "error", "message"),
     [
         ("phenoprints", UnknownNameError, "phenoprint"),
         ([{"operation": "consensus"}], ConfigError, "profiles.consensus"),
@@ -79,12 +79,12 @@ def test_without_counts_every_well_may_serve() -> None:
         ([], ConfigError, "no step"),
     ],
 )
-def test_wrong_recipes_are_named(recipe: object, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_wrong_recipes_are_named(recipe: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         recipe_of(ProfilesSection.model_construct(recipe=recipe))
 
 
-def test_a_wrong_method_is_told_before_anything_runs(own_screen: Path) -> None:
+def test_a_wrong_method_is_an_error_before_anything_runs(own_screen: Path) -> None:
     config = own_screen / "screen.toml"
     config.write_text(
         config.read_text() + '\n[[profiles.recipe]]\noperation = "normalize"\nname = "z"\nmethod = "mad_robst"\n'
@@ -128,8 +128,8 @@ def test_steps_of_ones_own(own_screen: Path) -> None:
     step = screen.sql("SELECT * FROM profile_step WHERE Metadata_Step = 'select' LIMIT 1")
     kept = [name for name in feature_columns(step) if step[name].null_count() == 0]
     assert selected["n_out"].unique().to_list() == [len(kept)]
-    told = screen.sql("SELECT DISTINCT step FROM feature_status")["step"].to_list()
-    assert {"correct_position", "normalize", "select"} <= set(told)
+    reported = screen.sql("SELECT DISTINCT step FROM feature_status")["step"].to_list()
+    assert {"correct_position", "normalize", "select"} <= set(reported)
     recipe = recipe_of(parse_config(config.read_text()).profiles)
     expected = apply_recipe(screen.table("profile_well").collect(), recipe)[-1].frame
     keys = ["Metadata_Plate", "Metadata_Well"]

@@ -42,7 +42,7 @@ KEYS = {
 
 
 def assert_same_tables(left: Screen, right: Screen) -> None:
-    """Every table of the two screens says the same."""
+    """All tables of the two screens are equal."""
     for table, keys in KEYS.items():
         frames = [screen.table(table).collect().sort(keys) for screen in (left, right)]
         assert frames[0].height > 0 or table == "activity", table
@@ -160,7 +160,7 @@ def test_workers_do_not_change_the_result(tiny_run: RunResult, tiny_images: Simu
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX; Windows has no like of it")
 @pytest.mark.parametrize("step", ["quality", "segment", "measure"])
-def test_killed_run_goes_on_to_the_same_tables(
+def test_killed_run_continues_to_the_same_tables(
     tiny_run: RunResult, tiny_images: SimulatedScreen, tmp_path: Path, step: str
 ) -> None:
     folder = tmp_path / "killed"
@@ -201,7 +201,7 @@ def test_record_of_the_run_is_kept(tiny_run: RunResult) -> None:
     assert record["steps"]["measure"]["done"] == 24
 
 
-def test_receipts_say_what_ran_with_what(tiny_run: RunResult) -> None:
+def test_receipts_record_what_ran_with_what(tiny_run: RunResult) -> None:
     path = next((tiny_run.screen.path / "receipts" / "measure").rglob("A01.json"))
     receipt = json.loads(path.read_text())
     assert receipt["status"] == "done"

@@ -94,7 +94,7 @@ def test_a_changed_image_is_noticed_by_verify_and_by_rehash_whatever_its_time(
     assert verify_screen(again.screen).holds
 
 
-def test_a_damaged_output_is_made_again_by_name_and_the_rest_stays(tiny_run: RunResult, own_screen: Path) -> None:
+def test_a_damaged_output_is_named_and_computed_again_and_the_rest_stays(tiny_run: RunResult, own_screen: Path) -> None:
     mask = next((own_screen / "masks").rglob("A01_*.tif"))
     flip(mask, 4000, keep_time=False)
     events: list[Event] = []
@@ -151,7 +151,7 @@ def test_rehash_finds_what_size_and_time_do_not_show(tiny_run: RunResult, own_sc
     assert done_by_step(run_screen(own_screen, workers=1, rehash=True)) == {}
 
 
-def test_what_failed_on_a_damaged_table_is_done_once_the_table_is_whole(own_screen: Path) -> None:
+def test_units_that_failed_on_a_damaged_table_run_once_it_is_repaired(own_screen: Path) -> None:
     screen = open_screen(own_screen)
     next((own_screen / "receipts" / "project").rglob("*.json")).unlink()
     (table,) = table_files(own_screen, "profile_selected")

@@ -86,7 +86,7 @@ def test_other_columns_are_kept_as_strings() -> None:
     assert column(wells, "passage") == ["007"]
 
 
-def test_units_come_from_the_cell_its_neighbour_or_the_header() -> None:
+def test_units_are_read_from_the_cell_its_neighbour_or_the_header() -> None:
     assert column(parse("well,compound,dose\nA1,x,3 nM\n"), "Concentration_Unit") == ["nM"]
     assert column(parse("well,compound,dose,dose_unit\nA1,x,3,µM\n"), "Concentration_Unit") == ["uM"]
     assert column(parse("well,compound,Concentration (µM)\nA1,x,3\n"), "Concentration_Unit") == ["uM"]

@@ -97,7 +97,7 @@ def test_all_null_and_constant_features(method: str) -> None:
         assert found["p1", "Cells_F1"] == found["p0", "Cells_Null"] == "all_null"
         assert found["p0", "Cells_Flat"].startswith("zero_")
         assert frame.filter(~here)["Cells_F1"].null_count() == 0
-    else:  # features are transformed together: one that profiles lack is left out everywhere, and told
+    else:  # features are transformed together: one that profiles lack is left out everywhere, and reported
         assert found[None, "Cells_F1"] == found[None, "Cells_Null"] == "missing_values"
     assert frame["Cells_F0"].null_count() == 0
 
@@ -176,8 +176,8 @@ def test_outliers_of_ten_to_the_thirteenth() -> None:
     steps = apply_recipe(data, [{"operation": "normalize"}, {"operation": "limit"}, {"operation": "select"}])
     assert steps[0].frame["Cells_F1"][20] > 1e12
     assert steps[1].frame["Cells_F1"].max() == 20.0
-    told = steps[1].status.filter(feature="Cells_F1").row(0, named=True)
-    assert (told["status"], told["value"]) == ("limited", 1.0)
+    reported = steps[1].status.filter(feature="Cells_F1").row(0, named=True)
+    assert (reported["status"], reported["value"]) == ("limited", 1.0)
     assert "Cells_F1" in steps[2].frame.columns
     unlimited = select_features_with_status(steps[0].frame)
     assert unlimited.status.filter(feature="Cells_F1")["status"].item() == "outlier"
@@ -342,7 +342,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {  # case: functions (or begin
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_function_refuses_by_name_or_tells(name: str, case: str) -> None:
+def test_every_function_raises_with_the_name_or_reports(name: str, case: str) -> None:
     """A named error, or complete rows whose gaps have a reason; nothing infinite, no warning, no foreign error."""
     if "harmony" in name or "jump" in name:
         pytest.importorskip("harmonypy")
@@ -368,16 +368,16 @@ def test_every_function_refuses_by_name_or_tells(name: str, case: str) -> None:
     assert all(frame[column].drop_nulls().is_finite().all() for column in floats)
     if isinstance(found, pl.DataFrame):
         return
-    told = set(found.status.filter(~pl.col("status").is_in(["ok", "worse"]))["feature"])
-    told |= set(found.status.filter(pl.col("reason").str.contains("taken as missing"))["feature"])
+    reported = set(found.status.filter(~pl.col("status").is_in(["ok", "worse"]))["feature"])
+    reported |= set(found.status.filter(pl.col("reason").str.contains("taken as missing"))["feature"])
     for feature in feature_columns(data):
         if feature not in frame.columns:
-            assert feature in told
+            assert feature in reported
         elif is_row_by_row:
             was = data[feature].cast(pl.Float64).is_finite().fill_null(value=False)
             gone = was & frame[feature].is_null()
             came_infinite = data[feature].cast(pl.Float64).fill_null(0).is_finite().not_().any()
-            assert not (gone.any() or came_infinite) or feature in told
+            assert not (gone.any() or came_infinite) or feature in reported
 
 
 def test_absent_metadata_is_named() -> None:

@@ -104,8 +104,8 @@ def test_harmony_tells_profiles_from_features() -> None:
     assert np.mean(same) > 0.5
 
 
-def test_harmony_goes_on_and_tells() -> None:
-    """Wells without cells stay empty; a feature with gaps is NULL and told; too few rounds are told."""
+def test_harmony_continues_and_reports() -> None:
+    """Wells without cells stay empty; a feature with gaps is NULL and reported, and so are too few rounds."""
     pytest.importorskip("harmonypy")
     row = pl.int_range(pl.len())
     data = batches(shift=3.0).with_columns(pl.when(row != 5).then(pl.col(FEATURES)))
@@ -168,7 +168,7 @@ def test_sphering_and_tvn_keep_what_they_fitted() -> None:
         assert done.frame.equals(correct_batch(batches(), method))
 
 
-def test_a_correction_that_makes_it_worse_is_told() -> None:
+def test_a_correction_that_makes_it_worse_is_reported() -> None:
     done = corrected(
         pl.DataFrame({"a": [1.0], "b": [1.0], "c": [1.0]}),
         ["a", "b", "c"],
@@ -185,7 +185,7 @@ def test_a_correction_that_makes_it_worse_is_told() -> None:
 
 @pytest.mark.parametrize("method", ["center", "standardize", "combat"])
 def test_a_feature_that_one_batch_lacks(method: str) -> None:
-    """It is NULL there, told, and the other batches are corrected as if that batch were not there."""
+    """It is NULL there and reported, and the other batches are corrected as if that batch were not there."""
     here = pl.col("Metadata_Batch") == "b1"
     data = batches().with_columns(F3=pl.when(~here).then(pl.col("F3")))
     done = correct_batch_with_status(data, method, **({"shrink": False} if method == "combat" else {}))

@@ -228,7 +228,7 @@ def test_published_plate(real_data: Path, published: str, reference: pl.Expr | N
     mine = ours.sort("Metadata_Well").select(features).to_numpy().astype(float)
     defined = np.isfinite(mine)
     zero = set(status.filter(pl.col("status") != "ok")["feature"])
-    # Every value that the publication has and we lack belongs to a feature with a zero MAD, and is told of.
+    # Every value that the publication has and we lack belongs to a feature with a zero MAD, and is reported.
     lost = np.isfinite(theirs) & ~defined
     assert {features[i] for i in np.flatnonzero(lost.any(axis=0))} <= zero
     assert np.isfinite(theirs[defined]).all()

@@ -1,4 +1,4 @@
-"""Every fitted transform: its parameters can be read and suffice, and its promise holds on the reference or is told."""
+"""Every fitted transform: its parameters suffice; the reference has the promised moments, or a status why not."""
 
 from __future__ import annotations
 
@@ -97,17 +97,17 @@ def test_parameters_can_be_read_and_suffice(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_promise_that_cannot_be_kept_is_told(method: str) -> None:
+def test_a_reference_that_is_not_as_promised_is_reported(method: str) -> None:
     data = plates().with_columns(
         Cells_F1=pl.when(CONTROL & (pl.col("Metadata_Plate") == "p1")).then(7.0).otherwise("Cells_F1")
     )
     frame, status = normalize_with_status(data, method, reference=CONTROL)
-    told = {row["Metadata_Plate"]: row for row in status.filter(feature="Cells_F1", step="normalize").to_dicts()}
+    reported = {row["Metadata_Plate"]: row for row in status.filter(feature="Cells_F1", step="normalize").to_dicts()}
     expected = {"mad_robust": "pooled", "tvn": "zero_sd"}.get(
         method, f"zero_{'iqr' if method == 'robust' else 'range' if method in ('rank', 'percentile') else 'sd'}"
     )
-    assert told["p1"]["status"] == expected
-    assert told["p1"]["reason"]
+    assert reported["p1"]["status"] == expected
+    assert reported["p1"]["reason"]
     gone = frame.filter(Metadata_Plate="p1")["Cells_F1"].null_count()
     assert gone == (0 if method == "mad_robust" else 60)
 

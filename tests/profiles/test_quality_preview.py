@@ -1,4 +1,4 @@
-"""The preview of cell rules: counts by hand, the test against statsmodels, phenotypes told."""
+"""The preview of cell rules: counts by hand, the test against statsmodels, phenotypes reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cells() -> pl.DataFrame:
     )
 
 
-def test_a_phenotype_is_told_before_it_is_filtered_away() -> None:
+def test_a_phenotype_is_reported_before_it_is_filtered_out() -> None:
     from statsmodels.stats.proportion import proportions_ztest
 
     data = cells()
@@ -61,9 +61,11 @@ def test_wrong_use() -> None:
 def test_a_handful_of_cells_is_no_phenotype() -> None:
     cells = pl.DataFrame({"Metadata_compound": ["DMSO"] * 400 + ["a"] * 90})
     quality = pl.DataFrame({"reasons": [None] * 400 + ["large"] * 2 + [None] * 88}, schema={"reasons": pl.String})
-    told = preview_cell_quality(cells, quality, reference=pl.col("Metadata_compound") == "DMSO", limit=2.0)
-    row = told.filter(Metadata_compound="a", rule="any").row(0, named=True)
+    preview = preview_cell_quality(cells, quality, reference=pl.col("Metadata_compound") == "DMSO", limit=2.0)
+    row = preview.filter(Metadata_compound="a", rule="any").row(0, named=True)
     assert row["z"] > 2
     assert not row["is_likely_phenotype"]
-    told = preview_cell_quality(cells, quality, reference=pl.col("Metadata_compound") == "DMSO", limit=2.0, excess=0.0)
-    assert told.filter(Metadata_compound="a", rule="any")["is_likely_phenotype"].item()
+    preview = preview_cell_quality(
+        cells, quality, reference=pl.col("Metadata_compound") == "DMSO", limit=2.0, excess=0.0
+    )
+    assert preview.filter(Metadata_compound="a", rule="any")["is_likely_phenotype"].item()

@@ -135,8 +135,8 @@ def by_plates(
     return pl.concat(made), status
 
 
-def told(status: pl.DataFrame, *columns: str) -> list[tuple[object, ...]]:
-    """List what a status says, each thing once."""
+def distinct(status: pl.DataFrame, *columns: str) -> list[tuple[object, ...]]:
+    """List the distinct rows of a status."""
     return status.select(columns).unique().sort(columns, nulls_last=True).rows()
 
 
@@ -169,7 +169,7 @@ def test_selections(parameters: dict[str, Any], plates: list[pl.DataFrame]) -> N
     made = both("select", parameters, plates)
     assert made is not None
     _, status, _, expected = made
-    assert told(status, "Metadata_Plate", "feature", "step", "status") == told(
+    assert distinct(status, "Metadata_Plate", "feature", "step", "status") == distinct(
         expected, "Metadata_Plate", "feature", "step", "status"
     )
     assert status.height == expected.height
@@ -196,7 +196,7 @@ def test_positions(parameters: dict[str, Any], plates: list[pl.DataFrame]) -> No
         return
     _, status, _, expected = made
     for word in ("zero_mad", *NOT_FINITE):
-        assert told(status.filter(status=word), "feature") == told(expected.filter(status=word), "feature")
+        assert distinct(status.filter(status=word), "feature") == distinct(expected.filter(status=word), "feature")
     names = {plate["Metadata_Plate"][0] for plate in plates}
     assert set(status["Metadata_Plate"]) == names
     of_features = status.filter(pl.col("feature") != "")

@@ -40,7 +40,7 @@ def wells(*, plates: int = 4, batches: int = 2, seed: int = 0) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def test_every_step_is_kept_and_told() -> None:
+def test_every_step_is_kept_and_reported() -> None:
     data = wells()
     steps = apply_recipe(data)
     assert [step.name for step in steps] == ["normalize", "select", "limit"]
@@ -81,7 +81,7 @@ def test_harmony_needs_its_extra_and_two_batches(monkeypatch: pytest.MonkeyPatch
     assert steps[-1].frame.equals(steps[-2].frame)
 
 
-def test_effects_of_corrections_are_told() -> None:
+def test_effects_of_corrections_are_reported() -> None:
     steps = apply_recipe(wells(), [{"operation": "correct_position"}, {"operation": "correct_count"}])
     assert [step.name for step in steps] == ["correct_position", "correct_count"]
     for step in steps:
@@ -123,7 +123,7 @@ def test_drop_invariant_by_hand() -> None:
     assert words["empty"][0] == "invariant"
 
 
-def test_a_plate_with_too_few_controls_has_no_say_in_what_is_invariant() -> None:
+def test_a_plate_with_too_few_controls_does_not_decide_what_is_invariant() -> None:
     data = wells()
     few = data.with_columns(
         Metadata_pert_type=pl.when((pl.col("Metadata_Plate") == "p0") & (pl.int_range(pl.len()) > 12))
@@ -139,11 +139,11 @@ def test_a_plate_with_too_few_controls_has_no_say_in_what_is_invariant() -> None
     assert n_controls > 2
     assert few.filter(Metadata_Plate="p0", Metadata_pert_type="negcon").height == 2
     assert len(feature_columns(drop_invariant(few).frame)) == 12
-    nobody = few.with_columns(Metadata_pert_type=pl.lit("trt"))
-    frame, status = drop_invariant(nobody)
+    no_controls = few.with_columns(Metadata_pert_type=pl.lit("trt"))
+    frame, status = drop_invariant(no_controls)
     assert feature_columns(frame) == feature_columns(drop_invariant(few, reference="all").frame)
     assert status.filter(status="reference_all")["Metadata_Plate"].to_list() == sorted(set(few["Metadata_Plate"]))
-    tiny = nobody.group_by("Metadata_Plate", maintain_order=True).head(2)
+    tiny = no_controls.group_by("Metadata_Plate", maintain_order=True).head(2)
     frame, status = drop_invariant(tiny)
     assert feature_columns(frame) == []
     assert status["reason"].unique().to_list() == ["no plate has 3 reference values"]

@@ -136,7 +136,7 @@ def test_greedy_selection_covers_and_separates(seed: int, threshold: float) -> N
 def test_correlations_agree_with_pandas(missing: float) -> None:
     data = table(n=5000, missing=missing).drop("Metadata_Well", "Cells_Constant")
     ours = correlation_matrix(data.to_numpy().astype(float).T)
-    # Where a feature is constant over the rows of a pair, pandas says NaN and we say 0.
+    # Where a feature is constant over the rows of a pair, pandas returns NaN and we return 0.
     np.testing.assert_allclose(ours, np.nan_to_num(data.to_pandas().corr().to_numpy()), atol=2e-5)
 
 

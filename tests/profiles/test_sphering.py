@@ -120,7 +120,7 @@ def test_shrinkage_by_plates_is_the_most_likely_one() -> None:
     assert shrinkage_by_plates(rows, plates) == pytest.approx(chosen)
 
 
-def test_held_out_controls_tell_overfitting() -> None:
+def test_held_out_controls_show_overfitting() -> None:
     data = screen(controls=8, features=30, plates=9)
     free = normalize_with_status(data, "sphering", by=[], reference=NEGCON, regularization=0).status
     shrunk = normalize_with_status(data, "sphering", by=[], reference=NEGCON).status

@@ -96,7 +96,7 @@ def test_replicates_and_frequencies_are_the_same(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_a_sampled_frequency_says_so() -> None:
+def test_a_sampled_frequency_is_reported_as_sampled() -> None:
     frames = plates()
     whole = select_plates(frames, ["variance_threshold"]).status.filter(feature="Cells_Flat")
     some = select_plates(frames, ["variance_threshold"], sample_rows=100).status.filter(feature="Cells_Flat")
@@ -139,7 +139,7 @@ def test_consensus_is_the_same(statistic: str, n_blocks: int) -> None:
     assert "Metadata_Note" not in ours.columns  # constant within the treatments of some blocks, but not of all
 
 
-def test_a_feature_missing_on_one_plate_is_null_there_and_told() -> None:
+def test_a_feature_missing_on_one_plate_is_null_there_and_reported() -> None:
     frames = plates()
     frames[2] = frames[2].drop("Cells_F4")
     fitted = fit_plates(frames, reference=NEGCON)

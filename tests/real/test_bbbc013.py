@@ -22,7 +22,7 @@ RATIO = "nuclear_cytoplasmic_gfp"
 
 @pytest.fixture(scope="module")
 def plate(real_data: Path, project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
-    """BBBC013, fetched from the mirror and run as the README says, with the lean feature preset."""
+    """BBBC013, fetched from the mirror and run as in the README, with the lean feature preset."""
     home = tmp_path_factory.mktemp("home")
     text = (project_root / "workflows" / "screens" / "bbbc013.toml").read_text(encoding="utf-8")
     config = tmp_path_factory.mktemp("config") / "bbbc013.toml"
@@ -71,7 +71,7 @@ def test_untreated_wells_look_untreated(plate: RunResult) -> None:
 @pytest.mark.parametrize(
     ("compound", "unit", "low", "high"), [("Wortmannin", "nM", 7, 11), ("LY294002", "uM", 2.8, 4.5)]
 )
-def test_half_effect_lies_at_the_published_dose(
+def test_half_effect_is_at_the_published_dose(
     plate: RunResult, compound: str, unit: str, low: float, high: float
 ) -> None:
     curves = plate.screen.table("dose_response").collect()
@@ -98,7 +98,7 @@ def test_mean_ratio_rises_with_dose_in_plain_sql(plate: RunResult) -> None:
     assert np.corrcoef(np.arange(9), ratio)[0, 1] > 0.85
 
 
-def test_conflicting_wells_stand_on_no_curve(plate: RunResult) -> None:
+def test_conflicting_wells_are_on_no_curve(plate: RunResult) -> None:
     conflict = plate.screen.sql(
         "SELECT DISTINCT Metadata_pert_type, Metadata_Concentration FROM well WHERE Metadata_Well IN ('E01', 'H01')"
     )

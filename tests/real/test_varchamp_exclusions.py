@@ -18,7 +18,7 @@ STEM = "2022_08_08_PPL8_100-800"
 
 @pytest.mark.real
 @pytest.mark.parametrize("reference", ["negcon", "all"])
-def test_excluded_wells_have_no_say_in_a_real_plate(
+def test_excluded_wells_have_no_effect_on_a_real_plate(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str
 ) -> None:
     """The published plate of gene variants (VarChAMP): level 3 in, five wells out, two of them controls."""

@@ -32,7 +32,7 @@ MECHANISMS = (
 
 @dataclass
 class Source:
-    """Tables in memory that quack like a screen."""
+    """Tables in memory with the interface of a screen."""
 
     path: Path
     name: str = "Synthetic screen"

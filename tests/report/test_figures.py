@@ -20,7 +20,7 @@ def plate(n: int = 96) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("n", [6, 96, 384, 1536])
-def test_every_well_stands_where_it_is_on_the_plate(n: int) -> None:
+def test_every_well_is_drawn_at_its_position_on_the_plate(n: int) -> None:
     frame = plate(n).sample(fraction=1.0, shuffle=True, seed=1)
     grid = figures.plate_grid(frame, "v", plate_format=n)
     shape = PlateFormat.of(n)
@@ -235,7 +235,7 @@ def test_the_waterfall_is_in_percent_of_what_came_in_and_in_the_order_asked() ->
     assert {trace.name: trace.x[0] for trace in figure.data} == {"border": 15.0, "&lt;i>small": 5.0}
 
 
-def test_features_kept_are_told_by_family_and_channel() -> None:
+def test_features_kept_are_counted_by_family_and_channel() -> None:
     frame = pl.DataFrame({"family": ["Texture", "AreaShape"], "channel": ["DNA", "–"], "n": [4, 2], "n_kept": [1, 2]})
     trace = figures.feature_survival(frame).data[0]
     assert list(trace.y) == ["AreaShape", "Texture"]

@@ -132,7 +132,7 @@ def test_hostile_names_stay_text(page: ParsedPage, text: str) -> None:
     assert "&lt;b>α" in figures
 
 
-def test_wells_stand_where_they_are_with_their_values(page: ParsedPage, small_source: Any) -> None:
+def test_wells_are_at_their_positions_with_their_values(page: ParsedPage, small_source: Any) -> None:
     wells = page.data["wells"]
     assert [(p["name"], p["rows"], p["columns"]) for p in wells["plates"]] == [("SIM-01", 8, 12), ("SIM-02", 8, 12)]
     row = next(i for i, (p, w) in enumerate(zip(wells["plate"], wells["well"], strict=True)) if (p, w) == (1, "C04"))
@@ -179,13 +179,13 @@ def test_the_projection_is_stored_once_for_all_colourings(page: ParsedPage) -> N
         assert all("x" not in trace for trace in figure["data"])
 
 
-def test_the_verdict_says_which_plate_and_why(page: ParsedPage) -> None:
+def test_the_verdict_names_the_plate_and_the_reason(page: ParsedPage) -> None:
     verdict = page.sections["verdict"]
     assert "Of 2 plates: 1 pass, 1 to look at closely." in verdict
     assert "outer wells hold 18 % fewer cells than the inside" in verdict
 
 
-def test_baselines_stand_beside_the_accuracy(page: ParsedPage, small_source: Any) -> None:
+def test_baselines_are_shown_beside_the_accuracy(page: ParsedPage, small_source: Any) -> None:
     body = page.sections["mechanisms"]
     accuracy = small_source.frames["score"]["value"][0]
     assert f"{100 * accuracy:.3g} %" in body
@@ -298,7 +298,7 @@ def test_wells_that_only_the_plate_map_names_are_not_counted_as_profiles(tiny_so
     assert "wells with profiles6 of 48" in ParsedPage(text).sections["verdict"]
 
 
-def test_a_pass_says_how_many_checks_could_be_made(small_source: Any) -> None:
+def test_a_pass_lists_how_many_checks_could_be_made(small_source: Any) -> None:
     def lead(*verdicts: str | None) -> str:
         rows = [("P1", f"check {i}", 0.1, 0.3, verdict, "too few wells") for i, verdict in enumerate(verdicts)]
         columns = ["Metadata_Plate", "criterion", "value", "threshold", "verdict", "reason"]
@@ -534,7 +534,7 @@ def test_curves_are_drawn_in_the_unit_of_the_axis() -> None:
     assert hill_points(pl.DataFrame([fit, fit | {"ec50": 2.0}]), treated, "r", dose="d").is_empty()
 
 
-def test_fits_are_told_and_drawn_in_the_unit_of_the_axis(small_source: Any) -> None:
+def test_fits_are_given_and_drawn_in_the_unit_of_the_axis(small_source: Any) -> None:
     doses = small_source.frames["well"].filter(Metadata_pert_type="trt").group_by("Metadata_compound")
     four = doses.agg(pl.col("Metadata_Concentration").n_unique()).filter(Metadata_Concentration=4)
     name = four["Metadata_compound"].sort()[1]
@@ -591,7 +591,7 @@ def test_hits_name_both_precisions_and_what_cannot_pass(small_source: Any) -> No
     assert "smallest p" not in text
 
 
-def test_a_pass_beyond_its_bar_says_why(small_source: Any) -> None:
+def test_a_pass_beyond_its_limit_has_a_reason(small_source: Any) -> None:
     reason = "rank correlation -0.53 with the row, p = 0.075, over negative controls"
     row = {"criterion": "row_cell_count", "value": 0.53, "threshold": 0.3, "verdict": "pass", "reason": reason}
     checks = pl.DataFrame([{"Metadata_Plate": "SIM-01"} | row, {"Metadata_Plate": "SIM-02"} | row | {"value": 0.1}])
@@ -613,7 +613,7 @@ def test_controls_on_the_map_are_called_so(small_source: Any) -> None:
     assert "not annotated" not in sizes
 
 
-def test_cells_found_and_cells_used_are_both_told(small_source: Any, text: str) -> None:
+def test_cells_found_and_cells_used_are_both_shown(small_source: Any, text: str) -> None:
     used = small_source.frames["profile_well"]["Metadata_Object_Count"].sum()
     found = pl.DataFrame({"Metadata_Plate": ["SIM-01"] * (used + 11)})
     header = render_report(with_frames(small_source, object=found)).partition("<nav")[0]
@@ -625,7 +625,7 @@ def test_cells_found_and_cells_used_are_both_told(small_source: Any, text: str) 
     assert "cells found" not in text.partition("<nav")[0]
 
 
-def test_what_was_imported_stands_first_and_the_last_count_of_cells_is_that_of_the_run() -> None:
+def test_imported_counts_are_first_and_the_last_count_of_cells_is_that_of_the_run() -> None:
     from phenoprint.report.sections.losses import _order, _sentence
     from phenoprint.report.summaries.ledger import ledger_steps
 

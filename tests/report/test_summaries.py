@@ -101,7 +101,7 @@ def test_z_prime_is_of_what_was_measured_not_of_clipped_values(
     assert not well_measures(Tables(source))[3].equals(before)  # type: ignore[arg-type]
 
 
-def test_annotations_hold_every_well_any_table_knows(small_source: object) -> None:
+def test_annotations_hold_every_well_of_any_table(small_source: object) -> None:
     source = small_source
     found = well_annotations(Tables(source))  # type: ignore[arg-type]
     assert found.height == 192

@@ -90,7 +90,7 @@ def test_a_folder_above_the_screen_adds_no_column(tmp_path):
         assert frame.columns == make_cells("000123", "A01").columns
 
 
-def test_plates_are_found_again_from_where_files_lie(tmp_path):
+def test_plates_are_read_from_the_paths_of_files(tmp_path):
     screen = create(tmp_path / "tables")
     for plate in [*ODD_PLATES, "cell", "_hidden", "+screen", "__HIVE_DEFAULT_PARTITION__"]:
         [path] = screen.write("cell", make_cells(plate, "A01"))

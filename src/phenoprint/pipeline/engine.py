@@ -27,7 +27,7 @@ from phenoprint.store import TABLE, Receipt, Scrutiny, load_receipts, remove_fil
 
 __all__ = ["Engine", "RunSummary", "StepCount"]
 
-# A unit is given up after its worker has died twice.
+# A unit fails after its worker process has died twice.
 _ATTEMPTS = 2
 # How many damaged files are named in messages; more are counted.
 _NAMED = 3

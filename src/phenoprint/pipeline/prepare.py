@@ -49,7 +49,7 @@ class Prepared:
             raise ConfigError(
                 f"{self.screen.path} holds imported tables ({', '.join(imported)}), and the configuration has "
                 "[images]: a run would replace what was imported. Give the images a folder of their own "
-                "('phenoprint run CONFIG -o ANOTHER_FOLDER'), or remove [images] to go on from the imported tables"
+                "('phenoprint run CONFIG -o ANOTHER_FOLDER'), or remove [images] to continue from the imported tables"
             )
 
     def settle(self) -> None:

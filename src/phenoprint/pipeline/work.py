@@ -128,7 +128,7 @@ def _receipt(job: Job, begun: datetime, seconds: float, **fields: Any) -> Receip
 def run_job(job: Job) -> Receipt:
     """Run one unit, write its results and its receipt, and return the receipt.
 
-    Errors of the unit become a failed receipt: the rest of the screen goes on.
+    Errors of the unit become a failed receipt: the rest of the screen continues.
     """
     begun, clock = datetime.now(UTC), time.perf_counter()
     # There is no receipt while results are being replaced.

@@ -99,7 +99,7 @@ def _build(page: Page, entry: Entry) -> Section:
     except PhenoprintError as error:
         section = Section(str(error))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # polars may panic on damaged files
-        # A table of another version costs its section, not the page.
+        # A table of another version leaves out its section, not the page.
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         section = Section(f"A table does not have the columns or types expected: {first}")
     return replace(section, title=section.title or entry.title, nav=section.nav or entry.nav)

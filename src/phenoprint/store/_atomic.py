@@ -152,7 +152,7 @@ def write_error(error: OSError, path: Path) -> ScreenError:
         what = (
             "it is open in another program or protected; close that program"
             if held
-            else f"the folder {path.parent} does not let this user write; change its permissions"
+            else f"the folder {path.parent} is not writable for this user; change its permissions"
         )
         return ScreenError(f"cannot write {path}: {what}, or put the screen elsewhere, and run again ({error})")
     return ScreenError(f"cannot write {path}: {error}")

@@ -59,7 +59,7 @@ def wells_metadata(wells: Mapping[str, StoredWell]) -> dict[str, str]:
 
 
 def write_well_file(frame: pl.DataFrame, path: Path, wells: Mapping[str, StoredWell]) -> None:
-    """Write a part as Arrow IPC: with thousands of columns it costs a twentieth of Parquet.
+    """Write a part as Arrow IPC: with thousands of columns it takes a twentieth of the time of Parquet.
 
     Raises
     ------

@@ -34,7 +34,7 @@ _SCHEMA = {"name": pl.String(), "table": pl.String(), "path": pl.String(), "reas
 
 
 class DamagedTableWarning(UserWarning):
-    """A table is damaged and left out of the catalog; queries on other tables go on."""
+    """A table is damaged and left out of the catalog; queries on other tables work."""
 
 
 def is_current(folder: Path) -> bool:
@@ -144,7 +144,7 @@ def _warn(frame: pl.DataFrame) -> None:
         names = frame.filter(table=table)["name"].to_list()
         warnings.warn(
             f"left out because a file is damaged or missing: {', '.join(names)} ({path}: {reason}). Run the screen "
-            "again ('phenoprint run SCREEN --rehash'), which makes the file anew; import again what was imported",
+            "again ('phenoprint run SCREEN --rehash'), which writes the file again; import again what was imported",
             DamagedTableWarning,
             stacklevel=8,  # the caller of Screen.sql
         )

@@ -237,7 +237,7 @@ def _agree(one: pl.Series, other: pl.Series, name: str) -> bool:
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:
     """Metadata as text or as the numbers they are, everything else Float32 with NULL for NaN; metadata first."""
     described = [_described(column) for column in frame if column.name.startswith("Metadata_")]
-    # For thousands of columns, one array or a loop costs a fraction of expressions.
+    # For thousands of columns, one array or a loop takes a fraction of the time of expressions.
     columns = [column for column in frame if not column.name.startswith("Metadata_")]
     columns = [column if column.dtype == pl.Float32 else column.cast(pl.Float32) for column in columns]
     if columns and frame.height:

@@ -76,7 +76,7 @@ class LearnStates(Step):
         return Outcome({"feature_status": _status([])}, files=(STATES_FILE,), digest=hash_key(text))
 
     def _skipped(self, reason: str) -> Outcome:
-        """Record why there are no states; the run goes on without them."""
+        """Record why there are no states; the run continues without them."""
         row = (None, "", self.name, "skipped", reason, None)
         return Outcome({"feature_status": _status([row])}, digest=hash_key(reason))
 

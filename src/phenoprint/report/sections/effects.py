@@ -31,7 +31,7 @@ EFFECT = (
 
 
 def effects(page: Page) -> Section:
-    """List the hits with the nearest other compound and what carries their effect."""
+    """List the hits with the nearest other compound and the features that change most."""
     active = page.tables.need("activity", [PERTURBATION, "corrected_p_value", "mean_average_precision"], why=WHY)
     found = active.filter(pl.col("corrected_p_value") <= THRESHOLD)
     if found.is_empty():
