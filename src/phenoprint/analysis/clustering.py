@@ -70,6 +70,12 @@ def cluster_profiles(
         For an unknown method or column.
     UsageError
         For a number of clusters that the profiles do not allow, or no complete feature.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Well": ["A01", "A02", "A03", "A04"], "x": [0.0, 0.1, 9, 9], "y": [1, 1, 5, 5]})
+    >>> cluster_profiles(wells).columns[:1]
+    ['Metadata_Well']
     """
     data = to_polars(frame)
     if method not in CLUSTERINGS:

@@ -76,6 +76,13 @@ def project(
         For an unknown method or column.
     UsageError
         Where no complete feature is left.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> wells = pl.DataFrame(rng.normal(size=(10, 4)), schema=list("abcd")).with_columns(Metadata_Well=pl.lit("A01"))
+    >>> project(wells, method="pca").columns
+    ['Metadata_Well', 'method', 'x', 'y']
     """
     return project_with_status(
         frame, method, keep=keep, n_neighbors=n_neighbors, min_dist=min_dist, metric=metric, seed=seed

@@ -109,6 +109,15 @@ def plate_acceptance(
     Edge effects need size and significance both (Cliff's delta, Mann-Whitney), as in spaCR's limits; they are
     looked for among the negative controls where at least three are on the edge and three inside, else among all
     wells, where the layout of the treatments can look like an edge effect; the reason names it.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Well": [f"A{column:02d}" for column in range(1, 13)], "x": [0.5] * 12})
+    >>> about = {"Metadata_Plate": "p", "Metadata_pert_type": "negcon", "Metadata_Object_Count": 200}
+    >>> wells = wells.with_columns(pl.lit(value).alias(name) for name, value in about.items())
+    >>> checks = plate_acceptance(wells)
+    >>> checks.filter(criterion="negative_controls")["verdict"].to_list()
+    ['pass']
     """
     wells = to_polars(profiles)
     needed = [*WELL_KEY, "Metadata_pert_type"]

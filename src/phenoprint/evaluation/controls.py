@@ -45,6 +45,13 @@ def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataF
         ``robust_z_prime``, ``difference`` (of the medians, in robust standard deviations of the negative controls).
         NULL where a plate has fewer than two wells of a control or the controls do not differ; robust forms also where
         more than half the wells of a control are equal, since a MAD of zero is no estimate of the spread.
+
+    Examples
+    --------
+    >>> kinds = ["negcon"] * 3 + ["poscon"] * 3
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 6, "Metadata_pert_type": kinds, "x": [0.0, 1, 2, 10, 11, 12]})
+    >>> control_statistics(wells, ["x"])["z_prime"].to_list()
+    [0.4]
     """
     names = list(features)
     if frame.is_empty() or not names:

@@ -85,6 +85,18 @@ def batch_mixing(
     -----
     Buttner et al., Nat Methods 16:43, 2019 (kBET) and Korsunsky et al., Nat Methods 16:1289, 2019 (LISI, there with
     weights that fall with distance).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> wells = pl.DataFrame(rng.normal(size=(40, 3)), schema=list("abc")).with_columns(
+    ...     Metadata_Batch=pl.Series(["one", "two"] * 20)
+    ... )
+    >>> batch_mixing(wells).mixing > 0.8
+    True
+    >>> shifted = wells.with_columns(a=pl.col("a") + 99 * (pl.col("Metadata_Batch") == "two"))
+    >>> batch_mixing(shifted, metric="euclidean").mixing
+    0.0
     """
     from scipy.stats import chi2
 

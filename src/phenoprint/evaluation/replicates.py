@@ -124,6 +124,16 @@ def replicate_reproducibility(
     of m different treatments, drawn without replacement, so that treatments with few replicates are not
     favoured by the wider spread of their medians. The draw depends on the values of the wells and not on the order of
     the rows. Treatments with more replicates than there are treatments have no null and no verdict.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> effects = np.repeat(rng.normal(size=(5, 20)), 3, axis=0)
+    >>> wells = pl.DataFrame(effects + 0.1 * rng.normal(size=(15, 20))).with_columns(
+    ...     Metadata_compound=pl.Series([f"c{i // 3}" for i in range(15)])
+    ... )
+    >>> replicate_reproducibility(wells, ["Metadata_compound"]).fraction
+    1.0
     """
     if not 0 <= quantile <= 1:
         raise UsageError(f"quantile must lie between 0 and 1; found {quantile}")

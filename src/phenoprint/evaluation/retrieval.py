@@ -83,6 +83,17 @@ def average_precision(
     -----
     Equal similarities count with the average over all orders of the tied (McSherry and Najork, ECIR 2008);
     copairs puts tied positives first.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 12, "Metadata_compound": ["taxol"] * 4 + ["DMSO"] * 8})
+    >>> wells = wells.with_columns(Metadata_pert_type=pl.Series(["trt"] * 4 + ["negcon"] * 8))
+    >>> wells = wells.hstack(pl.DataFrame(rng.normal(size=(12, 5)), schema=list("abcde")))
+    >>> wells = wells.with_columns(a=pl.col("a") + 9 * (pl.col("Metadata_compound") == "taxol"))
+    >>> scores = average_precision(wells, pos_sameby=["Metadata_compound"], neg_diffby=["Metadata_compound"])
+    >>> scores.filter(Metadata_compound="taxol")["average_precision"].to_list()
+    [1.0, 1.0, 1.0, 1.0]
     """
     data = to_polars(frame)
     require_columns(data, pos_sameby, purpose="pos_sameby")

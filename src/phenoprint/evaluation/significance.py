@@ -77,6 +77,20 @@ def mean_average_precision(
     ``p = (b + 1) / (null_size + 1)`` with b null values at or above the score (Phipson and Smyth, Stat Appl
     Genet Mol Biol 9:39, 2010). As in copairs, the replicates of a treatment that have the same numbers share
     one draw: their scores are taken as fully dependent, which is cautious.
+
+    Examples
+    --------
+    >>> from phenoprint.evaluation import average_precision
+    >>> rng = np.random.default_rng(0)
+    >>> wells = pl.DataFrame(rng.normal(size=(24, 6)), schema=list("abcdef")).with_columns(
+    ...     Metadata_compound=pl.Series(["taxol"] * 4 + ["inert"] * 4 + ["DMSO"] * 16),
+    ...     Metadata_pert_type=pl.Series(["trt"] * 8 + ["negcon"] * 16),
+    ... )
+    >>> wells = wells.with_columns(a=pl.col("a") + 9 * (pl.col("Metadata_compound") == "taxol"))
+    >>> scored = average_precision(wells, pos_sameby=["Metadata_compound"], neg_diffby=["Metadata_pert_type"])
+    >>> result = mean_average_precision(scored.filter(Metadata_pert_type="trt"), sameby=["Metadata_compound"])
+    >>> result.filter("below_corrected_p")["Metadata_compound"].to_list()
+    ['taxol']
     """
     from scipy.stats import false_discovery_control
 

@@ -55,7 +55,7 @@ class Imported:
 
 
 def read_profiles(path: str | Path) -> pl.DataFrame:
-    """Read profiles or single cells of any common tool.
+    r"""Read profiles or single cells of any common tool.
 
     Parameters
     ----------
@@ -89,6 +89,16 @@ def read_profiles(path: str | Path) -> pl.DataFrame:
     -----
     UserWarning
         If objects of CellProfiler's tables are left out; `load_profiles` returns their ledger.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = Path(folder) / "profiles.csv"
+    ...     _ = table.write_text("Metadata_Plate,Metadata_Well,Cells_AreaShape_Area\np,a1,12.5\n")
+    ...     read_profiles(table)["Metadata_Well"].to_list()
+    ['A01']
     """
     source = Path(path).expanduser()
     imported = load_profiles(source)

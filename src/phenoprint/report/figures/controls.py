@@ -48,6 +48,13 @@ def control_separation(
     -------
     plotly.graph_objects.Figure
         One box per plate and kind of control; every well is a point.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 2, "Metadata_Well": ["A01", "A02"], "x": [0.0, 5.0]})
+    >>> wells = wells.with_columns(Metadata_pert_type=pl.Series(["negcon", "poscon"]))
+    >>> [box.name for box in control_separation(wells, "x").data]
+    ['negative control', 'positive control']
     """
     import plotly.graph_objects as go
 
@@ -113,6 +120,12 @@ def separation_matrix(frame: pl.DataFrame, *, plate: str = PLATE) -> go.Figure:
     plotly.graph_objects.Figure
         A heat map with one row per readout and one column per plate. The scale runs from -1 to 1; a Z' of 0.5 is the
         usual threshold of an excellent assay.
+
+    Examples
+    --------
+    >>> scores = pl.DataFrame({"Metadata_Plate": ["p", "q"], "feature": ["x", "x"], "robust_z_prime": [0.7, 0.4]})
+    >>> separation_matrix(scores).data[0].z.tolist()
+    [[0.7, 0.4]]
     """
     import plotly.graph_objects as go
 

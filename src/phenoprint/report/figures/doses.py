@@ -45,6 +45,12 @@ def dose_response(
     curves
         Fitted curves as points: ``Metadata_compound``, `dose` and `value`. They replace the line of medians, which is
         dotted for compounds without a curve.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_compound": ["a"] * 2, "Metadata_Concentration": [1.0, 10.0], "x": [0.1, 0.9]})
+    >>> [trace.mode for trace in dose_response(wells, "x").data]
+    ['lines', 'markers']
     """
     import plotly.graph_objects as go
 

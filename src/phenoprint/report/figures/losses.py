@@ -103,6 +103,12 @@ def feature_survival(frame: pl.DataFrame) -> go.Figure:
     -------
     plotly.graph_objects.Figure
         A heat map of the share kept; each cell shows how many features were kept of how many.
+
+    Examples
+    --------
+    >>> counts = pl.DataFrame({"family": ["Texture"], "channel": ["DNA"], "n": [4], "n_kept": [3]})
+    >>> feature_survival(counts).data[0].text
+    (['3/4'],)
     """
     import plotly.graph_objects as go
 

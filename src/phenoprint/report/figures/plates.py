@@ -109,6 +109,12 @@ def plate_heatmap(
     plotly.graph_objects.Figure
         A heat map whose ``z`` is `plate_grid`; x is the column and y the row, from 1;
         rows run downwards from A.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Well": ["A01", "B02"], "cells": [120, 80]})
+    >>> plate_heatmap(wells, "cells", plate_format=96).data[0].z.shape
+    (8, 12)
     """
     import plotly.graph_objects as go
 

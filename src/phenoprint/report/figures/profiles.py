@@ -66,6 +66,12 @@ def umap_scatter(
     -------
     plotly.graph_objects.Figure
         One trace per level. ``customdata`` holds the row number in `frame` of each point.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0], "Metadata_moa": ["tubulin", "actin"]})
+    >>> sorted(trace.name for trace in umap_scatter(wells, "Metadata_moa").data)
+    ['actin', 'tubulin']
     """
     import plotly.graph_objects as go
 
@@ -210,6 +216,11 @@ def replicate_histogram(
         The same for random groups of equal size, whose wells have different treatments.
     threshold
         Quantile of the null above which a treatment counts as replicating; drawn as a line.
+
+    Examples
+    --------
+    >>> [trace.name for trace in replicate_histogram([0.8, 0.9], [0.0, 0.1, 0.2]).data]
+    ['random groups (3)', 'replicates (2)']
     """
     import plotly.graph_objects as go
 

@@ -29,6 +29,12 @@ def confusion(frame: pl.DataFrame) -> go.Figure:
     -------
     plotly.graph_objects.Figure
         A heat map of shares of each annotated mechanism (rows add up to 1); ``customdata`` holds the counts.
+
+    Examples
+    --------
+    >>> calls = pl.DataFrame({"Metadata_moa": ["tubulin", "actin"], "predicted": ["tubulin", "tubulin"]})
+    >>> confusion(calls).data[0].customdata.tolist()
+    [[0, 1], [0, 1]]
     """
     import plotly.graph_objects as go
 
@@ -95,6 +101,11 @@ def baseline_bars(
         Ends of the interval of each score; None where there is none.
     lead
         The name drawn in colour; the others are grey.
+
+    Examples
+    --------
+    >>> baseline_bars(["profiles", "cell count alone"], [0.9, 0.2]).data[0].x
+    (0.9, 0.2)
     """
     import plotly.graph_objects as go
 
