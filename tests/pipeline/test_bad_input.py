@@ -313,7 +313,7 @@ def test_renamed_plate_leaves_no_rows_behind(own_images: Callable[[], Path], tmp
     config.write_text(config.read_text() + '\n[illumination]\nmethod = "none"\n')
     run_screen(config, output=tmp_path / "s", workers=1)
     (config.parent / "images" / "SIM-P01").rename(config.parent / "images" / "P2")
-    with pytest.raises(PlateMapError, match="show plate P2 with wells A01 to D06; the map names plate SIM-P01"):
+    with pytest.raises(PlateMapError, match="are of plate P2 with wells A01 to D06; the map names plate SIM-P01"):
         run_screen(config, output=tmp_path / "s", workers=1)
     plate_map = config.parent / "platemap.csv"
     plate_map.write_text(plate_map.read_text().replace("SIM-P01", "P2"))
