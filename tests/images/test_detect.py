@@ -30,10 +30,8 @@ def test_matched_and_unmatched_files_are_counted(tmp_path: Path) -> None:
     assert READERS.make(best.reader, **best.options).index(tmp_path).equals(best.index)
 
 
-def test_the_suggested_plate_is_the_name_of_the_folder(tmp_path: Path) -> None:
-    layout = detect_layout(touch(tmp_path / "plate 7", "A01_s1_DNA.tif"))
-    assert layout.best.plates == []
-    assert layout.suggested_plate == "plate 7"
+def test_names_without_a_plate_have_none(tmp_path: Path) -> None:
+    assert detect_layout(touch(tmp_path / "plate 7", "A01_s1_DNA.tif")).best.plates == []
 
 
 def test_a_load_data_table_whose_files_exist_comes_first(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def replicate_agreement(
 def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Call the mechanism of each active treatment from the nearest treatment of another compound.
 
-    Only treatments that beat the negative controls take part, and a compound never meets itself
+    Only treatments that are active beside the negative controls are used, and a compound is never compared with itself
     (not-same-compound accuracy). The same splits are scored with shuffled labels and with the cell count alone.
 
     Parameters

@@ -1,7 +1,7 @@
 """NULL in the columns that define pairs and treatments.
 
 NULL is unknown: it neither agrees nor differs, as in SQL. pandas drops such rows from its groups, copairs refuses
-them; here they are in no pair and no treatment, and the message of an error for want of pairs counts them.
+them; here they are in no pair and no treatment, and the error for a lack of pairs counts them.
 """
 
 from __future__ import annotations

@@ -97,8 +97,6 @@ class DetectedLayout:
         Built-in patterns that match names but cannot be right, with the reason.
     foreign
         Image files of formats that are not read.
-    suggested_plate
-        Name of the folder, as the plate if the files name none.
     """
 
     root: Path
@@ -106,7 +104,6 @@ class DetectedLayout:
     candidates: tuple[LayoutCandidate, ...]
     doubts: tuple[str, ...]
     foreign: tuple[ForeignFiles, ...]
-    suggested_plate: str
 
     @property
     def n_files(self) -> int:
@@ -191,7 +188,7 @@ def detect_layout(root: Path, *, pattern: str | None = None) -> DetectedLayout:
         ]
     # A stable sort: of equal candidates the more specific one comes first.
     candidates.sort(key=lambda candidate: -candidate.score)
-    return DetectedLayout(base, paths, tuple(candidates), doubts, tuple(find_foreign(base)), base.resolve().name)
+    return DetectedLayout(base, paths, tuple(candidates), doubts, tuple(find_foreign(base)))
 
 
 def _by_own_pattern(root: Path, paths: pl.Series, pattern: str) -> LayoutCandidate:

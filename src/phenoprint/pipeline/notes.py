@@ -19,7 +19,7 @@ _STATUSES = ("skipped", "reference_all")
 
 
 def recipe_notes(status: pl.DataFrame) -> list[str]:
-    """List the steps that were skipped, and the plates compared with all their wells for want of controls.
+    """List the steps that were skipped, and the plates compared with all their wells for lack of controls.
 
     Parameters
     ----------

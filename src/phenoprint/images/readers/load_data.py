@@ -21,7 +21,6 @@ from phenoprint.plates import normalize_wells
 __all__ = ["LoadDataReader", "find_load_data"]
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
-_SITE = ("Metadata_Site", "Metadata_FieldID", "Metadata_Field")
 _NOT_AN_IMAGE = re.compile(r"^(?:Illum|Mask|Objects?_|Outline)", re.IGNORECASE)
 
 
