@@ -44,7 +44,7 @@ def test_blocks_give_the_same_rows_as_the_whole(tmp_path):
     ),
     st.integers(1, 60),
 )
-def test_any_text_survives_blocks(tmp_path_factory, rows, size):
+def test_any_text_is_unchanged_by_blocks(tmp_path_factory, rows, size):
     frame = pl.DataFrame(
         {
             "Metadata_Name": [f"x{name}" for name, _ in rows],

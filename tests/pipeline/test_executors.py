@@ -29,7 +29,7 @@ def test_number_of_workers_decides() -> None:
 
 
 @pytest.mark.slow
-def test_process_executor_survives_a_dead_worker_and_gives_one_thread_each() -> None:
+def test_process_executor_continues_after_a_dead_worker_with_one_thread_each() -> None:
     before = os.environ.get("POLARS_MAX_THREADS")
     with ProcessExecutor(1) as executor:
         assert executor.submit(_threads).result() == "1"

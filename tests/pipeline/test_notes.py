@@ -105,7 +105,7 @@ def test_steps_before_the_selection_are_not_left_out_in_silence(tmp_path: Path) 
     assert rows == [("normalize", "skipped")]
 
 
-def test_a_batch_correction_without_batches_is_no_silent_skip(tmp_path: Path) -> None:
+def test_a_batch_correction_without_batches_is_reported_as_skipped(tmp_path: Path) -> None:
     recipe = '[[profiles.recipe]]\noperation = "normalize"\n[[profiles.recipe]]\noperation = "select"\n'
     recipe += '[[profiles.recipe]]\noperation = "correct_batch"\nname = "batches"\nmethod = "combat"\n'
     screen = imported(tmp_path, controls=4, config=recipe)

@@ -12,7 +12,7 @@ wells = st.builds(Well, st.integers(0, 31), st.integers(0, 47))
 
 
 @given(wells)
-def test_a_well_survives_every_spelling(well: Well) -> None:
+def test_a_well_is_read_from_every_spelling(well: Well) -> None:
     name = str(well)
     letters, number = name.rstrip("0123456789"), well.col + 1
     for text in (

@@ -90,7 +90,7 @@ def test_harmony_mixes_batches(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_harmony_tells_profiles_from_features() -> None:
+def test_harmony_distinguishes_profiles_from_features() -> None:
     """As many profiles as features: the batches of rows must not be taken for those of columns."""
     pytest.importorskip("harmonypy")
     rng = np.random.default_rng(0)

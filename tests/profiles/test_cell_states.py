@@ -61,7 +61,7 @@ def test_planted_states_are_found(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["kmeans", "gmm"])
-def test_assignment_is_scikit_learns(method: str) -> None:
+def test_assignment_equals_scikit_learn(method: str) -> None:
     from sklearn.cluster import KMeans
     from sklearn.mixture import GaussianMixture
 

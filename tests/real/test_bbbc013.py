@@ -112,7 +112,7 @@ def test_plate_is_accepted_with_its_reasons(plate: RunResult) -> None:
     assert verdicts["negative_controls"] == "pass"
 
 
-def test_python_sees_the_same_as_sql(plate: RunResult) -> None:
+def test_python_reads_the_same_as_sql(plate: RunResult) -> None:
     screen = phenoprint.open(plate.screen.path)
     assert (
         screen.table("cell").select(pl.len()).collect().item() == screen.sql("SELECT count(*) AS n FROM cell")["n"][0]

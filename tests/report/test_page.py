@@ -93,7 +93,7 @@ def test_the_page_is_balanced_and_every_section_is_there(page: ParsedPage, text:
         assert "is not in this screen" not in body
 
 
-def test_the_page_asks_for_nothing_from_elsewhere(page: ParsedPage) -> None:
+def test_the_page_loads_nothing_from_the_network(page: ParsedPage) -> None:
     assert page.addresses
     assert all(address.startswith(("#", "data:image/")) for address in page.addresses)
     styles = "".join(page.styles)
@@ -646,7 +646,7 @@ def test_imported_counts_are_first_and_the_last_count_of_cells_is_that_of_the_ru
     assert "Of 242 cells found, 240 reached" in _sentence(steps)
 
 
-def test_the_header_is_silent_on_what_nobody_counted() -> None:
+def test_the_header_omits_what_was_not_counted() -> None:
     counts = pl.DataFrame({"Metadata_Object_Count": pl.Series([None, None], dtype=pl.Int64)})
     dictionary = pl.DataFrame({"feature": ["Cells_A", "Image_B", "x"], "compartment": ["Cells", "Image", None]})
     context = Page(_Bare(profile_well=counts, feature=dictionary))

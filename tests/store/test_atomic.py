@@ -102,7 +102,7 @@ def test_a_file_of_another_library_is_replaced_whole_or_not_at_all(tmp_path: Pat
     assert temporaries(tmp_path) == []
 
 
-def test_long_names_leave_room_for_the_mark(tmp_path: Path):
+def test_long_names_leave_room_for_the_temporary_suffix(tmp_path: Path):
     write_bytes(tmp_path / ("x" * 250), b"1")
     assert [len(path.name) for path in tmp_path.iterdir()] == [250]
 

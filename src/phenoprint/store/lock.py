@@ -61,7 +61,7 @@ def hold(folder: Path, *, timeout_s: float = 1.0) -> Iterator[None]:
         who = _read(folder)
         raise ScreenLockedError(
             f"another run holds {folder}: {who or 'its name is not written yet'}. Wait for it to end, or stop "
-            "it; the lock frees itself when that process ends, so there is no file to delete"
+            "it; the lock is released when that process ends, so there is no file to delete"
         ) from None
     except OSError as error:
         raise write_error(error, path) from error

@@ -98,7 +98,7 @@ def incomplete(folder: Path) -> str | None:
     Returns
     -------
     str or None
-        A sentence for people: a run or an import is going on, or was stopped before its end. None for a screen whose
+        A sentence for people: a run or an import is in progress, or was stopped before its end. None for a screen whose
         last run has ended, and for imported tables without a run.
 
     Examples
@@ -110,7 +110,7 @@ def incomplete(folder: Path) -> str | None:
     """
     who = holder(folder)
     if has_killed_import(folder):
-        return f"an import is going on ({who})" if who else "an import was stopped; the next run undoes it"
+        return f"an import is in progress ({who})" if who else "an import was stopped; the next run undoes it"
     record = read_run(folder)
     if record is None:
         if _path(folder).exists():
@@ -119,5 +119,5 @@ def incomplete(folder: Path) -> str | None:
     if record.finished is not None:
         return None
     if who is not None:
-        return f"a run is going on ({who}); some tables are older than others until it ends"
+        return f"a run is in progress ({who}); some tables are older than others until it ends"
     return f"the run that began {record.started} was stopped; some tables may be older than others. Run it again"

@@ -59,7 +59,7 @@ class Screen:
     def incomplete(self) -> str | None:
         """Why tables of the screen may not belong together; None if they do.
 
-        A run or an import is going on, or was stopped before its end.
+        A run or an import is in progress, or was stopped before its end.
         """
         return run_record.incomplete(self.path)
 

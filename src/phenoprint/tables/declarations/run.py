@@ -1,4 +1,4 @@
-"""What a run found and recorded, and what people decided to leave out."""
+"""What a run found and recorded, and what was excluded by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from phenoprint.tables.records import Column, Table
 TABLES: Final = (
     Table(
         "problem",
-        "Where images and plate map disagree, and files that are not what they should be",
+        "Where images and plate map disagree, and files with a fault",
         (
             required("kind", TEXT, "What is wrong"),
             anywhere(c.PLATE, "Plate; NULL where the problem is wider"),
@@ -70,7 +70,7 @@ TABLES: Final = (
     ),
     Table(
         "exclusion",
-        "What people decided to leave out, why, who and when",
+        "What was excluded by hand, why, by whom and when",
         (
             required("scope", TEXT, "plate, well, site or object"),
             c.PLATE,

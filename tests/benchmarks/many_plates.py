@@ -2,8 +2,8 @@
 
 Run by hand (Linux; the generated plates and the screen are removed at the end)::
 
-    python tests/benchmarks/bench_many_plates.py                       # 10 plates
-    python tests/benchmarks/bench_many_plates.py --plates 100 --folder /data/tmp
+    python tests/benchmarks/many_plates.py                       # 10 plates
+    python tests/benchmarks/many_plates.py --plates 100 --folder /data/tmp
 
 Plates are of 384 wells: 16 DMSO, 8 of two positive controls and 360 compounds at one dose. Each plate map has four
 replicate plates, a quarter of the screen apart, so that no compound is complete before the last quarter. Features come
