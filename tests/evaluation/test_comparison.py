@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_and_folds_cover_all_plates() -> None:
     assert by_batch.scores.filter(part="held_out")["n_plates"].to_list() == [4, 4]
 
 
-def test_held_out_plates_have_no_say() -> None:
+def test_held_out_plates_do_not_affect_the_fit() -> None:
     """Whatever the held-out plates hold, the training profiles and the learned parts stay the same."""
     data = screen()
     train, held = (data.filter(pl.col("Metadata_Plate").is_in(names)) for names in (["p0", "p1", "p2"], ["p3", "p4"]))
@@ -97,7 +97,7 @@ def test_held_out_plates_have_no_say() -> None:
     assert apply_held_out(train, held, PLAIN)[1].equals(alone)
 
 
-def test_a_recipe_that_fails_is_told_and_the_others_go_on() -> None:
+def test_a_recipe_that_fails_is_reported_and_the_others_continue() -> None:
     broken = [{"operation": "correct_count"}]
     found = compare(screen(), {"plain": PLAIN, "broken": broken})
     rows = found.scores.filter(recipe="broken")
@@ -108,7 +108,7 @@ def test_a_recipe_that_fails_is_told_and_the_others_go_on() -> None:
 
 
 def test_wrong_use() -> None:
-    with pytest.raises(UsageError, match="names of their own"):
+    with pytest.raises(UsageError, match="different names"):
         compare(screen(), [PLAIN, RAW])
     with pytest.raises(UsageError, match="criterion"):
         compare(screen(), {"plain": PLAIN}, criterion="beauty")

@@ -248,7 +248,7 @@ def test_a_single_mechanism_is_never_found_again() -> None:
     ]
 
 
-def test_what_cannot_be_had_is_null_with_a_reason() -> None:
+def test_an_undefined_score_is_null_with_a_reason() -> None:
     data = screen(plates=1).drop("Metadata_moa")
     made = apply_recipe(data, [*RECIPE, {"operation": "consensus", "by": ["Metadata_compound"]}])
     scores = score_steps(made)
@@ -256,7 +256,7 @@ def test_what_cannot_be_had_is_null_with_a_reason() -> None:
     why = {(row["step"], row["score"]): row["reason"] for row in scores.iter_rows(named=True)}
     assert "differ in Metadata_Plate" in why["select", "replicate_retrieval"]
     assert "at least two batches" in why["select", "batch_mixing"]
-    assert "no position holds" in why["select", "position_leakage"]
+    assert "no position has different treatments" in why["select", "position_leakage"]
     assert why["select", "moa_consistency"] == "the profiles have no Metadata_moa"
     assert why["select", "control_retrieval"] is None
     assert "Metadata_Plate" not in made[-1].frame.columns or why["consensus", "replicate_retrieval"]

@@ -133,10 +133,10 @@ def test_a_plate_that_loses_its_controls_is_normalized_to_all_its_wells(tmp_path
     notes = [event.text for event in events if isinstance(event, Message) and event.level == "warning"]
     assert notes == screen_notes(screen)
     expected = (
-        "step normalize: 2 negcon wells can serve as the reference of plate P1, and 3 are needed: all its 22 wells "
-        "with enough cells serve instead, which hides effects where most of them hold active treatments. In "
-        'screen.toml, under [profiles], reference = "all" says so for every plate, and min_reference = 2 keeps to the '
-        "negcon wells there are"
+        "step normalize: 2 negcon wells can be used as the reference of plate P1, and 3 are needed: all its 22 wells "
+        "with enough cells are used instead, which hides effects if most of them have active treatments. In "
+        'screen.toml, under [profiles], reference = "all" uses all wells of every plate, and min_reference = 2 uses '
+        "the available negcon wells only"
     )
     assert notes == [expected]
     normalized = screen.table("profile_normalized").collect()

@@ -67,10 +67,11 @@ def test_a_screen_with_few_controls_has_profiles_and_a_warning(tmp_path: Path, c
     if recipe == "profiling-recipe":  # rests on whole plates anyway
         assert notes == []
         return
-    text = f"{controls} negcon wells can serve as the reference of plate P1, and 3 are needed"
+    text = f"{controls} negcon wells can be used as the reference of plate P1, and 3 are needed"
     assert text in notes[0]
     assert (
-        f'under [profiles], reference = "all" says so for every plate, and min_reference = {controls} keeps' in notes[0]
+        f'under [profiles], reference = "all" uses all wells of every plate, and min_reference = {controls} uses'
+        in notes[0]
     )
     assert len(notes) == (2 if recipe == "phenoprint-sphering" else 1)
     warned = screen.sql("SELECT verdict, value, reason FROM plate_acceptance WHERE criterion = 'reference'").rows()

@@ -110,7 +110,7 @@ def test_harmony_continues_and_reports() -> None:
     row = pl.int_range(pl.len())
     data = batches(shift=3.0).with_columns(pl.when(row != 5).then(pl.col(FEATURES)))
     holes = data.with_columns(F3=pl.when(row != 9).then(pl.col("F3")), F4=pl.lit(None, dtype=pl.Float64))
-    with pytest.raises(SchemaError, match=r"1 hold missing values.*F3"):
+    with pytest.raises(SchemaError, match=r"1 have missing values.*F3"):
         correct_batch(holes)
     done = correct_batch_with_status(holes, n_clusters=6, max_iterations=1)
     said = {row["feature"]: row["status"] for row in done.status.to_dicts()}

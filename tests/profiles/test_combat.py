@@ -122,7 +122,7 @@ def test_wrong_use() -> None:
     frame = table(rows, batch, kind)
     with pytest.raises(UnknownNameError, match="mean_only"):
         correct_batch(frame, "combat", mean_onyl=True)
-    with pytest.raises(UsageError, match="cannot be separated from the batches"):
+    with pytest.raises(UsageError, match="confounded with the batches"):
         correct_batch(
             frame.with_columns(Metadata_kind=pl.col("Metadata_Batch")), "combat", covariates=["Metadata_kind"]
         )

@@ -1,4 +1,4 @@
-"""Limits: values beyond them are brought back and told of, all others stay."""
+"""Limits: values beyond them are clipped and counted, all others stay unchanged."""
 
 from __future__ import annotations
 

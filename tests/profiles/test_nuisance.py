@@ -1,4 +1,4 @@
-"""What is no phenotype is no feature of a profile, unless the user says so."""
+"""Columns that are not phenotypes are not features of a profile, unless the user keeps them."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_columns_of_images_change_no_score() -> None:
     assert "Image_Quality_F0" in made[0].frame.columns  # level 4a keeps it, to be looked at
     status = made[1].status.filter(status="nuisance")
     assert status.height == 30
-    assert set(status["reason"]) == {"no phenotype: measured on whole images, not on cells"}
+    assert set(status["reason"]) == {"not a phenotype: measured on whole images, not on cells"}
     # said to be features, they rule the profiles
     steps = [{"operation": "normalize"}, {"operation": "select", "keep": ["Image_Quality_*"]}]
     kept = apply_recipe(wells(with_images=True), steps)[-1].frame

@@ -74,7 +74,7 @@ def test_median_polish_is_rs(missing: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["median_polish", "loess", "spline", "well_mean"])
-def test_position_goes_and_hits_stay(method: str) -> None:
+def test_position_is_removed_and_hits_are_preserved(method: str) -> None:
     data = plates(n=8)
     result = correct_position(data, method)
     effects = {r["feature"]: (r["effect_before"], r["effect_after"]) for r in result.effects.to_dicts()}
@@ -143,7 +143,7 @@ def test_well_mean_is_the_mean_of_the_well_over_plates() -> None:
     expected = data["Plain"] - data.select(pl.col("Plain").mean().over("Metadata_Well"))["Plain"] + data["Plain"].mean()
     np.testing.assert_allclose(result["Plain"].to_numpy(), expected.to_numpy(), atol=1e-12)
     layout = data.with_columns(Metadata_compound=pl.col("Metadata_Well"))
-    with pytest.raises(UsageError, match="96 of 96 wells hold one Metadata_compound"):
+    with pytest.raises(UsageError, match="96 of 96 wells have the same Metadata_compound"):
         correct_position(layout, "well_mean", treatment="Metadata_compound")
     mixed = data.with_columns(Metadata_compound=pl.col("Metadata_Well") + pl.col("Metadata_Plate"))
     correct_position(mixed, "well_mean", treatment="Metadata_compound")
@@ -222,7 +222,7 @@ def test_what_was_subtracted_can_be_read(method: str) -> None:
     assert set(scaled.status["feature"]) == set(features)
 
 
-def test_the_line_in_the_count_can_be_read_and_wells_without_a_count_are_told() -> None:
+def test_slopes_are_returned_and_wells_without_a_count_are_reported() -> None:
     rng = np.random.default_rng(0)
     count = rng.integers(10, 99, 50)
     data = pl.DataFrame({"Metadata_Object_Count": count, "x": 3.0 * count + rng.normal(size=50)}).with_columns(

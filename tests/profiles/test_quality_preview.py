@@ -49,7 +49,7 @@ def test_a_phenotype_is_reported_before_it_is_filtered_out() -> None:
 def test_wrong_use() -> None:
     data = cells()
     quality = cell_quality(data, rules=RULES)
-    with pytest.raises(SchemaError, match="a row per cell"):
+    with pytest.raises(SchemaError, match="one row per cell"):
         preview_cell_quality(data, quality.head(3), reference=CONTROL)
     with pytest.raises(DataError, match="no control cell"):
         preview_cell_quality(data, quality, reference=pl.col("Metadata_compound") == "nothing")

@@ -77,7 +77,7 @@ def test_harmony_needs_its_extra_and_two_batches(monkeypatch: pytest.MonkeyPatch
         apply_recipe(wells(), "jump-production")
     steps = apply_recipe(wells(batches=1), "jump-production")
     assert steps[-1].status["status"].to_list() == ["skipped"]
-    assert "one Metadata_Batch" in steps[-1].status["reason"].item()
+    assert "the same Metadata_Batch" in steps[-1].status["reason"].item()
     assert steps[-1].frame.equals(steps[-2].frame)
 
 

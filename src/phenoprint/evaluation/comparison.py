@@ -1,4 +1,4 @@
-"""Comparison of recipes on plates that were held out from their choice."""
+"""Comparison of recipes on held-out plates."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 __all__ = ["SCORES", "Comparison", "apply_held_out", "compare"]
 
 SCORES = ("replicate_retrieval", "batch_mixing", "position_leakage", "moa_consistency")
-"""What `compare` scores; larger is better but for position_leakage."""
+"""The scores of `compare`; larger is better except for position_leakage."""
 
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Outcome of `compare`; prints as one line, the tables are `scores`, `summary` and `choices`.
+    """Result of `compare`, printed as one line; the tables are `scores`, `summary` and `choices`.
 
     Attributes
     ----------
     scores
         One row per recipe, fold and part (``train`` or ``held_out``): ``recipe``, ``fold``, ``part``, ``n_plates``,
-        ``n_features``, the columns of `SCORES` (NULL where the part allows no score), ``error`` (why a recipe failed).
+        ``n_features``, the columns of `SCORES` (NULL if the score is undefined), ``error`` (why a recipe failed).
     summary
         One row per recipe: the mean of each score over the held-out parts, best by `criterion` first.
     choices
-        One row per fold: the recipe that was best on the training plates by `criterion`, and its score on the plates
-        held out: an estimate that the choice did not see. Its mean is what to expect of choosing.
+        One row per fold: the recipe that was best on the training plates by `criterion`, and its score on the held-out
+        plates, which were not used for the choice. The mean of these scores estimates the performance of the choice.
     criterion
-        As asked.
+        As in `compare`.
     held_out
-        One row for each value of the column that is left out (plate, or batch), with the ``fold`` that holds it out.
+        One row for each value of the column that is left out (plate, or batch), with the ``fold`` that leaves it out.
     """
 
     scores: pl.DataFrame
@@ -55,7 +55,7 @@ class Comparison:
     def __repr__(self) -> str:
         """Write the best recipe, its score and the number of folds on one line."""
         first, value = self.summary.select("recipe", self.criterion).row(0)
-        score = "not known" if value is None else f"{value:.3f}"
+        score = "undefined" if value is None else f"{value:.3f}"
         recipes, folds = self.summary.height, self.held_out["fold"].n_unique()
         return f"compare({self.criterion}): {first} = {score} held out, best of {recipes} recipes over {folds} folds"
 
@@ -83,29 +83,29 @@ def compare(
     recipes
         Names, recipes or lists of steps; a mapping gives names to lists.
     treatment
-        Columns that make a treatment; controls are known by ``Metadata_pert_type``, where that is there.
+        Columns that define a treatment; controls are identified by ``Metadata_pert_type`` if the frame has it.
     label
-        Mechanisms; None, or an absent column: not scored.
+        Column of the mechanism; None, or an absent column: not scored.
     plate
         Column of the plate.
     batch
-        Column that should mix; None: ``Metadata_Batch`` where that holds several values, else the plate.
+        Column that should mix; None: ``Metadata_Batch`` if it has several values, else the plate.
     leave_out
         Column whose values are left out together, such as the batch; None: the plate.
     folds
-        Parts that plates are dealt into at random; each is held out once.
+        Number of parts to which plates are assigned at random; each part is held out once.
     criterion
-        Of `SCORES`; the recipe is chosen by it on the training plates.
+        One of `SCORES`, by which a recipe is chosen on the training plates.
     metric
         Similarity of profiles.
     seed
-        Of dealing plates.
+        Seed of the assignment of plates to folds.
 
     Returns
     -------
     Comparison
-        See there. What a recipe learns over plates (which features stay, a sphering over all controls) it learns on
-        the training plates; what it learns of one plate it learns on that plate's own wells.
+        The scores. Parameters over plates (the selected features, a sphering on all controls) are fitted to the
+        training plates; parameters of a plate are fitted to the wells of that plate.
 
     Raises
     ------
@@ -114,9 +114,9 @@ def compare(
 
     Notes
     -----
-    No score decides alone. On BBBC021, where replicate plates hold the same treatments, normalizing to all wells of a
-    plate finds replicates a little better than normalizing to controls (0.77 against 0.72) since the plate's
-    composition helps, while mechanisms fall from 0.80 to 0.55 and batches mix worse.
+    No single score is sufficient. On BBBC021, where replicate plates have the same treatments, normalization to all
+    wells of a plate retrieves replicates slightly better than normalization to controls (0.77 against 0.72), because
+    the composition of the plate helps, while the score of mechanisms falls from 0.80 to 0.55 and batches mix worse.
     """
     data = to_polars(frame)
     require_columns(data, [*treatment, plate], purpose="the comparison")
@@ -179,12 +179,12 @@ def _named(recipes: Sequence[RecipeLike] | Mapping[str, RecipeLike]) -> dict[str
     made = [recipe_named(recipe) for recipe in recipes]
     names = [recipe.name for recipe in made]
     if len(set(names)) < len(names) or not names:
-        raise UsageError(f"recipes need names of their own; found {names}. Pass a mapping from names to recipes")
+        raise UsageError(f"recipes need different names; found {names}. Pass a mapping from names to recipes")
     return dict(zip(names, made, strict=True))
 
 
 def apply_held_out(train: FrameLike, held: FrameLike, recipe: RecipeLike) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Apply a recipe to plates, and to other plates with what it learned over the first.
+    """Apply a recipe to training plates, and with the parameters fitted to them to held-out plates.
 
     Parameters
     ----------
@@ -197,8 +197,8 @@ def apply_held_out(train: FrameLike, held: FrameLike, recipe: RecipeLike) -> tup
     -------
     tuple of polars.DataFrame
         Both, transformed. Features that the selection drops on the training plates are dropped from both; a
-        normalization without groups is fitted on the training plates; all else is fitted plate by plate (or batch by
-        batch) on either side.
+        normalization without groups is fitted to the training plates; all other operations are fitted to each plate
+        (or batch) separately.
     """
     first, second = to_polars(train), to_polars(held)
     for step in recipe_named(recipe).steps:
@@ -226,10 +226,10 @@ def _scores(
 
 
 def _retrieval(treated: pl.DataFrame, treatment: Sequence[str], plate: str, metric: str) -> float | None:
-    """Mean normalized average precision of a treatment's wells on other plates among its own plate's other wells.
+    """Compute the mean normalized average precision of replicates on other plates, against wells of the same plate.
 
-    Negatives of the same plate, as in the JUMP protocol: what plates or batches differ in then hides replicates, and
-    cannot help to find them where a treatment was made in one batch only.
+    Negatives are on the same plate, as in the JUMP protocol: differences between plates or batches then impair the
+    retrieval of replicates and cannot help it, even if a treatment is in one batch only.
     """
     scored = average_precision(
         treated,
@@ -239,7 +239,7 @@ def _retrieval(treated: pl.DataFrame, treatment: Sequence[str], plate: str, metr
         neg_diffby=list(treatment),
         metric=metric,
     )
-    grouped = scored.group_by(list(treatment), maintain_order=True)  # sums in a fixed order: the same to the last bit
+    grouped = scored.group_by(list(treatment), maintain_order=True)  # sums in a fixed order, for identical results
     per_treatment = grouped.agg(pl.col("normalized_average_precision").mean())
     mean = per_treatment.select(pl.col("normalized_average_precision").mean()).item()
     return None if mean is None else float(mean)
@@ -252,7 +252,7 @@ def _consistency(treated: pl.DataFrame, treatment: Sequence[str], label: str, me
 
 
 def _or_none(score: Any) -> float | None:
-    """Return the score, or None where a part has no pairs, too few batches or no complete feature to score by."""
+    """Return the score, or None if there are no pairs, too few batches or no complete feature."""
     try:
         value = score()
     except PhenoprintError:

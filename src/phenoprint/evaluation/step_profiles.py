@@ -1,4 +1,4 @@
-"""Profiles made ready to be scored beside each other: a part of the plates, kinds of wells, one scale."""
+"""Prepare profiles for scores: draw plates, split kinds of wells, scale features."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from phenoprint.tables import feature_columns, feature_matrix, mad, median, with
 
 __all__ = ["by_kind", "drawn_plates", "on_one_scale"]
 
-_OWN_UNITS = 100.0  # ratio of the features' spreads (90% to 10% quantile); profiles on one scale stay below some tens
-_FAR = 5.0  # spreads from zero of a typical feature's centre; profiles centred on wells stay near zero
+_OWN_UNITS = 100.0  # ratio of the features' spreads (90% to 10% quantile); below some tens for scaled profiles
+_FAR = 5.0  # distance of a typical feature's centre from zero, in spreads; near zero for centred profiles
 _LIMIT = 20.0  # spreads
 
 
 def drawn_plates(
     frame: pl.DataFrame, treatment: Sequence[str], plate: str, *, max_wells: int, seed: int
 ) -> list[str] | None:
-    """Draw plates that share treatments until `max_wells` is reached; None where all plates fit."""
+    """Draw plates that share treatments up to `max_wells` wells; None if all plates fit."""
     if frame.height <= max_wells:
         return None
     treated = by_kind(frame)[0].select(*treatment, plate).drop_nulls()
@@ -28,7 +28,7 @@ def drawn_plates(
     rng = np.random.default_rng(seed)
     drawn: dict[str, None] = {}
     total = 0
-    # Treatments in random order, then (for plates without any) the plates themselves.
+    # Treatments in random order, then the plates without treatments.
     order = rng.permutation(plates_of.height).tolist()
     groups = [plates_of.get_column(plate)[number].to_list() for number in order]
     for group in [*groups, sorted(name for name in sizes if name is not None)]:
@@ -43,7 +43,7 @@ def drawn_plates(
 
 
 def by_kind(profiles: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split treated wells from negative controls; without kinds all wells are both."""
+    """Separate treated wells and negative controls; without Metadata_pert_type all wells are in both."""
     if "Metadata_pert_type" not in profiles.columns:
         return profiles, profiles
     is_control = (pl.col("Metadata_pert_type") == "negcon").fill_null(value=False)
@@ -51,7 +51,7 @@ def by_kind(profiles: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def on_one_scale(frame: pl.DataFrame) -> pl.DataFrame:
-    """Bring features that are in their own units to median 0 and MAD 1 over all wells; leave others as they are."""
+    """Scale features in their own units to median 0 and MAD 1 over all wells; scaled profiles are unchanged."""
     features = feature_columns(frame)
     values = feature_matrix(frame, features)
     if not values.size:
@@ -64,7 +64,7 @@ def on_one_scale(frame: pl.DataFrame) -> pl.DataFrame:
     far = np.median(np.abs(center[varies]) / spread[varies])
     if high <= _OWN_UNITS * low and far <= _FAR:
         return frame
-    # A feature with one value in most wells has no spread to divide by, and cannot be weighed against the others.
+    # A feature with the same value in most wells has no spread to divide by; it is set to 0.
     scale = np.where(varies, spread, np.inf)[:, None]
     scaled = np.clip((values - center[:, None]) / scale, -_LIMIT, _LIMIT)
     return with_features(frame, features, scaled.astype(values.dtype))

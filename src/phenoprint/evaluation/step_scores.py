@@ -1,4 +1,4 @@
-"""What each step of a recipe does to replicates, batches, positions and mechanisms."""
+"""Scores of each step of a recipe: replicates, batches, positions and mechanisms."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ __all__ = ["STEP_SCORES", "TREATMENT_SCORES", "score_steps"]
 
 STEP_SCORES: Mapping[str, str] = MappingProxyType(
     {
-        "replicate_retrieval": "Wells of a treatment on other plates among the other treatments of the own plate: mean "
-        "normalized average precision, as `compare` scores it; baseline: treatments shuffled within each plate. Larger "
-        "is better.",
-        "control_retrieval": "Wells of a treatment among the negative controls of the own plate: mean normalized "
-        "average precision; baseline: treatments shuffled within each plate, above 0 since wells normalized to few "
-        "controls are more like each other than like those. Larger is better.",
-        "reproducible_share": "Share of treatments whose replicates are more alike than 95% of random sets of as many "
-        "wells of different treatments. Larger is better.",
-        "moa_consistency": "Share of treatments whose nearest neighbour of another compound has their mechanism; "
-        "baseline: labels shuffled between compounds. Larger is better.",
-        "moa_by_count": "The same by cell count alone. Profiles that do no better hold no more than the count.",
-        "batch_mixing": "Batches among the neighbours of a well, 0 only one, 1 as many as by chance; wells of "
-        "treatments that every batch holds, or controls where those are few. Larger is better.",
-        "plate_variance": "Share of the variance of wells that every plate holds alike (as above) that their plate "
-        "explains, adjusted: 0 by chance. Smaller is better.",
-        "batch_variance": "The same by batch. Smaller is better.",
-        "treatment_variance": "Share of the treated wells' variance that their treatment explains, adjusted: 0 by "
+        "replicate_retrieval": "Retrieval of a treatment's wells on other plates against the other treatments of the "
+        "same plate: mean normalized average precision, as in `compare`; baseline: treatments shuffled within each "
+        "plate. Larger is better.",
+        "control_retrieval": "Retrieval of a treatment's wells against the negative controls of the same plate: mean "
+        "normalized average precision; baseline: treatments shuffled within each plate, above 0 since wells normalized "
+        "to few controls are more similar to each other than to these controls. Larger is better.",
+        "reproducible_share": "Share of treatments whose replicates are more similar than 95% of random sets of as "
+        "many wells of different treatments. Larger is better.",
+        "moa_consistency": "Share of treatments with the same mechanism as their nearest neighbour of another "
+        "compound; baseline: labels shuffled between compounds. Larger is better.",
+        "moa_by_count": "The same by cell count alone. Profiles with a similar score contain no more than the count.",
+        "batch_mixing": "Batches among the neighbours of a well: 0 only one, 1 as many as by chance; computed on wells "
+        "of treatments in every batch, or on controls if those are few. Larger is better.",
+        "plate_variance": "Adjusted share of variance that the plate explains, on wells of treatments on every plate, "
+        "or on controls if those are few: 0 by chance. Smaller is better.",
+        "batch_variance": "The same for the batch. Smaller is better.",
+        "treatment_variance": "Adjusted share of variance of the treated wells that the treatment explains: 0 by "
         "chance. Larger is better.",
-        "position_leakage": "Wells in the same position of other plates, of other treatments, among all wells: mean "
-        "normalized average precision. Smaller is better.",
-        "position_variance": "Share of the variance within a plate that row and column explain, adjusted: 0 by "
-        "chance. Smaller is better.",
-        "n_features": "Features left.",
+        "position_leakage": "Retrieval of wells in the same position of other plates, with other treatments, against "
+        "all wells: mean normalized average precision. Smaller is better.",
+        "position_variance": "Adjusted share of variance within a plate that row and column explain: 0 by chance. "
+        "Smaller is better.",
+        "n_features": "Number of features after the step.",
     }
 )
-"""The scores of `score_steps`, in their order, with their meaning."""
+"""The scores of `score_steps`, in order, with their meaning."""
 
 TREATMENT_SCORES = frozenset(
     {"replicate_retrieval", "control_retrieval", "reproducible_share", "moa_consistency", "moa_by_count"}
 )
-"""The scores over treatments; the others are over wells."""
+"""The scores computed over treatments; the others are computed over wells."""
 
-_N_NULL = 200  # random sets or shuffles per baseline; the standard error of a share of them is below 0.04
+_N_NULL = 200  # random sets or shuffles per baseline; the standard error of a share is then below 0.04
 
 _Score = tuple[float | None, float | None, int]
 
@@ -97,52 +97,52 @@ def score_steps(
     Parameters
     ----------
     steps
-        What `phenoprint.profiles.apply_recipe` returns.
+        Results of `phenoprint.profiles.apply_recipe`.
     level3
-        The profiles that the recipe was applied to; scored first, as number 0 and step ``level3``.
+        The profiles before the recipe; scored first, as number 0 and step ``level3``.
     treatment
-        Columns that make a treatment; controls are known by ``Metadata_pert_type``, where that is there.
+        Columns that define a treatment; controls are identified by ``Metadata_pert_type`` if the profiles have it.
     label
-        Mechanisms; None: not scored.
+        Column of the mechanism; None: not scored.
     plate
         Column of the plate.
     batch
-        Column that should mix; None: ``Metadata_Batch`` where that holds several values, else the plate.
+        Column that should mix; None: ``Metadata_Batch`` if it has several values, else the plate.
     metric
         Similarity of profiles.
     max_wells
-        With more wells, whole plates are drawn until there are as many: those that share a treatment together, so
-        that replicates stay; the same plates at every step.
+        With more wells, whole plates are drawn up to this number of wells: plates that share a treatment are drawn
+        together, so that replicates are kept; the plates are the same for every step.
     seed
-        Of that draw and of the baselines.
+        Seed of this draw and of the baselines.
 
     Returns
     -------
     polars.DataFrame
         One row per step and score, in order: ``step`` (String), ``number`` (Int32, from 1; 0 for `level3`), ``score``
-        (String, a key of `STEP_SCORES`), ``value`` (Float64, NULL where it is undefined),
-        ``baseline`` (Float64, what chance would give, where that is known), ``n`` and ``n_total`` (Int64: on how many
-        of how many it rests; treatments for `TREATMENT_SCORES`, else wells), ``reason`` (String, why the value is
-        NULL). A share of fewer than `LEAST_TREATMENTS` treatments is no result of a screen.
+        (String, a key of `STEP_SCORES`), ``value`` (Float64, NULL if undefined), ``baseline`` (Float64, expected by
+        chance, NULL if unknown), ``n`` and ``n_total`` (Int64: number of treatments for `TREATMENT_SCORES`, else of
+        wells, that the value is based on, and their total), ``reason`` (String, why the value is NULL). A share of
+        fewer than `LEAST_TREATMENTS` treatments is not meaningful.
 
     Raises
     ------
     UnknownNameError
-        Where the first profiles lack a column of `treatment`, `plate` or `batch`.
+        If the first profiles lack a column of `treatment`, `plate` or `batch`.
     UsageError
-        For no profiles at all, or fewer than two wells to draw.
+        For no profiles, or `max_wells` below 2.
 
     Notes
     -----
-    Features in their own units, as measured on the images, cannot be compared by cosine: the integrated
-    intensities would decide alone. Where the spreads of a step's features differ more than a hundredfold (90% against
-    10% quantile), or a typical feature lies more than five spreads from zero, every feature is therefore brought to
-    median 0 and MAD (times 1.4826) 1 over all wells of all plates at once, which removes no plate, batch or position,
-    and held within 20 spreads. Normalized profiles are scored as they are, since what a normalization makes of the
-    features' weights is part of what it does.
+    Features in their own units, as measured on the images, cannot be compared by cosine, since integrated
+    intensities would dominate. If the spreads of a step's features differ more than a hundredfold (90% against 10%
+    quantile), or a typical feature is more than five spreads from zero, every feature is therefore scaled to median 0
+    and MAD (times 1.4826) 1 over all wells of all plates, which preserves effects of plate, batch and position, and
+    clipped to 20 spreads. Normalized profiles are scored without scaling, since a normalization also determines the
+    weights of features.
 
-    These scores look at the plates that the recipe was fitted on: they show what a step does, and are no estimate
-    of how well it does on other plates; for that see `compare`.
+    The scores are computed on the plates that the recipe was fitted to: they describe the steps and do not estimate
+    the performance on other plates; for that see `compare`.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def _scored(profiles: _Profiles) -> list[tuple[str, float | None, float | None, 
 
 
 def _replicates(profiles: _Profiles) -> list[_Score]:
-    """Negatives of the same plate: what plates differ in then hides replicates and cannot help to find them."""
+    """Score with negatives on the same plate, so that plate differences cannot help to retrieve replicates."""
     _need(profiles, profiles.treatment, profiles.plate)
     keys = profiles.treatment
 
@@ -233,7 +233,7 @@ def _among_controls(profiles: _Profiles) -> list[_Score]:
     if not profiles.controls.height:
         raise UsageError("no well has Metadata_pert_type 'negcon'")
     role, own = "Metadata_ is control", "Metadata_ own"
-    # A control is nobody's replicate: each gets a number of its own, treated wells share one.
+    # Controls are not replicates of each other: each has its own number, all treated wells have the same.
     controls = profiles.controls.with_columns(
         pl.lit(value=True).alias(role), pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(own)
     )
@@ -253,7 +253,7 @@ def _among_controls(profiles: _Profiles) -> list[_Score]:
 
 
 def _beside_shuffled(profiles: _Profiles, scored: Callable[[pl.DataFrame], pl.DataFrame]) -> _Score:
-    """Score the treated wells, and once more with their treatments shuffled within each plate."""
+    """Score the treated wells, and again with treatments shuffled within each plate."""
     keys = profiles.treatment
     treated = profiles.treated.drop_nulls([*keys, profiles.plate])
     rng = np.random.default_rng(profiles.seed)
@@ -284,7 +284,7 @@ def _mechanisms(profiles: _Profiles) -> list[_Score]:
     if profiles.label is None:
         raise UsageError("no column of mechanisms was named")
     _need(profiles, profiles.treatment, profiles.label)
-    # Doses of a compound must not be each other's neighbours.
+    # Doses of one compound must not count as neighbours.
     same = "Metadata_compound" if "Metadata_compound" in profiles.frame.columns else profiles.treatment[0]
     known = profiles.treated.drop_nulls([*profiles.treatment, profiles.label, same])
     if not known.height:
@@ -335,10 +335,10 @@ def _between_batches(profiles: _Profiles) -> list[_Score]:
 
 
 def _alike(profiles: _Profiles, by: str) -> pl.DataFrame:
-    """Pick wells that all plates or batches hold alike: of treatments that are in each, or controls.
+    """Select wells that are comparable between plates or batches: of treatments in each of them, or else controls.
 
-    Controls are the second choice: most steps are fitted on them. A sphering makes the controls that it was fitted on
-    unlike each other, whatever it does to other wells.
+    Controls are the second choice because most steps are fitted to them. A sphering makes the controls that it was
+    fitted to dissimilar, whatever its effect on other wells.
     """
     if set(profiles.treatment) <= set(profiles.treated.columns):
         treated = profiles.treated.drop_nulls([*profiles.treatment, by])
@@ -375,12 +375,12 @@ _SCORERS: Mapping[tuple[str, ...], _Scorer] = MappingProxyType(
 )
 
 _NOTHING: Mapping[str, str] = MappingProxyType(
-    dict.fromkeys(STEP_SCORES, "no pairs or groups to score by")
+    dict.fromkeys(STEP_SCORES, "no pairs or groups to score")
     | {
-        "reproducible_share": "no treatment has two usable wells or more, but no more than there are treatments",
+        "reproducible_share": "no treatment has at least two usable wells and at most as many as there are treatments",
         "moa_consistency": "no treatment has a neighbour of another compound",
         "moa_by_count": "some treatment has no Metadata_Object_Count",
-        "position_leakage": "no position holds different treatments on different plates",
+        "position_leakage": "no position has different treatments on different plates",
         "position_variance": "no plate has enough wells for a row and column effect, or no feature varies",
     }
 )

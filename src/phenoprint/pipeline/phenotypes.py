@@ -54,7 +54,7 @@ def left_out(context: Context, table: str, columns: Iterable[str]) -> dict[str, 
     names = [name for name in columns if not name.startswith("Metadata_")]
     # Tables of one screen may hold different features: what a table lacks need not be kept there.
     keep = [entry for entry in context.config.profiles.keep_features if any(fnmatchcase(n, entry) for n in names)]
-    found = {n: ("nuisance", f"no phenotype: {reason}") for n, reason in nuisance_features(names, keep).items()}
+    found = {n: ("nuisance", f"not a phenotype: {reason}") for n, reason in nuisance_features(names, keep).items()}
     if table in context.given:
         noted = context.table("feature_status").filter((pl.col("step") == "import") & (pl.col("status") == "extreme"))
         blown = dict(noted.select("feature", "reason").collect().iter_rows())

@@ -15,7 +15,7 @@ __all__ = ["after_4a", "level_4a", "normalizer_packages", "recipe_of", "referenc
 
 # Operations that compare with the controls unless a step names another reference.
 _AGAINST_CONTROLS = ("normalize", "drop_invariant")
-# Steps name files, with their number and an ending; file systems take 255 bytes.
+# Names of steps are part of file names, with number and extension; file systems allow 255 bytes.
 _LONGEST_NAME = 150
 
 
@@ -30,19 +30,19 @@ def _method(step: RecipeStep) -> str:
 
 
 def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
-    """Return the steps that a configuration asks for, with its reference wells.
+    """Return the recipe of a configuration, with its reference wells and features to keep.
 
     Parameters
     ----------
     section
         ``[profiles]``.
     has_counts
-        Whether the number of cells of wells is known; without it, every well may serve as reference.
+        Whether the numbers of cells are known; without them, every well can be a reference well.
 
     Raises
     ------
     ConfigError
-        For no step at all, one without operation, a name that is used twice or is too long, or a consensus within the
+        For no step, a step without operation, a name that is used twice or is too long, or a consensus within the
         recipe.
     UnknownNameError
         For an unknown recipe, operation or parameter.
@@ -55,14 +55,16 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
     """
     named = recipe_named(section.recipe)
     if not named.steps:
-        raise ConfigError('the recipe has no step: give it some, or name one with profiles.recipe = "phenoprint"')
+        raise ConfigError(
+            'the recipe has no step: add steps, or choose a recipe, such as profiles.recipe = "phenoprint"'
+        )
     steps = []
     for step in named.steps:
         if len(encode_name(step.name)) > _LONGEST_NAME:
             raise ConfigError(f"the name {step.name[:30]!r}... of a step of the recipe is too long for a file's name")
         if step.operation == "consensus":
             raise ConfigError(
-                "a recipe is about wells: the consensus of treatments follows it; name its statistic with "
+                "a recipe transforms wells, and the consensus of treatments follows it; choose its statistic with "
                 'profiles.consensus = "..."'
             )
         table = step.to_dict()
@@ -81,13 +83,13 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
 
 
 def reference_kind(recipe: Recipe) -> str:
-    """Return ``"negcon"`` where some step of a recipe rests on the negative controls, else ``"all"``."""
+    """Return ``"negcon"`` if some step of a recipe uses the negative controls, else ``"all"``."""
     kinds: list[Any] = [step.parameters.get("reference") for step in recipe.steps]
     return "negcon" if "negcon" in kinds else "all"
 
 
 def level_4a(recipe: Recipe) -> str:
-    """Return the step whose result the field calls level 4a: the last one before features are selected.
+    """Return the name of the step whose result is level 4a: the last one before the selection of features.
 
     Examples
     --------
@@ -99,7 +101,7 @@ def level_4a(recipe: Recipe) -> str:
 
 
 def after_4a(recipe: Recipe) -> Recipe:
-    """Return the steps from the first selection of features on, for profiles that were imported normalized.
+    """Return the steps from the first selection of features on, for profiles that are imported as level 4a.
 
     Examples
     --------

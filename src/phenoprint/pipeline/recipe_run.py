@@ -1,4 +1,4 @@
-"""Takes the well profiles of a screen through its recipe, plate by plate wherever a step allows it."""
+"""Apply the recipe of a screen to its well profiles, plate by plate if a step allows it."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Profiles", "RecipeRun"]
 
-# Scores of steps are taken on so many wells; more would cost time and hardly change them.
+# Steps are scored on at most this many wells; more would take time and hardly change the scores.
 _SCORED_WELLS = 2_500
 
 
 @dataclass(frozen=True)
 class Profiles(Sequence[pl.DataFrame]):
-    """Well profiles of a screen, a frame per plate that is read when it is asked for.
+    """Well profiles of a screen: one frame per plate, which is read on access.
 
     Attributes
     ----------
     read
         Reads a plate.
     features
-        Their features.
+        Names of the features.
     n_wells
         Number of wells of each plate.
     empty
-        Features that a step left without any value, by plate. Features that had none in the first place are not listed.
+        Features without any value after a step, by plate. Features that had no value before the recipe are not listed.
     files
-        The files that hold them and what was fitted to make them.
+        Files of the profiles and of the fitted arrays.
     """
 
     read: Callable[[str], pl.DataFrame]
@@ -82,10 +82,10 @@ class Profiles(Sequence[pl.DataFrame]):
 
 
 class _Model:
-    """What a step fitted, so that it can be inspected and applied to further plates.
+    """File of the arrays that a step fitted, so that it can be inspected and applied to further plates.
 
-    Each array is written at once: those of all plates need not be in memory together. A step that fits nothing has no
-    file.
+    Each array is written immediately, so that those of all plates need not be in memory together. A step without fitted
+    arrays has no file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,7 +99,7 @@ class _Model:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.__exit__(kind, error, trace)  # an error takes the half-written file away
+        self._open.__exit__(kind, error, trace)  # after an error the incomplete file is removed
 
     def add(self, arrays: Mapping[str, Any]) -> None:
         """Write arrays by name."""
@@ -111,7 +111,7 @@ class _Model:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
     def close(self, facts: Mapping[str, Any]) -> list[Path]:
-        """Add what is known of the step; return the file."""
+        """Add the parameters of the step; return the file."""
         if self._archive is None:
             return []
         self.add({"facts": np.array(json.dumps(facts, default=str))})
@@ -128,7 +128,7 @@ def _without_value(frame: pl.DataFrame, features: Sequence[str]) -> frozenset[st
 
 @dataclass(frozen=True)
 class RecipeRun:
-    """A recipe on its way over the plates of a screen.
+    """A recipe that is applied to the plates of a screen.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class RecipeRun:
     kept_as
         The step whose result is level 4a; empty where that was imported.
     given
-        The profiles that the recipe starts from.
+        The profiles before the first step.
     left_out
         Steps that are not applied because level 4a was imported.
     """
@@ -152,12 +152,12 @@ class RecipeRun:
 
     @classmethod
     def of(cls, context: Context) -> RecipeRun:
-        """Read the recipe and what it starts from: level 3, or level 4a where that was imported.
+        """Read the recipe and its input: level 3, or level 4a if that was imported.
 
         Raises
         ------
         DataError
-            Where the recipe rests on negative controls and no well is one, or plates were imported at different levels.
+            If the recipe needs negative controls and no well is one, or plates were imported at different levels.
         """
         from phenoprint.tables import feature_columns
 
@@ -173,8 +173,8 @@ class RecipeRun:
         left_out = tuple(step.name for step in whole.steps if step.name not in applied)
         if about.is_empty() and not context.exclusions().is_empty():
             raise DataError(
-                "every well with a profile is excluded: 'phenoprint exclude SCREEN --list' shows what is left out and "
-                "why, '--undo' takes it back"
+                "every well with a profile is excluded: 'phenoprint exclude SCREEN --list' shows the exclusions and "
+                "their reasons, '--undo' removes them"
             )
         is_control = pl.col("Metadata_pert_type") == "negcon"
         if reference_kind(recipe) == "negcon" and not context.table("well").select(is_control.any()).collect().item():
@@ -199,12 +199,12 @@ class RecipeRun:
         return list(self.given.n_wells)
 
     def not_applied(self) -> pl.DataFrame:
-        """Say which steps are left out because profiles came normalized: rows of ``feature_status``."""
+        """List the steps that are left out because imported profiles are normalized: rows of ``feature_status``."""
         from phenoprint.tables import frame_of
 
         reason = (
             "the imported profiles are normalized already (level 4a), so the recipe starts at its first selection of "
-            "features; import level 3 to have every step applied"
+            "features; import level 3 to apply every step"
         )
         rows = [(None, "", name, "skipped", reason, None) for name in self.left_out]
         return frame_of("feature_status", rows)
@@ -216,7 +216,7 @@ class RecipeRun:
         return well_ledger(wells if is_imported else wells.clear(), self.context.exclusions())
 
     def keep(self, step: RecipeStep, number: int, fitted: Fitted, results: Iterator[Result]) -> Profiles:
-        """Write the results of a step, a file per plate, and what it fitted."""
+        """Write the results of a step, one file per plate, and the fitted arrays."""
         from phenoprint.tables import feature_columns
 
         files: dict[str, Path] = {}
@@ -252,7 +252,7 @@ class RecipeRun:
         return own | {"profile_selected": self.recipe.steps[-1].name}
 
     def scored_wells(self) -> list[str]:
-        """Return the plates that are scored: all, or some that share treatments where there are many."""
+        """Return the plates that are scored: all, or some that share treatments if there are many wells."""
         from phenoprint.evaluation import drawn_plates
 
         if sum(self.given.n_wells.values()) <= _SCORED_WELLS:
@@ -263,7 +263,7 @@ class RecipeRun:
         return drawn or self.plates
 
     def score(self, step: str | None, number: int, profiles: Profiles, plates: Sequence[str]) -> pl.DataFrame:
-        """Score the profiles of some plates after a step, or those given (None)."""
+        """Score the profiles of some plates after a step, or before the recipe (None)."""
         from phenoprint.evaluation import score_steps
         from phenoprint.tables import Result, status_frame
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["aggregate", "aggregate_with_status", "consensus", "consensus_blocks", "consensus_with_status"]
 
 
-_BLOCK_BYTES = 64 * 2**20  # features taken at once: large enough for numpy's speed, small beside a plate
+_BLOCK_BYTES = 64 * 2**20  # features reduced at once: enough for numpy's speed, little compared with a plate
 
 
 def aggregate(
@@ -57,20 +57,20 @@ def aggregate(
     by
         Key columns.
     statistic
-        ``"median"``, ``"mean"``, ``"trimmed_mean"`` (a tenth cut at either end), ``"sd"`` (n - 1), ``"mad"`` (times
-        1.4826), a quantile in percent such as ``"q25"``, or ``"count"`` (values that are there, Int64), for each
-        feature on its own, leaving out what is missing.
+        ``"median"``, ``"mean"``, ``"trimmed_mean"`` (without a tenth of the values at either end), ``"sd"`` (n - 1),
+        ``"mad"`` (times 1.4826), a quantile in percent such as ``"q25"``, or ``"count"`` (number of values, Int64);
+        computed for each feature separately, without missing values.
     null_keys
-        ``"error"``: a NULL key is an error; ``"group"``: NULL is a value of its own, as in pycytominer.
+        ``"error"``: a NULL key is an error; ``"group"``: rows with NULL form a group, as in pycytominer.
 
     Returns
     -------
     polars.DataFrame
         One row per group, sorted by the keys (NULL last): the keys, the metadata that are constant within every
-        group, ``Metadata_Object_Count`` (rows, or the sum of such a column if there is one),
-        ``Metadata_Site_Count`` (where the frame has ``Metadata_Site``, or such a column to sum), then the
-        features in their order, Float32 where they all came in as Float32, else Float64. NaN and infinite
-        values count as missing (`aggregate_with_status` reports how many).
+        group, ``Metadata_Object_Count`` (the number of rows, or the sum of that column if the frame has it),
+        ``Metadata_Site_Count`` (if the frame has ``Metadata_Site``, or that column to sum), then the features in
+        their order: Float32 if all of them are Float32 in `frame`, else Float64. NaN and infinite values count as
+        missing (`aggregate_with_status` reports how many).
 
     Raises
     ------
@@ -81,8 +81,8 @@ def aggregate(
 
     Notes
     -----
-    Agrees with ``pycytominer.aggregate`` on median and mean. Memory is bounded by a block of features,
-    whatever the number of features.
+    Agrees with ``pycytominer.aggregate`` on median and mean. Features are reduced in blocks, which bounds the memory
+    whatever their number.
 
     Examples
     --------
@@ -110,9 +110,8 @@ def aggregate_with_status(
     Returns
     -------
     Result
-        The aggregated frame, and a row of `feature_status` for each feature that holds NaN
-        (``nan_input``, value: how many) or infinite values (``infinite_input``), or that has no value at all
-        on a plate (``all_null``).
+        The aggregated frame, and one row of `feature_status` for each feature with NaN (``nan_input``, value: their
+        number) or infinite values (``infinite_input``), or without any value on a plate (``all_null``).
     """
     data = to_polars(frame)
     statistic_named(statistic)  # raises before any work
@@ -145,14 +144,14 @@ def consensus(
     frame
         Well profiles.
     by
-        Columns that make a treatment, such as compound and concentration.
+        Columns that define a treatment, such as compound and concentration.
     statistic
-        ``"median"``, ``"mean"`` or ``"trimmed_mean"``, for each feature over the replicates that have a value;
+        ``"median"``, ``"mean"`` or ``"trimmed_mean"`` of each feature over the replicates that have a value;
         ``"modz"``: replicates weighted by their correlation with the others.
     null_keys
-        As in `aggregate`; wells without a treatment should be filtered out or kept on purpose.
+        As in `aggregate`. Remove wells without a treatment first, or keep them as one group with ``"group"``.
     **options
-        Of modz: ``correlation`` (``"spearman"``), ``min_weight`` (0.01), ``precision`` (4); see `modz`.
+        Options of modz: ``correlation`` (``"spearman"``), ``min_weight`` (0.01), ``precision`` (4); see `modz`.
 
     Returns
     -------
@@ -199,8 +198,8 @@ def consensus_with_status(
     Returns
     -------
     Result
-        The profiles, and a row of `feature_status` for each feature that holds NaN (``nan_input``, value: how
-        many) or infinite values (``infinite_input``), or that no profile has (``all_null``).
+        The profiles, and one row of `feature_status` for each feature with NaN (``nan_input``, value: their number)
+        or infinite values (``infinite_input``), or without a value in any profile (``all_null``).
     """
     known = ("mean", "median", "modz", "trimmed_mean")
     if statistic not in known:
@@ -248,17 +247,17 @@ def consensus_blocks(
     Parameters
     ----------
     blocks
-        Frames of profiles with the same columns; all wells of a treatment are in one of them. Rows with NULL in `by`
+        Frames of profiles with the same columns. All wells of a treatment must be in one block. Rows with NULL in `by`
         are left out.
     by
-        Columns that make a treatment.
+        Columns that define a treatment.
     statistic, **options
         As in `consensus`.
 
     Returns
     -------
     polars.DataFrame
-        As `consensus` of all blocks at once.
+        The same as `consensus` of all blocks at once.
 
     Raises
     ------
@@ -286,14 +285,14 @@ def consensus_blocks(
 
 
 def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.DataFrame:
-    """Keys, metadata constant within every group, and the counts; one row per group."""
+    """Collect the keys, the metadata that are constant within every group, and the counts; one row per group."""
     counts = (OBJECT_COUNT, SITE_COUNT)
     others = [name for name in metadata_columns(data) if name not in by and name not in counts]
     kept = groups.keys if by else pl.DataFrame({"": [None] * len(groups)}).drop("")
     codes = pl.Series("group", groups.codes)
     if others and data.height:
         rows = data.select(others).with_columns(codes)
-        # NULL beside a value is not constant: n_unique counts NULL as a value.
+        # A column with NULL and a value is not constant: n_unique counts NULL as a value.
         n_unique = rows.group_by("group").agg(pl.col(others).n_unique()).select(pl.col(others).max()).row(0)
         constant = [name for name, n in zip(others, n_unique, strict=True) if n == 1]
         if constant:
@@ -308,7 +307,7 @@ def _metadata_of(data: pl.DataFrame, groups: Groups, by: Sequence[str]) -> pl.Da
 
 
 def _count_sites(data: pl.DataFrame, groups: Groups) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Count the distinct sites of each group; plate and well belong to the key of a site where the frame has them."""
+    """Count the distinct sites of each group; plate and well are part of a site's key if the frame has them."""
     place = [name for name in SITE_KEY if name in data.columns]
     sites = data.select(place).with_columns(pl.Series("group", groups.codes)).unique()
     return np.bincount(sites.get_column("group").to_numpy(), minlength=len(groups)).astype(np.int64)
@@ -317,7 +316,7 @@ def _count_sites(data: pl.DataFrame, groups: Groups) -> np.ndarray[tuple[int], n
 def _sum_or(
     data: pl.DataFrame, column: str, groups: Groups, otherwise: np.ndarray[tuple[int], np.dtype[np.intp]]
 ) -> pl.Series:
-    """Sum a count column by group, NULL where no count is given; without such a column return `otherwise`."""
+    """Sum a column of counts by group, NULL for a group without counts; `otherwise` if there is no such column."""
     if column not in data.columns:
         return pl.Series(otherwise.astype(np.int64))
     values = data.get_column(column).cast(pl.Int64, strict=False)

@@ -96,46 +96,46 @@ def correct_batch(
     batch
         The column that names the batch.
     reference
-        A polars expression for the rows that are fitted on, such as the controls; None: all. Use it where batches
-        hold different treatments, or the correction removes biology. Not with harmony.
+        A polars expression for the rows to fit on, such as the controls; None: all. If batches contain different
+        treatments, a reference is needed, otherwise the correction removes biology. Not with harmony.
     **parameters
-        ``covariates`` (columns whose differences must stay), ``mean_only``, ``shrink`` of combat;
-        of harmony ``n_clusters`` (300, the JUMP recipe's; at most half of the profiles), ``theta`` (2, how much
-        clusters must hold all batches), ``ridge`` (1, holds the correction of a cluster back; None: harmonypy 2's own
-        estimate), ``max_iterations`` (20) and ``seed`` (0); the fields of `Tvn` and `Sphering`.
+        Of combat: ``covariates`` (columns whose differences are preserved), ``mean_only``, ``shrink``. Of harmony:
+        ``n_clusters`` (300 as in the JUMP recipe; at most half of the profiles), ``theta`` (2, weight of the
+        diversity of batches within clusters), ``ridge`` (1, shrinks the correction of a cluster; None: the estimate
+        of harmonypy 2), ``max_iterations`` (20) and ``seed`` (0). Of tvn and sphering: the fields of `Tvn` and
+        `Sphering`.
 
     Returns
     -------
     polars.DataFrame
-        The frame's rows and columns, features corrected. A feature without a reference value in a batch is NULL there;
-        rows without any value stay so.
+        The rows and columns of `frame` with corrected features. A feature without a reference value in a batch is NULL
+        in that batch; rows without any value stay without values.
 
     Raises
     ------
     DataError
-        Where the result is not finite, or a batch has too few reference rows for sphering and TVN.
+        If the result is not finite, or a batch has too few reference rows for sphering and TVN.
     MissingExtraError
-        For harmony without harmonypy.
+        If harmonypy is not installed and the method is harmony.
     SchemaError
-        Where a batch is NULL, or, for harmony, a feature has missing values (not in
-        `correct_batch_with_status`).
+        If a batch is NULL, or, for harmony, a feature has missing values (`correct_batch_with_status` makes such a
+        feature NULL instead).
     UnknownNameError
         For an unknown method, parameter or column.
     UsageError
-        For fewer than two batches, or a reference that Harmony cannot use or that leaves a batch without
-        rows.
+        For fewer than two batches, a reference with harmony, or a batch without reference rows.
 
     Notes
     -----
-    Harmony uses no controls: where batches hold different treatments it takes their biology for a batch effect. On
-    BBBC021, where each mechanism is in one to five of ten batches, the not-same-compound accuracy of the production
+    Harmony uses no controls: if batches contain different treatments, it treats their biology as a batch effect. On
+    BBBC021, where each mechanism occurs in one to five of ten batches, the not-same-compound accuracy of the production
     recipe changes from 0.85 to 0.78 with our settings and to 0.41 with those of harmonypy 2 (21 clusters, estimated
     ridge), while ComBat fitted on controls keeps 0.86.
     """
     result, incomplete = _correct(to_polars(frame), method, batch, reference, parameters)
     if incomplete:
         raise SchemaError(
-            f"{method} needs complete features; {len(incomplete)} hold missing values, the first {incomplete[:5]}. "
+            f"{method} needs complete features; {len(incomplete)} have missing values, first {incomplete[:5]}. "
             "Drop them with select_features(frame, ['drop_na_columns'], na_cutoff=0)"
         )
     return result.frame
@@ -159,9 +159,9 @@ def correct_batch_with_status(
     Returns
     -------
     Result
-        Profiles; effects: the share of each feature's variance over the reference rows that batches explain before
-        and after; status: ``ok``, ``worse``, ``all_null`` (no reference value in a batch), ``missing_values`` (harmony:
-        the feature is NULL), ``not_converged`` (harmony, with an empty feature); the fitted arrays.
+        The profiles and the fitted arrays. Effects: the share of each feature's variance over the reference rows that
+        batches explain before and after. Status: ``ok``, ``worse``, ``all_null`` (no reference value in a batch),
+        ``missing_values`` (harmony: the feature is NULL), ``not_converged`` (harmony, without a feature).
 
     Examples
     --------
@@ -200,7 +200,9 @@ def _correct(
         lost = np.flatnonzero((~np.isfinite(made.values) & ~np.isnan(values)).any(axis=1)).tolist()
         broken = sorted({features[i] for i in lost} - {row.feature for row in made.notes})
         if broken:
-            raise DataError(f"{method} gave values that are not finite for {len(broken)} features, first {broken[:5]}")
+            raise DataError(
+                f"{method} returned values that are not finite for {len(broken)} features, first {broken[:5]}"
+            )
         result = with_features(data, features, made.values.astype(values.dtype))
         after = share_between_groups(made.values, codes)
     else:
@@ -238,7 +240,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Made:
-    """Result of a method: a matrix (features, rows), or a frame where its features may be others."""
+    """Result of a method: a matrix (features, rows), or a frame if the method can return other features."""
 
     values: FloatArray
     arrays: Mapping[str, NDArray[Any]]
@@ -267,7 +269,7 @@ def _made(data: pl.DataFrame, values: FloatArray, features: list[str], job: _Job
 
 
 def _absent(values: FloatArray, features: list[str], job: _Job) -> list[StatusRow]:
-    """List features of which a batch has no reference value."""
+    """List the features without a reference value in some batch."""
     names = job.groups.keys.get_column(job.batch).to_list()
     rows = []
     for name, members in zip(names, job.groups.rows(), strict=True):

@@ -25,13 +25,13 @@ __all__ = ["align", "apply_combat", "apply_harmony"]
 def align(
     values: FloatArray, groups: Groups, chosen: NDArray[np.bool_], *, scale: bool
 ) -> tuple[NDArray[np.float64], Arrays]:
-    """Move the mean of each batch, and with `scale` its standard deviation, to that of all."""
+    """Shift the mean of each batch to the overall mean; with `scale`, match the standard deviations as well."""
     out = np.empty(values.shape, dtype=np.float64)
     blocks = [values[:, rows[chosen[rows]]] for rows in groups.rows()]
     centers = np.column_stack([mean(block) for block in blocks])
     spreads = np.column_stack([sd(block, ddof=0) for block in blocks])
     target = mean(values[:, chosen])
-    # The target spread is the one within batches: the spread of all includes the difference to be removed.
+    # The target is the spread within batches: the overall spread includes the differences to be removed.
     there = ~np.isnan(spreads)
     weights = there * np.array([block.shape[1] for block in blocks], dtype=np.float64)
     total = weights.sum(axis=1)
@@ -69,7 +69,7 @@ def apply_combat(
 
 
 def _indicators(data: pl.DataFrame, covariates: Sequence[str]) -> NDArray[np.float64]:
-    """One column per value of each covariate but the first, 1 where a row has it."""
+    """Code each covariate as indicator columns, one per value except the first."""
     columns = []
     for name in covariates:
         codes = Groups.of(data, [name]).codes
@@ -88,7 +88,7 @@ def apply_harmony(
     max_iterations: int = 20,
     seed: int = 0,
 ) -> tuple[NDArray[np.float64], Arrays, list[StatusRow], dict[str, Any]]:
-    """Run Harmony on the rows that have values and the features that all of those have."""
+    """Run Harmony on the rows with values and on the features that are complete in these rows."""
     try:
         import harmonypy
     except ImportError as error:
@@ -113,11 +113,13 @@ def apply_harmony(
     points = np.ascontiguousarray(values[np.ix_(used, rows)], dtype=np.float64)
     if len(rows) < 4 or not used.any():
         raise DataError(
-            f"Harmony needs at least 4 profiles and a feature that all of them have; found {len(rows)} profiles and "
+            f"Harmony needs at least 4 profiles and one complete feature; found {len(rows)} profiles and "
             f"{int(used.sum())} complete features"
         )
     if not (points != 0).any(axis=0).all():
-        raise DataError("Harmony compares directions, and a profile that is 0 in every feature has none. Leave it out")
+        raise DataError(
+            "Harmony compares directions; a profile that is 0 in every feature has no direction. Leave it out"
+        )
     labels = batch.cast(pl.String).to_numpy()[rows]
     known: dict[str, Any] = {
         "n_clusters": min(n_clusters, max(1, len(rows) // 2)),
@@ -127,7 +129,7 @@ def apply_harmony(
         "seed": seed,
         "harmonypy": str(getattr(harmonypy, "__version__", "unknown")),
     }
-    # (features, rows): of a square matrix it takes the columns for the profiles.
+    # Shape (features, rows): harmonypy takes the columns of a square matrix as profiles.
     fitted = harmonypy.run_harmony(
         points,
         {"batch": labels},
@@ -144,10 +146,10 @@ def apply_harmony(
     objective = np.asarray(fitted.objective_harmony, dtype=np.float64)
     change = abs(objective[-2] - objective[-1]) / max(abs(objective[-2]), 1e-300) if len(objective) > 1 else np.inf
     if len(objective) > max_iterations and change >= _CONVERGED:
-        reason = f"the objective still changed by {change:.2g} of itself in round {max_iterations}"
+        reason = f"the relative change of the objective was {change:.2g} in round {max_iterations}"
         notes.append(StatusRow(None, "", "not_converged", reason, float(change)))
     arrays = {"clusters": np.asarray(fitted.R), "centroids": np.asarray(fitted.Y), "objective": objective}
     return out, arrays, notes, known
 
 
-_CONVERGED = 1e-2  # Harmony's own measure
+_CONVERGED = 1e-2  # relative change of the objective, Harmony's own criterion

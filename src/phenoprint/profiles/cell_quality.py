@@ -1,4 +1,4 @@
-"""Flag cells that are not cells: debris, clumps, failed segmentation. Flags, never deletions."""
+"""Flag objects that are not intact cells: debris, clumps, failed segmentation. No row is removed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["DEFAULT_CELL_RULES", "CellRule", "Limit", "cell_quality"]
 
 @dataclass(frozen=True)
 class Limit:
-    """One side of one feature: beyond both a robust z and a limit that the population cannot shift.
+    """An upper or lower limit on one feature: a robust z, combined with a limit that does not depend on the population.
 
     A robust z alone flags a share of every population, however healthy; an absolute limit alone ignores the cell line.
-    A cell is beyond the limit only if it passes every number given here.
+    A cell is beyond the limit only if it exceeds every number given here.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class Limit:
     side
         ``"below"`` or ``"above"``.
     z
-        Robust z (median, MAD times 1.4826, by plate), signed.
+        Robust z (median, MAD times 1.4826, per plate), signed.
     absolute
-        In the feature's own unit.
+        In the unit of the feature.
     ratio
-        In medians of the plate, for features in pixels whose absolute size depends on the magnification.
+        In multiples of the plate's median, for features in pixels, which depend on the magnification.
     """
 
     feature: str
@@ -57,14 +57,14 @@ class Limit:
 
 @dataclass(frozen=True)
 class CellRule:
-    """A named rule: a cell is an outlier where it is beyond all the limits.
+    """A named rule: a cell is an outlier if it is beyond all limits.
 
     Parameters
     ----------
     name
-        The reason that is reported.
+        Reported as the reason.
     limits
-        All must be passed.
+        Limits that a cell must all exceed.
     """
 
     name: str
@@ -89,7 +89,7 @@ DEFAULT_CELL_RULES: tuple[CellRule, ...] = (
     ),
 )
 """The rules of coSMicQC (small and not round: debris; elongated; large and not round: clumps), each robust z
-joined by a limit of its own. Multiplied or enlarged nuclei that stay round, a phenotype, pass."""
+combined with a fixed limit. Multiple or enlarged nuclei that are round are a phenotype and are not flagged."""
 
 
 def cell_quality(
@@ -105,32 +105,32 @@ def cell_quality(
     Parameters
     ----------
     cells
-        One row per cell with the features of the rules and, where there are any, plate, well, site and object number.
+        One row per cell with the features of the rules and, if present, plate, well, site and object number.
     rules
-        See `CellRule`; none leaves only `flags`.
+        See `CellRule`; an empty list: only `flags`.
     flags
-        Boolean columns that flag by themselves, such as ``["touches_border"]`` joined from the object table.
+        Boolean columns that are flags already, such as ``["touches_border"]`` joined from the object table.
     by
-        The robust z and the medians are taken within these columns.
+        Columns within which robust z and medians are computed.
     reference
-        A polars expression for the cells that define them, such as those of the controls; None: all.
+        A polars expression for the cells that define median and MAD, such as those of the controls; None: all.
 
     Returns
     -------
     polars.DataFrame
-        A row per cell in the order of `cells`: plate, well, site, object number, ``is_outlier`` (Boolean) and
-        ``reasons`` (the names of the rules and flags, joined by ``;``; NULL where there is none). A cell
-        whose rule cannot be judged since a feature is missing is an outlier with the reason
-        ``missing_<feature>``; a missing flag is ``missing_<flag>``.
+        One row per cell in the order of `cells`: plate, well, site, object number, ``is_outlier`` (Boolean) and
+        ``reasons`` (the names of the rules and flags, joined by ``;``; NULL if there is none). A cell without a value
+        of a rule's feature is an outlier with the reason ``missing_<feature>``; a missing flag gives
+        ``missing_<flag>``.
 
     Raises
     ------
     DataError
-        Where a group has cells but no reference cell with a value of a rule's feature.
+        If a group has cells but no reference cell with a value of a rule's feature.
     SchemaError
-        Where a rule's feature or a flag is not a column.
+        If a rule's feature or a flag is not a column.
     UsageError
-        Where `reference` is not true or false for each cell.
+        If `reference` is not true or false for each cell.
 
     Examples
     --------
@@ -144,8 +144,8 @@ def cell_quality(
     absent = [name for name in (*features, *flags) if name not in data.columns]
     if absent:
         raise SchemaError(
-            f"cell quality needs the columns {', '.join(absent)}; the table has none of that name. "
-            "Measure them, or pass rules and flags for what is there"
+            f"cell quality needs the columns {', '.join(absent)}; the table does not have them. "
+            "Measure them, or pass rules and flags for the columns of the table"
         )
     require_columns(data, by, purpose="grouping")
     values = dict(zip(features, feature_matrix(data, features).astype(np.float64), strict=True))
@@ -190,7 +190,7 @@ def _centers_and_spreads(
     by: Sequence[str],
     reference: pl.Expr | None,
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Median and MAD of each cell's group, one value per cell."""
+    """Return the median and MAD of each cell's group, one value per cell."""
     groups = Groups.of(data, by)
     chosen = reference_rows(data, reference)
     block = np.stack([values[name] for name in features]) if features else np.empty((0, data.height))
@@ -198,11 +198,11 @@ def _centers_and_spreads(
     for key, rows in groups.items():
         of_reference = block[:, rows[chosen[rows]]]
         blind = np.isnan(of_reference).all(axis=1) & ~np.isnan(block[:, rows]).all(axis=1)
-        if blind.any():  # no cell can be compared with the median, and all would pass
+        if blind.any():  # without a median no cell could be flagged
             raise DataError(
                 f"no reference cell of {', '.join(map(str, key)) or 'the table'} has a value of "
                 f"{features[int(blind.argmax())]}, while other cells do: check the reference expression and the plate "
-                "map, leave those cells out, or judge all by all with reference=None"
+                "map, leave those cells out, or use all cells with reference=None"
             )
         center[:, rows] = median(of_reference)[:, None]
         spread[:, rows] = mad(of_reference)[:, None]
@@ -212,7 +212,7 @@ def _centers_and_spreads(
 def _beyond(
     limit: Limit, x: NDArray[np.float64], center: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether cells are beyond every number of a limit; a missing value is not (it has its own flag)."""
+    """Return whether cells are beyond every number of a limit; False for a missing value, which has its own flag."""
     sign = 1.0 if limit.side == "above" else -1.0
     beyond = np.ones(len(x), dtype=bool)  # comparisons with NaN are false
     # Compared as products, so that a spread of zero needs no division.

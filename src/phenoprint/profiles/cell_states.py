@@ -1,4 +1,4 @@
-"""Cell states learned from control cells, and the share of the cells of a well in each."""
+"""Cell states learned from control cells, and the share of each state among the cells of a well."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class CellStates:
     Attributes
     ----------
     features
-        Features used, in the order of `center`.
+        Features that were used, in the order of `center`.
     center, scale
         Mean and standard deviation of the control cells, shape (features,).
     components
         Principal axes, shape (components, features), and `deviations` along them, shape (components,).
     means, variances, weights
-        Of the states along the components, shapes (states, components), (states, components), (states,). For kmeans
-        every variance is 1 and every weight the same: the nearest mean decides.
+        Parameters of the states along the components, shapes (states, components), (states, components), (states,).
+        For kmeans all variances are 1 and all weights are equal, so that the nearest mean decides.
     limit
-        Distance to the controls' centre, each component in its own deviation, within which 95 % of control cells lie.
+        Distance from the centre of the controls, each component in units of its deviation, that contains 95% of them.
     method, seed
         As given to `learn_cell_states`.
     """
@@ -72,7 +72,7 @@ class CellStates:
         return len(self.means)
 
     def assign(self, cells: FrameLike) -> NDArray[np.int32]:
-        """Return each cell's state, from 1, shape (cells,); 0 for a cell that lacks a feature."""
+        """Return the state of each cell, from 1, shape (cells,); 0 for a cell with a missing feature."""
         points, complete = self._points(to_polars(cells))
         states = np.zeros(len(complete), dtype=np.int32)
         states[complete] = np.argmax(self._scores(points), axis=1) + 1
@@ -84,7 +84,7 @@ class CellStates:
         Parameters
         ----------
         cells
-            Cells with the features, normalized like those that the states were learned on.
+            Cells with the features, normalized in the same way as the cells that the states were learned on.
         by
             Keys of a well.
 
@@ -93,8 +93,9 @@ class CellStates:
         polars.DataFrame
             One row per well, sorted: the keys, ``Metadata_State_Cells`` (cells that have all features), and as features
             ``Cells_State_Fraction_1`` and so on (sum 1), ``Cells_State_Entropy`` (of the fractions, in bits) and
-            ``Cells_State_Responding``: the share of cells farther from the controls' centre than 95 % of the control
-            cells are, brought to 0 for wells like controls (negative by chance) and 1 where all are.
+            ``Cells_State_Responding``: the share of cells that are farther from the centre of the controls than 95% of
+            the control cells, rescaled so that 0 is expected for control wells (negative values occur by chance) and 1
+            means all cells.
         """
         data = to_polars(cells)
         points, complete = self._points(data)
@@ -130,7 +131,7 @@ class CellStates:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> CellStates:
-        """Make the record that `to_dict` described."""
+        """Restore states from the result of `to_dict`."""
         arrays = ("center", "scale", "components", "deviations", "means", "variances", "weights")
         made = record | {name: np.array(record[name], dtype=np.float64) for name in arrays}
         return cls(**made | {"features": tuple(record["features"])})
@@ -145,7 +146,7 @@ class CellStates:
         return rows @ self.components.T, complete
 
     def _scores(self, points: Matrix) -> Matrix:
-        """Log of each state's density times weight, up to a constant, shape (cells, states)."""
+        """Return the log of density times weight of each state, up to a constant, shape (cells, states)."""
         precision = 1 / self.variances
         squares = (points**2) @ precision.T - 2 * points @ (self.means * precision).T
         constant = (self.means**2 * precision + np.log(self.variances)).sum(axis=1) - 2 * np.log(self.weights)
@@ -163,34 +164,34 @@ def learn_cell_states(
     max_cells: int = 50_000,
     seed: int = 0,
 ) -> CellStates:
-    """Learn the states of control cells: groups along their principal components.
+    """Learn the states of control cells by clustering along their principal components.
 
     Parameters
     ----------
     cells
-        Cells, normalized by plate (``normalize(cells, reference=...)``), so that plates agree.
+        Cells, normalized by plate (``normalize(cells, reference=...)``), so that plates are comparable.
     reference
         A polars expression for the control cells; None: all.
     n_states
-        How many.
+        Number of states.
     method
         ``"kmeans"``, or ``"gmm"``: a mixture of normal distributions with diagonal covariances.
     n_components
-        Principal components, at most.
+        Largest number of principal components.
     max_cells
-        Control cells used, drawn at random where there are more.
+        Largest number of control cells; if there are more, they are drawn at random.
     seed
-        Of the draw and the start of the clustering.
+        Seed of the draw and of the clustering.
 
     Returns
     -------
     CellStates
-        States in falling order of their share of the control cells.
+        The states, the most frequent among the control cells first.
 
     Raises
     ------
     DataError
-        Where fewer complete control cells than ten a state are there, or no feature varies.
+        For fewer than ten complete control cells per state, or if no feature varies.
     UnknownNameError, UsageError
         For an unknown method, or fewer than two states.
     """

@@ -32,12 +32,12 @@ class Combat:
     grand_mean
         Mean over batches, weighted by their wells, shape (features,).
     sd
-        Residual standard deviation, pooled over batches (n), shape (features,); 0 where a feature does not vary and
-        is left as it is.
+        Residual standard deviation, pooled over batches (n), shape (features,); 0 for a feature that does not vary,
+        which is left unchanged.
     location, scale
-        Of each batch in units of `sd`, shrunk: mean (``gamma*``) and variance (``delta*``), shape (batches, features).
+        Shrunk mean (``gamma*``) and variance (``delta*``) of each batch in units of `sd`, shape (batches, features).
     raw_location, raw_scale
-        Before shrinkage.
+        The same before shrinkage.
     """
 
     effects: Matrix
@@ -56,9 +56,9 @@ class Combat:
         rows
             Shape (rows, features), NaN where missing.
         batch
-            Number of each row's batch, shape (rows,).
+            Index of each row's batch, shape (rows,).
         covariates
-            Shape (rows, covariates), as at the fit.
+            Shape (rows, covariates), coded as for the fit.
 
         Returns
         -------
@@ -87,27 +87,27 @@ def fit_combat(
     Parameters
     ----------
     rows
-        Shape (rows, features); NaN where missing (not together with covariates).
+        Shape (rows, features); NaN if missing (not allowed with covariates).
     batch
-        Number of each row's batch from 0, shape (rows,); each batch needs two rows.
+        Index of each row's batch from 0, shape (rows,); each batch needs two rows.
     covariates
-        What may differ between batches and must stay, such as indicators of treatments, without a constant column;
-        shape (rows, covariates).
+        Variables whose effects are preserved, such as indicators of treatments, without a constant column; shape
+        (rows, covariates).
     mean_only
-        Leave the scale of batches as it is.
+        Do not adjust the scale of batches.
     shrink
-        False takes each feature's own location and scale.
+        False: use the location and scale of each feature without shrinkage.
 
     Returns
     -------
     Combat
-        See there.
+        The fitted parameters.
 
     Raises
     ------
     UsageError
-        Where a batch has fewer than two rows, covariates cannot be separated from batches, or values are missing
-        together with covariates.
+        If a batch has fewer than two rows, covariates are confounded with batches, or values are missing although
+        covariates are given.
 
     Notes
     -----
@@ -136,13 +136,11 @@ def fit_combat(
             raise UsageError("ComBat with covariates needs complete features; drop those with missing values first")
         full = np.column_stack([design, covariates])
         if np.linalg.matrix_rank(full) < full.shape[1]:
-            raise UsageError(
-                "the covariates cannot be separated from the batches: some value is found in one batch only"
-            )
+            raise UsageError("the covariates are confounded with the batches: some value occurs in one batch only")
         coefficients = np.asarray(np.linalg.lstsq(full, rows, rcond=None)[0], dtype=np.float64)
         means, effects = coefficients[:n_batches], coefficients[n_batches:]
         residual = rows - full @ coefficients
-    # Of a feature that a batch lacks, the mean over the batches that have it.
+    # For a feature that a batch lacks, the mean over the other batches.
     weights = sizes[:, None] * (design.T @ there > 0)
     grand_mean = np.asarray((weights * means).sum(axis=0) / np.maximum(weights.sum(axis=0), 1), dtype=np.float64)
     squares = np.nansum(residual**2, axis=0) / np.maximum(there.sum(axis=0), 1)
@@ -171,7 +169,7 @@ def fit_combat(
 
 
 def _mean_only(gamma: Matrix, n: NDArray[np.intp], usable: Mask) -> Matrix:
-    """Posterior mean of the location with variance 1."""
+    """Return the posterior mean of the location for variance 1."""
     bar, spread = gamma[usable].mean(), gamma[usable].var(ddof=1)
     posterior: Matrix = np.where(usable, (n * spread * gamma + bar) / (n * spread + 1), gamma)
     return posterior

@@ -1,6 +1,6 @@
 """Compiled loops; imported only where they run, since numba is slow to load."""
 
-# Compiled loops take flat arguments; types are numba's to infer.
+# Compiled loops take flat arguments; numba infers the types.
 # ruff: noqa: PLR0917
 # mypy: allow-untyped-defs, disable-error-code="no-untyped-call,untyped-decorator"
 
@@ -21,7 +21,7 @@ def mid_ranks(ordered, n, values, out):
     ordered
         Shape (features, references), ascending, NaN last.
     n
-        Reference values that are there, shape (features,); 0 makes a feature's ranks NaN.
+        Number of reference values, shape (features,); 0 makes a feature's ranks NaN.
     values
         Shape (features, rows).
     out
@@ -53,7 +53,7 @@ def mid_ranks(ordered, n, values, out):
 
 @njit(cache=True)
 def ranks_of_keys(keys, out):
-    """Write mean ranks from sorted keys: value in the upper, place in the lower 32 bits; shapes (rows, features)."""
+    """Write mean ranks from sorted keys: value in the upper, index in the lower 32 bits; shapes (rows, features)."""
     width = keys.shape[1]
     for row in range(keys.shape[0]):
         start = 0
@@ -94,9 +94,9 @@ def distances_of_sorted(cells, n_cells, controls, n_controls, earth, ks):
     cells, controls
         Shape (features, cells) and (features, controls), ascending, NaN last.
     n_cells, n_controls
-        Values that are there, shape (features,).
+        Number of values, shape (features,).
     earth, ks
-        Shape (features,); positive where the cells lie higher; NaN where one side is empty.
+        Shape (features,); positive if the cells have larger values; NaN if one side is empty.
     """
     for feature in range(cells.shape[0]):
         n, m = n_cells[feature], n_controls[feature]

@@ -17,21 +17,21 @@ __all__ = ["CorrelationMoments", "ExactCorrelations"]
 
 _BLOCK_ROWS = 4096  # rows per product: bounds the standardized copy to block x features float32
 _BLOCK_FEATURES = 256
-_LEAST = 1e-37  # spread whose inverse float32 can hold
-_FLAT = 1e-6  # a variance below this share of the mean square is rounding
+_LEAST = 1e-37  # smallest spread whose inverse is a finite float32
+_FLAT = 1e-6  # a variance below this share of the mean square is rounding error
 
 
 class CorrelationMoments:
-    """Sums from which the correlations of all pairs of features follow, a block of rows at a time.
+    """Sums for the correlations of all pairs of features, accumulated over blocks of rows.
 
-    Blocks are centred in the precision of the values, multiplied in float32 by BLAS and summed in float64: within 1e-6
-    of float64 throughout (`ExactCorrelations`).
+    Blocks are centred in the precision of the values, multiplied in float32 by BLAS and summed in float64. The result
+    is within 1e-6 of the float64 computation (`ExactCorrelations`).
 
     Parameters
     ----------
     center, spread
-        Roughly the mean and standard deviation of each feature over all rows, shape (features,). They preserve digits;
-        the correlations are those about the true means.
+        Approximate mean and standard deviation of each feature over all rows, shape (features,). They only reduce
+        rounding errors; the correlations are those about the true means.
     """
 
     def __init__(self, center: Matrix, spread: Matrix) -> None:
@@ -43,19 +43,19 @@ class CorrelationMoments:
         self._one = np.empty((n, n), dtype=np.float32)
         self._n = 0
         self._sum, self._square = np.zeros(n), np.zeros(n)
-        # Where values are missing: for [i, j], over rows that have both, the sum of i, its square, and the rows.
+        # If values are missing: for [i, j], over rows with both, the sum of i, the sum of its square, and the rows.
         self._pairwise: tuple[Matrix, ...] = ()
 
     def add(self, values: FloatArray) -> None:
         """Add rows, shape (features, rows), NaN where missing."""
         done = 0
         while done < values.shape[1]:
-            if not self._block.shape[1]:  # allocated with the first rows: a small table needs a small one
+            if not self._block.shape[1]:  # allocated with the first rows
                 self._block = np.empty((len(values), _BLOCK_ROWS), dtype=np.float32)
             taken = min(values.shape[1] - done, _BLOCK_ROWS - self._waiting)
             room = self._block[:, self._waiting : self._waiting + taken]
             part = values[:, done : done + taken]
-            if values.dtype == np.float32:  # what rounding leaves of the mean is taken off at the end
+            if values.dtype == np.float32:  # `result` subtracts the remaining mean
                 np.subtract(part, self._center.astype(np.float32), out=room)
                 room *= self._scale.astype(np.float32)
             else:
@@ -66,7 +66,7 @@ class CorrelationMoments:
                 self._flush()
 
     def _flush(self) -> None:
-        """Multiply the rows that wait."""
+        """Multiply the rows in the buffer."""
         block, self._waiting = self._block[:, : self._waiting], 0
         total = block.sum(axis=1, dtype=np.float64)
         holes = np.flatnonzero(np.isnan(total))
@@ -74,7 +74,7 @@ class CorrelationMoments:
         if len(holes):
             block[holes] = np.where(missing, 0, block[holes])
             total[holes] = block[holes].sum(axis=1, dtype=np.float64)
-        # A product of a matrix with its own transpose is half the work of another.
+        # BLAS computes only half of a product of a matrix with its own transpose.
         np.matmul(block, block.T, out=self._one)
         self._products += self._one
         square = np.diagonal(self._one).astype(np.float64)
@@ -103,13 +103,13 @@ class CorrelationMoments:
         self._n += block.shape[1]
 
     def result(self) -> Matrix:
-        """Pearson correlation of every pair of features, over the rows that have both (pandas' rule).
+        """Return the Pearson correlation of every pair of features over the rows with both values, as pandas does.
 
         Returns
         -------
         numpy.ndarray
-            Shape (features, features), float64; 0 where a feature is constant or fewer than two rows have both, 1 on
-            the diagonal.
+            Shape (features, features), float64; 0 if a feature is constant or fewer than two rows have both values, 1
+            on the diagonal.
         """
         if self._waiting:
             self._flush()
@@ -141,7 +141,7 @@ def _pairwise(products: Matrix, sums_squares_pairs: tuple[Matrix, ...]) -> Matri
         covariance = products[rows] / n - own_mean * other_mean
         own_square, other_square = own_square / n, other_square / n
         own_variance, other_variance = own_square - own_mean**2, other_square - other_mean**2
-        # A subset without variance leaves rounding noise; its correlation is undefined, taken as 0.
+        # Without variance the covariance is rounding error; the undefined correlation is set to 0.
         flat = own_variance <= _FLAT * np.maximum(own_square, _FLAT)
         flat |= (other_variance <= _FLAT * np.maximum(other_square, _FLAT)) | (pairs < 2)
         out[rows] = np.where(flat, 0, covariance / np.sqrt(np.where(flat, 1, own_variance * other_variance)))
@@ -149,21 +149,21 @@ def _pairwise(products: Matrix, sums_squares_pairs: tuple[Matrix, ...]) -> Matri
 
 
 class ExactCorrelations:
-    """Correlations of some features with all in float64, gathered a block of rows at a time.
+    """Correlations of some features with all features in float64, accumulated over blocks of rows.
 
     Parameters
     ----------
     center, spread
         As in `CorrelationMoments`.
     wanted
-        Numbers of the features.
+        Indices of these features.
     """
 
     def __init__(self, center: Matrix, spread: Matrix, wanted: IntArray) -> None:
         self._center, self._scale = _unit(center, spread)
         self._wanted = wanted
         shape = (len(wanted), len(center))
-        # Over rows that have both: products, sums and squares of the wanted one and of the other, and the rows.
+        # Over rows with both values: products, sums and squares of the wanted and of the other feature, and rows.
         self._sums = [np.zeros(shape) for _ in range(6)]
 
     def add(self, values: FloatArray) -> None:
@@ -206,6 +206,6 @@ class ExactCorrelations:
 
 
 def _unit(center: Matrix, spread: Matrix) -> tuple[Matrix, Matrix]:
-    """Centre and factor as columns; a feature without spread gets the factor 1."""
+    """Return centre and factor as columns; the factor of a feature without spread is 1."""
     scale = np.where(spread > 0, 1 / np.fmax(spread, _LEAST), 1.0)
     return np.nan_to_num(center)[:, None], scale[:, None]

@@ -1,4 +1,4 @@
-"""How the distribution of a well's cells differs from that of its plate's control cells, feature by feature."""
+"""Differences between the distributions of a well's cells and of its plate's control cells, per feature."""
 
 from __future__ import annotations
 
@@ -38,41 +38,42 @@ def distribution_profiles(
     max_controls: int = 5000,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Compare the distribution of each feature over a well's cells with that over the plate's control cells.
+    """Compare the distribution of each feature between the cells of a well and the control cells of the plate.
 
     Parameters
     ----------
     cells
         Cells of one or several plates.
     reference
-        A polars expression for the control cells. A control well is compared with all control cells of its plate, its
-        own among them.
+        A polars expression for the control cells. A control well is compared with all control cells of its plate,
+        including its own.
     by
-        Keys of a well; they hold those of the plate.
+        Keys of a well; they include those of the plate.
     plate
         Keys of a plate.
     features
         Features to compare; None: all.
     measures
-        ``"wasserstein"``: area between the two distribution functions, in the feature's unit, positive where the cells
-        lie higher on the whole; ``"ks"``: largest difference of the two, positive where the cells lie higher there;
-        ``"bimodality"``: Sarle's coefficient of the well's cells, above 5/9 for distributions with two modes.
+        ``"wasserstein"``: area between the two distribution functions, in the feature's unit, positive if the values of
+        the cells are larger on average; ``"ks"``: largest difference between the functions, positive if the values of
+        the cells are larger there; ``"bimodality"``: Sarle's coefficient of the well's cells, above 5/9 for
+        distributions with two modes.
     max_controls
-        Control cells of a plate that are compared with, drawn at random where there are more.
+        Largest number of control cells per plate; if there are more, they are drawn at random.
     seed
-        Of the draw.
+        Seed of the draw.
 
     Returns
     -------
     polars.DataFrame
         One row per well, sorted: the keys, ``Metadata_Object_Count`` (cells) and Float32 features named
-        ``<feature>_Wasserstein``, ``<feature>_KS``, ``<feature>_Bimodality``; NULL where a side has no value, and
-        bimodality with fewer than four cells or no variation.
+        ``<feature>_Wasserstein``, ``<feature>_KS``, ``<feature>_Bimodality``; NULL if cells or controls have no
+        value; bimodality is also NULL for fewer than four cells or no variation.
 
     Raises
     ------
     DataError
-        Where a plate has no control cell.
+        If a plate has no control cell.
     UnknownNameError, UsageError
         For unknown measures or features, or a `plate` that is not part of `by`.
     """
@@ -81,7 +82,7 @@ def distribution_profiles(
         if name not in DISTRIBUTION_MEASURES:
             raise UnknownNameError("measure of distributions", name, DISTRIBUTION_MEASURES)
     if not set(plate) <= set(by):
-        raise UsageError(f"keys of a well must hold those of its plate; found by={list(by)}, plate={list(plate)}")
+        raise UsageError(f"keys of a well must include those of its plate; found by={list(by)}, plate={list(plate)}")
     names = feature_columns(data) if features is None else list(features)
     unknown = sorted(set(names) - set(data.columns))
     if unknown:
@@ -125,7 +126,7 @@ def distribution_profiles(
 
 
 def bimodality(block: FloatArray) -> Vector:
-    """Sarle's bimodality coefficient, (skewness^2 + 1) / kurtosis, with the sample's corrections.
+    """Compute Sarle's bimodality coefficient, (skewness^2 + 1) / kurtosis, with the corrections for samples.
 
     Parameters
     ----------
@@ -135,8 +136,8 @@ def bimodality(block: FloatArray) -> Vector:
     Returns
     -------
     numpy.ndarray
-        Shape (features,): 5/9 for a uniform distribution, 1/3 for a normal one, towards 1 for two separate points; NaN
-        with fewer than four values or no variation.
+        Shape (features,): 5/9 for a uniform distribution, 1/3 for a normal one, near 1 for two separate points; NaN
+        for fewer than four values or no variation.
     """
     n = count(block)
     deviation = block - mean(block)[:, None]

@@ -1,4 +1,4 @@
-"""The check that a correction of position, cell count or batch leaves less to correct than there was before."""
+"""Check that a correction reduces the variance explained by position, cell count or batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["corrected"]
 
-_TOLERANCE = 0.01  # of variance: chance changes a share of zero by as much
+_TOLERANCE = 0.01  # share of variance; a true share of zero varies by as much by chance
 
 
 def corrected(
@@ -31,7 +31,7 @@ def corrected(
     arrays: Mapping[str, NDArray[Any]],
     notes: Sequence[StatusRow] = (),
 ) -> Result:
-    """Put the result of a correction together and check that less is explained after it.
+    """Assemble the result of a correction and check that less variance is explained after it.
 
     Parameters
     ----------
@@ -40,19 +40,19 @@ def corrected(
     method
         Name of the method.
     before, after
-        Share of variance explained, shape (features,), NaN where unknown.
+        Share of variance explained, shape (features,), NaN if unknown.
     what
-        What explains it, for the status: ``"position"``.
+        What explains the variance, for the reason: ``"position"``.
     parameters, arrays
         As in `Result`.
     notes
-        Further rows of status. A feature with one is not called ``ok``, but for ``nan_input`` and ``infinite_input``.
+        Further rows of status. Features in them get no row ``ok``, except for ``nan_input`` and ``infinite_input``.
 
     Returns
     -------
     Result
-        With effects, and for each feature ``ok``, or ``worse`` where more is explained after the correction than before
-        by a hundredth of the variance, which no correction should cause, or ``all_null``.
+        With effects, and for each feature the status ``ok``, ``all_null``, or ``worse`` if the explained share
+        increases by more than 0.01.
     """
     effects = pl.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""A normalization that has been fitted: its parameters, and how to apply it again."""
+"""Fitted normalizations: fit, apply, and export of the parameters."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ __all__ = ["FittedNormalization", "Part", "fit_normalization", "fit_part", "fit_
 
 @dataclass(frozen=True)
 class FittedNormalization:
-    """A fitted normalization, to be applied, stored or inspected.
+    """A fitted normalization that can be applied, stored or inspected.
 
     Attributes
     ----------
     normalizer
         The method and its parameters.
     by
-        Columns whose values were fitted separately.
+        Columns whose groups were fitted separately.
     keys
-        One row per group that was fitted, in the order of `fits`.
+        One row per fitted group, in the order of `fits`.
     features
-        Features of the frames it was fitted on.
+        Features of the fitted frames.
     fits
-        What was learned of each group.
+        Fitted parameters of each group.
     n_reference
-        Reference rows of each group.
+        Number of reference rows of each group.
     status
         Rows of ``feature_status``.
     """
@@ -70,7 +70,7 @@ class FittedNormalization:
         return self.normalizer.outputs(self.features, self.fits)
 
     def apply(self, frame: FrameLike) -> pl.DataFrame:
-        """Transform profiles of the groups that were fitted.
+        """Transform profiles of fitted groups.
 
         Parameters
         ----------
@@ -80,18 +80,17 @@ class FittedNormalization:
         Returns
         -------
         polars.DataFrame
-            Metadata and transformed features, Float32 where all inputs are.
+            Metadata and transformed features, Float32 if all inputs are Float32.
 
         Raises
         ------
         SchemaError
-            Where features are absent.
+            If features are absent.
         UsageError
-            Where a group was not fitted.
+            If a group was not fitted.
         """
         data = to_polars(frame)
-        there = set(data.columns)  # built anew at each access: not in the loop
-        absent = [name for name in self.features if name not in there]
+        absent = sorted(set(self.features) - set(data.columns))
         if absent:
             raise SchemaError(f"{len(absent)} of {len(self.features)} fitted features are absent, first {absent[:5]}")
         groups = Groups.of(data, list(self.by))
@@ -107,7 +106,7 @@ class FittedNormalization:
         return self.transform(data, values, groups, [self.fits[number[row]] for row in wanted])
 
     def transform(self, data: pl.DataFrame, values: FloatArray, groups: Groups, fits: Sequence[Fit]) -> pl.DataFrame:
-        """Transform a matrix (features, rows) in place, group by group, and put it into its frame."""
+        """Transform a matrix (features, rows) in place, group by group, and write it into its frame."""
         names = self.outputs
         same = names == list(self.features)
         out = values if same else np.full((len(names), data.height), np.nan, dtype=values.dtype)
@@ -124,14 +123,14 @@ class FittedNormalization:
         return with_series(data.drop(self.features), columns)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return every fitted array by a name such as ``"0/center"``: the group's number, then the field."""
+        """Return every fitted array by a name such as ``"0/center"``: the index of the group, then the field."""
         found: dict[str, NDArray[Any]] = {}
         for number, fit in enumerate(self.fits):
             _collect(f"{number}", fit, found)
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return method, parameters, groups and checks as plain values that JSON and TOML can hold."""
+        """Return method, parameters, groups and checks as plain values for JSON and TOML."""
         groups = []
         for key, fit, n in zip(key_rows(self.keys, len(self.fits)), self.fits, self.n_reference, strict=True):
             entry: dict[str, Any] = {"key": key, "n_reference": n}
@@ -174,7 +173,7 @@ def fit_normalization(
     Returns
     -------
     FittedNormalization
-        To `apply`, or to store: `to_dict` and `arrays` hold every parameter.
+        To `apply`, or to store: `to_dict` and `arrays` contain every parameter.
 
     Examples
     --------
@@ -197,29 +196,29 @@ def fit_plates(
 ) -> FittedNormalization:
     """Learn a normalization from frames that are read one after the other.
 
-    Groups of a plate are fitted as the plate is read, and only their centres and scales are held. Methods that
-    transform features together (sphering, TVN) and groups that span plates need their reference wells at once: these
-    alone are held, in the precision of the frames.
+    Groups within a plate are fitted when the plate is read, and only their centres and scales are kept. Methods that
+    transform features jointly (sphering, TVN) and groups that span plates need all reference wells at once: only these
+    wells are kept, in the precision of the frames.
 
     Parameters
     ----------
     plates
-        Frames. Where `by` holds ``Metadata_Plate``, a group must lie within one frame.
+        Frames. If `by` contains ``Metadata_Plate``, each group must be within one frame.
     method, by, reference, min_reference, **parameters
         As in `normalize`; the expression `reference` is evaluated on each frame.
 
     Returns
     -------
     FittedNormalization
-        The same as over all plates at once, to `apply` to each plate. For several frames and groups within plates its
-        status holds only rows that are not ``ok``. A feature that a plate lacks is ``all_null`` there.
+        The same as for all plates in one frame, to `apply` to each plate. For several frames with groups within plates,
+        the status has only rows that are not ``ok``. A feature that a plate lacks is ``all_null`` on that plate.
 
     Raises
     ------
     SchemaError
-        Where plates have different features and the method needs the same.
+        If plates have different features and the method does not allow this.
     UsageError
-        For a group in two frames, or no plate at all.
+        For a group in two frames, or no plate.
 
     Examples
     --------
@@ -239,22 +238,22 @@ def fit_plates(
 
 @dataclass
 class Part:
-    """Contribution of one frame: its fits, or its reference wells where these are fitted together with those of others.
+    """Contribution of one frame: its fits, or its reference wells if these are fitted together with those of others.
 
     Attributes
     ----------
     features
-        Of the frame.
+        Features of the frame.
     keys, found
         One row per group, and its number of reference rows.
     fits
-        One per group; none where `references` are kept.
+        One per group; empty if `references` are kept.
     references
         Reference wells of each group, shape (features, wells), and the plate of each well, shape (wells,).
     gaps
-        For joint methods: how many profiles lack each feature, shape (features,).
+        For joint methods: number of profiles that lack each feature, shape (features,).
     status
-        Rows about values that were no numbers.
+        Rows about values that are not finite.
     """
 
     features: list[str]
@@ -276,20 +275,19 @@ def fit_part(
     reference: pl.Expr | None,
     min_reference: int,
 ) -> Part:
-    """Fit the groups of one frame, or take out their reference wells."""
+    """Fit the groups of one frame, or extract their reference wells."""
     features = feature_columns(data)
     chosen = reference_rows(data, reference)
     picked = [rows[chosen[rows]] for rows in groups.rows()]
     gaps = np.zeros(len(features), dtype=np.intp)
     if how.is_joint:
         missing = np.isnan(values)
-        # A row that lacks more than half of the features is no profile.
+        # A row that lacks more than half of the features does not count as a profile.
         usable = missing.mean(axis=0) <= 0.5 if len(values) else np.zeros(values.shape[1], dtype=bool)
         gaps = missing[:, usable].sum(axis=1)
     fits: list[Fit] = []
     references: list[tuple[FloatArray, pl.Series]] = []
     if _is_fitted_together(how, by):
-        # A feature that some profile lacks is left out.
         has_plates = PLATE in data.columns
         plates = data.get_column(PLATE) if has_plates else pl.repeat(None, data.height, dtype=pl.String, eager=True)
         references = [(columns_of(values, rows), plates[rows]) for rows in picked]
@@ -304,7 +302,7 @@ def _is_fitted_together(how: Normalizer, by: Sequence[str]) -> bool:
 
 
 def join_parts(parts: Sequence[Part], how: Normalizer, by: Sequence[str], min_reference: int) -> FittedNormalization:
-    """Pool the fits of all frames, or fit what they hold together."""
+    """Pool the fits of all frames, or fit their reference wells together."""
     if not parts:
         raise UsageError("expected at least one plate; found none")
     features = list(dict.fromkeys(name for part in parts for name in part.features))
@@ -345,7 +343,7 @@ def join_parts(parts: Sequence[Part], how: Normalizer, by: Sequence[str], min_re
     statuses = [part.status for part in parts]
     if len(parts) == 1 or PLATE not in by:
         statuses.insert(0, status_table(features, keys, fits, how, found=found, min_reference=min_reference))
-    else:  # millions of rows for a large screen
+    else:  # all rows of a large screen would be millions
         for number, (fit, n) in enumerate(zip(fits, found, strict=True)):
             rows = status_table(features, keys[number : number + 1], [fit], how, found=[n], min_reference=min_reference)
             statuses.append(rows.filter(pl.col("status") != "ok"))
@@ -366,12 +364,12 @@ def join_parts(parts: Sequence[Part], how: Normalizer, by: Sequence[str], min_re
 
 
 def reference_rows(data: pl.DataFrame, reference: pl.Expr | None) -> NDArray[np.bool_]:
-    """Evaluate the expression that picks reference rows: shape (rows,); NULL is no.
+    """Evaluate the expression for reference rows: shape (rows,), False for NULL.
 
     Raises
     ------
     UsageError
-        Where it is not true or false for each row.
+        If it is not true or false for each row.
     """
     if reference is None:
         return np.ones(data.height, dtype=bool)
@@ -386,14 +384,14 @@ def reference_rows(data: pl.DataFrame, reference: pl.Expr | None) -> NDArray[np.
 
 
 def columns_of(values: FloatArray, rows: IntArray) -> FloatArray:
-    """Take rows of the frame (columns of the matrix); a view where they follow each other."""
+    """Select rows of the frame (columns of the matrix); a view if they are consecutive."""
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
         return values[:, rows[0] : rows[-1] + 1]
     return values[:, rows]
 
 
 def _fit(how: Normalizer, reference: FloatArray, min_reference: int, blocks: IntArray | None = None) -> Fit:
-    """Fit; a feature with too few reference values gets no centre and does not enter what is pooled."""
+    """Fit; a feature with too few reference values has no centre and is not used for pooling."""
     fit = how.fit(reference, blocks=blocks)
     few = fit.n < min_reference
     return replace(
@@ -410,7 +408,7 @@ def _fit_together(
     incomplete: NDArray[np.bool_],
     min_reference: int,
 ) -> Fit:
-    """Fit a group from the reference wells that frames hold of it."""
+    """Fit a group from its reference wells in all frames."""
     reference = wells[0][0] if len(wells) == 1 else np.concatenate([values for values, _ in wells], axis=1)
     plates = pl.concat([plates for _, plates in wells]).to_frame(PLATE)
     blocks = Groups.of(plates, [PLATE], null_keys="group").codes
@@ -426,7 +424,7 @@ def _fit_together(
 
 
 def _spread(fit: Fit, place: Sequence[int], width: int) -> Fit:
-    """Put a fit of some features among all of them; those it lacks have no value."""
+    """Expand a fit of some features to all features; the others have no value."""
     if type(fit) is not Fit:
         raise SchemaError("plates with differing features need a normalization by centre and scale, not by ranks")
 

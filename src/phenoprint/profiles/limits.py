@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["EXTREME", "extreme_features", "limit_values_with_status"]
 
 EXTREME = 1e4
-"""Value, in spreads of the controls, that no normalized measurement has: the spread of the feature is close to
-zero, or it is not normalized. One such feature dominates every distance and correlation."""
+"""Value, in spreads of the controls, that no properly normalized measurement reaches: the spread of the feature is
+close to zero, or it is not normalized. One such feature dominates every distance and correlation."""
 
 
 def extreme_features(frame: FrameLike) -> dict[str, float]:
-    """Find the features of normalized profiles that hold values of `EXTREME` spreads or more.
+    """Find the features of normalized profiles with values of `EXTREME` spreads or more.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def extreme_features(frame: FrameLike) -> dict[str, float]:
     Returns
     -------
     dict
-        Name to the largest finite absolute value.
+        Feature to its largest finite absolute value.
 
     Examples
     --------
@@ -59,22 +59,22 @@ def extreme_features(frame: FrameLike) -> dict[str, float]:
 def limit_values_with_status(frame: FrameLike, limit: float) -> Result:
     """Clip values beyond ``limit`` spreads, and count them.
 
-    A cosine or correlation over thousands of features is dominated by the few that lie hundreds of spreads from the
-    controls, and beyond some tens of spreads the distance carries no further information.
+    A cosine or correlation over thousands of features is dominated by the few that are hundreds of spreads from the
+    controls, and beyond some tens of spreads a distance carries no further information.
 
     Parameters
     ----------
     frame
         Normalized profiles, in units of the controls' spread.
     limit
-        Largest absolute value that stays.
+        Largest absolute value after clipping.
 
     Returns
     -------
     Result
-        The profiles, and a row of ``feature_status`` (step ``limit``, status ``limited``, value: how many) for each
-        feature with a value beyond the limit, ``nan_input`` and ``infinite_input`` for values that are no numbers and
-        become NULL.
+        The profiles, and one row of ``feature_status`` (step ``limit``, status ``limited``, value: number of values)
+        for each feature with a value beyond the limit; ``nan_input`` and ``infinite_input`` for values that are not
+        finite and become NULL.
 
     Raises
     ------
@@ -97,11 +97,11 @@ def limit_values_with_status(frame: FrameLike, limit: float) -> Result:
     data = missing_as_null(data, features)
     beyond = data.select(pl.col(features).abs() > limit).sum().row(0)
     rows = [
-        StatusRow(None, name, "limited", f"{n} values beyond {limit:g} spreads were brought back to it", float(n))
+        StatusRow(None, name, "limited", f"{n} values beyond {limit:g} spreads were clipped", float(n))
         for name, n in zip(features, beyond, strict=True)
         if n
     ]
-    schema = data.schema  # built anew at each access: not in the loop
+    schema = data.schema  # every access builds a new one
     whole = [name for name in features if not schema[name].is_float()]
     limited = data.with_columns(pl.col(whole).cast(pl.Float64)).with_columns(pl.col(features).clip(-limit, limit))
     return Result(limited, status_frame("limit", [*rows, *unusable]))

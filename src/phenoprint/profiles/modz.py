@@ -23,20 +23,20 @@ _BLOCK_ROWS = 512
 def modz(
     values: FloatArray, groups: Groups, *, correlation: str = "spearman", min_weight: float = 0.01, precision: int = 4
 ) -> Matrix:
-    """Average replicates, weighted by their mean correlation with the other replicates.
+    """Average replicates, each weighted by its mean correlation with the other replicates.
 
     Parameters
     ----------
     values
         Shape (features, rows), NaN where missing.
     groups
-        Replicates.
+        Groups of replicates.
     correlation
-        ``"spearman"`` or ``"pearson"``, over the features that all replicates of a group have.
+        ``"spearman"`` or ``"pearson"``, over the features that are complete in a group.
     min_weight
         Smallest mean correlation; negative correlations count as 0.
     precision
-        Digits to which weights are rounded, as pycytominer does; the weights then need not sum to 1 exactly.
+        Digits to which weights are rounded, as in pycytominer; their sum may then differ from 1.
 
     Returns
     -------
@@ -46,22 +46,22 @@ def modz(
     Notes
     -----
     Subramanian et al., Cell 171:1437, 2017, in the form of ``pycytominer.consensus(operation="modz")``, with which it
-    agrees to 1e-6 on complete profiles. Where a replicate lacks a feature the weights of the others are scaled up, and
-    a feature that all lack is missing (there the sum leaves it out, or is 0); a replicate that lacks more than
-    half of the features does not take part.
+    agrees to 1e-6 on complete profiles. If a replicate lacks a feature, the weights of the others are scaled up; a
+    feature without any value is missing (pycytominer leaves it out of the sum, or returns 0). A replicate that lacks
+    more than half of the features is left out.
     """
     if correlation not in ("pearson", "spearman"):
         raise UnknownNameError("correlation of MODZ", correlation, ["pearson", "spearman"])
     if not 0 <= min_weight <= 1 or precision < 0:
-        raise UsageError(f"min_weight must lie in 0 to 1 and precision be 0 or more; found {min_weight}, {precision}")
-    n_features, n_rows = values.shape
+        raise UsageError(f"min_weight must be between 0 and 1 and precision 0 or more; found {min_weight}, {precision}")
+    n_features = len(values)
     out = np.full((n_features, len(groups)), np.nan)
     lacking = np.isnan(values).sum(axis=0)
     usable = lacking <= 0.5 * n_features
     bounds = groups.bounds
     number = 0
     while number < len(groups):
-        # A run of groups of about a block's rows: profiles lie side by side in it, whatever the frame's layout.
+        # Consecutive groups are copied into one block, where the values of a profile are contiguous.
         stop = number + 1
         while stop < len(groups) and bounds[stop + 1] - bounds[number] <= _BLOCK_ROWS:
             stop += 1
@@ -78,17 +78,16 @@ def modz(
             else:
                 out[:, group] = _with_missing(own[usable[rows[part]]], correlation, min_weight, precision)
         number = stop
-    del n_rows
     return out
 
 
 def modz_weights(standard: Matrix, *, min_weight: float = 0.01, precision: int = 4) -> Matrix:
-    """Weigh replicates by their mean correlation with the others.
+    """Compute the weights of replicates from their mean correlation with the others.
 
     Parameters
     ----------
     standard
-        Replicates centred and of unit length, shape (replicates, features); zeros for one that does not vary.
+        Replicates, centred and of unit length, shape (replicates, features); zeros for a replicate that does not vary.
     min_weight, precision
         As in `modz`.
 
@@ -123,7 +122,7 @@ def _with_missing(own: FloatArray, correlation: str, min_weight: float, precisio
 
 
 def _standard(block: FloatArray, correlation: str) -> Matrix:
-    """Centre each row, or its ranks, and bring it to unit length; shape (rows, features)."""
+    """Centre each row, or its ranks, and scale it to unit length; shape (rows, features)."""
     wide = row_ranks(block) if correlation == "spearman" else block.astype(np.float64)
     if wide.shape[1]:
         wide -= wide.mean(axis=1, keepdims=True)
@@ -134,12 +133,12 @@ def _standard(block: FloatArray, correlation: str) -> Matrix:
 
 
 def row_ranks(block: FloatArray) -> Matrix:
-    """Rank each row's values, equal ones sharing their mean rank; shape (rows, features), float64, complete."""
+    """Rank the values of each row, ties by their mean rank; shape (rows, features), float64, complete."""
     from phenoprint.profiles.compiled_ranks import ranks_of_keys, ranks_of_order
 
     out = np.empty(block.shape, dtype=np.float64)
     if block.dtype == np.float32 and block.shape[1] < 2**32:
-        # The bits of a float32, mapped to sort as an integer, above its place: one sort also returns the order.
+        # Upper 32 bits: the float32 as an integer of the same order; lower 32 bits: its index.
         bits = (block + np.float32(0)).view(np.uint32)  # + 0 turns -0 into 0
         negative = (bits >> np.uint32(31)).astype(bool)
         ordered = np.where(negative, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)

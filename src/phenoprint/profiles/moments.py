@@ -1,4 +1,4 @@
-"""Sums over blocks of wells: moments of each feature, over all wells and within groups, and a sample of the wells."""
+"""Moments of each feature, over all wells and within groups, and a sample of the wells, from blocks of wells."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ _BLOCK = 256  # features at a time: their float64 copies stay small
 class RunningMoments:
     """Count, mean, variance and largest absolute value of each feature.
 
-    Blocks are merged as in Chan, Golub and LeVeque, Am Stat 37:242, 1983, which loses no digits where the mean is far
-    from 0.
+    Blocks are merged as in Chan, Golub and LeVeque, Am Stat 37:242, 1983, which is accurate for means far from 0.
 
     Parameters
     ----------
@@ -34,9 +33,9 @@ class RunningMoments:
     Attributes
     ----------
     n_rows
-        Rows added.
+        Number of rows.
     n, mean, largest
-        Of each feature: number of values, their mean and the largest absolute value, shape (features,); NaN without
+        Number of values, their mean and the largest absolute value of each feature, shape (features,); NaN without
         values.
     """
 
@@ -72,17 +71,17 @@ class RunningMoments:
 
 
 class RunningSample:
-    """All rows, or every second, fourth, ... row, so that no more than a fixed number are held.
+    """All rows, or every second, fourth, ... row, so that at most a fixed number of rows is kept.
 
     Parameters
     ----------
     most
-        Largest number of rows held.
+        Largest number of rows that are kept.
 
     Attributes
     ----------
     step
-        One of every `step` rows is held.
+        Every `step`-th row is kept.
     """
 
     def __init__(self, most: int) -> None:
@@ -94,7 +93,7 @@ class RunningSample:
 
     def add(self, values: FloatArray) -> None:
         """Add rows, shape (features, rows)."""
-        if not len(self._rows):  # memory is taken only where rows are written
+        if not len(self._rows):  # memory is used only where rows are written
             self._rows = np.empty((len(values), 2 * self._most), dtype=values.dtype)
         for start in range(0, values.shape[1], self._most):
             block = values[:, start : start + self._most]
@@ -104,7 +103,7 @@ class RunningSample:
             self._rows[:, self._held : self._held + part.shape[1]] = part
             self._held += part.shape[1]
             while self._held > self._most:
-                # The rows held are those whose number is a multiple of the step; every second of them stays.
+                # Rows whose index is a multiple of the step are kept; doubling the step drops every second one.
                 self.step *= 2
                 kept = -(-self._held // 2)
                 for row in self._rows:
@@ -113,17 +112,17 @@ class RunningSample:
 
     @property
     def values(self) -> FloatArray:
-        """Rows held, shape (features, rows)."""
+        """Rows that are kept, shape (features, rows)."""
         return self._rows[:, : self._held]
 
 
 class GroupMoments:
-    """Count, sum and sum of squares of each feature in each group, summed a block of rows at a time.
+    """Count, sum and sum of squares of each feature in each group, accumulated over blocks of rows.
 
     Parameters
     ----------
     center
-        Roughly the mean of each feature, shape (features,). Squares of values far from it lose digits.
+        Approximate mean of each feature, shape (features,), which reduces the rounding errors of squares.
     n_groups
         Number of groups.
     """
@@ -149,12 +148,12 @@ class GroupMoments:
         self._squares[:, groups] += np.add.reduceat(block**2, starts, axis=1)
 
     def noise(self) -> Vector:
-        """Average over groups the standard deviation (n) of each feature within them, as ``pycytominer`` does.
+        """Average the standard deviation (n) of each feature within groups over the groups, as ``pycytominer`` does.
 
         Returns
         -------
         numpy.ndarray
-            Shape (features,). Groups without a value of a feature do not count; NaN where none has one.
+            Shape (features,). Groups without a value of a feature do not count; NaN if no group has a value.
         """
         n = np.maximum(self._n, 1)
         variance = np.maximum(self._squares / n - (self._total / n) ** 2, 0)
@@ -164,13 +163,13 @@ class GroupMoments:
         return out
 
     def intraclass(self) -> Vector:
-        """Share of each feature's variance that lies between groups: ICC(1) of a one-way analysis of variance.
+        """Compute the share of each feature's variance between groups: ICC(1) of a one-way analysis of variance.
 
         Returns
         -------
         numpy.ndarray
-            Shape (features,): (MSB - MSW) / (MSB + (k - 1) MSW), k being the mean group size of Fleiss. 1 is perfect
-            agreement of replicates, and 0 is expected by chance. NaN with fewer than two groups or no replicates.
+            Shape (features,): (MSB - MSW) / (MSB + (k - 1) MSW), where k is the mean group size of Fleiss. 1 is perfect
+            agreement of replicates; 0 is expected by chance. NaN for fewer than two groups or no replicates.
 
         Notes
         -----
@@ -188,7 +187,7 @@ class GroupMoments:
         return out
 
     def share_between(self) -> Vector:
-        """Share of each feature's variance that groups explain; see `share_between_groups`."""
+        """Compute the share of each feature's variance that groups explain; see `share_between_groups`."""
         count, groups, within, overall = self._analysis()
         free = count - groups
         known = (free > 0) & (overall > 1e-12 * self._squares.sum(axis=1))
@@ -197,7 +196,7 @@ class GroupMoments:
         return 1 - ratio
 
     def _analysis(self) -> tuple[Vector, NDArray[np.intp], Vector, Vector]:
-        """Values, groups that have any, and sums of squares within groups and over all; each of shape (features,)."""
+        """Return numbers of values and of groups, and sums of squares within groups and in total, shape (features,)."""
         count = self._n.sum(axis=1)
         squares = self._squares.sum(axis=1)
         within = squares - (self._total**2 / np.maximum(self._n, 1)).sum(axis=1)
@@ -206,20 +205,20 @@ class GroupMoments:
 
 
 def share_between_groups(values: FloatArray, codes: NDArray[np.intp]) -> Vector:
-    """Share of each feature's variance that groups explain, adjusted for their number (adjusted R squared).
+    """Compute the share of each feature's variance that groups explain, adjusted for their number (adjusted R squared).
 
     Parameters
     ----------
     values
         Shape (features, rows), NaN where missing.
     codes
-        Group of each row, -1 for none, shape (rows,).
+        Index of each row's group, -1 for none, shape (rows,).
 
     Returns
     -------
     numpy.ndarray
-        Shape (features,): near 0 (also below) where groups explain nothing, 1 where they explain all; NaN where it is
-        not defined.
+        Shape (features,): near 0 (also below 0) if groups explain nothing, 1 if they explain everything; NaN if
+        undefined.
     """
     out = np.full(len(values), np.nan)
     n_groups = int(codes.max(initial=-1)) + 1

@@ -39,7 +39,7 @@ def normalize(
         ``"robust"`` (median, interquartile range), ``"rank"`` (normal scores of ranks, also ``"inverse_normal"``),
         ``"percentile"`` (0 to 100), ``"sphering"`` (whitening), ``"tvn"`` (typical variation), or a `Normalizer`.
     by
-        Columns whose values are normalized apart, such as plate, or plate and cell line; none: all rows
+        Columns whose groups are normalized separately, such as plate, or plate and cell line; an empty list: all rows
         together.
     reference
         A polars expression that is true for the rows to fit on, such as
@@ -47,23 +47,23 @@ def normalize(
     min_reference
         Fewest reference rows per group that allow a fit.
     **parameters
-        Of the method: ``pooling`` of mad_robust (12: the MAD pooled over plates counts as 12 wells, a floor
-        against chance zeros; 0: off), ``floor`` (0.25) and ``raw`` (False) of mad_robust, ``ddof`` of standardize
-        (0), ``kind``, ``regularization`` and ``outside`` of sphering: see the classes in `NORMALIZERS`.
+        Parameters of the method, see the classes in `NORMALIZERS`: of mad_robust ``pooling`` (12: the MAD pooled over
+        plates has the weight of 12 wells; 0: none), ``floor`` (0.25) and ``raw`` (False); of standardize ``ddof`` (0);
+        of sphering ``kind``, ``regularization`` and ``outside``.
 
     Returns
     -------
     polars.DataFrame
-        The frame's rows and columns in their order; features Float32 where all inputs are Float32, else
-        Float64. A feature whose reference does not vary on a plate, or is missing there, is NULL on that
-        plate. Sphering and TVN transform features together: one that some profile lacks is NULL; sphering along
-        principal axes replaces the features by ``PC1``, ``PC2``, ...
+        The rows and columns of `frame` in their order; features Float32 if all inputs are Float32, else Float64. A
+        feature whose reference values do not vary or are missing on a plate is NULL on that plate. Sphering and TVN
+        transform features jointly: a feature that some profile lacks is NULL; sphering along principal axes replaces
+        the features by ``PC1``, ``PC2``, ...
 
     Raises
     ------
     DataError
-        Where a sphering does not whiten; where a group has fewer than `min_reference` reference rows
-        (`normalize_with_status` does not raise).
+        If a sphering does not whiten, or a group has fewer than `min_reference` reference rows
+        (`normalize_with_status` does not raise for the latter).
     SchemaError
         For text among the features or NULL among the keys.
     UnknownNameError
@@ -72,9 +72,9 @@ def normalize(
     Notes
     -----
     Agrees with ``pycytominer.normalize``: standardize, robustize, and mad_robustize (with ``pooling=0, floor=0``),
-    except where the spread is zero: there pycytominer returns the unscaled difference, or 1e13, and we return
-    NULL. Spherize of 1.7 (earlier ones do not whiten) is ``"sphering"`` with ``regularization=0,
-    outside="smallest"``; ``inverse_normal`` differs, see `Rank`.
+    except for features with zero spread: pycytominer returns the unscaled difference, or 1e13, we return NULL. Spherize
+    of 1.7 (earlier versions do not whiten) is ``"sphering"`` with ``regularization=0, outside="smallest"``;
+    ``inverse_normal`` differs, see `Rank`.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def normalize(
     data = to_polars(frame)
     result, few = _normalize(data, NORMALIZERS.make(method, **parameters), by, reference, min_reference)
     if few:
-        more = f" and {len(few) - 5} groups more" if len(few) > 5 else ""
+        more = f" and {len(few) - 5} more groups" if len(few) > 5 else ""
         raise DataError(
             f"expected at least {min_reference} reference rows in each group of "
             f"{', '.join(by) or 'the frame'}; found {'; '.join(few[:5])}{more}. "
@@ -117,9 +117,9 @@ def normalize_with_status(
         The normalized frame, and one row of `feature_status` for each group and feature. The status is ``ok``
         or ``pooled`` (zero spread on the plate, replaced by the pooled one; both with the scale as value), or,
         with the feature NULL on that plate, ``zero_mad``/``zero_sd``/``zero_iqr``, ``all_null`` (no reference
-        value), or ``too_few_reference`` (value: how many there were; no error here, the other plates are normalized).
-        In addition a row ``nan_input`` or ``infinite_input`` (value: how many) for a feature with such values, which
-        are NULL.
+        value), or ``too_few_reference`` (value: their number; not an error, the other plates are normalized).
+        In addition one row ``nan_input`` or ``infinite_input`` (value: their number) for each feature with such values,
+        which become NULL.
     """
     return _normalize(to_polars(frame), NORMALIZERS.make(method, **parameters), by, reference, min_reference)[0]
 

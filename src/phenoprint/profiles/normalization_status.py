@@ -15,12 +15,12 @@ __all__ = ["held_out_rows", "key_rows", "status_table"]
 
 
 def key_rows(keys: pl.DataFrame, n: int) -> list[dict[str, object]]:
-    """Return each group's key as a dict; empty ones where there is one group of all rows."""
+    """Return the key of each group as a dict; an empty one for the group of all rows."""
     return keys.to_dicts() if keys.width else [{} for _ in range(n)]
 
 
 def held_out_rows(features: Sequence[str], keys: pl.DataFrame, fits: Sequence[Fit], how: Normalizer) -> pl.DataFrame:
-    """Report the variance of reference wells that were left out of a sphering: rows of step ``sphering_check``."""
+    """Report the variance of reference wells held out from a sphering: rows of step ``sphering_check``."""
     rows = []
     for key, fit in zip(key_rows(keys, len(fits)), fits, strict=True):
         if not isinstance(fit, SpheringFit) or fit.held_out is None or fit.used is None:
@@ -28,7 +28,7 @@ def held_out_rows(features: Sequence[str], keys: pl.DataFrame, fits: Sequence[Fi
         outputs = how.outputs(features, fits)
         names = [outputs[i] for i in np.flatnonzero(fit.used)] if len(outputs) == len(features) else outputs
         plate = key.get("Metadata_Plate")
-        reason = "variance of reference wells of plates left out of the fit; 1 is expected"
+        reason = "variance of held-out reference wells; 1 is expected"
         rows += [
             StatusRow(None if plate is None else str(plate), name, "ok", reason, float(value))
             for name, value in zip(names, fit.held_out.tolist(), strict=False)
@@ -45,7 +45,7 @@ def status_table(
     found: Sequence[int],
     min_reference: int,
 ) -> pl.DataFrame:
-    """Make one row per group and feature, column by column, since a screen has millions of them."""
+    """Make one row per group and feature, column by column, since a screen has millions of rows."""
     plates: list[str | None] = []
     others: list[str] = []
     for key in key_rows(keys, len(fits)):
@@ -68,7 +68,7 @@ def status_table(
     scale = pl.col("scale")
     nothing = pl.lit(None, dtype=pl.Float64)
     needed = f"at least {min_reference} needed"
-    # The first case that holds decides: condition, status, reason, value.
+    # The first condition that is true decides: condition, status, reason, value.
     cases: list[tuple[pl.Expr, str, pl.Expr, pl.Expr]] = [
         (
             found_rows < min_reference,
@@ -87,7 +87,7 @@ def status_table(
         (
             pl.col("spread") == 0,
             "pooled",
-            pl.format(f"the {own} of {{}} reference values is zero, the pooled one stands in", n),
+            pl.format(f"the {own} of {{}} reference values is zero, replaced by the pooled one", n),
             scale,
         ),
     ]

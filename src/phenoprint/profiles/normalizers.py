@@ -1,8 +1,8 @@
-"""Methods that bring the features of a plate to a common scale: fitted on reference wells, applied to all wells.
+"""Methods that transform the features of a plate to a common scale: fitted on reference wells, applied to all wells.
 
 A normalizer is a frozen dataclass whose fields are its parameters and whose `fit` learns a centre and a scale
-for each feature from the reference wells of one group (a plate). `pool` then sees the fits of all groups at
-once, so that plates with few controls can use the spread of the other plates.
+for each feature from the reference wells of one group (a plate). `pool` then adjusts the fits of all groups
+together, so that plates with few controls can use the spread of the other plates.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ __all__ = ["NORMALIZERS", "Fit", "MadRobust", "Normalizer", "Robust", "Standardi
 
 @dataclass(frozen=True)
 class Fit:
-    """What a normalizer learned from one group; every array has shape (features,), float64.
+    """Fitted parameters of one group; every array has shape (features,), float64.
 
     Attributes
     ----------
     center
-        Subtracted; NaN where no reference value is there.
+        Subtracted; NaN without reference values.
     scale
-        Divided by; 0 where the reference does not vary beyond rounding.
+        Divisor; 0 if the reference does not vary beyond rounding.
     spread
-        The group's own spread before any pooling.
+        Spread of the group itself, before pooling.
     n
-        Reference values that are there.
+        Number of reference values.
     least
-        What the scale may not fall below where it is not 0; None for no such floor.
+        Lower bound of scales that are not 0; None for no bound.
     """
 
     center: NDArray[np.float64]
@@ -53,20 +53,20 @@ class Fit:
 
 @dataclass(frozen=True)
 class Normalizer(ABC):
-    """Base of normalizers: a subclass defines `fit`, and may `pool` fits or `apply` in its own way.
+    """Base of normalizers: a subclass defines `fit`, and may override `pool`, `apply` and `outputs`.
 
-    Its parameters must not be called ``operation``, ``name``, ``method``, ``by``, ``reference``, ``min_cells`` or
-    ``min_reference``: these belong to the step of a recipe.
+    Its parameters must not be named ``operation``, ``name``, ``method``, ``by``, ``reference``, ``min_cells`` or
+    ``min_reference``: these are parameters of the step of a recipe.
     """
 
     name: ClassVar[str]
     """The name in `NORMALIZERS`."""
     spread_name: ClassVar[str] = "spread"
-    """What its spread is called in `feature_status`: ``zero_<spread_name>``."""
+    """Name of its spread in `feature_status`: ``zero_<spread_name>``."""
     done: ClassVar[str] = "scaled by the {spread} of {n} reference values"
     """Reason in `feature_status` for a feature that was normalized; ``{n}`` is the number of reference values."""
     is_joint: ClassVar[bool] = False
-    """Whether features are transformed together, so that a profile must have all of them."""
+    """Whether features are transformed jointly, so that profiles must be complete."""
 
     @abstractmethod
     def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> Fit:
@@ -77,16 +77,16 @@ class Normalizer(ABC):
         reference
             Shape (features, wells), NaN where missing.
         blocks
-            Plate of each well, shape (wells,), for methods that test themselves on plates left out.
+            Plate of each well, shape (wells,), for methods that are checked on held-out plates.
         """
 
     def outputs(self, features: Sequence[str], fits: Sequence[Fit]) -> list[str]:
-        """Name the features that `apply` returns; here: the same."""
+        """Name the features that `apply` returns; by default the same."""
         del fits
         return list(features)
 
     def pool(self, fits: Sequence[Fit]) -> list[Fit]:
-        """Adjust the fits of all groups together; here: leave them as they are."""
+        """Adjust the fits of all groups together; by default unchanged."""
         return list(fits)
 
     def apply(self, values: FloatArray, fit: Fit) -> NDArray[np.float64]:
@@ -116,7 +116,7 @@ NORMALIZERS: Registry[Normalizer] = Registry(
 
 
 def learned(reference: FloatArray, center: NDArray[np.float64], spread: NDArray[np.float64]) -> Fit:
-    """Make a Fit whose spread is 0 where it is no more than rounding of the stored values."""
+    """Make a Fit with a spread of 0 for features that vary no more than the rounding of the stored values."""
     # The median of an even number of equal float32 values, or their mean, may differ in the last bit.
     rounding = 4 * np.finfo(reference.dtype).eps * np.abs(center)
     spread = np.where(spread <= rounding, 0.0, spread)
@@ -160,31 +160,31 @@ class Robust(Normalizer):
 class MadRobust(Normalizer):
     """Subtract the median, divide by the median absolute deviation times 1.4826, stabilized over plates.
 
-    With six controls per plate a MAD is little more than noise: some are almost zero, and features divided by these
-    dominate all others. Therefore the squared MAD of each plate is averaged with the squared median MAD of all
-    plates, the latter with the weight of `pooling` wells: ``scale^2 = (pooling * pooled^2 + n * mad^2) /
-    (pooling + n)``, n being the plate's reference wells. No plate's scale falls below ``pooled * sqrt(pooling
-    / (pooling + n))``, a floor that falls as the number of controls rises. With one plate nothing changes.
+    The MAD of six controls per plate is very noisy: some MADs are almost zero, and features divided by them dominate
+    all others. Therefore the squared MAD of each plate is averaged with the squared median MAD of all plates, which
+    has the weight of `pooling` wells: ``scale^2 = (pooling * pooled^2 + n * mad^2) / (pooling + n)``, where n is the
+    number of reference wells of the plate. No scale is below ``pooled * sqrt(pooling / (pooling + n))``, a bound that
+    decreases with the number of controls. With one plate nothing changes.
 
     Parameters
     ----------
     pooling
         Weight of the pooled MAD in reference wells; 0 uses only the MAD of the plate itself.
     floor
-        Least scale, as a fraction of the standard deviation of the reference wells: a feature that is the same in
-        most controls and far off in a few (granularity of a scale that hardly occurs) has a MAD of almost zero
+        Smallest scale, as a fraction of the standard deviation of the reference wells: a feature that is the same in
+        most controls and very different in a few (granularity of a scale that hardly occurs) has a MAD of almost zero
         and would dominate all others. With ``pooling=0, floor=0`` the result is pycytominer's ``mad_robustize`` with
-        epsilon 0. A MAD of zero stays undefined whatever the floor.
+        epsilon 0. The floor does not change a MAD of zero.
     raw
-        Divide by the MAD itself, without the 1.4826, as the JUMP production recipe does; the floor is
-        a fraction of the standard deviation all the same.
+        Divide by the MAD without the factor 1.4826, as in the JUMP production recipe; the floor remains a fraction
+        of the standard deviation.
 
     Notes
     -----
     The form is that of a moderated variance (Smyth, Stat Appl Genet Mol Biol 3:3, 2004) with a set number of
     prior observations. On BBBC021 (6 controls per plate, 103 treatments, medians of replicates)
     not-same-compound accuracy is 0.88 with any `pooling` from 6 to 48, 0.75 without pooling and floor, 0.64 with the
-    usual epsilon in place of a floor.
+    usual epsilon instead of a floor.
     """
 
     name: ClassVar[str] = "mad_robust"
@@ -200,14 +200,14 @@ class MadRobust(Normalizer):
             raise UsageError(f"floor is a fraction of the standard deviation, 0 to 1; found {self.floor}")
 
     def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> Fit:
-        """Learn median and MAD, and the least scale."""
+        """Learn median, MAD and the lower bound of the scale."""
         del blocks
         spread = mad(reference)
         fit = learned(reference, median(reference), spread / MAD_SCALE if self.raw else spread)
         return replace(fit, least=self.floor * sd(reference, ddof=1)) if self.floor else fit
 
     def pool(self, fits: Sequence[Fit]) -> list[Fit]:
-        """Shrink every plate's MAD towards the median MAD over plates, and hold it above the floor."""
+        """Shrink the MAD of each plate towards the median MAD over plates, and apply the floor."""
         return [_above_least(fit) for fit in self._pooled(fits)]
 
     def _pooled(self, fits: Sequence[Fit]) -> list[Fit]:
@@ -231,7 +231,7 @@ class MadRobust(Normalizer):
 
 
 def _above_least(fit: Fit) -> Fit:
-    """Raise scales that are not 0 to the least one."""
+    """Raise scales that are not 0 to their lower bound."""
     if fit.least is None:
         return fit
     return replace(fit, scale=np.where(fit.scale > 0, np.fmax(fit.scale, fit.least), fit.scale))

@@ -1,9 +1,9 @@
-"""Numeric columns that are no phenotype: measurements of images, positions of cells, numbers of objects.
+"""Numeric columns that are not phenotypes: measurements of images, positions of cells, numbers of objects.
 
-Such columns stay in the tables of cells and wells, where they can be queried. They are no features of a profile: a
-position or the number of an object does not depend on the treatment, and all cells of an image share one value, so that
-replicates of a plate agree on it whatever their wells hold. pycytominer leaves ``Image_`` columns out unless the user
-includes them (``infer_cp_features(image_features=True)``); the JUMP profiles hold none.
+Such columns stay in the tables of cells and wells, where they can be queried. They are not features of a profile: the
+position and the number of an object do not depend on the treatment, and all cells of an image share the value of an
+image, so that replicates on a plate agree whatever their treatment. pycytominer leaves ``Image_`` columns out unless
+the user includes them (``infer_cp_features(image_features=True)``); the JUMP profiles have none.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["NUISANCE", "NuisanceRule", "nuisance_features"]
 
 @dataclass(frozen=True)
 class NuisanceRule:
-    """One kind of column that is no phenotype.
+    """One kind of column that is not a phenotype.
 
     Parameters
     ----------
     pattern
         Matches the whole name of such a column.
     reason
-        The sentence in ``feature_status``.
+        Reason in ``feature_status``.
     """
 
     pattern: re.Pattern[str]
@@ -41,11 +41,11 @@ NUISANCE: tuple[NuisanceRule, ...] = (
     ),
     NuisanceRule(
         re.compile(r"(?:\w+_)?Location_(?:Center|CenterMassIntensity|MaxIntensity)_.+"),
-        "where it lies in the image",
+        "position in the image",
     ),
     NuisanceRule(
         re.compile(r"(?:\w+_)?AreaShape_(?:Center|BoundingBoxMinimum|BoundingBoxMaximum)_[XYZ]"),
-        "where it lies in the image",
+        "position in the image",
     ),
     NuisanceRule(
         re.compile(
@@ -53,35 +53,35 @@ NUISANCE: tuple[NuisanceRule, ...] = (
             r"|(?:centroid|center|position|cg)[_ ]?[xyz])(?:[_ ].*)?",
             re.IGNORECASE,
         ),
-        "where it lies in the image",
+        "position in the image",
     ),
     NuisanceRule(
         re.compile(r"(?:\w+_)?(?:Number_Object_Number|Parent_[A-Z]\w*|(?:Object|Image|Table)_?Number(?:_[A-Za-z]+)?)"),
-        "a number that names an object or image",
+        "identifier of an object or image",
     ),
     NuisanceRule(
         re.compile(r"(?:\w+_)?Neighbors_(?:First|Second)ClosestObjectNumber(?:_\w+)?|TrackObjects_(?:Label|Parent)\w*"),
-        "a number that names an object or image",
+        "identifier of an object or image",
     ),
 )
 """The rules, in the order in which they are tried. ``BoundingBoxArea`` is a size and ``Children_..._Count`` a count of
-parts of a cell, such as its nuclei or spots: both are phenotypes."""
+parts of a cell, such as nuclei or spots: both are phenotypes."""
 
 
 def nuisance_features(names: Iterable[str], keep: Sequence[str] = ()) -> dict[str, str]:
-    """Find the columns that are no phenotype.
+    """Find the columns that are not phenotypes.
 
     Parameters
     ----------
     names
-        Columns.
+        Names of columns.
     keep
         Names, or patterns such as ``"Image_Granularity_*"``, of columns to keep as features.
 
     Returns
     -------
     dict
-        Name to reason, in the order given.
+        Name to reason, in the order of `names`.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def nuisance_features(names: Iterable[str], keep: Sequence[str] = ()) -> dict[st
     >>> list(nuisance_features(names))
     ['Cells_AreaShape_Center_X', 'Image_Threshold_DNA']
     >>> nuisance_features(names, keep=["Image_*"])
-    {'Cells_AreaShape_Center_X': 'where it lies in the image'}
+    {'Cells_AreaShape_Center_X': 'position in the image'}
     """
     given = list(names)
     if isinstance(keep, str):

@@ -1,11 +1,11 @@
-"""The operations that recipes are made of: what each learns from all plates, and what it makes of one.
+"""The operations of recipes: each is fitted to all plates and then applied to one plate after the other.
 
-Plates are a sequence of frames that is iterated over once per pass: frames in memory, or files that are read anew each
-time. A frame that holds all plates is the sequence of that one frame. Normalizations, selections and corrections within
-plates hold no more than sums over the plates. Corrections of batches, those of position and cell count over several
-plates, and consensus profiles see all plates at once, in the precision of the frames (float32 as they are stored), and
-belong after the selection of features. Sphering, TVN and other normalizations over several plates hold the reference
-wells of all plates.
+Plates are a sequence of frames that is iterated over once per pass: frames in memory, or files that are read again in
+each pass. A frame of all plates is a sequence of one frame. Normalizations, selections and corrections within plates
+keep only sums over the plates in memory. Batch corrections, corrections of position and cell count over several plates,
+and consensus profiles need all plates at once, in the precision of the frames (float32 as stored), and should follow
+the selection of features. Sphering, TVN and other normalizations over several plates need the reference wells of all
+plates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import polars as pl
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.profiles.aggregation import consensus
 from phenoprint.profiles.batch import check_batch_options, correct_batch_with_status, options_of
-from phenoprint.profiles.fitted import fit_plates
+from phenoprint.profiles.fitted import fit_plates, reference_rows
 from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.modz import modz
 from phenoprint.profiles.normalizers import NORMALIZERS
@@ -52,7 +52,7 @@ from phenoprint.tables import (
 
 __all__ = ["STEP_OPERATIONS", "Fitted", "Operation"]
 
-_FEWEST_POSITIONS = 4  # wells that effects of rows and columns can be fitted to
+_FEWEST_POSITIONS = 4  # wells needed to fit effects of rows and columns
 
 Plates = Sequence[pl.DataFrame]
 
@@ -63,19 +63,18 @@ def _no_rows() -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What an operation learned from all plates, ready to be applied to each.
+    """An operation fitted to all plates.
 
     Attributes
     ----------
     apply
-        From the profiles of a plate to those after the step, with the rows of ``feature_status`` of that plate alone
-        and the arrays fitted to it.
+        Returns the profiles of a plate after the step, with the ``feature_status`` and the arrays of this plate.
     status
         Rows of ``feature_status`` over all plates.
     arrays, parameters
-        What was fitted over all plates, by name, and the method with its parameters as plain values.
+        Arrays fitted over all plates, by name, and the method with its parameters as plain values.
     holds_elsewhere
-        Whether it can be applied to plates that it was not learned from.
+        Whether it can be applied to other plates than the fitted ones.
     """
 
     apply: Callable[[pl.DataFrame], Result]
@@ -92,11 +91,11 @@ class Operation:
     Parameters
     ----------
     fit
-        From plates, and parameters by keyword, to what was learned.
+        Fits the operation to plates, with parameters by keyword.
     passes_on
-        Functions and classes to which `fit` passes further parameters: those of theirs that have a default.
+        Functions and classes to which `fit` passes further parameters: all of their parameters that have a default.
     check_further
-        Raises for parameters beyond these that do not exist; for operations whose parameters depend on a method.
+        Raises for unknown parameters; for operations whose parameters depend on a method.
     """
 
     fit: Callable[..., Fitted]
@@ -105,12 +104,12 @@ class Operation:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of the parameters, without those of single methods."""
+        """Names of the parameters, without those of individual methods."""
         names = [*options_of(self.fit), *(name for function in self.passes_on for name in options_of(function))]
         return tuple(sorted(set(names)))
 
     def check(self, step: str, parameters: Mapping[str, Any]) -> None:
-        """Raise UnknownNameError for a parameter that the operation, or the method that it names, does not have."""
+        """Raise UnknownNameError for a parameter that neither the operation nor its method has."""
         known = self.parameters
         if self.check_further is not None:
             wanted = inspect.signature(self.check_further).parameters
@@ -122,7 +121,7 @@ class Operation:
 
 
 def _apart(run: Callable[[pl.DataFrame], Result]) -> Fitted:
-    """Transform each plate by what it holds itself; rows of status name it."""
+    """Transform each plate on its own; the rows of its status name the plate."""
 
     def apply(frame: pl.DataFrame) -> Result:
         made = run(frame)
@@ -141,7 +140,7 @@ def _together(run: Callable[[pl.DataFrame], Result], plates: Plates) -> Fitted:
         return Fitted(run)
     whole = run(pl.concat(list(plates), how="diagonal_relaxed"))
     if PLATE not in whole.frame.columns:
-        raise UsageError(f"the result has no {PLATE}; apply the step to one frame that holds all plates")
+        raise UsageError(f"the result has no {PLATE}; apply the step to one frame of all plates")
     parts = whole.frame.partition_by(PLATE, as_dict=True, maintain_order=True)
     nothing = whole.frame.clear()
 
@@ -162,7 +161,7 @@ def _normalize(
     min_reference: int = FEWEST_REFERENCE,
     **parameters: Any,
 ) -> Fitted:
-    """Fit a normalization; its status leaves out what went well on single plates, millions of rows in a screen."""
+    """Fit a normalization; its status has no rows ``ok`` of single plates, which are millions in a screen."""
     notes: list[StatusRow] = []
     marked = mark_reference(plates, reference, min_cells, by=list(by), fewest=min_reference, notes=notes)
     is_reference = pl.col(IS_REFERENCE)
@@ -201,7 +200,7 @@ def _corrected(
     fewest: int = FEWEST_REFERENCE,
     **parameters: Any,
 ) -> Result:
-    """Correct a frame by its reference wells, and report where all wells had to serve."""
+    """Correct a frame by its reference wells, and list the groups where all wells were used instead."""
     rows = reference_of(frame, reference, by=groups, fewest=fewest)
     made = correct(frame, reference=rows, **parameters)
     fallback = status_frame(step, fallback_rows(frame, reference, by=groups, fewest=fewest))
@@ -218,7 +217,7 @@ def _correct_batch(
 ) -> Fitted:
     def run(frame: pl.DataFrame) -> Result:
         if batch in frame.columns and frame.get_column(batch).n_unique() < 2:
-            reason = f"all profiles are of one {batch}: there is nothing to correct"
+            reason = f"all profiles have the same {batch}: there is nothing to correct"
             if frame.get_column(batch).null_count() == frame.height:
                 reason = (
                     f"no profile has a {batch}, so nothing was corrected: name the batch of each plate (a column Batch "
@@ -269,20 +268,9 @@ def _drop_invariant(
 ) -> Fitted:
     """Choose the features that vary among the reference wells of every plate.
 
-    A plate with fewer than three values of a feature among its reference wells does not count for that feature. A
-    feature of which no plate has as many is dropped. Where no plate has three reference wells at all, all wells serve.
-
-    Parameters
-    ----------
-    plates
-        Profiles that are not normalized yet.
-    ratio
-        Smallest raw MAD, as a share of the absolute median, that counts as varying (the JUMP recipe's rule); a MAD of
-        0 never does.
-    by
-        Columns that make a plate.
-    reference
-        ``"all"`` or a value of Metadata_pert_type.
+    A feature varies on a plate if its raw MAD is larger than `ratio` times its absolute median (the rule of the JUMP
+    recipe). Plates with fewer than three reference values of a feature do not count for it; a feature without any
+    other plate is dropped. If no plate has three reference wells, all wells are used.
     """
     if PLATE not in by and len(plates) > 1:
         plates = [pl.concat(list(plates), how="diagonal_relaxed")]
@@ -305,16 +293,13 @@ def _drop_invariant(
 
 
 def _least_spread(plates: Plates, by: Sequence[str], reference: str, *, fewest: int) -> tuple[dict[str, float], bool]:
-    """Find the smallest ratio of MAD to median of each feature, and whether some plate has enough reference wells."""
+    """Find the smallest ratio of MAD to median per feature, and whether some plate has enough reference wells."""
     least: dict[str, float] = {}
     is_enough = False
     for plate in plates:
         features = feature_columns(plate)
         values = feature_matrix(plate, features)
-        serves = reference_of(plate, reference, by=by, fewest=fewest)
-        chosen = np.ones(plate.height, dtype=bool)
-        if serves is not None:
-            chosen = plate.select(serves.alias(IS_REFERENCE)).to_series().to_numpy()
+        chosen = reference_rows(plate, reference_of(plate, reference, by=by, fewest=fewest))
         found = np.array([least.get(name, np.inf) for name in features])
         for rows in Groups.of(plate, by).rows():
             block = values[:, rows[chosen[rows]]]

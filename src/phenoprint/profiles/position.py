@@ -70,45 +70,57 @@ def correct_position(
     method
         ``"median_polish"``: row and column effects of each plate (with `scale` the B score of Brideau et al., J Biomol
         Screen 8:634, 2003); ``"loess"`` and ``"spline"``: a smooth surface of each plate; ``"well_mean"``: the mean
-        of the same well over all plates (the JUMP recipe's correction).
+        of the same well over all plates (as in the JUMP recipe).
     by
-        Plates; for well_mean: within what wells are averaged over plates, such as ``[]`` or a batch. The default
-        means ``[]`` there.
+        Columns that define a plate. For well_mean: columns within which wells are averaged over plates, such as a
+        batch; the default means all plates.
     reference
         A polars expression for the wells to fit on, such as empty or control wells spread over the plate; None: all,
-        which assumes that treatments lie at random and most do little.
+        which assumes that treatments are placed at random and that most have little effect.
     scale
-        Divide by the plate's MAD (times 1.4826) of what is left.
+        Divide the corrected values by their MAD (times 1.4826) on the plate.
     span
-        Of loess: the share of wells in each local fit.
+        Of loess: share of wells in each local fit.
     smoothing
         Of spline: 0 passes through every well.
     treatment
-        Of well_mean: column of the treatment, to refuse plates that all hold the same treatment in the same well,
-        where position and biology cannot be distinguished.
+        Of well_mean: column of the treatment. Plates with the same treatment in the same well are then an error, since
+        position and biology cannot be distinguished.
 
     Returns
     -------
     Result
-        The level of a plate stays (its median; for well_mean the mean over everything): only differences between
-        positions go. Arrays: ``"<plate>/rows"`` and ``"<plate>/cols"`` (features, rows or columns of the plate) of
+        Only differences between positions are removed; the level of a plate is preserved (its median; for well_mean the
+        overall mean). Arrays: ``"<plate>/rows"`` and ``"<plate>/cols"`` (features, rows or columns of the plate) of
         median_polish, ``"<plate>/surface"`` (features, wells in the frame's order) of loess and spline,
         ``"<group>/offset"`` (features, positions) and ``"<group>/place"`` (positions, 2; from 0) of well_mean, and with
-        `scale` ``"<plate>/scale"``. Status ``zero_mad`` lists plates where a feature has no spread left to divide by
-        and is NULL.
+        `scale` ``"<plate>/scale"``. Status ``zero_mad`` marks features that have no spread on a plate after the
+        correction and are NULL there.
 
     Raises
     ------
     SchemaError
-        Where the position of a well is unknown.
+        If the position of a well is unknown.
     UnknownNameError, UsageError
-        For an unknown method, an impossible option, fewer than four wells to fit on, or confounded treatments.
+        For an unknown method, an option out of range, fewer than four wells to fit on, or confounded treatments.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame(
+    ...     {
+    ...         "Metadata_Plate": ["p"] * 4,
+    ...         "Metadata_Well": ["A01", "A02", "B01", "B02"],
+    ...         "area": [1.0, 3.0, 2.0, 4.0],
+    ...     }
+    ... )
+    >>> correct_position(wells).frame["area"].to_list()
+    [2.5, 2.5, 2.5, 2.5]
     """
     data = to_polars(frame)
     if method not in POSITION_METHODS:
         raise UnknownNameError("position correction", method, POSITION_METHODS)
     if not 0 < span <= 1 or smoothing < 0:
-        raise UsageError(f"span must lie in (0, 1] and smoothing be 0 or larger; found {span} and {smoothing}")
+        raise UsageError(f"span must be above 0 and at most 1, smoothing 0 or more; found {span} and {smoothing}")
     features = feature_columns(data)
     chosen = reference_rows(data, reference)
     place = well_places(data)
@@ -124,13 +136,13 @@ def correct_position(
         out = values.copy()
         for key, rows in plates.items():
             there = rows_with_values(values[:, rows])
-            if not there.any():  # nothing to correct, and nothing to lose
+            if not there.any():  # nothing to correct
                 reason = f"no well of {_name(key)[:-1]} has a value"
                 notes += [StatusRow(None, name, "all_null", reason, None) for name in features]
                 continue
             fitted = chosen[rows] & there
             if fitted.sum() < 4:
-                raise UsageError(f"position needs at least 4 wells to fit on; found {fitted.sum()} in {key}")
+                raise UsageError(f"position correction needs at least 4 wells to fit on; found {fitted.sum()} in {key}")
             effect, found = _effect(values[:, rows], place[rows], fitted, method, span=span, smoothing=smoothing)
             out[:, rows] -= effect
             arrays |= {f"{_name(key)}{name}": array for name, array in found.items()}
@@ -139,7 +151,7 @@ def correct_position(
             spread = mad(out[:, rows[chosen[rows]]])
             arrays[f"{_name(key)}scale"] = spread
             notes += [
-                StatusRow(None, features[i], "zero_mad", f"nothing is left to scale by in {_name(key)[:-1]}: NULL", 0.0)
+                StatusRow(None, features[i], "zero_mad", f"no spread left in {_name(key)[:-1]}: NULL", 0.0)
                 for i in np.flatnonzero(spread == 0).tolist()
             ]
             out[:, rows] /= np.where(spread > 0, spread, np.nan)[:, None]
@@ -165,35 +177,41 @@ def correct_count(
     reference: pl.Expr | None = None,
     logarithm: bool = False,
 ) -> Result:
-    """Remove what a straight line in the cell count explains of each feature.
+    """Remove the linear dependence of each feature on the cell count.
 
     Parameters
     ----------
     frame
         Well profiles.
     by
-        Columns within which lines are fitted; none: one line for all (the JUMP recipe).
+        Columns within which lines are fitted; an empty list: one line for all wells, as in the JUMP recipe.
     count
         Column of the count.
     reference
         A polars expression for the wells to fit on; None: all. A treatment that kills cells changes count and
-        features together: fit on controls where those vary enough.
+        features together: fit on controls if their counts vary enough.
     logarithm
         Use log2(1 + count).
 
     Returns
     -------
     Result
-        ``value - slope * (count - mean count of the wells fitted on)``; a feature's mean stays. Wells without a count
-        become NULL, reported by rows of status ``no_count``. Arrays: ``"<group>/slope"`` and ``"<group>/center"`` (the
-        mean count of each feature's wells), shape (features,).
+        ``value - slope * (count - mean count of the fitted wells)``, which preserves the mean of a feature. Wells
+        without a count become NULL, with a row of status ``no_count``. Arrays: ``"<group>/slope"`` and
+        ``"<group>/center"`` (mean count of the fitted wells of each feature), shape (features,).
 
     Raises
     ------
     SchemaError
-        Where the count is not a number.
+        If the count is not a number.
     UsageError
-        Where fewer than three wells can be fitted on.
+        If fewer than three wells can be used for the fit.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Object_Count": [10, 20, 30], "area": [1.0, 2.0, 3.0]})
+    >>> correct_count(wells).frame["area"].to_list()
+    [2.0, 2.0, 2.0]
     """
     data = to_polars(frame)
     require_columns(data, [count], purpose="cell count")
@@ -245,14 +263,14 @@ def correct_count(
 
 
 def _name(key: Sequence[object]) -> str:
-    """Start of a fitted array's name: the group's key, or nothing where there is one group."""
+    """Return the prefix of a fitted array's name: the key of the group; empty for a single group."""
     return "".join(f"{value}/" for value in key)
 
 
 def _effect(
     values: Matrix, place: NDArray[np.intp], fitted: NDArray[np.bool_], method: str, *, span: float, smoothing: float
 ) -> tuple[Matrix, dict[str, Matrix]]:
-    """Return what position adds to each well of a plate, shape (features, wells), and what was fitted."""
+    """Return the effect of position on each well of a plate, shape (features, wells), and the fitted arrays."""
     if method == "median_polish":
         row, col = (np.unique(axis, return_inverse=True)[1] for axis in place.T)
         _, rows, cols = median_polish(np.where(fitted, values, np.nan), row, col)
@@ -291,8 +309,8 @@ def _well_mean(
         same = many.filter(pl.col("kinds") == 1).height
         if many.height and same > many.height / 2:
             raise UsageError(
-                f"{same} of {many.height} wells hold one {treatment} on all plates: the mean of a well over plates is "
-                "then the effect of its treatment. Correct by plate instead (median_polish, loess)"
+                f"{same} of {many.height} wells have the same {treatment} on all plates: the mean of a well over "
+                "plates is then the effect of its treatment. Correct by plate instead (median_polish, loess)"
             )
     out = values.copy()
     for key, rows in groups.items():
@@ -301,15 +319,15 @@ def _well_mean(
         fitted = np.bincount(at, weights=chosen[rows], minlength=len(wells))
         if len(rows) and fitted.max(initial=0) < 2:
             raise UsageError(
-                "well_mean needs wells in the same place on two plates or more; found each place once"
-                f"{f' in {key}' if key else ''}: its mean would be the well itself. Correct by plate instead "
+                "well_mean needs the same well on two plates or more; found each well once"
+                f"{f' in {key}' if key else ''}, where its mean is its own value. Correct by plate instead "
                 "(median_polish, loess)"
             )
         offset = np.zeros((len(values), len(wells)))
         for number in range(len(wells)):
             members = rows[at == number]
             own = mean(values[:, members[chosen[members]]])
-            alone = fitted[number] < 2  # its mean would be the well itself
+            alone = fitted[number] < 2  # the mean would be its own value
             offset[:, number] = np.where(alone | np.isnan(own), 0.0, own - level)
         out[:, rows] -= offset[:, at]
         arrays[f"{_name(key)}offset"] = offset

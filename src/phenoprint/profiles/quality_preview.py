@@ -1,4 +1,4 @@
-"""Preview of cell quality: what the rules would remove from each treatment."""
+"""Preview of cell quality: share of each treatment's cells that the rules would remove."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def preview_cell_quality(
     limit: float = 4.0,
     excess: float = 0.05,
 ) -> pl.DataFrame:
-    """Count for every treatment and rule how many cells it removes, and judge whether that is a phenotype.
+    """Count the cells that each rule removes from each treatment, and mark shares that are likely a phenotype.
 
     A rule that removes a tenth of the controls' cells removes debris; one that removes half of a treatment's cells may
     remove the effect of the treatment.
@@ -39,28 +39,28 @@ def preview_cell_quality(
     quality
         The result of `cell_quality` for these cells, in their order.
     by
-        Columns that make a treatment; NULL is a treatment of its own.
+        Columns that define a treatment; NULL counts as a treatment.
     reference
         A polars expression for the control cells.
     limit
-        Standard errors by which a treatment's share must pass that of the controls for a likely phenotype.
+        Standard errors by which the share of a treatment must exceed that of the controls for a likely phenotype.
     excess
-        How far the share must also exceed that of the controls: a few cells among hundreds can be significant without
-        affecting a profile.
+        Difference by which the share must also exceed that of the controls: a few cells among hundreds can be
+        significant without affecting a profile.
 
     Returns
     -------
     polars.DataFrame
         One row per treatment and rule (``any`` for all together), sorted: the keys, ``rule``, ``n_cells``,
-        ``n_removed``, ``share``, ``share_reference``, ``z`` (two-proportion, pooled; NULL where nothing is removed on
-        either side) and ``is_likely_phenotype``.
+        ``n_removed``, ``share``, ``share_reference``, ``z`` (two proportions, pooled; NULL if nothing is removed from
+        treatment and controls) and ``is_likely_phenotype``.
 
     Raises
     ------
     DataError
-        Where there is no control cell.
+        If there is no control cell.
     SchemaError
-        Where `quality` has another number of rows.
+        If `quality` does not have one row per cell.
 
     Examples
     --------
@@ -73,11 +73,11 @@ def preview_cell_quality(
     data = to_polars(cells)
     require_columns(data, by, purpose="treatments")
     if quality.height != data.height:
-        raise SchemaError(f"cell quality must have a row per cell; found {quality.height} for {data.height} cells")
+        raise SchemaError(f"cell quality must have one row per cell; found {quality.height} for {data.height} cells")
     chosen = reference_rows(data, reference)
     n_reference = int(chosen.sum())
     if not n_reference:
-        raise DataError("the reference picks no control cell; check the plate map's negcon")
+        raise DataError("the reference selects no control cell; check the plate map's negcon")
     groups = Groups.of(data, by, null_keys="group")
     n_cells = groups.sizes.astype(np.float64)
     reasons = quality.get_column("reasons")

@@ -22,12 +22,12 @@ _BLOM = 0.375
 
 @dataclass(frozen=True)
 class RankFit(Fit):
-    """The reference values themselves.
+    """Sorted reference values.
 
     Attributes
     ----------
     ordered
-        Shape (features, reference wells), sorted, missing ones (NaN) last.
+        Shape (features, reference wells), ascending, NaN last.
     """
 
     ordered: FloatArray | None = None
@@ -35,13 +35,13 @@ class RankFit(Fit):
 
 @dataclass(frozen=True)
 class _Ranked(Normalizer):
-    """Base of the two: the place of a value among the reference values."""
+    """Base of `Rank` and `Percentile`: the rank of a value among the reference values."""
 
     spread_name: ClassVar[str] = "range"
     done: ClassVar[str] = "ranked among {n} reference values"
 
     def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> RankFit:
-        """Learn the order of the reference values."""
+        """Sort the reference values."""
         del blocks
         ordered = np.sort(reference, axis=1)
         n = count(reference)
@@ -53,12 +53,12 @@ class _Ranked(Normalizer):
         return RankFit(center=median(reference), scale=spread, spread=spread, n=n, ordered=ordered)
 
     def _share(self, values: FloatArray, fit: Fit, offset: float) -> NDArray[np.float64]:
-        """Return (rank - offset) / (n + 1 - 2 offset); NaN where missing or where the reference does not vary."""
+        """Return (rank - offset) / (n + 1 - 2 offset); NaN if missing or if the reference does not vary."""
         from phenoprint.profiles.compiled_ranks import mid_ranks
 
         ordered = fit.ordered if isinstance(fit, RankFit) else None
         if ordered is None:
-            raise TypeError("a rank needs the reference values that its own fit keeps")
+            raise TypeError("ranks need a RankFit, which contains the reference values")
         n = np.where(fit.scale > 0, fit.n, 0).astype(np.int64)
         ranks = np.empty(values.shape, dtype=np.float64)
         mid_ranks(ordered, n, values, ranks)
@@ -71,15 +71,15 @@ class _Ranked(Normalizer):
 class Rank(_Ranked):
     """Replace each value by the normal score of its rank among the reference values (Blom).
 
-    ``norm.ppf((rank - 3/8) / (n + 1/4))``, equal values sharing their mean rank; a value between two reference
-    values has the rank between theirs, one beyond them all 1/2 or n + 1/2.
+    ``norm.ppf((rank - 3/8) / (n + 1/4))`` with the mean rank of equal values; a value between two reference values
+    has the rank between theirs, a value below or above all of them 1/2 or n + 1/2.
 
     Notes
     -----
     Blom, Statistical Estimates and Transformed Beta-Variables, 1958; the offset 3/8 is that of the JUMP production
-    recipe, which breaks ties by chance where we share. ``pycytominer``'s ``inverse_normal`` interpolates the
-    empirical distribution at 1,000 quantiles and maps the extremes to plus and minus 5.2, so that minimum and
-    maximum of every plate dominate; it agrees with ours in order, not in value.
+    recipe, which breaks ties at random, whereas we use the mean rank. ``pycytominer``'s ``inverse_normal`` interpolates
+    the empirical distribution at 1,000 quantiles and maps the extremes to plus and minus 5.2, so that the minimum and
+    maximum of every plate dominate; it agrees with ours in order, but not in value.
     """
 
     name: ClassVar[str] = "rank"
@@ -96,7 +96,7 @@ class Rank(_Ranked):
 class Percentile(_Ranked):
     """Replace each value by its percentile among the reference values, 0 to 100.
 
-    ``100 (rank - 1/2) / n`` with the mean rank of equal values: the median is 50, below all is 0, above all 100
+    ``100 (rank - 1/2) / n`` with the mean rank of equal values: 50 for the median, 0 below and 100 above all values
     (scipy's ``percentileofscore`` of kind ``mean``).
     """
 

@@ -1,4 +1,4 @@
-"""Recipes: named lists of steps from well profiles to corrected, selected ones, as `screen.toml` can hold them."""
+"""Recipes: named lists of steps that normalize, correct and select well profiles, as written in `screen.toml`."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RecipeStep:
-    """One step.
+    """One step of a recipe.
 
     Parameters
     ----------
     operation
         A name in `STEP_OPERATIONS`.
     name
-        What the step's result is called; the operation's name where it is left out.
+        Name of the step and of its result; by default the name of the operation.
     parameters
-        Of the operation, plain values as TOML holds them. ``reference`` is ``"all"`` or a value of
+        Parameters of the operation, plain values as in TOML. ``reference`` is ``"all"`` or a value of
         ``Metadata_pert_type`` such as ``"negcon"``.
     """
 
@@ -55,7 +55,7 @@ class RecipeStep:
         STEP_OPERATIONS[self.operation].check(self.name, self.parameters)
 
     def fit(self, plates: Sequence[pl.DataFrame]) -> Fitted:
-        """Learn from all plates what the step is applied with; see `run_recipe`."""
+        """Fit the step to all plates; see `run_recipe`."""
         return STEP_OPERATIONS[self.operation].fit(plates, **self.parameters)
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,11 +71,11 @@ class Recipe:
     Parameters
     ----------
     name
-        What it is called.
+        Name of the recipe.
     steps
-        In order; their names must differ.
+        Steps in order; their names must differ.
     description
-        One sentence for the choice among recipes.
+        One sentence that helps to choose among recipes.
 
     Examples
     --------
@@ -96,12 +96,12 @@ class Recipe:
 
     @classmethod
     def of(cls, name: str, steps: Sequence[Mapping[str, Any]], description: str = "") -> Recipe:
-        """Make a recipe from tables as `screen.toml` holds them: ``operation``, perhaps ``name``, and parameters.
+        """Make a recipe from tables as in `screen.toml`: ``operation``, optionally ``name``, and parameters.
 
         Raises
         ------
         ConfigError
-            Where a step has no operation, or a name is used twice.
+            If a step has no operation, or a name is used twice.
         UnknownNameError
             For an unknown operation or parameter.
         """
@@ -115,7 +115,7 @@ class Recipe:
         return cls(name, tuple(made), description)
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Return the steps as tables that `Recipe.of` and TOML take."""
+        """Return the steps as tables for `Recipe.of` and TOML."""
         return [step.to_dict() for step in self.steps]
 
     def without(self, *names: str) -> Recipe:
@@ -233,7 +233,7 @@ _PRESETS: Mapping[str, tuple[Sequence[Mapping[str, Any]], str]] = MappingProxyTy
 
 
 class _Presets(Mapping[str, Recipe]):
-    """Recipes by name, each made when it is used, because its steps load the normalizers that they name."""
+    """Recipes by name, each made when it is first used, because its steps load their normalizers."""
 
     def __getitem__(self, name: str) -> Recipe:
         return _preset(name)
@@ -252,8 +252,9 @@ def _preset(name: str) -> Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = _Presets()
-"""Presets. Where the JUMP ones differ from the published code: ties of ranks are shared, not broken by chance, and the
-sphering's shrinkage is the one under which left-out plates are most likely, not that of 25 with the best retrieval."""
+"""Presets. The JUMP recipes differ from the published code in two ways: equal values have their mean rank, whereas the
+published code breaks ties at random; and the shrinkage of the sphering is chosen by the likelihood of held-out plates,
+whereas the published code chooses the best of 25 by retrieval."""
 
 
 def recipe_named(recipe: RecipeLike) -> Recipe:
@@ -279,23 +280,23 @@ Keep: TypeAlias = Callable[[RecipeStep, int, Fitted, Iterator[Result]], Sequence
 def run_recipe(
     plates: Sequence[pl.DataFrame], recipe: RecipeLike, keep: Keep
 ) -> Iterator[tuple[RecipeStep, Sequence[pl.DataFrame], pl.DataFrame]]:
-    """Take profiles through the steps of a recipe, plate by plate wherever a step allows it.
+    """Apply the steps of a recipe, plate by plate if the step allows it.
 
     Parameters
     ----------
     plates
         One frame per plate, such as files that are read on access, or one frame of all plates. They are iterated over
-        once per pass of a step.
+        once per pass.
     recipe
         As in `apply_recipe`.
     keep
-        Called for each step with the step, its number from 1, what it learned, and the results of the plates, which
-        are computed during iteration. It keeps these results and returns them as the plates of the next step.
+        Called for each step with the step, its number from 1, the fitted operation, and the results of the plates,
+        which are computed during iteration. It stores the results and returns them as the plates of the next step.
 
     Yields
     ------
     tuple
-        The step, what `keep` returned, and the rows of ``feature_status`` of the step.
+        The step, the plates that `keep` returned, and the rows of ``feature_status`` of the step.
 
     Raises
     ------
@@ -315,7 +316,7 @@ def run_recipe(
         fitted = step.fit(plates)
         statuses = [fitted.status]
         plates = keep(step, number, fitted, _results(fitted, plates, statuses))
-        # The check of a sphering keeps its own name.
+        # Rows of checks, such as sphering_check, keep the name of the check.
         named = pl.when(pl.col("step").str.ends_with("_check")).then(pl.col("step")).otherwise(pl.lit(step.name))
         yield step, plates, concat_status(statuses).with_columns(step=named)
 
@@ -328,26 +329,26 @@ def _results(fitted: Fitted, plates: Sequence[pl.DataFrame], statuses: list[pl.D
 
 
 def apply_recipe(frame: FrameLike, recipe: RecipeLike = "phenoprint") -> list[Result]:
-    """Apply the steps of a recipe in order and keep the result of each.
+    """Apply the steps of a recipe in order and return the result of each.
 
     Parameters
     ----------
     frame
-        Well profiles (level 3) with ``Metadata_Plate`` and what the steps need: ``Metadata_pert_type`` for a reference,
-        ``Metadata_Batch``, ``Metadata_Object_Count``, the position of wells.
+        Well profiles (level 3) with ``Metadata_Plate`` and the metadata that the steps need: ``Metadata_pert_type`` for
+        a reference, ``Metadata_Batch``, ``Metadata_Object_Count``, the position of wells.
     recipe
         A name in `RECIPES`, a `Recipe`, or a list of steps such as ``[{"operation": "normalize"}]``.
 
     Returns
     -------
     list of Result
-        One per step, with the step's name. ``step`` of its status is that name. A step that had nothing to do has a row
-        of status ``skipped`` with an empty feature, and a normalization has rows only for what is not ``ok``.
+        One per step, with the name of the step, also as ``step`` of its status. A step without anything to do has one
+        row of status ``skipped`` with an empty feature. A normalization has no rows ``ok``.
 
     Raises
     ------
     SchemaError
-        Where a step needs metadata that the frame lacks.
+        If a step needs metadata that the frame lacks.
     UnknownNameError
         For an unknown recipe, operation or parameter.
 

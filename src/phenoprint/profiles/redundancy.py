@@ -1,4 +1,4 @@
-"""Redundant features, with the same outcome as if all correlations were exact."""
+"""Find redundant features; the outcome is the same as with exact correlations."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["redundant"]
 
 NEAR = 2e-6
-"""A correlation closer than this to a threshold is computed again in float64: several times the error of rounding."""
+"""A correlation closer than this to a threshold is recomputed in float64; several times the rounding error."""
 
 COPY = 1 - 1e-5
-"""Features more correlated than this count as copies; the first column represents all."""
+"""Features with a larger correlation count as copies; the first column represents all of them."""
 
-_TIE = 5e-7  # relative: totals closer than this may change places by rounding
+_TIE = 5e-7  # relative difference of totals below which rounding may change their order
 
 Exact: TypeAlias = "Callable[[IntArray], Matrix]"
 
@@ -30,7 +30,7 @@ Exact: TypeAlias = "Callable[[IntArray], Matrix]"
 def redundant(
     correlation: Matrix, *, threshold: float, signed: bool = False, greedy: bool = True, exact: Exact | None = None
 ) -> list[tuple[int, int, float]]:
-    """Find features that another one makes redundant.
+    """Find features that are redundant because of another feature.
 
     Features are ranked by the sum of their absolute correlations, the least correlated first; of features that
     correlate by more than 0.99999 the first column ranks first, so that the outcome does not depend on rounding.
@@ -42,19 +42,19 @@ def redundant(
     threshold
         A pair is redundant where its correlation is larger.
     signed
-        Compare r itself rather than its absolute value (pycytominer's rule; keeps pairs at r = -0.99).
+        Compare r instead of its absolute value (pycytominer's rule; keeps pairs with r = -0.99).
     greedy
-        True: a feature is dropped only if a feature that stays represents it. False: the lower ranked of every
-        redundant pair is dropped, even if its partner is dropped too (pycytominer's rule; in a chain a-b-c
-        nothing may be left of c).
+        True: a feature is dropped only if it is redundant with a feature that is kept. False: the lower ranked feature
+        of every redundant pair is dropped, even if the other one is dropped too (pycytominer's rule; of a chain
+        a-b-c, c may be dropped although b is).
     exact
-        Given numbers of features, returns their correlations with all features in float64, shape (wanted, features).
-        Called at most once, for those that rounding could decide: at the threshold, or tied in rank.
+        Returns the correlations of features, given by index, with all features in float64, shape (wanted, features).
+        Called at most once, for features where rounding could decide: near the threshold, or tied in rank.
 
     Returns
     -------
     list of (int, int, float)
-        Dropped feature, the feature it is redundant with, and their correlation; in the order of the columns.
+        Dropped feature, the feature that makes it redundant, and their correlation; in the order of the columns.
     """
     absolute = np.abs(correlation)
     strength = correlation if signed else absolute
@@ -75,27 +75,27 @@ def redundant(
 
 
 def _shared_by_copies(absolute: Matrix, total: Matrix) -> Matrix:
-    """Give copies the total of the first of them."""
+    """Set the totals of copies to the total of the first copy."""
     return total[np.argmax(absolute > COPY, axis=1)] if len(total) else total
 
 
 def _doubtful(
     absolute: Matrix, strength: Matrix, total: Matrix, threshold: float, stays: NDArray[np.bool_]
 ) -> IntArray:
-    """Features of pairs that rounding could bring over a threshold, or that rank by a difference that small."""
+    """Find features of pairs that are so near a threshold, or so nearly tied in rank, that rounding could decide."""
     near = np.abs(strength - threshold) <= NEAR
     near |= np.abs(absolute - COPY) <= NEAR
     at_threshold = np.argwhere(np.triu(near, 1))
     first, second = np.nonzero(np.triu((strength > threshold) & (absolute <= COPY), 1))
     tied = np.abs(total[first] - total[second]) <= _TIE * total[first]
-    tied &= stays[first] | stays[second]  # where both are dropped anyway their order changes nothing
+    tied &= stays[first] | stays[second]  # the order of two dropped features does not matter
     return np.unique(np.concatenate([at_threshold[:, 0], first[tied], second[tied]])).astype(np.intp)
 
 
 def _walk(
     strength: Matrix, total: Matrix, threshold: float, *, greedy: bool
 ) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Go through features by rank: return which stay, and the strongest rival of each that does not (-1 for none)."""
+    """Go through features by rank: return which are kept, and the strongest rival of each dropped one (else -1)."""
     digits = 10.0 ** (9 - np.floor(np.log10(np.maximum(total, 1e-300))))  # ten digits, then a stable sort
     order: IntArray = np.argsort(np.round(total * digits) / digits, kind="stable")
     above = strength > threshold

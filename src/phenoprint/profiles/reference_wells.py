@@ -1,4 +1,4 @@
-"""The wells that the steps of a recipe are fitted on, and their replacement where a plate has too few of them."""
+"""The reference wells of recipe steps, and the wells used instead if a plate has too few of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from phenoprint.tables import OBJECT_COUNT, PERT_TYPE, PLATE, StatusRow
 __all__ = ["FEWEST_REFERENCE", "IS_REFERENCE", "fallback_rows", "mark_reference", "reference_of"]
 
 FEWEST_REFERENCE = 3
-"""Wells that a centre and a spread can be fitted to."""
+"""Fewest wells for a centre and a spread."""
 
 IS_REFERENCE = "Metadata_Is_Reference"
 """The column that `mark_reference` adds."""
@@ -26,11 +26,11 @@ def reference_of(
     by: Sequence[str],
     fewest: int = FEWEST_REFERENCE,
 ) -> pl.Expr | None:
-    """Turn ``"all"`` or a value of Metadata_pert_type into an expression for wells with enough cells.
+    """Return the expression for the reference wells of a kind that have enough cells.
 
-    A well without a count is used where one cell is enough; otherwise a plate without counts, beside others with
-    counts, would have no reference. Where a group has fewer than `fewest` such wells, all its wells with enough cells
-    are used, as the group would have no value at all otherwise. `fallback_rows` lists these groups.
+    A well without a count is used if `min_cells` is 1 or less, so that a plate without counts has a reference too. If a
+    group has fewer than `fewest` reference wells, all its wells with enough cells are used, since the group would have
+    no values otherwise. `fallback_rows` lists these groups.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ def reference_of(
     reference
         ``"all"`` or a value of Metadata_pert_type such as ``"negcon"``.
     min_cells
-        Fewest cells of a reference well.
+        Smallest number of cells of a reference well.
     by
-        Columns whose values are fitted separately, such as the plate; none: all wells together.
+        Columns whose groups are fitted separately, such as the plate; an empty list: all wells together.
     fewest
-        Fewest reference wells of a group.
+        Smallest number of reference wells of a group.
 
     Raises
     ------
     SchemaError
-        Where a column that is needed is absent.
+        If a required column is absent.
 
     Examples
     --------
@@ -96,12 +96,12 @@ def fallback_rows(
         plate = group.get("Metadata_Plate")
         where = ", ".join(f"{name.removeprefix('Metadata_').lower()} {group[name]}" for name in keys) or "the screen"
         reason = (
-            f"{group['_own']} {reference} wells can serve as the reference of {where}, and {fewest} are needed: all "
-            f"its {group['_every']} wells with enough cells serve instead, which hides effects where most of them hold "
-            'active treatments. In screen.toml, under [profiles], reference = "all" says so for every plate'
+            f"{group['_own']} {reference} wells can be used as the reference of {where}, and {fewest} are needed: all "
+            f"its {group['_every']} wells with enough cells are used instead, which hides effects if most of them have "
+            'active treatments. In screen.toml, under [profiles], reference = "all" uses all wells of every plate'
         )
         if is_adjustable and group["_own"]:
-            reason += f", and min_reference = {group['_own']} keeps to the {reference} wells there are"
+            reason += f", and min_reference = {group['_own']} uses the available {reference} wells only"
         rows.append(StatusRow(None if plate is None else str(plate), "", "reference_all", reason, float(group["_own"])))
     return rows
 
@@ -115,9 +115,9 @@ def mark_reference(
     fewest: int,
     notes: list[StatusRow],
 ) -> Iterator[pl.DataFrame]:
-    """Yield plates with a column (`IS_REFERENCE`) that is true for the wells that a step is fitted on.
+    """Yield plates with a Boolean column (`IS_REFERENCE`) for the wells that a step is fitted on.
 
-    Groups that span plates are counted over all of them, which takes another pass.
+    Reference wells of groups that span plates are counted over all plates, which takes another pass.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def mark_reference(
     reference, min_cells, by, fewest
         As in `reference_of`.
     notes
-        The rows of `fallback_rows` are added to it.
+        List to which the rows of `fallback_rows` are added.
     """
     if PLATE in by or len(plates) == 1:
         for plate in plates:
@@ -148,7 +148,7 @@ def mark_reference(
 
 
 def _is_reference(data: pl.DataFrame, reference: str, enough: pl.Expr | None) -> pl.Expr | None:
-    """Whether a well is of the kind of the reference and has enough cells; None where every kind is used."""
+    """Return the expression for wells of the reference kind with enough cells; None if all kinds are used."""
     if reference == "all":
         return None
     if PERT_TYPE not in data.columns:
@@ -161,7 +161,7 @@ def _is_reference(data: pl.DataFrame, reference: str, enough: pl.Expr | None) ->
 
 
 def _has_enough(data: pl.DataFrame, min_cells: int) -> pl.Expr | None:
-    """Whether a well has enough cells; None where none are needed."""
+    """Return the expression for wells with enough cells; None if no cells are needed."""
     if not min_cells:
         return None
     if OBJECT_COUNT not in data.columns:

@@ -1,7 +1,7 @@
-"""Select features: drop what is no phenotype, missing, constant, redundant, an outlier or known as noise.
+"""Select features: drop those that are not phenotypes, missing, constant, redundant, outliers or noise.
 
-Rules are applied one after the other, each to the features that the rules before it left. They rest on sums over the
-plates, taken in passes, so that a screen need not fit into memory. A frame in memory is the case of one plate.
+Rules are applied one after the other, each to the features that the previous rules kept. They use sums over the plates,
+computed in passes, so that a screen need not fit into memory. A frame in memory is treated as one plate.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ DEFAULT_OPERATIONS = (
     "drop_outliers",
     "correlation_threshold",
 )
-"""The cheap rules first, and the expensive correlation last, over the fewest features."""
+"""The fast rules come first, the slow correlation last, when the fewest features are left."""
 
-_HELD_BYTES = 2**30  # held in one pass; more features than that allows take further passes
-_BLOCK_ROWS = 4096  # rows at a time: bounds the float64 copies of a large frame
+_HELD_BYTES = 2**30  # memory of one pass; features beyond this limit take further passes
+_BLOCK_ROWS = 4096  # rows per block: bounds the float64 copies of a large frame
 _BLOCK_FEATURES = 256
 
 
@@ -69,7 +69,7 @@ def select_features(
     rows: pl.Expr | None = None,
     **options: Any,
 ) -> pl.DataFrame:
-    """Drop features by one operation after the other, each judging what the ones before it left.
+    """Drop features by one operation after the other, each applied to the features that are left.
 
     Parameters
     ----------
@@ -78,37 +78,37 @@ def select_features(
     operations
         Names, in order:
 
-        - ``"drop_nuisance"``: no phenotype (`NUISANCE`), such as columns of images, positions, numbers of objects;
+        - ``"drop_nuisance"``: not a phenotype (`NUISANCE`), such as columns of images, positions, object numbers;
         - ``"drop_na_columns"``: more than `na_cutoff` of the values are missing;
         - ``"variance_threshold"``, also called ``"frequency_threshold"``: constant; or the second most common value is
           less than `freq_cut` times as common as the most common one; or the number of distinct values is less than
-          `unique_cut` of the rows (the rule that the public recipes mean by the first name: ``nearZeroVar`` of Kuhn,
-          J Stat Softw 28:5, 2008);
-        - ``"min_variance"``: the variance (n) is `min_variance` or less (what pycytominer from 1.4 means by
-          ``variance_threshold``);
-        - ``"correlation_threshold"``: the absolute correlation with a feature that stays is above `correlation`;
-        - ``"blocklist"``: in `blocklist`;
+          `unique_cut` times the number of rows (the rule of the public recipes under the first name:
+          ``nearZeroVar`` of Kuhn, J Stat Softw 28:5, 2008);
+        - ``"min_variance"``: the variance (n) is `min_variance` or less (``variance_threshold`` of pycytominer since
+          1.4);
+        - ``"correlation_threshold"``: the absolute correlation with a feature that is kept is above `correlation`;
+        - ``"blocklist"``: the feature is in `blocklist`;
         - ``"drop_outliers"``: an absolute value above `outlier_cutoff`;
         - ``"noise_removal"``: the standard deviation (n) within treatments, averaged over them, is above
           `noise_cutoff`;
         - ``"replicate_reproducibility"``: the intraclass correlation of replicates is below
           `reproducibility_cutoff`, or is undefined.
     rows
-        A polars expression that picks the rows to judge on (None: all). Rows in which no feature has a value
-        (wells without cells) are never judged on.
+        A polars expression for the rows that the rules use (None: all). Rows without any value (wells without cells)
+        are never used.
     **options
         ``na_cutoff`` (0.05), ``freq_cut`` (0.05), ``unique_cut`` (0.01), ``min_variance`` (1e-6),
         ``correlation`` (0.9), ``outlier_cutoff`` (500), ``blocklist`` (Way 2019), ``noise_cutoff`` (0.8),
-        ``reproducibility_cutoff`` (0.1): see above; the defaults are pycytominer's where it has them.
+        ``reproducibility_cutoff`` (0.1): see above; the defaults are those of pycytominer if it has the option.
         ``keep``: names or patterns such as ``"Image_Granularity_*"`` that ``drop_nuisance`` keeps.
-        ``replicate_by``: columns that make a treatment, for the last two operations; rows with NULL there are not
-        judged on. ``signed_correlation`` (False) and ``greedy_correlation`` (True): |r|, and a feature is dropped only
-        if one that stays represents it; True and False give pycytominer's rule (see `redundancy.redundant`).
+        ``replicate_by``: columns that define a treatment, for the last two operations; rows with NULL in them are not
+        used. ``signed_correlation`` (False) and ``greedy_correlation`` (True): use |r|, and drop a feature only if a
+        kept one represents it; True and False give pycytominer's rule (see `redundancy.redundant`).
 
     Returns
     -------
     polars.DataFrame
-        All rows, all metadata, the features that stay in their order, NaN as NULL.
+        All rows and metadata, and the kept features in their order, NaN as NULL.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def select_features_with_status(
     rows: pl.Expr | None = None,
     **options: Any,
 ) -> Result:
-    """Select features, and report for each why it was dropped or that it stays.
+    """Select features, and report for each feature why it is dropped or that it is kept.
 
     Parameters
     ----------
@@ -162,16 +162,16 @@ def select_features_with_status(
 
 @dataclass(frozen=True)
 class FeatureChoice:
-    """Which features stay, and why the others are dropped.
+    """The features that are kept, and the reasons why the others are dropped.
 
     Attributes
     ----------
     kept
-        In the order of the frames.
+        Features in the order of the frames.
     status
         One row of ``feature_status`` per feature.
     n_rows
-        Number of profiles that were judged on.
+        Number of profiles that the rules used.
     """
 
     kept: tuple[str, ...]
@@ -202,24 +202,22 @@ def select_plates(
     sample_rows: int | None = 20_000,
     **options: Any,
 ) -> FeatureChoice:
-    """Select features plate by plate: one pass for rules that judge each feature alone, more for the others.
+    """Select features plate by plate, in one pass for rules on single features and in more for the others.
 
     Parameters
     ----------
     plates
-        One frame per plate, with the same features; iterated over once per pass. Correlations take a pass, and another
-        where two features are so nearly tied that rounding could decide. ``noise_removal`` and
-        ``replicate_reproducibility`` take one for each gibibyte that count, sum and squares of features by treatments
-        fill.
+        One frame per plate, with the same features; iterated over once per pass. Correlations take one pass, and a
+        second one if two features are so nearly tied that rounding could decide. ``noise_removal`` and
+        ``replicate_reproducibility`` take one pass per gibibyte of count, sum and squares of features by treatments.
     operations
         As in `select_features`, in order.
     rows
-        A polars expression that picks the rows to judge on.
+        A polars expression for the rows that the rules use.
     sample_rows
-        The frequency rule counts how often values occur, and no bounded summary of a continuous feature holds that
-        exactly. Up to this many rows of several plates it sees all; above that every second, fourth, ... row, which
-        the reason then states. None, or one plate: all rows whatever their number, in a pass for each gibibyte of
-        values. All other rules are exact.
+        The frequency rule needs the values themselves. With more rows than this on several plates it uses every
+        second, fourth, ... row, which the reason then states. None, or one plate: all rows, in one pass per gibibyte
+        of values. All other rules always use all rows.
     **options
         As in `select_features`.
 
@@ -231,9 +229,9 @@ def select_plates(
     Raises
     ------
     SchemaError
-        Where a plate lacks a feature that the first has.
+        If plates have different features.
     UsageError
-        For no plate, or a rule that needs `replicate_by` without it.
+        For no plate, or a missing `replicate_by` that a rule needs.
 
     Examples
     --------
@@ -244,7 +242,7 @@ def select_plates(
     chosen = check_selection(operations, **options)
     needing = [name for name in operations if name in _BY_REPLICATES]
     if needing and not chosen.replicate_by:
-        raise UsageError(f"{needing[0]} needs replicate_by, the columns that make a treatment; found none")
+        raise UsageError(f"{needing[0]} needs replicate_by, the columns that define a treatment; found none")
     wells = _Wells(plates, rows, tuple(chosen.replicate_by) if needing else ())
     wells.read_first(sample_rows)
     verdicts: dict[int, StatusRow] = {}
@@ -255,9 +253,9 @@ def select_plates(
         found = OPERATIONS[name](wells, index, chosen)
         verdicts |= {int(index[i]): row for i, row in found.items()}
         index = np.array([i for i in index if i not in verdicts], dtype=np.intp)
-    note = {name: f"; {n:g} values were no numbers and taken as missing" for name, n in wells.not_finite.items()}
+    note = {name: f"; {n:g} values were not finite and count as missing" for name, n in wells.not_finite.items()}
     status = [
-        verdicts.get(i, StatusRow(None, name, "ok", "stays" + note.get(name, ""), None))
+        verdicts.get(i, StatusRow(None, name, "ok", "kept" + note.get(name, ""), None))
         for i, name in enumerate(wells.features)
     ]
     kept = tuple(name for i, name in enumerate(wells.features) if i not in verdicts)
@@ -265,7 +263,7 @@ def select_plates(
 
 
 def check_selection(operations: Sequence[str] = DEFAULT_OPERATIONS, **options: Any) -> rules.Options:
-    """Check names of operations and options, and thresholds; return the thresholds."""
+    """Check the names of operations and options, and the thresholds; return the options."""
     if isinstance(operations, str):
         raise UsageError(f"operations must be a list of names; found the text {operations!r}")
     for name in operations:
@@ -280,7 +278,7 @@ def check_selection(operations: Sequence[str] = DEFAULT_OPERATIONS, **options: A
 
 @dataclass
 class _Wells:
-    """The wells to judge on, plate by plate as matrices, and what the first pass over them found."""
+    """The wells that the rules use, plate by plate as matrices, and the results of the first pass."""
 
     plates: Sequence[FrameLike]
     rows: pl.Expr | None
@@ -294,7 +292,7 @@ class _Wells:
     _only_plate: tuple[FloatArray, pl.DataFrame] | None = None
 
     def read_first(self, sample_rows: int | None) -> None:
-        """Take the first pass: moments of each feature, a sample of the rows, the treatments."""
+        """Make the first pass: moments of each feature, a sample of the rows, the treatments."""
         if not len(self.plates):
             raise UsageError("expected at least one plate; found none")
         if sample_rows is not None and len(self.plates) > 1:
@@ -313,11 +311,11 @@ class _Wells:
         self._is_first_pass = False
 
     def blocks(self) -> Iterator[FloatArray]:
-        """Yield the values of a block of rows at a time, shape (features, rows)."""
+        """Yield the values in blocks of rows, shape (features, rows)."""
         return (values for values, _ in self.with_keys())
 
     def with_keys(self) -> Iterator[tuple[FloatArray, pl.DataFrame]]:
-        """Yield the values of a block of rows at a time, and the columns that make a treatment."""
+        """Yield the values in blocks of rows, and the columns that define a treatment."""
         for plate in self.plates:
             values, keys = self._only_plate or self._read(to_polars(plate))
             if len(self.plates) == 1:  # it is in memory anyway
@@ -347,19 +345,19 @@ class _Wells:
             if absent or len(names) != len(self.features):
                 raise SchemaError(
                     f"plates must have the same features; one lacks {absent[:5] or 'none'} and has {len(names)} of "
-                    f"{len(self.features)}. Normalize with fit_plates, which fills what a plate lacks with NULL"
+                    f"{len(self.features)}. Normalize with fit_plates, which adds missing features as NULL"
                 )
         return self.features
 
     def codes(self, keys: pl.DataFrame) -> IntArray:
-        """Return the number of each row's treatment; -1 where a key is NULL."""
+        """Return the index of each row's treatment; -1 if a key is NULL."""
         numbered = self.treatments.with_row_index("number of the treatment")
         joined = keys.with_row_index("row").join(numbered, on=list(self.by), how="left").sort("row")
         number = joined.get_column("number of the treatment").cast(pl.Int64).fill_null(-1)
         return number.to_numpy().astype(np.intp)
 
     def names(self, index: IntArray) -> list[str]:
-        """Name features by their numbers."""
+        """Return the names of features, given by index."""
         return [self.features[i] for i in index]
 
 
@@ -390,7 +388,7 @@ def _low_frequency(wells: _Wells, index: IntArray, options: rules.Options) -> di
 def _by_replicates(
     wells: _Wells, index: IntArray, measure: Callable[[GroupMoments], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Measure features by treatments: as many at a time as a pass may hold."""
+    """Measure features by treatments: as many per pass as its memory allows."""
     n_groups = wells.treatments.height
     out = np.empty(len(index))
     for part in _parts(len(index), 24 * n_groups):
@@ -402,7 +400,7 @@ def _by_replicates(
 
 
 def _correlated(wells: _Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
-    """Find redundant features; take another pass over the plates only where rounding could decide."""
+    """Find redundant features, with a second pass over the plates only if rounding could decide."""
     center, spread = wells.moments.mean[index], np.sqrt(wells.moments.variance[index])
     products = CorrelationMoments(center, spread)
     for values in wells.blocks():

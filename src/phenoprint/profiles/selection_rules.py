@@ -1,4 +1,4 @@
-"""The rules of feature selection: from one number per feature to which features are dropped and why."""
+"""The rules of feature selection: which features are dropped, and why, given one number per feature."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ which pycytominer uses by default."""
 
 @dataclass(frozen=True)
 class Options:
-    """Thresholds of `select_features`, checked; see there."""
+    """Options of `select_features`, with their ranges checked."""
 
     na_cutoff: float = 0.05
     freq_cut: float = 0.05
@@ -77,7 +77,7 @@ class Options:
 
 
 def missing(share: Vector, names: Sequence[str], options: Options) -> Verdicts:
-    """Features of which a larger share than `na_cutoff` is missing."""
+    """Drop features with a larger share of missing values than `na_cutoff`."""
     return {
         i: StatusRow(
             None,
@@ -91,7 +91,7 @@ def missing(share: Vector, names: Sequence[str], options: Options) -> Verdicts:
 
 
 def low_frequency(values: FloatArray, names: Sequence[str], options: Options) -> Verdicts:
-    """Features whose values hardly differ, judged by how often values repeat; shape (features, rows)."""
+    """Drop features with few distinct or mostly equal values; shape (features, rows)."""
     verdicts: Verdicts = {}
     n_rows = values.shape[1]
     ordered = np.sort(values, axis=1)  # NaN last
@@ -113,7 +113,7 @@ def low_frequency(values: FloatArray, names: Sequence[str], options: Options) ->
 
 
 def low_variance(variance: Vector, names: Sequence[str], options: Options) -> Verdicts:
-    """Features whose variance is `min_variance` or less."""
+    """Drop features with a variance of `min_variance` or less."""
     known = np.nan_to_num(variance)
     return {
         i: StatusRow(
@@ -128,7 +128,7 @@ def low_variance(variance: Vector, names: Sequence[str], options: Options) -> Ve
 
 
 def correlated(correlation: Vector, names: Sequence[str], options: Options, exact: Exact) -> Verdicts:
-    """Features that another one makes redundant; `exact` as in `redundant`."""
+    """Drop features that are redundant because of another one; `exact` as in `redundant`."""
     found = redundant(
         correlation,
         threshold=options.correlation,
@@ -142,7 +142,7 @@ def correlated(correlation: Vector, names: Sequence[str], options: Options, exac
 
 
 def blocked(names: Sequence[str], options: Options) -> Verdicts:
-    """Features on the blocklist."""
+    """Drop features on the blocklist."""
     unwanted = set(options.blocklist)
     return {
         i: StatusRow(None, name, "blocklisted", "on the blocklist", None)
@@ -152,17 +152,17 @@ def blocked(names: Sequence[str], options: Options) -> Verdicts:
 
 
 def not_phenotypic(names: Sequence[str], options: Options) -> Verdicts:
-    """Columns that are no phenotype, but for those in `keep`."""
+    """Drop columns that are not phenotypes, except for those in `keep`."""
     found = nuisance_features(names, options.keep)
     return {
-        i: StatusRow(None, name, "nuisance", f"no phenotype: {found[name]}", None)
+        i: StatusRow(None, name, "nuisance", f"not a phenotype: {found[name]}", None)
         for i, name in enumerate(names)
         if name in found
     }
 
 
 def outlying(largest: Vector, names: Sequence[str], options: Options) -> Verdicts:
-    """Features with an absolute value above `outlier_cutoff`."""
+    """Drop features with an absolute value above `outlier_cutoff`."""
     return {
         i: StatusRow(
             None,
@@ -176,14 +176,14 @@ def outlying(largest: Vector, names: Sequence[str], options: Options) -> Verdict
 
 
 def noisy(noise: Vector, names: Sequence[str], options: Options) -> Verdicts:
-    """Features that vary within treatments by more than `noise_cutoff`."""
+    """Drop features with a standard deviation within treatments above `noise_cutoff`."""
     cutoff = options.noise_cutoff
     return {
         i: StatusRow(
             None,
             names[i],
             "noisy",
-            f"mean deviation within treatments {noise[i]:.3g}, above {cutoff:g}",
+            f"mean standard deviation within treatments {noise[i]:.3g}, above {cutoff:g}",
             float(noise[i]),
         )
         for i in np.flatnonzero(noise > cutoff).tolist()
@@ -191,14 +191,14 @@ def noisy(noise: Vector, names: Sequence[str], options: Options) -> Verdicts:
 
 
 def not_reproducible(agreement: Vector, names: Sequence[str], options: Options) -> Verdicts:
-    """Features whose replicates agree less than `reproducibility_cutoff`, or have no defined agreement."""
+    """Drop features with an agreement of replicates that is below `reproducibility_cutoff` or undefined."""
     cutoff = options.reproducibility_cutoff
     return {
         i: StatusRow(
             None,
             names[i],
             "not_reproducible",
-            f"intraclass correlation of replicates {agreement[i]:.3f}, not {cutoff:g} or more",
+            f"intraclass correlation of replicates {agreement[i]:.3f}, not at least {cutoff:g}",
             None if np.isnan(agreement[i]) else float(agreement[i]),
         )
         for i in np.flatnonzero(~(agreement >= cutoff)).tolist()

@@ -1,4 +1,4 @@
-"""Sphering and typical variation normalization: controls vary equally in all directions afterwards."""
+"""Sphering and typical variation normalization, after which controls vary equally in all directions."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class SpheringFit(Fit):
     used
         Which features vary and have reference values; shape (features,).
     steps
-        Whitenings of the used features, applied one after the other (TVN has two); none where the reference was too
+        Whitenings of the used features, applied one after the other (TVN has two); empty if the reference was too
         small.
     held_out
-        Variance about the reference's mean of wells that were left out of a fit, after it, shape (used features or
-        components,): near 1 where the sphering generalizes, large where it was fitted to noise. None where too few
-        wells allowed no split.
+        Variance of transformed wells that were held out from a fit, about the mean of the fitted wells, shape (used
+        features or components,): near 1 if the sphering generalizes, large if it was fitted to noise. None if there
+        are too few wells for a split.
     reference
-        The wells of one group, shape (features, wells), until all groups are there to be fitted; then None.
+        Reference wells of one group, shape (features, wells), until all groups are fitted together; then None.
     """
 
     used: NDArray[np.bool_] | None = None
@@ -48,28 +48,28 @@ class SpheringFit(Fit):
 
 @dataclass(frozen=True)
 class Sphering(Normalizer):
-    """Whiten: after it the reference wells have mean 0, variance 1 and no correlation.
+    """Whiten: transform the reference wells to mean 0, variance 1 and no correlation.
 
     Parameters
     ----------
     kind
-        ``"ZCA-cor"`` (stays closest to the standardized features), ``"ZCA"`` (closest to the features), ``"PCA"`` and
-        ``"PCA-cor"`` (columns become ``PC1``, ``PC2``, ...).
+        ``"ZCA-cor"`` (closest to the standardized features), ``"ZCA"`` (closest to the features), ``"PCA"`` and
+        ``"PCA-cor"`` (features become ``PC1``, ``PC2``, ...).
     regularization
         Shrinkage of the covariance towards a multiple of the identity: a share from 0 to 1, ``"ledoit_wolf"``, or
-        ``"plates"``, the share under which plates left out of the fit are most likely. 0 is none: the transformed
-        controls then have the identity for covariance in the subspace that they span. With fewer controls than
-        features that subspace leaves the other directions undefined; shrink.
+        ``"plates"``, the share with the largest likelihood of held-out plates. 0 is no shrinkage: the covariance of the
+        transformed controls is then the identity in the subspace that they span. With fewer controls than features the
+        other directions are undefined, so use shrinkage.
     outside
-        Without shrinkage, directions in which the controls do not vary: ``"drop"``, or ``"smallest"``: they get the
-        smallest variance found (pycytominer's rule).
+        Without shrinkage, the rule for directions in which the controls do not vary: ``"drop"``, or ``"smallest"``: use
+        the smallest variance of the other directions (pycytominer's rule).
 
     Notes
     -----
-    Kessy, Lewin and Strimmer, Am Stat 72:309, 2018. Fit over many plates (``by=[]`` or a batch): a plate's controls
-    are few. Equals ``pycytominer.normalize(method="spherize", spherize_epsilon=0)`` with ``regularization=0,
-    outside="smallest"``; its epsilon is added to singular values, ours is a share of the covariance. The result is
-    checked at every fit; one that does not whiten is an error.
+    Kessy, Lewin and Strimmer, Am Stat 72:309, 2018. Fit to many plates (``by=[]`` or a batch), since one plate
+    has few controls. Equals ``pycytominer.normalize(method="spherize", spherize_epsilon=0)`` with ``regularization=0,
+    outside="smallest"``; its epsilon is added to singular values, ours is a share of the covariance. Every fit is
+    checked; one that does not whiten is an error.
     """
 
     name: ClassVar[str] = "sphering"
@@ -85,7 +85,7 @@ class Sphering(Normalizer):
             raise UnknownNameError("kind of whitening", self.kind, KINDS)
 
     def fit(self, reference: FloatArray, *, blocks: IntArray | None = None) -> SpheringFit:
-        """Learn the covariance of the reference and check the whitening."""
+        """Estimate the covariance of the reference and check the whitening."""
         fit, rows = _start(reference)
         if fit.used is None or not fit.used.any():
             return fit
@@ -102,29 +102,29 @@ class Sphering(Normalizer):
         return [f"PC{i}" for i in range(1, rank + 1)]
 
     def apply(self, values: FloatArray, fit: Fit) -> NDArray[np.float64]:
-        """Transform wells, shape (features, wells); features without spread and wells that lack one become NaN."""
+        """Transform wells, shape (features, wells); NaN for features without spread and for incomplete wells."""
         return _apply(values, fit, is_component=self.kind.startswith("PCA"))
 
 
 @dataclass(frozen=True)
 class Tvn(Normalizer):
-    """Typical variation normalization: whiten on all controls, then align those of each plate (or batch).
+    """Typical variation normalization: whiten with all controls, then align the controls of each plate (or batch).
 
-    The controls of every group are moved to mean 0, and their common covariance is whitened. Then the covariance of
-    the controls of each group in that space is mapped to the identity (correlation alignment).
+    The controls of every group are centred, and their common covariance is whitened. Then the covariance of the
+    controls of each group in that space is mapped to the identity (correlation alignment).
 
     Parameters
     ----------
     regularization
-        Of the common whitening, as in `Sphering`.
+        Shrinkage of the common whitening, as in `Sphering`.
     alignment
-        Shrinkage of each group's covariance towards a multiple of the identity, a share or ``"ledoit_wolf"``; 1 moves
-        only mean and overall scale. A group has few controls, and a fit without shrinkage is a fit to their noise.
+        Shrinkage of each group's covariance towards a multiple of the identity, a share or ``"ledoit_wolf"``; 1 aligns
+        only mean and overall scale. A group has few controls, and a fit without shrinkage fits their noise.
 
     Notes
     -----
-    Ando, McLean and Berndl, bioRxiv 161422, 2017, with the shrinkage of Ledoit and Wolf where the original adds a
-    constant to the diagonal, and ZCA rather than PCA axes so that features keep their names; distances are the same.
+    Ando, McLean and Berndl, bioRxiv 161422, 2017, with the shrinkage of Ledoit and Wolf, where the original adds a
+    constant to the diagonal, and ZCA instead of PCA axes, so that features keep their names; distances are the same.
     """
 
     name: ClassVar[str] = "tvn"
@@ -163,12 +163,12 @@ class Tvn(Normalizer):
         return replace(fit, used=used, scale=scale, steps=(own, aligned), reference=None)
 
     def apply(self, values: FloatArray, fit: Fit) -> NDArray[np.float64]:
-        """Transform wells, shape (features, wells); features without spread and wells that lack one become NaN."""
+        """Transform wells, shape (features, wells); NaN for features without spread and for incomplete wells."""
         return _apply(values, fit, is_component=False)
 
 
 def _start(reference: FloatArray) -> tuple[SpheringFit, NDArray[np.float64]]:
-    """Find the features that vary; return the fit so far, and the wells, shape (wells, used features), float64."""
+    """Find the features that vary; return an initial fit, and the wells, shape (wells, used features), float64."""
     plain = learned(reference, mean(reference), sd(reference, ddof=1))
     used = (plain.scale > 0) & (plain.n == reference.shape[1])
     scale = np.where(np.isnan(plain.scale), plain.scale, np.where(used, plain.scale, 0.0))
@@ -195,23 +195,25 @@ def held_out_variances(
     fitted: Whitening,
     share: float | str,
 ) -> NDArray[np.float64] | None:
-    """Variance, after a whitening fitted without them, of every third plate's wells about the fit's mean.
+    """Compute the variance of held-out wells after a whitening that was fitted to the other wells.
+
+    Every third plate is held out. The variance is that about the mean of the fitted wells.
 
     Parameters
     ----------
     rows
         Reference wells, shape (wells, features).
     blocks
-        Plate of each; with fewer than three plates every third well is left out instead.
+        Plate of each well; with fewer than three plates every third well is held out instead.
     fitted
-        The whitening of all rows, whose kind is used again.
+        The whitening of all rows, which determines the kind.
     share
-        Its shrinkage or the rule that chose it; the rule chooses anew, without the wells left out.
+        Its shrinkage, or the rule that chooses it, which is applied again without the held-out wells.
 
     Returns
     -------
     numpy.ndarray or None
-        Shape (features or components,); None with fewer than nine wells or where a feature is constant in the rest.
+        Shape (features or components,); None for fewer than nine wells or if a feature is constant in the other wells.
     """
     if len(rows) < 9:
         return None

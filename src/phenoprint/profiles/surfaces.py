@@ -29,9 +29,9 @@ def median_polish(
     values
         Shape (features, wells), NaN where missing or not to be fitted on.
     row, col
-        Of each well, from 0, shape (wells,).
+        Row and column of each well, from 0, shape (wells,).
     tolerance
-        The polish stops where the sum of absolute residuals changes by less than this share, or after 20 rounds.
+        The iteration stops if the sum of absolute residuals changes by less than this share, or after 20 rounds.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def median_polish(
 
     Notes
     -----
-    The order of R's ``medpolish``: rows, then columns, the effects' own medians moved into the overall effect.
+    In the order of R's ``medpolish``: rows, then columns; medians of the effects are moved to the overall effect.
     """
     n_rows, n_cols = int(row.max(initial=-1)) + 1, int(col.max(initial=-1)) + 1
     grid = np.full((len(values), n_rows, n_cols), np.nan)
@@ -70,7 +70,7 @@ def median_polish(
 
 
 def loess_weights(place: Matrix, fitted: NDArray[np.bool_], *, span: float) -> Matrix:
-    """Weights by which a locally linear surface combines wells.
+    """Compute the weights of wells in a locally linear surface.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def loess_weights(place: Matrix, fitted: NDArray[np.bool_], *, span: float) -> M
     fitted
         Wells to fit on, shape (wells,).
     span
-        Share of the fitted wells that each local fit takes in, with tricube weights.
+        Share of the fitted wells in each local fit, with tricube weights.
 
     Returns
     -------
@@ -99,24 +99,24 @@ def loess_weights(place: Matrix, fitted: NDArray[np.bool_], *, span: float) -> M
     for well, (here, w) in enumerate(zip(place, weight, strict=True)):
         root = np.sqrt(w)
         design = np.column_stack([np.ones(len(known)), known - here]) * root[:, None]
-        out[well] = np.linalg.pinv(design, rcond=1e-9)[0] * root  # the local plane's height at the well itself
+        out[well] = np.linalg.pinv(design, rcond=1e-9)[0] * root  # height of the local plane at the well
     return out
 
 
 def spline_weights(place: Matrix, fitted: NDArray[np.bool_], *, smoothing: float) -> Matrix:
-    """Weights by which a thin plate spline combines wells; shape (wells, fitted wells).
+    """Compute the weights of wells in a thin plate spline; shape (wells, fitted wells).
 
     Parameters
     ----------
     place, fitted
         As in `loess_weights`.
     smoothing
-        0 passes through every well; larger values give a flatter surface, in the limit a plane.
+        0: the surface passes through every well; larger values give a smoother surface, in the limit a plane.
 
     Raises
     ------
     UsageError
-        Where the wells to fit on lie on one line, or, without smoothing, a well occurs twice.
+        If the wells to fit on are on one line, or, without smoothing, a well occurs twice.
     """
     from scipy.interpolate import RBFInterpolator
 
@@ -130,7 +130,7 @@ def spline_weights(place: Matrix, fitted: NDArray[np.bool_], *, smoothing: float
 
 
 def smooth(values: Matrix, weights: Matrix, fitted: NDArray[np.bool_]) -> Matrix:
-    """Apply surface weights to features, shape (features, wells); others take the weight of missing wells."""
+    """Apply surface weights to features, shape (features, wells), rescaled if wells are missing."""
     known = values[:, fitted]
     there = ~np.isnan(known)
     total = np.asarray(np.nan_to_num(known) @ weights.T, dtype=np.float64)
@@ -142,27 +142,33 @@ def smooth(values: Matrix, weights: Matrix, fitted: NDArray[np.bool_]) -> Matrix
 
 
 def position_share(values: Matrix, row: NDArray[np.intp], col: NDArray[np.intp]) -> Matrix:
-    """Share of each feature's variance that an additive model of row and column explains, adjusted.
+    """Compute the adjusted share of each feature's variance that an additive model of row and column explains.
 
     Parameters
     ----------
     values
         Shape (features, wells); a missing value counts as the feature's mean.
     row, col
-        Of each well, shape (wells,).
+        Row and column of each well, shape (wells,).
 
     Returns
     -------
     numpy.ndarray
-        Shape (features,): 1 - (1 - R2) (n - 1) / (n - p), near 0 (also below) where position does not matter; NaN
-        where the feature does not vary or wells are too few.
+        Shape (features,): 1 - (1 - R2) (n - 1) / (n - p), near 0 (also below 0) without an effect of position; NaN
+        if the feature does not vary or there are too few wells.
+
+    Examples
+    --------
+    >>> row, col = np.divmod(np.arange(12), 4)
+    >>> position_share(np.array([row + 2.0 * col]), row, col).round(6).tolist()
+    [1.0]
     """
     design = np.column_stack([np.eye(int(axis.max(initial=-1)) + 1)[axis] for axis in (row, col)])
     return explained_by_columns(values, design)
 
 
 def explained_by_columns(values: Matrix, design: Matrix) -> Matrix:
-    """Return the adjusted share of each feature's variance explained by columns of a design, shape (wells, columns)."""
+    """Compute the adjusted share of each feature's variance that a design, shape (wells, columns), explains."""
     n = values.shape[1]
     centered = np.nan_to_num(values - _nanmean(values)[:, None])
     centered = centered - centered.mean(axis=1, keepdims=True) if n else centered
@@ -188,7 +194,7 @@ def _nanmean(values: Matrix) -> Matrix:
 
 
 def _middle(grid: Matrix) -> Matrix:
-    """Median along the last axis of (features, lines, wells); 0 for lines without values."""
+    """Compute medians along the last axis of (features, lines, wells); 0 for lines without values."""
     flat = np.ascontiguousarray(grid).reshape(-1, grid.shape[2])
     return _finite(median(flat)).reshape(grid.shape[:2])
 

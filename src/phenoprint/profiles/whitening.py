@@ -1,4 +1,4 @@
-"""Whitening: a linear map after which the reference wells are uncorrelated with variance one, and a check of it."""
+"""Whitening: a linear map that makes the reference wells uncorrelated with variance one, and its check."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "TOLERANCE", "Whitening", "fit_whitening", "ledoit_wolf_share", "shrinkage_by_plates"]
 
 KINDS = ("PCA", "PCA-cor", "ZCA", "ZCA-cor")
-"""PCA rotates to the principal axes, ZCA back again; ``-cor`` scales every feature to variance one before."""
+"""PCA rotates to the principal axes, ZCA also rotates back; ``-cor`` first scales every feature to variance one."""
 
 TOLERANCE = 1e-6
-"""How far the covariance of the transformed reference may be from the identity."""
+"""Largest accepted deviation of the covariance of the transformed reference from the identity."""
 
-_NOISE = 1e-9  # eigenvalues below this share of the largest are settled by a singular value decomposition
+_NOISE = 1e-9  # with eigenvalues below this share of the largest, use a singular value decomposition
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class Whitening:
     center
         Mean of the reference, shape (features,).
     scale
-        Divided by after centring; ones unless the kind ends in ``-cor``; shape (features,).
+        Divisor after centring; ones unless the kind ends in ``-cor``; shape (features,).
     basis
         Eigenvectors of the fitted subspace, shape (rank, features).
     variances
-        Of the (shrunk) covariance along them, shape (rank,), largest first.
+        Variances of the (shrunk) covariance along them, shape (rank,), largest first.
     outside
-        Variance assumed for directions in which the reference does not vary; 0: such directions are left out.
+        Variance used for directions in which the reference does not vary; 0: such directions are dropped.
     share, target
-        Of the shrinkage.
+        Parameters of the shrinkage.
     n
-        Reference wells.
+        Number of reference wells.
     error
-        Largest deviation of the covariance of the transformed reference (shrunk the same) from the identity.
+        Largest deviation of the covariance of the transformed reference (with the same shrinkage) from the identity.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Whitening:
 
     @property
     def rank(self) -> int:
-        """Dimensions of the fitted subspace."""
+        """Dimension of the fitted subspace."""
         return len(self.basis)
 
     def apply(self, rows: Matrix) -> Matrix:
@@ -104,23 +104,23 @@ def fit_whitening(
     kind
         One of `KINDS`.
     share
-        Of the shrinkage towards a multiple of the identity, 0 to 1: 0 is none, ``"ledoit_wolf"`` the closed form,
-        ``"plates"`` the one under which plates left out are most likely.
+        Shrinkage towards a multiple of the identity, 0 to 1: 0 is none, ``"ledoit_wolf"`` the closed form,
+        ``"plates"`` the share with the largest likelihood of held-out plates.
     outside
-        Directions in which the reference does not vary, where nothing is shrunk: ``"drop"`` leaves them out,
-        ``"smallest"`` gives them the smallest variance found (pycytominer's rule).
+        Without shrinkage, the rule for directions in which the reference does not vary: ``"drop"``, or ``"smallest"``:
+        use the smallest variance of the other directions (pycytominer's rule).
     blocks
         Plate of each well, for ``"plates"``.
 
     Returns
     -------
     Whitening
-        See there.
+        The fitted and checked map.
 
     Raises
     ------
     DataError
-        Where the result does not whiten, or there are fewer than three wells or no feature.
+        If the result does not whiten, or there are fewer than three wells or no feature.
     UnknownNameError, UsageError
         For an unknown kind or rule, or a share outside 0 to 1.
     """
@@ -155,7 +155,7 @@ def fit_whitening(
 
 
 def _gram(standard: Matrix) -> Matrix:
-    """Products of rows or of columns, whichever are fewer."""
+    """Compute the products of all pairs of rows or of columns, whichever are fewer."""
     return standard @ standard.T if len(standard) <= standard.shape[1] else standard.T @ standard
 
 
@@ -167,13 +167,13 @@ def principal_axes(standard: Matrix, gram: Matrix | None = None) -> tuple[Matrix
     standard
         Shape (n, features), centred.
     gram
-        Their products, if already computed: of rows where n is not larger than the number of features, else of columns.
+        Their products, if already computed: of rows if n is not larger than the number of features, else of columns.
 
     Returns
     -------
     tuple
         Axes (rank, features), variances (n - 1) along them, largest first (rank,), and the covariance of the rows'
-        coordinates along them (rank, rank), for the check: diagonal but for rounding.
+        coordinates along them (rank, rank), for the check: diagonal except for rounding.
     """
     n, width = standard.shape
     most = min(n - 1, width)
@@ -186,7 +186,7 @@ def principal_axes(standard: Matrix, gram: Matrix | None = None) -> tuple[Matrix
                 return vectors.T, values, vectors.T @ (products / (n - 1)) @ vectors
             basis = (standard.T @ vectors / np.sqrt(values * (n - 1))).T
             return basis, values, _covariance(standard @ basis.T)
-    # Squaring costs half of the digits; nearly degenerate data need them all.
+    # Products have half of the digits, too few for nearly degenerate data.
     left, singular, right = np.linalg.svd(standard, full_matrices=False)
     floor = singular[0] * max(n, width) * np.finfo(np.float64).eps if len(singular) else 0.0
     rank = min(int((singular > floor).sum()), most)
@@ -200,7 +200,7 @@ def _covariance(coordinates: Matrix) -> Matrix:
 
 
 def _deviation(along: Matrix, shrunk: Matrix, share: float, target: float) -> float:
-    """Largest deviation from the identity of the covariance along the axes, shrunk and whitened."""
+    """Return the largest deviation of the shrunk and whitened covariance along the axes from the identity."""
     if not len(shrunk):
         return 0.0
     root = np.sqrt(shrunk)
@@ -210,7 +210,7 @@ def _deviation(along: Matrix, shrunk: Matrix, share: float, target: float) -> fl
 
 
 def ledoit_wolf_share(standard: Matrix, gram: Matrix | None = None) -> float:
-    """Shrinkage that minimizes the expected squared error of the covariance.
+    """Compute the shrinkage that minimizes the expected squared error of the covariance.
 
     Parameters
     ----------
@@ -226,8 +226,8 @@ def ledoit_wolf_share(standard: Matrix, gram: Matrix | None = None) -> float:
 
     Notes
     -----
-    Ledoit and Wolf, J Multivar Anal 88:365, 2004. From the smaller of the two products of the rows, never the
-    fourth powers of all pairs of features.
+    Ledoit and Wolf, J Multivar Anal 88:365, 2004. Computed from the smaller of the two products, without
+    the fourth powers of all pairs of features.
     """
     n, width = standard.shape
     products = _gram(standard) if gram is None else gram
@@ -240,21 +240,21 @@ def ledoit_wolf_share(standard: Matrix, gram: Matrix | None = None) -> float:
 
 
 def shrinkage_by_plates(standard: Matrix, blocks: NDArray[np.intp], *, folds: int = 3) -> float:
-    """Choose the shrinkage under which wells of plates left out are most likely (normal log-likelihood).
+    """Choose the shrinkage with the largest normal log-likelihood of held-out plates.
 
     Parameters
     ----------
     standard
         Centred rows, shape (n, features).
     blocks
-        Plate of each row; with fewer than three plates rows are left out instead.
+        Plate of each row; with fewer than three plates rows are held out instead.
     folds
-        Parts that are left out in turn; plates are dealt to them in order.
+        Number of parts that are held out in turn; plates are assigned to them in order.
 
     Returns
     -------
     float
-        One of 25 shares from 0.001 to 0.999, even on the log-odds.
+        One of 25 shares from 0.001 to 0.999, evenly spaced in log-odds.
     """
     odds = np.logspace(-3, 3, 25)
     shares = odds / (1 + odds)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ApplyRecipe", "Consensus"]
 
 _EVERY_STEP = "*"
-# Notes on a feature that stays, not its loss.
+# Statuses of features that are kept.
 _NOTES = (
     "ok", "pooled", "limited", "skipped", "reference_all", "worse", "not_converged", "nan_input", "infinite_input"
 )  # fmt: skip
@@ -35,7 +35,7 @@ _IS_LOST = ~pl.col("status").is_in(_NOTES)
 
 
 class ApplyRecipe(Step):
-    """Take well profiles through the steps of the recipe: normalized, corrected, selected (levels 4a and 4b)."""
+    """Apply the recipe to well profiles: normalize, correct, select (levels 4a and 4b)."""
 
     name = "recipe"
     title = "Recipe"
@@ -46,7 +46,7 @@ class ApplyRecipe(Step):
     parts: ClassVar = {"feature_status": "recipe", "profile_step": _EVERY_STEP}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the steps, what the profiles rest on, and the seed of the scores."""
+        """Return the steps, the kind of the reference wells, and the seed of the scores."""
         recipe = recipe_of(config.profiles)
         return {
             "recipe": recipe.name,
@@ -57,11 +57,11 @@ class ApplyRecipe(Step):
         }
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Apply all steps, keep what each of them made, and score what it did to replicates, batches and positions."""
+        """Apply all steps, and store and score the result of each step."""
         try:
             return self._apply(RecipeRun.of(context))
         except Exception:
-            _drop_models(context.path, keep=set())  # nobody answers for what earlier steps fitted
+            _drop_models(context.path, keep=set())  # without a receipt, earlier steps' models are invalid
             raise
 
     def _apply(self, run: RecipeRun) -> Outcome:
@@ -77,7 +77,7 @@ class ApplyRecipe(Step):
         steps = run_recipe(run.given, run.recipe, run.keep)
         for number, (step, after, status) in enumerate(steps, start=1):
             if not isinstance(after, Profiles):
-                raise TypeError(f"the driver returned {type(after).__name__}, not what was kept")
+                raise TypeError(f"expected the Profiles that were kept; found {type(after).__name__}")
             ledgers.append(_ledger(step.name, status, before, after))
             statuses.append(status)
             paths |= set(after.files)
@@ -92,14 +92,14 @@ class ApplyRecipe(Step):
 
 
 def _extreme(profiles: Profiles) -> pl.DataFrame:
-    """Say which features a recipe keeps though they hold values that no measurement has."""
+    """List the features that a recipe keeps although they have extreme values."""
     from phenoprint.profiles import EXTREME, extreme_features
 
     largest: dict[str, float] = {}
     for plate in profiles:
         for name, value in extreme_features(plate).items():
             largest[name] = max(value, largest.get(name, 0.0))
-    reason = f"values of {EXTREME:,.0f} spreads or more, which outweigh all others; the recipe keeps them"
+    reason = f"values of {EXTREME:,.0f} spreads or more, which dominate all others; the recipe keeps them"
     rows = [(None, name, "recipe", "extreme", reason, value) for name, value in largest.items()]
     return frame_of("feature_status", rows)
 
@@ -117,13 +117,13 @@ def _check_features(profiles: Profiles, statuses: list[pl.DataFrame]) -> None:
     losses = "; ".join(
         f"{step}: {count} x {status} ({reason})" for step, status, count, reason in lost.sort("step", "status").rows()
     )
-    raise DataError(f"the recipe left no feature; {losses or 'the profiles came without'}")
+    raise DataError(f"the recipe left no feature; {losses or 'the given profiles have none'}")
 
 
 def _ledger(step: str, status: pl.DataFrame, before: Profiles, after: Profiles) -> pl.DataFrame:
     """Balance the features of a step over the screen and on each plate, and the wells of each plate.
 
-    A feature that a step leaves without any value is lost as one that it drops, and no longer there for the next.
+    A feature without any value after a step counts as lost, like a dropped feature, and does not enter the next step.
     """
     lost_rows = status.filter(_IS_LOST & (pl.col("step") == step))
     why: dict[tuple[str | None, str], str] = {}
@@ -144,7 +144,7 @@ def _ledger(step: str, status: pl.DataFrame, before: Profiles, after: Profiles) 
         return found
 
     rows = [ledger_rows(step, None, unit_of_count="features", n_in=len(entering), lost=reasons(gone))]
-    # A feature that cannot be used on one plate stays for the others: it is that plate's loss.
+    # A feature without values on one plate only is kept; it counts as lost on that plate.
     stay = set(entering) - set(gone)
     for plate, empty in after.empty.items():
         there = stay - before.empty.get(plate, frozenset())
@@ -168,11 +168,11 @@ class Consensus(Step):
     parts: ClassVar = {"feature_status": "consensus"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the statistic, and which features are kept whatever they are."""
+        """Return the statistic, and the nuisance features to keep."""
         return {"statistic": config.profiles.consensus, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Take the consensus of wells that share compound and dose, a block of treatments at a time."""
+        """Compute the consensus of wells with the same compound and dose, for one block of treatments at a time."""
         from phenoprint.profiles import consensus_blocks
 
         require_all_plates(context.screen, "profile_selected")
