@@ -179,7 +179,7 @@ def test_two_runs_cannot_lock_one_screen(screen):
         message = str(caught.value)
         assert f"process {process.pid} on " in message
         assert "since 20" in message
-        assert "frees itself" in message
+        assert "is released when that process ends" in message
         assert screen.status().held_by.pid == process.pid
     finally:
         process.kill()
