@@ -117,6 +117,16 @@ def compare(
     No single score is sufficient. On BBBC021, where replicate plates have the same treatments, normalization to all
     wells of a plate retrieves replicates slightly better than normalization to controls (0.77 against 0.72), because
     the composition of the plate helps, while the score of mechanisms falls from 0.80 to 0.55 and batches mix worse.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> wells = pl.DataFrame({"Metadata_Plate": list("pqrs") * 4, "Metadata_compound": list("aaaabbbbccccdddd")})
+    >>> wells = wells.with_columns(area=pl.Series(rng.normal(size=16)), mean=pl.Series(rng.normal(size=16)))
+    >>> recipes = {"standardize": [{"operation": "normalize", "method": "standardize", "reference": "all"}]}
+    >>> made = compare(wells, recipes, label=None)
+    >>> made.scores.select("recipe", "fold", "part", "n_plates").row(1)
+    ('standardize', 0, 'held_out', 2)
     """
     data = to_polars(frame)
     require_columns(data, [*treatment, plate], purpose="the comparison")

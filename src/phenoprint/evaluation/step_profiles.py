@@ -19,7 +19,14 @@ _LIMIT = 20.0  # spreads
 def drawn_plates(
     frame: pl.DataFrame, treatment: Sequence[str], plate: str, *, max_wells: int, seed: int
 ) -> list[str] | None:
-    """Draw plates that share treatments up to `max_wells` wells; None if all plates fit."""
+    """Draw plates that share treatments up to `max_wells` wells; None if all plates fit.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Plate": list("pqrs") * 2, "Metadata_compound": list("aaaabbbb")})
+    >>> drawn_plates(wells, ["Metadata_compound"], "Metadata_Plate", max_wells=4, seed=0)
+    ['s', 'r']
+    """
     if frame.height <= max_wells:
         return None
     treated = by_kind(frame)[0].select(*treatment, plate).drop_nulls()

@@ -112,6 +112,12 @@ def aggregate_with_status(
     Result
         The aggregated frame, and one row of `feature_status` for each feature with NaN (``nan_input``, value: their
         number) or infinite values (``infinite_input``), or without any value on a plate (``all_null``).
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"Metadata_Well": ["A01", "A02"], "area": [1.0, float("nan")]})
+    >>> aggregate_with_status(cells, ["Metadata_Well"]).status.select("feature", "status", "value").rows()
+    [('area', 'nan_input', 1.0)]
     """
     data = to_polars(frame)
     statistic_named(statistic)  # raises before any work
@@ -200,6 +206,12 @@ def consensus_with_status(
     Result
         The profiles, and one row of `feature_status` for each feature with NaN (``nan_input``, value: their number)
         or infinite values (``infinite_input``), or without a value in any profile (``all_null``).
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_compound": ["a", "b"], "area": [float("nan")] * 2})
+    >>> consensus_with_status(wells).status.select("feature", "status").rows()
+    [('area', 'nan_input'), ('area', 'all_null')]
     """
     known = ("mean", "median", "modz", "trimmed_mean")
     if statistic not in known:

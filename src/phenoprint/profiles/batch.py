@@ -131,6 +131,12 @@ def correct_batch(
     BBBC021, where each mechanism occurs in one to five of ten batches, the not-same-compound accuracy of the production
     recipe changes from 0.85 to 0.78 with our settings and to 0.41 with those of harmonypy 2 (21 clusters, estimated
     ridge), while ComBat fitted on controls keeps 0.86.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Batch": ["a", "a", "b", "b"], "area": [1.0, 2.0, 11.0, 12.0]})
+    >>> correct_batch(wells, "center")["area"].to_list()
+    [6.0, 7.0, 6.0, 7.0]
     """
     result, incomplete = _correct(to_polars(frame), method, batch, reference, parameters)
     if incomplete:
@@ -167,8 +173,8 @@ def correct_batch_with_status(
     --------
     >>> wells = pl.DataFrame({"Metadata_Batch": ["a", "a", "b", "b"], "area": [1.0, 2.0, 11.0, 12.0]})
     >>> done = correct_batch_with_status(wells, "center")
-    >>> done.frame["area"].to_list(), done.arrays["center"].tolist(), done.status["status"].to_list()
-    ([6.0, 7.0, 6.0, 7.0], [[1.5, 11.5]], ['ok'])
+    >>> done.arrays["center"].tolist(), done.status["status"].to_list()
+    ([[1.5, 11.5]], ['ok'])
     """
     return _correct(to_polars(frame), method, batch, reference, parameters)[0]
 

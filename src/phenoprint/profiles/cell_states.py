@@ -194,6 +194,13 @@ def learn_cell_states(
         For fewer than ten complete control cells per state, or if no feature varies.
     UnknownNameError, UsageError
         For an unknown method, or fewer than two states.
+
+    Examples
+    --------
+    >>> cells = pl.DataFrame({"Metadata_Well": ["A01"] * 20, "area": [0.0, 1.0] * 10, "round": [5.0, 9.0] * 10})
+    >>> states = learn_cell_states(cells, reference=None, n_states=2)
+    >>> states.describe(cells, ["Metadata_Well"]).select("^.*Fraction.*$").row(0)
+    (0.5, 0.5)
     """
     if method not in ("kmeans", "gmm"):
         raise UnknownNameError("method of cell states", method, ["gmm", "kmeans"])

@@ -76,6 +76,14 @@ def distribution_profiles(
         If a plate has no control cell.
     UnknownNameError, UsageError
         For unknown measures or features, or a `plate` that is not part of `by`.
+
+    Examples
+    --------
+    >>> wells = ["A01", "A01", "A02", "A02"]
+    >>> cells = pl.DataFrame({"Metadata_Plate": ["p"] * 4, "Metadata_Well": wells, "area": [1.0, 3.0, 4.0, 6.0]})
+    >>> controls = pl.col("Metadata_Well") == "A01"
+    >>> distribution_profiles(cells, reference=controls, measures=["wasserstein"]).rows()
+    [('p', 'A01', 2, 0.0), ('p', 'A02', 2, 3.0)]
     """
     data = to_polars(cells)
     for name in measures:

@@ -120,6 +120,12 @@ def normalize_with_status(
         value), or ``too_few_reference`` (value: their number; not an error, the other plates are normalized).
         In addition one row ``nan_input`` or ``infinite_input`` (value: their number) for each feature with such values,
         which become NULL.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 3, "area": [1.0, 2.0, 3.0], "count": [1.0, 1.0, 1.0]})
+    >>> normalize_with_status(wells, "standardize").status.select("feature", "status").rows()
+    [('area', 'ok'), ('count', 'zero_sd')]
     """
     return _normalize(to_polars(frame), NORMALIZERS.make(method, **parameters), by, reference, min_reference)[0]
 

@@ -116,7 +116,21 @@ NORMALIZERS: Registry[Normalizer] = Registry(
 
 
 def learned(reference: FloatArray, center: NDArray[np.float64], spread: NDArray[np.float64]) -> Fit:
-    """Make a Fit with a spread of 0 for features that vary no more than the rounding of the stored values."""
+    """Make a Fit with a spread of 0 for features that vary no more than the rounding of the stored values.
+
+    Parameters
+    ----------
+    reference
+        Reference wells, shape (features, wells), NaN if missing.
+    center, spread
+        Centre and spread of the features, shape (features,).
+
+    Examples
+    --------
+    >>> values = np.array([[1.0, 3.0], [2.0, 2.0]])
+    >>> learned(values, values.mean(axis=1), values.std(axis=1)).scale.tolist()
+    [1.0, 0.0]
+    """
     # The median of an even number of equal float32 values, or their mean, may differ in the last bit.
     rounding = 4 * np.finfo(reference.dtype).eps * np.abs(center)
     spread = np.where(spread <= rounding, 0.0, spread)

@@ -264,6 +264,11 @@ def recipe_named(recipe: RecipeLike) -> Recipe:
     ------
     UnknownNameError
         For an unknown preset, operation or parameter.
+
+    Examples
+    --------
+    >>> [step.name for step in recipe_named("phenoprint").steps]
+    ['normalize', 'select', 'limit']
     """
     if isinstance(recipe, Recipe):
         return recipe
