@@ -25,7 +25,7 @@ def drawn_plates(
     --------
     >>> wells = pl.DataFrame({"Metadata_Plate": list("pqrs") * 2, "Metadata_compound": list("aaaabbbb")})
     >>> drawn_plates(wells, ["Metadata_compound"], "Metadata_Plate", max_wells=4, seed=0)
-    ['s', 'r']
+    ['r', 'p']
     """
     if frame.height <= max_wells:
         return None
