@@ -19,7 +19,7 @@ def repair(
 ) -> int:
     """Rebuild the catalog of a screen, for DuckDB clients, after the folder was moved, copied or damaged.
 
-    Prints the path of the catalog, which lies in the user's cache folder if the screen folder cannot be written.
+    Prints the path of the catalog, which is in the user's cache folder if the screen folder cannot be written.
     Exit code 3 if tables are left out because a file is damaged or missing.
     """
     from phenoprint.store import open as open_screen

@@ -12,14 +12,14 @@ from phenoprint.tables import COMPOUND, MAD_SCALE, PERT_TYPE, PLATE, channels_of
 
 __all__ = ["best_readouts", "control_statistics", "ranked_readouts"]
 
-SCORES = ("z_prime", "robust_z_prime", "difference")
+SEPARATIONS = ("z_prime", "robust_z_prime", "difference")
 SCHEMA: dict[str, type[pl.DataType]] = {
     PLATE: pl.String,
     "poscon": pl.String,
     "feature": pl.String,
     "n_negcon": pl.Int64,
     "n_poscon": pl.Int64,
-    **dict.fromkeys(SCORES, pl.Float64),
+    **dict.fromkeys(SEPARATIONS, pl.Float64),
 }
 UNNAMED = "positive control"
 
@@ -91,10 +91,10 @@ def control_statistics(frame: pl.DataFrame, features: Sequence[str]) -> pl.DataF
             "n_poscon": at["n"][0].astype(np.int64),
             **{
                 label: np.where(enough & np.isfinite(values), values, np.nan)
-                for label, values in zip(SCORES, (z, robust, difference), strict=True)
+                for label, values in zip(SEPARATIONS, (z, robust, difference), strict=True)
             },
         }
-        parts.append(pl.DataFrame(columns, schema=SCHEMA).with_columns(pl.col(SCORES).fill_nan(None)))
+        parts.append(pl.DataFrame(columns, schema=SCHEMA).with_columns(pl.col(SEPARATIONS).fill_nan(None)))
     return pl.concat(parts)
 
 

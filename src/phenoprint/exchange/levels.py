@@ -15,7 +15,7 @@ __all__ = [
     "LEVELS",
     "TABLES",
     "GalleryName",
-    "Scope",
+    "SelectionScope",
     "check_level",
     "family",
     "gallery_name",
@@ -24,7 +24,7 @@ __all__ = [
     "table_of",
 ]
 
-Scope = Literal["plate", "batch", "all"]
+SelectionScope = Literal["plate", "batch", "all"]
 # Suffixes of the Cell Painting Gallery; level 2 is no file of profiles there.
 LEVELS: Final[dict[str, str]] = {
     "3": "",
@@ -91,7 +91,7 @@ def parse_gallery_name(name: str) -> GalleryName:
     return GalleryName(stem, f"{level}_negcon" if match["controls"] else level, match["scope"])
 
 
-def gallery_name(plate: str, level: str, *, scope: Scope | None = None, extension: str = ".csv.gz") -> str:
+def gallery_name(plate: str, level: str, *, scope: SelectionScope | None = None, extension: str = ".csv.gz") -> str:
     """Name a file of profiles as the Cell Painting Gallery does.
 
     Parameters

@@ -16,8 +16,8 @@ import polars as pl
 from phenoprint.tables import metadata_columns
 
 __all__ = [
-    "COMPARTMENTS",
     "MISSING",
+    "ROW_COMPARTMENTS",
     "feature_name",
     "is_descriptive",
     "is_link",
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 # The first of them that a run has gives the rows: one row per cell, else per nucleus.
-COMPARTMENTS: Final = ("Cells", "Nuclei", "Cytoplasm")
+ROW_COMPARTMENTS: Final = ("Cells", "Nuclei", "Cytoplasm")
 # How missing numbers are written.
 MISSING: Final = ("", "nan", "NaN", "NAN", "-nan", "NA", "N/A", "null", "NULL", "None", "#N/A", "-1.#IND", "1.#QNAN")
 
@@ -199,5 +199,5 @@ def feature_name(name: str) -> str:
 
 def unknown_features(names: Sequence[str]) -> list[str]:
     """List the features whose names do not begin with a compartment."""
-    known = tuple(f"{c}_" for c in (*COMPARTMENTS, "Image"))
+    known = tuple(f"{c}_" for c in (*ROW_COMPARTMENTS, "Image"))
     return [name for name in names if not name.startswith(known)]

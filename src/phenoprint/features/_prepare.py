@@ -16,11 +16,11 @@ __all__ = ["number_rows", "prepare_field"]
 
 _FLOAT_LEVELS = 65535
 
-Labels = Mapping[str, npt.NDArray[np.integer]]
+LabelImages = Mapping[str, npt.NDArray[np.integer]]
 Rows = dict[str, npt.NDArray[np.int32]]
 
 
-def prepare_field(pixels: npt.NDArray[np.generic], labels: Labels, channels: Sequence[str]) -> Field:
+def prepare_field(pixels: npt.NDArray[np.generic], labels: LabelImages, channels: Sequence[str]) -> Field:
     """Check pixels ``(C, Y, X)``, labels and channel names, derive the cytoplasm and assign the rows.
 
     Raises
@@ -42,7 +42,7 @@ def prepare_field(pixels: npt.NDArray[np.generic], labels: Labels, channels: Seq
     return Field(scaled, channels, numbers, ordered, levels=levels)
 
 
-def number_rows(labels: Labels) -> tuple[npt.NDArray[np.int64], Rows]:
+def number_rows(labels: LabelImages) -> tuple[npt.NDArray[np.int64], Rows]:
     """Return the object numbers in any label image, ascending, and the labels renumbered to their rows plus one."""
     top = max(int(each.max()) for each in labels.values())
     if top <= 4 * max(each.size for each in labels.values()):

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_features", "describe_treatments", "explained", "feature_blocks"]
 
-ABOUT_TREATMENT = (
+TREATMENT_COLUMNS = (
     "Metadata_compound",
     "Metadata_Concentration",
     "Metadata_Concentration_Unit",
     "Metadata_moa",
     "Metadata_pert_type",
 )
-ABOUT_FEATURE = ("compartment", "family", "channel")
+FEATURE_COLUMNS = ("compartment", "family", "channel")
 # Values that are in memory at a time; what is made of them fills 100 times that many bytes.
 _BLOCK_VALUES = 5_000_000
 
@@ -51,13 +51,13 @@ def _plates(context: Context, table: str) -> set[str]:
 
 def describe_treatments(context: Context) -> pl.DataFrame:
     """Return the annotation of each treatment, one row per treatment."""
-    table = context.table("perturbation").select(PERTURBATION, *ABOUT_TREATMENT).collect()
+    table = context.table("perturbation").select(PERTURBATION, *TREATMENT_COLUMNS).collect()
     return table.filter(pl.col(PERTURBATION).is_not_null()).unique(PERTURBATION, keep="first", maintain_order=True)
 
 
 def describe_features(context: Context) -> pl.DataFrame:
     """Return the compartment, family and channel of each feature."""
-    table = context.table("feature").select("feature", *ABOUT_FEATURE).collect()
+    table = context.table("feature").select("feature", *FEATURE_COLUMNS).collect()
     return table.unique("feature", keep="first", maintain_order=True)
 
 

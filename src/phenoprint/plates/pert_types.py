@@ -13,7 +13,7 @@ __all__ = ["PERT_TYPES", "canonical_pert_type", "infer_pert_type", "is_ambiguous
 
 PERT_TYPES = ("trt", "negcon", "poscon", "empty")
 
-KINDS = (
+_MEANINGS = (
     "trt (a treatment), negcon (negative control: vehicle, untreated, non-targeting), "
     "poscon (positive control: a known effect), empty (no cells, or not part of the screen)"
 )
@@ -177,7 +177,7 @@ def canonical_pert_type(text: str) -> str:
         hint = f"did you mean {close[0]!r}?" if close else "it is no kind of well:"
         problem = f"unknown pert_type {word!r}; {hint}"
     raise PlateMapError(
-        f"{problem} write {KINDS}, or (for images) define the word in screen.toml: "
+        f"{problem} write {_MEANINGS}, or (for images) define the word in screen.toml: "
         f'[plate_map] pert_types = {{ "{word}" = "negcon" }}'
     )
 

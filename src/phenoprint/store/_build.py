@@ -21,7 +21,7 @@ from phenoprint.store.layout import STEP_LEVELS, table_files, table_folder, tabl
 from phenoprint.store.parquet import file_schema, ordered_names, union_schema
 from phenoprint.tables import get_table, table_names
 
-__all__ = ["HIDDEN", "LEFT_OUT", "STATE", "Content", "State", "check", "fill", "glob_prefix"]
+__all__ = ["HIDDEN", "LEFT_OUT", "STATE", "CatalogState", "Content", "check", "fill", "glob_prefix"]
 
 STATE = "catalog_state"
 LEFT_OUT = "left_out"
@@ -72,7 +72,7 @@ _SQL_TYPES: dict[type[pl.DataType], str] = {
 _FIRST = ("plate", "well", "site", "perturbation", "feature")
 
 
-class State(NamedTuple):
+class CatalogState(NamedTuple):
     """What a catalog was built from.
 
     Parameters
@@ -106,13 +106,13 @@ class Content:
         Why a table or view is not there: name to name of the damaged table, file and reason.
     """
 
-    state: State
+    state: CatalogState
     rows: dict[str, int] = field(default_factory=dict)
     views: set[str] = field(default_factory=set)
     left_out: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
-def fill(folder: Path, target: Path, *, state: State, settings: Mapping[str, str]) -> Content:
+def fill(folder: Path, target: Path, *, state: CatalogState, settings: Mapping[str, str]) -> Content:
     """Write the catalog of a screen folder into a new file; a table that cannot be read is left out by name.
 
     Parameters

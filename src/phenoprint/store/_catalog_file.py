@@ -1,4 +1,4 @@
-"""The file of a catalog: where it lies, whether it is up to date, and how it is written.
+"""The file of a catalog: where it is, whether it is up to date, and how it is written.
 
 It is built in a temporary file, read back, compared and then renamed into place. It records the state of the Parquet
 it was built from, so that a reader detects an outdated one.
@@ -27,7 +27,7 @@ from phenoprint.store._atomic import (
     sync_folder,
     write_error,
 )
-from phenoprint.store._build import STATE, State, check, fill, glob_prefix
+from phenoprint.store._build import STATE, CatalogState, check, fill, glob_prefix
 from phenoprint.store._views import literal
 from phenoprint.store.layout import CATALOG, table_files, tables_on_disk
 from phenoprint.version import __version__
@@ -63,7 +63,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def places(folder: Path) -> tuple[Path, Path]:
-    """Return where the catalog of a screen may lie: in its folder or, if that is read-only, in the user's cache."""
+    """Return where the catalog of a screen may be: in its folder or, if that is read-only, in the user's cache."""
     key = hashlib.blake2b(glob_prefix(folder).encode(), digest_size=8).hexdigest()
     return folder / CATALOG, cache_folder() / f"{folder.resolve().name[:60]}-{key}.duckdb"
 
@@ -130,7 +130,7 @@ def _open_if(path: Path, state: str, *, spill: str | None = None) -> duckdb.Duck
     return None
 
 
-def read_state(path: Path) -> State | None:
+def read_state(path: Path) -> CatalogState | None:
     """Read what a catalog was built from; None if it is missing or cannot be read."""
     try:
         with open_file(path) as connection:
@@ -139,10 +139,10 @@ def read_state(path: Path) -> State | None:
         return None
 
 
-def _state(connection: duckdb.DuckDBPyConnection) -> State | None:
+def _state(connection: duckdb.DuckDBPyConnection) -> CatalogState | None:
     try:
         [row] = connection.execute(f"FROM {STATE}").fetchall()
-        return State(*row)
+        return CatalogState(*row)
     except (duckdb.Error, OSError, ValueError, TypeError):  # not a catalog, or one of another version
         return None
 
@@ -198,7 +198,7 @@ def build(folder: Path, target: Path) -> None:
     """
     try:
         for attempt in range(_ATTEMPTS):
-            state = State(fingerprint(folder), f"phenoprint {__version__}", glob_prefix(folder))
+            state = CatalogState(fingerprint(folder), f"phenoprint {__version__}", glob_prefix(folder))
             content = fill(folder, target, state=state, settings=settings(tempfile.gettempdir()))
             # A file that a run replaced meanwhile looks like a damaged one: try again.
             if not content.left_out or state.fingerprint == fingerprint(folder) or attempt == _ATTEMPTS - 1:

@@ -4,7 +4,7 @@ The catalog is derived from Parquet and can be rebuilt at any time. Its views ho
 client reads them from any working directory; the catalog of a screen that was moved is rebuilt when the screen is
 opened or queried. Its file format is that of DuckDB 1.0, which DuckDB 1.1 to 2.0 read.
 
-The catalog lies in the screen folder. Where that folder cannot be written it lies in the user's cache folder, and
+The catalog is in the screen folder. Where that folder cannot be written it is in the user's cache folder, and
 where that cannot be written either, in a temporary folder for the time of one query.
 
 A table with a damaged or missing file is left out by name, with the views that use it; all others can be queried.
@@ -28,7 +28,7 @@ from phenoprint.store._build import LEFT_OUT, glob_prefix
 from phenoprint.store._views import literal
 from phenoprint.store.layout import CATALOG
 
-__all__ = ["DamagedTableWarning", "connect", "is_current", "left_out", "rebuild", "repair_moved"]
+__all__ = ["DamagedTableWarning", "connect", "is_current", "rebuild", "repair_moved", "tables_left_out"]
 
 _SCHEMA = {"name": pl.String(), "table": pl.String(), "path": pl.String(), "reason": pl.String()}
 
@@ -111,7 +111,7 @@ def connect(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
 
 
-def left_out(folder: Path) -> pl.DataFrame:
+def tables_left_out(folder: Path) -> pl.DataFrame:
     """List the tables and views that queries cannot use because a file is damaged or missing.
 
     Returns

@@ -1,4 +1,4 @@
-"""Exclusions: plates, wells, sites and cells that people leave out, with reason, person and date.
+"""Exclusions: plates, wells, sites and cells that are left out by hand, with reason, person and date.
 
 Nothing is deleted: the rows of the table ``exclusion`` list what is left out, and the next run of the screen computes
 well profiles and everything after them without it. Removing a row undoes its exclusion.

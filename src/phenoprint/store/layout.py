@@ -1,9 +1,9 @@
 """Paths in a screen folder, and names that are safe on every file system.
 
-The rows of a plate lie in ``tables/<table>/<plate>/``, tables without plates in ``tables/<table>/``. Every file holds
-``Metadata_Plate`` as text, and folders are not named ``Metadata_Plate=<plate>``: pandas, pyarrow, R's arrow, polars and
-DuckDB would then infer the type of the plate from the folder, read plate 000123 as the number 123, and reject the files
-because their own column is text.
+The rows of a plate are in ``tables/<table>/<plate>/``, those of tables without plates in ``tables/<table>/``. Every
+file holds ``Metadata_Plate`` as text, and folders are not named ``Metadata_Plate=<plate>``: pandas, pyarrow, R's arrow,
+polars and DuckDB would then infer the type of the plate from the folder, read plate 000123 as the number 123, and
+reject the files because their own column is text.
 """
 
 from __future__ import annotations

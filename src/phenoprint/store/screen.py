@@ -188,7 +188,7 @@ class Screen:
         polars.DataFrame
             One row per table or view: ``name``, the damaged ``table`` it needs, ``path`` of the file, ``reason``.
         """
-        return catalog.left_out(self.path)
+        return catalog.tables_left_out(self.path)
 
     def tables(self) -> list[str]:
         """List the tables that hold Parquet, sorted, with levels 4a and 4b where a step of the recipe made them."""

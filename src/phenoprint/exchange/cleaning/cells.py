@@ -18,7 +18,7 @@ from phenoprint.errors import LostRowsError, SchemaError
 from phenoprint.exchange.cleaning.columns import ColumnOptions, clean, with_site
 from phenoprint.exchange.cleaning.images import count_losses, image_places, image_rows
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.names import COMPARTMENTS, is_link
+from phenoprint.exchange.names import ROW_COMPARTMENTS, is_link
 from phenoprint.exchange.sources.cellprofiler import RUN, Run, gather, image_files, merge_runs, read_folder, shared_keys
 from phenoprint.exchange.sources.sqlite import read_database
 from phenoprint.store import strict_join
@@ -127,7 +127,7 @@ def _check_images(frame: pl.DataFrame, runs: pl.Series, seen: set[tuple[object, 
 
 def _cells(run: Run, *, partial: bool) -> pl.DataFrame:
     """One row per cell (or per object of the only table there is), with the metadata of its image."""
-    base = next(name for name in COMPARTMENTS if name in run.objects)
+    base = next(name for name in ROW_COMPARTMENTS if name in run.objects)
     image_key = shared_keys(run.image, *run.objects.values())
     if not partial:
         _check_counts(run)

@@ -6,7 +6,7 @@ import polars as pl
 
 from phenoprint.exchange.cleaning.columns import ColumnOptions, clean, with_site
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.names import COMPARTMENTS
+from phenoprint.exchange.names import ROW_COMPARTMENTS
 from phenoprint.exchange.sources.cellprofiler import RUN, Run, is_image_column, shared_keys
 from phenoprint.tables import SITE_KEY
 
@@ -44,15 +44,15 @@ def count_losses(run: Run, places: pl.DataFrame) -> pl.DataFrame:
     makes the ledger.
     """
     key = shared_keys(run.image, *run.objects.values())
-    counted = [c for c in COMPARTMENTS if f"Count_{c}" in run.image.columns]
+    counted = [c for c in ROW_COMPARTMENTS if f"Count_{c}" in run.image.columns]
     here = run.image.select(*key, *(pl.col(f"Count_{c}").cast(pl.Int64) for c in counted))
-    here = here.with_columns(pl.lit(None, pl.Int64).alias(f"Count_{c}") for c in COMPARTMENTS if c not in counted)
-    for name in COMPARTMENTS:
+    here = here.with_columns(pl.lit(None, pl.Int64).alias(f"Count_{c}") for c in ROW_COMPARTMENTS if c not in counted)
+    for name in ROW_COMPARTMENTS:
         table = run.objects.get(name)
         found = here.select(key).head(0) if table is None else table.select(key)
         here = here.join(found.group_by(key).len(f"found_{name}"), on=key, how="left", maintain_order="left")
     here = places.hstack(here.select("^Count_.*$", pl.col("^found_.*$").fill_null(0).cast(pl.Int64)))
-    base = next((name for name in COMPARTMENTS if name in run.objects), "Cells")
+    base = next((name for name in ROW_COMPARTMENTS if name in run.objects), "Cells")
     expected = pl.max_horizontal(f"Count_{base}", f"found_{base}")
     absent = "not in the object tables" if run.objects else "the image has no object tables"
     rows = [

@@ -18,7 +18,7 @@ import polars as pl
 from phenoprint.errors import SchemaError
 from phenoprint.exchange.compressed import compression
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.names import COMPARTMENTS
+from phenoprint.exchange.names import ROW_COMPARTMENTS
 from phenoprint.exchange.sources.text import BLOCK_BYTES, read_blocks, read_header
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
 RUN = "Metadata__Run"
 IMAGE_KEYS = (RUN, "TableNumber", "ImageNumber")
 _KEYS = (*IMAGE_KEYS, "ObjectNumber")
-_COUNTS = tuple(f"Count_{name}" for name in COMPARTMENTS)
+_COUNTS = tuple(f"Count_{name}" for name in ROW_COMPARTMENTS)
 _LARGEST_EXACT = 2.0**53
 # Files up to this size are read whole, whatever the order of their rows.
 _WHOLE_BYTES = 128 * 2**20
@@ -130,7 +130,7 @@ def read_folder(image_file: Path, findings: Findings) -> Iterator[Run]:
     absent = {k: v for k, v in (place.groupdict() if place else {}).items() if k not in image.columns}
     image = image.with_columns(pl.lit(value).alias(name) for name, value in absent.items())
     tables: dict[str, Iterator[pl.DataFrame]] = {}
-    for name in COMPARTMENTS:
+    for name in ROW_COMPARTMENTS:
         path = next((p for e in ("", ".gz") if (p := folder / f"{prefix}{name}.csv{e}").exists()), None)
         if path is not None:
             small = path.stat().st_size < (_WHOLE_BYTES if compression(path) is None else _WHOLE_BYTES // 4)
@@ -156,7 +156,7 @@ def note_image_columns(findings: Findings, names: Sequence[str], *, source: str)
 
 def _note_other_tables(folder: Path, prefix: str, findings: Findings) -> None:
     """Note the tables of the folder that cannot be joined to cells."""
-    known = {f"{prefix}{name}.csv" for name in ("Image", "Experiment", *COMPARTMENTS)}
+    known = {f"{prefix}{name}.csv" for name in ("Image", "Experiment", *ROW_COMPARTMENTS)}
     for path in sorted([*folder.glob(f"{prefix}*.csv"), *folder.glob(f"{prefix}*.csv.gz")]):
         if path.name.removesuffix(".gz") not in known:
             detail = "neither cells, nuclei nor cytoplasm; not imported"

@@ -9,7 +9,7 @@ from typing import Literal
 from phenoprint.errors import DataError, SchemaError, UsageError, first_few
 from phenoprint.exchange.findings import Findings
 from phenoprint.exchange.levels import check_level, family, parse_gallery_name
-from phenoprint.exchange.names import COMPARTMENTS
+from phenoprint.exchange.names import ROW_COMPARTMENTS
 from phenoprint.exchange.sources.cellprofiler import image_files
 from phenoprint.exchange.sources.files import (
     DATABASES,
@@ -118,7 +118,7 @@ def _nothing_in(root: Path, files: Sequence[Path]) -> SchemaError:
 
 
 def _holds_profiles(columns: Sequence[str]) -> bool:
-    prefixes = tuple(f"{name}_" for name in COMPARTMENTS)
+    prefixes = tuple(f"{name}_" for name in ROW_COMPARTMENTS)
     return any(name.startswith(prefixes) for name in columns) or {"OBJECT ID", "WELL LABEL"} <= set(columns)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from phenoprint.errors import SchemaError
 from phenoprint.exchange.findings import Findings
-from phenoprint.exchange.names import COMPARTMENTS, MISSING, is_descriptive
+from phenoprint.exchange.names import MISSING, ROW_COMPARTMENTS, is_descriptive
 from phenoprint.exchange.sources.cellprofiler import Run, note_image_columns, object_names, sub_runs
 
 __all__ = ["is_sqlite", "read_database"]
@@ -53,7 +53,10 @@ def read_database(path: Path, findings: Findings) -> Iterator[Run]:
                 row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table','view')")
             }
             stored = {
-                name: table for name in ("Image", *COMPARTMENTS) for table in (f"Per_{name}", name) if table in names
+                name: table
+                for name in ("Image", *ROW_COMPARTMENTS)
+                for table in (f"Per_{name}", name)
+                if table in names
             }
             if "Image" not in stored:
                 raise SchemaError(f"{path}: no table Per_Image or Image; found {', '.join(sorted(names)) or 'none'}")

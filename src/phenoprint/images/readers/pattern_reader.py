@@ -16,14 +16,14 @@ from phenoprint.images.readers.patterns import GROUPS, PATTERNS
 from phenoprint.images.readers.reader import INDEX_SCHEMA, Reader, check_root, tidy_index
 from phenoprint.plates import normalize_wells
 
-__all__ = ["KINDS", "PatternReader", "list_files", "match_pattern", "name_kinds", "one_kind"]
+__all__ = ["FILE_KINDS", "PatternReader", "list_files", "match_pattern", "name_kinds", "one_kind"]
 
 # Folders of an export other than those of plates.
 _NOT_A_PLATE = r"(?i)(?:^|/)(?:images?|img|raw|tiffs?|data|flex|timepoint_\d+|zstep_\d+|measurement[ _]?\d+)$"
 # Folders of a screen with files made from the images.
 _OF_A_SCREEN = frozenset({"masks", "thumbnails", "report", "tables", "parts", "receipts", "illumination"})
 # File name extensions of images, the preferred format first.
-KINDS = {"tif": "TIFF", "tiff": "TIFF", "png": "PNG", "jpg": "JPEG", "jpeg": "JPEG"}
+FILE_KINDS = {"tif": "TIFF", "tiff": "TIFF", "png": "PNG", "jpg": "JPEG", "jpeg": "JPEG"}
 _HARMONY_TIME = r"__\d{4}-\d{2}-\d{2}.*$"  # BR00121482__2021-03-29T16_51_44-Measurement 1
 
 
@@ -139,7 +139,7 @@ def list_files(root: Path, *, exclude: tuple[str, ...] = ()) -> pl.Series:
         if "screen.toml" in names and "receipts" in subfolders:
             subfolders[:] = [name for name in subfolders if name not in _OF_A_SCREEN]
         prefix = "" if folder == top else os.path.relpath(folder, top).replace(os.sep, "/") + "/"
-        found += [prefix + name for name in (*names, *subfolders) if name.lower().rpartition(".")[2] in KINDS]
+        found += [prefix + name for name in (*names, *subfolders) if name.lower().rpartition(".")[2] in FILE_KINDS]
         subfolders[:] = [name for name in subfolders if not name.lower().endswith(".zarr")]
     if exclude:
         unwanted = re.compile("|".join(translate(mark.lower()) for mark in exclude))
@@ -155,13 +155,13 @@ def name_kinds(paths: pl.Series) -> pl.Series:
     >>> name_kinds(pl.Series(["a.TIFF", "b.jpg"])).to_list()
     ['TIFF', 'JPEG']
     """
-    return paths.str.to_lowercase().str.extract(r"\.([^.]*)$").replace_strict(KINDS, default="TIFF")
+    return paths.str.to_lowercase().str.extract(r"\.([^.]*)$").replace_strict(FILE_KINDS, default="TIFF")
 
 
 def one_kind(index: pl.DataFrame) -> pl.DataFrame:
     """Keep the TIFF files of an index if there are any, or else PNG, or else JPEG; the others are previews."""
     kinds = name_kinds(index["path"])
-    there = next((kind for kind in KINDS.values() if (kinds == kind).any()), None)
+    there = next((kind for kind in FILE_KINDS.values() if (kinds == kind).any()), None)
     return index if there is None else index.filter(kinds == there)
 
 
