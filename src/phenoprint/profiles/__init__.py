@@ -11,9 +11,9 @@ from phenoprint.profiles.batch import BATCH_METHODS, correct_batch, correct_batc
 from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality
 from phenoprint.profiles.cell_states import CellStates, learn_cell_states
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
-from phenoprint.profiles.fitted import FittedNormalization, fit_normalization, fit_plates
+from phenoprint.profiles.fitted import FittedNormalization
 from phenoprint.profiles.limits import EXTREME, extreme_features, limit_values_with_status
-from phenoprint.profiles.normalization import normalize, normalize_with_status
+from phenoprint.profiles.normalization import fit_normalization, fit_plates, normalize, normalize_with_status
 from phenoprint.profiles.normalizers import NORMALIZERS, Fit, MadRobust, Normalizer, Robust, Standardize, learned
 from phenoprint.profiles.nuisance import NUISANCE, nuisance_features
 from phenoprint.profiles.operations import STEP_OPERATIONS, Fitted

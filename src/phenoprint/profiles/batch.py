@@ -14,8 +14,9 @@ import polars as pl
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles.batch_methods import align, apply_combat, apply_harmony
 from phenoprint.profiles.effects import corrected
-from phenoprint.profiles.fitted import fit_normalization, reference_rows
 from phenoprint.profiles.moments import share_between_groups
+from phenoprint.profiles.normalization import fit_normalization
+from phenoprint.profiles.reference_wells import reference_rows
 from phenoprint.profiles.sphering import Sphering, Tvn
 from phenoprint.tables import (
     Groups,

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UsageError
-from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.reference_wells import reference_rows
 from phenoprint.tables import CELL_KEY, Groups, feature_matrix, mad, median, require_columns, to_polars
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.reference_wells import reference_rows
 from phenoprint.tables import (
     WELL_KEY,
     Groups,

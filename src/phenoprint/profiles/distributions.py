@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError, UnknownNameError, UsageError
-from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.reference_wells import reference_rows
 from phenoprint.tables import WELL_KEY, Groups, count, feature_columns, feature_matrix, feature_series, mean, to_polars
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
 from phenoprint.profiles.normalization_status import held_out_rows, key_rows, status_table
-from phenoprint.profiles.normalizers import NORMALIZERS, Fit, Normalizer
+from phenoprint.profiles.normalizers import Fit, Normalizer
+from phenoprint.profiles.reference_wells import reference_rows
 from phenoprint.tables import (
     PLATE,
     Groups,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from phenoprint.tables import FloatArray, FrameLike, IntArray
 
-__all__ = ["FittedNormalization", "Part", "fit_normalization", "fit_part", "fit_plates", "join_parts", "reference_rows"]
+__all__ = ["FittedNormalization", "Part", "fit_part", "join_parts"]
 
 
 @dataclass(frozen=True)
@@ -152,88 +153,6 @@ class FittedNormalization:
             "features": list(self.features),
             "groups": groups,
         }
-
-
-def fit_normalization(
-    frame: FrameLike,
-    method: str | Normalizer = "mad_robust",
-    by: Sequence[str] = ("Metadata_Plate",),
-    *,
-    reference: pl.Expr | None = None,
-    min_reference: int = 3,
-    **parameters: object,
-) -> FittedNormalization:
-    """Learn a normalization from the reference wells without applying it.
-
-    Parameters
-    ----------
-    frame, method, by, reference, min_reference, **parameters
-        As in `phenoprint.profiles.normalize`.
-
-    Returns
-    -------
-    FittedNormalization
-        To `apply`, or to store: `to_dict` and `arrays` contain every parameter.
-
-    Examples
-    --------
-    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 4, "area": [1.0, 2.0, 3.0, 9.0]})
-    >>> fitted = fit_normalization(wells, "standardize", ddof=1, reference=pl.col("area") < 5)
-    >>> fitted.arrays()["0/scale"].tolist(), fitted.apply(wells)["area"].to_list()
-    ([1.0], [-1.0, 0.0, 1.0, 7.0])
-    """
-    return fit_plates([frame], method, by, reference=reference, min_reference=min_reference, **parameters)
-
-
-def fit_plates(
-    plates: Iterable[FrameLike],
-    method: str | Normalizer = "mad_robust",
-    by: Sequence[str] = ("Metadata_Plate",),
-    *,
-    reference: pl.Expr | None = None,
-    min_reference: int = 3,
-    **parameters: object,
-) -> FittedNormalization:
-    """Learn a normalization from frames that are read one after the other.
-
-    Groups within a plate are fitted when the plate is read, and only their centres and scales are kept. Methods that
-    transform features jointly (sphering, TVN) and groups that span plates need all reference wells at once: only these
-    wells are kept, in the precision of the frames.
-
-    Parameters
-    ----------
-    plates
-        Frames. If `by` contains ``Metadata_Plate``, each group must be within one frame.
-    method, by, reference, min_reference, **parameters
-        As in `normalize`; the expression `reference` is evaluated on each frame.
-
-    Returns
-    -------
-    FittedNormalization
-        The same as for all plates in one frame, to `apply` to each plate. For several frames with groups within plates,
-        the status has only rows that are not ``ok``. A feature that a plate lacks is ``all_null`` on that plate.
-
-    Raises
-    ------
-    SchemaError
-        If plates have different features and the method does not allow this.
-    UsageError
-        For a group in two frames, or no plate.
-
-    Examples
-    --------
-    >>> plates = [pl.DataFrame({"Metadata_Plate": [p] * 3, "area": [1.0, 2.0, 9.0]}) for p in "pq"]
-    >>> fitted = fit_plates(plates, "standardize")
-    >>> fitted.keys["Metadata_Plate"].to_list(), fitted.arrays()["1/center"].tolist()
-    (['p', 'q'], [4.0])
-    """
-    how = NORMALIZERS.make(method, **parameters)
-    parts = []
-    for plate in plates:
-        data = to_polars(plate)
-        groups, values = Groups.of(data, by), feature_matrix(data, feature_columns(data))
-        parts.append(fit_part(data, values, groups, how, by, reference=reference, min_reference=min_reference))
-    return join_parts(parts, how, by, min_reference)
 
 
 @dataclass
@@ -361,26 +280,6 @@ def join_parts(parts: Sequence[Part], how: Normalizer, by: Sequence[str], min_re
         n_reference=tuple(found),
         status=concat_status([status, held_out_rows(features, keys, fits, how)]),
     )
-
-
-def reference_rows(data: pl.DataFrame, reference: pl.Expr | None) -> NDArray[np.bool_]:
-    """Evaluate the expression for reference rows: shape (rows,), False for NULL.
-
-    Raises
-    ------
-    UsageError
-        If it is not true or false for each row.
-    """
-    if reference is None:
-        return np.ones(data.height, dtype=bool)
-    mask = data.select(reference.alias("reference")).get_column("reference")
-    if mask.dtype != pl.Boolean or len(mask) != data.height:
-        raise UsageError(
-            "reference must be a polars expression that is true or false for each row, such as "
-            f"pl.col('Metadata_pert_type') == 'negcon'; "
-            f"found {mask.dtype} of length {len(mask)} for {data.height} rows"
-        )
-    return mask.fill_null(value=False).to_numpy()
 
 
 def columns_of(values: FloatArray, rows: IntArray) -> FloatArray:

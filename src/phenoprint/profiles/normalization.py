@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from phenoprint.errors import DataError
-from phenoprint.profiles.fitted import fit_part, join_parts
+from phenoprint.profiles.fitted import FittedNormalization, fit_part, join_parts
 from phenoprint.profiles.normalization_status import key_rows
 from phenoprint.profiles.normalizers import NORMALIZERS, Normalizer
 from phenoprint.tables import Groups, Result, feature_columns, feature_matrix, to_polars
@@ -16,7 +16,7 @@ from phenoprint.tables import Groups, Result, feature_columns, feature_matrix, t
 if TYPE_CHECKING:
     from phenoprint.tables import FrameLike
 
-__all__ = ["normalize", "normalize_with_status"]
+__all__ = ["fit_normalization", "fit_plates", "normalize", "normalize_with_status"]
 
 
 def normalize(
@@ -128,6 +128,88 @@ def normalize_with_status(
     [('area', 'ok'), ('count', 'zero_sd')]
     """
     return _normalize(to_polars(frame), NORMALIZERS.make(method, **parameters), by, reference, min_reference)[0]
+
+
+def fit_normalization(
+    frame: FrameLike,
+    method: str | Normalizer = "mad_robust",
+    by: Sequence[str] = ("Metadata_Plate",),
+    *,
+    reference: pl.Expr | None = None,
+    min_reference: int = 3,
+    **parameters: object,
+) -> FittedNormalization:
+    """Learn a normalization from the reference wells without applying it.
+
+    Parameters
+    ----------
+    frame, method, by, reference, min_reference, **parameters
+        As in `normalize`.
+
+    Returns
+    -------
+    FittedNormalization
+        To `apply`, or to store: `to_dict` and `arrays` contain every parameter.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 4, "area": [1.0, 2.0, 3.0, 9.0]})
+    >>> fitted = fit_normalization(wells, "standardize", ddof=1, reference=pl.col("area") < 5)
+    >>> fitted.arrays()["0/scale"].tolist(), fitted.apply(wells)["area"].to_list()
+    ([1.0], [-1.0, 0.0, 1.0, 7.0])
+    """
+    return fit_plates([frame], method, by, reference=reference, min_reference=min_reference, **parameters)
+
+
+def fit_plates(
+    plates: Iterable[FrameLike],
+    method: str | Normalizer = "mad_robust",
+    by: Sequence[str] = ("Metadata_Plate",),
+    *,
+    reference: pl.Expr | None = None,
+    min_reference: int = 3,
+    **parameters: object,
+) -> FittedNormalization:
+    """Learn a normalization from frames that are read one after the other.
+
+    Groups within a plate are fitted when the plate is read, and only their centres and scales are kept. Methods that
+    transform features jointly (sphering, TVN) and groups that span plates need all reference wells at once: only these
+    wells are kept, in the precision of the frames.
+
+    Parameters
+    ----------
+    plates
+        Frames. If `by` contains ``Metadata_Plate``, each group must be within one frame.
+    method, by, reference, min_reference, **parameters
+        As in `normalize`; the expression `reference` is evaluated on each frame.
+
+    Returns
+    -------
+    FittedNormalization
+        The same as for all plates in one frame, to `apply` to each plate. For several frames with groups within plates,
+        the status has only rows that are not ``ok``. A feature that a plate lacks is ``all_null`` on that plate.
+
+    Raises
+    ------
+    SchemaError
+        If plates have different features and the method does not allow this.
+    UsageError
+        For a group in two frames, or no plate.
+
+    Examples
+    --------
+    >>> plates = [pl.DataFrame({"Metadata_Plate": [p] * 3, "area": [1.0, 2.0, 9.0]}) for p in "pq"]
+    >>> fitted = fit_plates(plates, "standardize")
+    >>> fitted.keys["Metadata_Plate"].to_list(), fitted.arrays()["1/center"].tolist()
+    (['p', 'q'], [4.0])
+    """
+    how = NORMALIZERS.make(method, **parameters)
+    parts = []
+    for plate in plates:
+        data = to_polars(plate)
+        groups, values = Groups.of(data, by), feature_matrix(data, feature_columns(data))
+        parts.append(fit_part(data, values, groups, how, by, reference=reference, min_reference=min_reference))
+    return join_parts(parts, how, by, min_reference)
 
 
 def _normalize(

@@ -22,9 +22,9 @@ import polars as pl
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.profiles.aggregation import consensus
 from phenoprint.profiles.batch import check_batch_options, correct_batch_with_status, options_of
-from phenoprint.profiles.fitted import fit_plates, reference_rows
 from phenoprint.profiles.limits import limit_values_with_status
 from phenoprint.profiles.modz import modz
+from phenoprint.profiles.normalization import fit_plates
 from phenoprint.profiles.normalizers import NORMALIZERS
 from phenoprint.profiles.position import correct_count, correct_position
 from phenoprint.profiles.reference_wells import (
@@ -33,6 +33,7 @@ from phenoprint.profiles.reference_wells import (
     fallback_rows,
     mark_reference,
     reference_of,
+    reference_rows,
 )
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS, check_selection, select_plates
 from phenoprint.tables import (

@@ -10,7 +10,7 @@ import polars as pl
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles.effects import corrected
-from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.reference_wells import reference_rows
 from phenoprint.profiles.surfaces import (
     explained_by_columns,
     loess_weights,

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import DataError, SchemaError
-from phenoprint.profiles.fitted import reference_rows
+from phenoprint.profiles.reference_wells import reference_rows
 from phenoprint.tables import Groups, require_columns, to_polars
 
 if TYPE_CHECKING:

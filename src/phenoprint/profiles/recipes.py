@@ -129,104 +129,70 @@ class Recipe:
 
 RecipeLike: TypeAlias = "str | Recipe | Sequence[Mapping[str, Any]]"
 
-_PYCYTOMINER_SELECTION = {
+_Step: TypeAlias = "dict[str, Any]"
+
+
+def _mad(reference: str, **parameters: Any) -> _Step:
+    return {"operation": "normalize", "method": "mad_robust", **parameters, "reference": reference}
+
+
+def _sphering(**parameters: Any) -> _Step:
+    named = {"operation": "normalize", "name": "sphering", "method": "sphering"}
+    return {**named, **parameters, "by": [], "reference": "negcon"}
+
+
+_OURS: list[_Step] = [_mad("negcon"), {"operation": "select"}, {"operation": "limit", "limit": 20.0}]
+_OF_PLATE = {"pooling": 0, "floor": 0}  # the MAD of each plate alone
+_PYCYTOMINER: _Step = {
+    "operation": "select",
     "operations": ["variance_threshold", "correlation_threshold", "drop_na_columns", "blocklist"],
     "signed_correlation": True,
     "greedy_correlation": False,
 }
+_HARMONY: _Step = {"operation": "correct_batch", "name": "harmony", "method": "harmony"}
 
-_PRESETS: Mapping[str, tuple[Sequence[Mapping[str, Any]], str]] = MappingProxyType(
+_PRESETS: Mapping[str, tuple[str, list[_Step]]] = MappingProxyType(
     {
         "phenoprint": (
-            [
-                {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
-                {"operation": "select"},
-                {"operation": "limit", "limit": 20.0},
-            ],
             (
-                "Ours: median and MAD of each plate's controls, stabilized over plates; selection; no value "
-                "beyond 20 spreads."
+                "Ours: median and MAD of each plate's controls, stabilized over plates; selection; no value beyond 20 "
+                "spreads."
             ),
+            _OURS,
         ),
         "phenoprint-sphering": (
-            [
-                {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
-                {"operation": "select"},
-                {"operation": "limit", "limit": 20.0},
-                {
-                    "operation": "normalize",
-                    "name": "sphering",
-                    "method": "sphering",
-                    "by": [],
-                    "reference": "negcon",
-                },
-            ],
             "Ours, with a shrunk sphering on all controls at the end.",
+            [*_OURS, _sphering()],
         ),
         "profiling-recipe": (
-            [
-                {"operation": "normalize", "method": "mad_robust", "pooling": 0, "floor": 0, "reference": "all"},
-                {"operation": "select", **_PYCYTOMINER_SELECTION},
-            ],
             "The classic profiling recipe: each plate's median and MAD (times 1.4826), pycytominer's selection.",
+            [_mad("all", **_OF_PLATE), _PYCYTOMINER],
         ),
         "jump-production": (
+            (
+                "The JUMP production recipe for compounds (var_mad_int_featselect_harmony); the last step needs the extra "
+                "'harmony'."
+            ),
             [
                 {"operation": "drop_invariant", "ratio": 1e-3, "reference": "negcon"},
-                {
-                    "operation": "normalize",
-                    "method": "mad_robust",
-                    "raw": True,
-                    "pooling": 0,
-                    "floor": 0,
-                    "reference": "negcon",
-                },
-                {
-                    "operation": "normalize",
-                    "name": "inverse_normal",
-                    "method": "rank",
-                    "by": [],
-                    "reference": "all",
-                },
-                {"operation": "select", **_PYCYTOMINER_SELECTION},
-                {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
+                _mad("negcon", raw=True, **_OF_PLATE),
+                {"operation": "normalize", "name": "inverse_normal", "method": "rank", "by": [], "reference": "all"},
+                _PYCYTOMINER,
+                _HARMONY,
             ],
-            (
-                "The JUMP production recipe for compounds (var_mad_int_featselect_harmony); the last step needs the "
-                "extra 'harmony'."
-            ),
         ),
         "jump-production-genetic": (
+            "The JUMP production recipe for genes (wellpos_cc_var_mad_outlier_featselect_sphering_harmony).",
             [
                 {"operation": "correct_position", "name": "well_mean", "method": "well_mean"},
                 {"operation": "correct_count"},
                 {"operation": "drop_invariant", "ratio": 1e-3, "reference": "all"},
-                {
-                    "operation": "normalize",
-                    "method": "mad_robust",
-                    "raw": True,
-                    "pooling": 0,
-                    "floor": 0,
-                    "reference": "all",
-                },
-                {
-                    "operation": "select",
-                    "name": "outliers",
-                    "operations": ["drop_outliers"],
-                    "outlier_cutoff": 100.0,
-                },
-                {"operation": "select", **_PYCYTOMINER_SELECTION},
-                {
-                    "operation": "normalize",
-                    "name": "sphering",
-                    "method": "sphering",
-                    "regularization": "plates",
-                    "by": [],
-                    "reference": "negcon",
-                },
-                {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
+                _mad("all", raw=True, **_OF_PLATE),
+                {"operation": "select", "name": "outliers", "operations": ["drop_outliers"], "outlier_cutoff": 100.0},
+                _PYCYTOMINER,
+                _sphering(regularization="plates"),
+                _HARMONY,
             ],
-            "The JUMP production recipe for genes (wellpos_cc_var_mad_outlier_featselect_sphering_harmony).",
         ),
     }
 )
@@ -247,7 +213,7 @@ class _Presets(Mapping[str, Recipe]):
 
 @cache
 def _preset(name: str) -> Recipe:
-    steps, description = _PRESETS[name]
+    description, steps = _PRESETS[name]
     return Recipe.of(name, steps, description)
 
 

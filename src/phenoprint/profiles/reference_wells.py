@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
-from phenoprint.errors import SchemaError
+from phenoprint.errors import SchemaError, UsageError
 from phenoprint.tables import OBJECT_COUNT, PERT_TYPE, PLATE, StatusRow
 
-__all__ = ["FEWEST_REFERENCE", "IS_REFERENCE", "fallback_rows", "mark_reference", "reference_of"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FEWEST_REFERENCE", "IS_REFERENCE", "fallback_rows", "mark_reference", "reference_of", "reference_rows"]
 
 FEWEST_REFERENCE = 3
 """Fewest wells for a centre and a spread."""
@@ -63,6 +68,26 @@ def reference_of(
         return enough
     found = own.sum().over(list(by)) if by else own.sum()
     return pl.when(found >= fewest).then(own).otherwise(pl.lit(value=True) if enough is None else enough)
+
+
+def reference_rows(data: pl.DataFrame, reference: pl.Expr | None) -> NDArray[np.bool_]:
+    """Evaluate the expression for reference rows: shape (rows,), False for NULL.
+
+    Raises
+    ------
+    UsageError
+        If it is not true or false for each row.
+    """
+    if reference is None:
+        return np.ones(data.height, dtype=bool)
+    mask = data.select(reference.alias("reference")).get_column("reference")
+    if mask.dtype != pl.Boolean or len(mask) != data.height:
+        raise UsageError(
+            "reference must be a polars expression that is true or false for each row, such as "
+            f"pl.col('Metadata_pert_type') == 'negcon'; "
+            f"found {mask.dtype} of length {len(mask)} for {data.height} rows"
+        )
+    return mask.fill_null(value=False).to_numpy()
 
 
 def fallback_rows(

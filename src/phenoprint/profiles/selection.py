@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,16 +18,13 @@ import polars as pl
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.profiles import selection_rules as rules
 from phenoprint.profiles.correlations import CorrelationMoments, ExactCorrelations
-from phenoprint.profiles.moments import GroupMoments, RunningMoments, RunningSample
+from phenoprint.profiles.moments import GroupMoments
+from phenoprint.profiles.passes import Wells
 from phenoprint.tables import (
     Result,
     StatusRow,
     feature_columns,
-    feature_matrix,
     missing_as_null,
-    not_finite_rows,
-    require_columns,
-    rows_with_values,
     status_frame,
     to_polars,
 )
@@ -35,7 +32,7 @@ from phenoprint.tables import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.tables import FloatArray, FrameLike, IntArray
+    from phenoprint.tables import FrameLike, IntArray
 
 __all__ = [
     "DEFAULT_OPERATIONS",
@@ -58,7 +55,6 @@ DEFAULT_OPERATIONS = (
 """The fast rules come first, the slow correlation last, when the fewest features are left."""
 
 _HELD_BYTES = 2**30  # memory of one pass; features beyond this limit take further passes
-_BLOCK_ROWS = 4096  # rows per block: bounds the float64 copies of a large frame
 _BLOCK_FEATURES = 256
 
 
@@ -243,7 +239,7 @@ def select_plates(
     needing = [name for name in operations if name in _BY_REPLICATES]
     if needing and not chosen.replicate_by:
         raise UsageError(f"{needing[0]} needs replicate_by, the columns that define a treatment; found none")
-    wells = _Wells(plates, rows, tuple(chosen.replicate_by) if needing else ())
+    wells = Wells(plates, rows, tuple(chosen.replicate_by) if needing else ())
     wells.read_first(sample_rows)
     verdicts: dict[int, StatusRow] = {}
     index = np.arange(len(wells.features))
@@ -276,95 +272,10 @@ def check_selection(operations: Sequence[str] = DEFAULT_OPERATIONS, **options: A
     return rules.Options(**options)
 
 
-@dataclass
-class _Wells:
-    """The wells that the rules use, plate by plate as matrices, and the results of the first pass."""
-
-    plates: Sequence[FrameLike]
-    rows: pl.Expr | None
-    by: tuple[str, ...]
-    features: list[str] = field(default_factory=list)
-    moments: RunningMoments = field(default_factory=lambda: RunningMoments(0))
-    sample: RunningSample | None = None
-    treatments: pl.DataFrame = field(default_factory=pl.DataFrame)
-    not_finite: dict[str, float] = field(default_factory=dict)
-    _is_first_pass: bool = True
-    _only_plate: tuple[FloatArray, pl.DataFrame] | None = None
-
-    def read_first(self, sample_rows: int | None) -> None:
-        """Make the first pass: moments of each feature, a sample of the rows, the treatments."""
-        if not len(self.plates):
-            raise UsageError("expected at least one plate; found none")
-        if sample_rows is not None and len(self.plates) > 1:
-            self.sample = RunningSample(sample_rows)
-        keys: list[pl.DataFrame] = []
-        for values, own in self.with_keys():
-            if not len(self.moments.n):
-                self.moments = RunningMoments(len(values))
-            self.moments.add(values)
-            if self.sample is not None:
-                self.sample.add(values)
-            if self.by:
-                keys.append(own.drop_nulls().unique())
-        if keys:
-            self.treatments = pl.concat(keys, how="vertical_relaxed").unique().sort(list(self.by))
-        self._is_first_pass = False
-
-    def blocks(self) -> Iterator[FloatArray]:
-        """Yield the values in blocks of rows, shape (features, rows)."""
-        return (values for values, _ in self.with_keys())
-
-    def with_keys(self) -> Iterator[tuple[FloatArray, pl.DataFrame]]:
-        """Yield the values in blocks of rows, and the columns that define a treatment."""
-        for plate in self.plates:
-            values, keys = self._only_plate or self._read(to_polars(plate))
-            if len(self.plates) == 1:  # it is in memory anyway
-                self._only_plate = values, keys
-            for start in range(0, max(values.shape[1], 1), _BLOCK_ROWS):
-                yield values[:, start : start + _BLOCK_ROWS], keys[start : start + _BLOCK_ROWS]
-
-    def _read(self, plate: pl.DataFrame) -> tuple[FloatArray, pl.DataFrame]:
-        data = plate if self.rows is None else plate.filter(self.rows)
-        require_columns(data, self.by, purpose="replicates")
-        values = feature_matrix(data, self._names(data))
-        if self._is_first_pass:
-            for row in not_finite_rows(data, self.features, values):
-                self.not_finite[row.feature] = self.not_finite.get(row.feature, 0) + (row.value or 0)
-        there = rows_with_values(values)
-        keys = data.select(self.by)
-        if not there.all():
-            values, keys = values[:, there], keys.filter(there) if self.by else keys
-        return values, keys
-
-    def _names(self, data: pl.DataFrame) -> list[str]:
-        names = feature_columns(data)
-        if not self.features:
-            self.features = names
-        elif names != self.features:
-            absent = sorted(set(self.features) - set(names))
-            if absent or len(names) != len(self.features):
-                raise SchemaError(
-                    f"plates must have the same features; one lacks {absent[:5] or 'none'} and has {len(names)} of "
-                    f"{len(self.features)}. Normalize with fit_plates, which adds missing features as NULL"
-                )
-        return self.features
-
-    def codes(self, keys: pl.DataFrame) -> IntArray:
-        """Return the index of each row's treatment; -1 if a key is NULL."""
-        numbered = self.treatments.with_row_index("number of the treatment")
-        joined = keys.with_row_index("row").join(numbered, on=list(self.by), how="left").sort("row")
-        number = joined.get_column("number of the treatment").cast(pl.Int64).fill_null(-1)
-        return number.to_numpy().astype(np.intp)
-
-    def names(self, index: IntArray) -> list[str]:
-        """Return the names of features, given by index."""
-        return [self.features[i] for i in index]
+_Judge: TypeAlias = Callable[[Wells, "IntArray", rules.Options], dict[int, StatusRow]]
 
 
-_Judge: TypeAlias = Callable[[_Wells, "IntArray", rules.Options], dict[int, StatusRow]]
-
-
-def _low_frequency(wells: _Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
+def _low_frequency(wells: Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
     n_rows, step = wells.moments.n_rows, 1
     if wells.sample is None:
         parts = _parts(len(index), 8 * n_rows)
@@ -386,7 +297,7 @@ def _low_frequency(wells: _Wells, index: IntArray, options: rules.Options) -> di
 
 
 def _by_replicates(
-    wells: _Wells, index: IntArray, measure: Callable[[GroupMoments], NDArray[np.float64]]
+    wells: Wells, index: IntArray, measure: Callable[[GroupMoments], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Measure features by treatments: as many per pass as its memory allows."""
     n_groups = wells.treatments.height
@@ -399,7 +310,7 @@ def _by_replicates(
     return out
 
 
-def _correlated(wells: _Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
+def _correlated(wells: Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
     """Find redundant features, with a second pass over the plates only if rounding could decide."""
     center, spread = wells.moments.mean[index], np.sqrt(wells.moments.variance[index])
     products = CorrelationMoments(center, spread)
@@ -415,7 +326,7 @@ def _correlated(wells: _Wells, index: IntArray, options: rules.Options) -> dict[
     return rules.correlated(products.result(), wells.names(index), options, exact)
 
 
-def _missing(wells: _Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
+def _missing(wells: Wells, index: IntArray, options: rules.Options) -> dict[int, StatusRow]:
     share = 1 - wells.moments.n[index] / max(wells.moments.n_rows, 1)
     return rules.missing(share if wells.moments.n_rows else np.zeros(len(index)), wells.names(index), options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING
@@ -78,16 +78,9 @@ class Options:
 
 def missing(share: Vector, names: Sequence[str], options: Options) -> Verdicts:
     """Drop features with a larger share of missing values than `na_cutoff`."""
-    return {
-        i: StatusRow(
-            None,
-            names[i],
-            "missing_values",
-            f"{share[i]:.1%} of the values are missing, more than {options.na_cutoff:.1%}",
-            float(share[i]),
-        )
-        for i in np.flatnonzero(share > options.na_cutoff).tolist()
-    }
+    limit = options.na_cutoff
+    reason = lambda x: f"{x:.1%} of the values are missing, more than {limit:.1%}"  # noqa: E731
+    return _dropped(share > limit, names, "missing_values", reason, share)
 
 
 def low_frequency(values: FloatArray, names: Sequence[str], options: Options) -> Verdicts:
@@ -114,17 +107,10 @@ def low_frequency(values: FloatArray, names: Sequence[str], options: Options) ->
 
 def low_variance(variance: Vector, names: Sequence[str], options: Options) -> Verdicts:
     """Drop features with a variance of `min_variance` or less."""
-    known = np.nan_to_num(variance)
-    return {
-        i: StatusRow(
-            None,
-            names[i],
-            "constant" if known[i] == 0 else "low_variance",
-            f"variance {known[i]:.3g}, not above {options.min_variance:.3g}",
-            float(known[i]),
-        )
-        for i in np.flatnonzero(known <= options.min_variance).tolist()
-    }
+    known, limit = np.nan_to_num(variance), options.min_variance
+    reason = lambda x: f"variance {x:.3g}, not above {limit:.3g}"  # noqa: E731
+    low = _dropped(known <= limit, names, "low_variance", reason, known)
+    return {i: row if row.value else row._replace(status="constant") for i, row in low.items()}
 
 
 def correlated(correlation: Vector, names: Sequence[str], options: Options, exact: Exact) -> Verdicts:
@@ -163,43 +149,28 @@ def not_phenotypic(names: Sequence[str], options: Options) -> Verdicts:
 
 def outlying(largest: Vector, names: Sequence[str], options: Options) -> Verdicts:
     """Drop features with an absolute value above `outlier_cutoff`."""
-    return {
-        i: StatusRow(
-            None,
-            names[i],
-            "outlier",
-            f"an absolute value of {largest[i]:.3g}, above {options.outlier_cutoff:g}",
-            float(largest[i]),
-        )
-        for i in np.flatnonzero(largest > options.outlier_cutoff).tolist()
-    }
+    limit = options.outlier_cutoff
+    reason = lambda x: f"an absolute value of {x:.3g}, above {limit:g}"  # noqa: E731
+    return _dropped(largest > limit, names, "outlier", reason, largest)
 
 
 def noisy(noise: Vector, names: Sequence[str], options: Options) -> Verdicts:
     """Drop features with a standard deviation within treatments above `noise_cutoff`."""
-    cutoff = options.noise_cutoff
-    return {
-        i: StatusRow(
-            None,
-            names[i],
-            "noisy",
-            f"mean standard deviation within treatments {noise[i]:.3g}, above {cutoff:g}",
-            float(noise[i]),
-        )
-        for i in np.flatnonzero(noise > cutoff).tolist()
-    }
+    limit = options.noise_cutoff
+    reason = lambda x: f"mean standard deviation within treatments {x:.3g}, above {limit:g}"  # noqa: E731
+    return _dropped(noise > limit, names, "noisy", reason, noise)
 
 
 def not_reproducible(agreement: Vector, names: Sequence[str], options: Options) -> Verdicts:
     """Drop features with an agreement of replicates that is below `reproducibility_cutoff` or undefined."""
-    cutoff = options.reproducibility_cutoff
-    return {
-        i: StatusRow(
-            None,
-            names[i],
-            "not_reproducible",
-            f"intraclass correlation of replicates {agreement[i]:.3f}, not at least {cutoff:g}",
-            None if np.isnan(agreement[i]) else float(agreement[i]),
-        )
-        for i in np.flatnonzero(~(agreement >= cutoff)).tolist()
-    }
+    limit = options.reproducibility_cutoff
+    reason = lambda x: f"intraclass correlation of replicates {x:.3f}, not at least {limit:g}"  # noqa: E731
+    return _dropped(~(agreement >= limit), names, "not_reproducible", reason, agreement)
+
+
+def _dropped(
+    is_dropped: NDArray[np.bool_], names: Sequence[str], status: str, reason: Callable[[float], str], values: Vector
+) -> Verdicts:
+    """Return a row of status for each dropped feature, by its index."""
+    found = ((i, float(values[i])) for i in np.flatnonzero(is_dropped).tolist())
+    return {i: StatusRow(None, names[i], status, reason(x), None if np.isnan(x) else x) for i, x in found}
