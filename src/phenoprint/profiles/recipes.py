@@ -155,8 +155,8 @@ _PRESETS: Mapping[str, tuple[str, list[_Step]]] = MappingProxyType(
     {
         "phenoprint": (
             (
-                "Ours: median and MAD of each plate's controls, stabilized over plates; selection; no value beyond 20 "
-                "spreads."
+                "Ours: median and MAD of each plate's controls, stabilized over plates; selection; no value "
+                "beyond 20 spreads."
             ),
             _OURS,
         ),
@@ -170,8 +170,8 @@ _PRESETS: Mapping[str, tuple[str, list[_Step]]] = MappingProxyType(
         ),
         "jump-production": (
             (
-                "The JUMP production recipe for compounds (var_mad_int_featselect_harmony); the last step needs the extra "
-                "'harmony'."
+                "The JUMP production recipe for compounds (var_mad_int_featselect_harmony); the last step needs the "
+                "extra 'harmony'."
             ),
             [
                 {"operation": "drop_invariant", "ratio": 1e-3, "reference": "negcon"},
