@@ -62,7 +62,7 @@ def test_status_of_imported_profiles_names_the_steps_that_follow(app, tmp_path, 
     assert "out of date" not in out
     assert "consensus" in out
     assert "illumination" not in out
-    assert "Metadata_Channel" not in out  # nothing to say in that column
+    assert "Metadata_Channel" not in out  # that column would be empty
 
 
 def test_a_commented_configuration_is_written_once(app, tmp_path, capsys):

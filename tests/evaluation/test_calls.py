@@ -96,8 +96,8 @@ def test_mechanisms_are_called_beside_their_baselines() -> None:
     assert value["moa_accuracy"] == 1.0
     assert value["moa_accuracy_shuffled_labels"] < 0.7
     # six active treatments of seven: a score of 1.000 that is no result of a screen
-    stands = scores.select("n", "n_total", "is_headline").unique().rows()
-    assert stands == [(6, 7, False)]
+    counted = scores.select("n", "n_total", "is_headline").unique().rows()
+    assert counted == [(6, 7, False)]
     assert predictions.height == 6
     assert predictions["is_correct"].all()
     neighbours = predictions.select("Metadata_compound", "nearest").rows()

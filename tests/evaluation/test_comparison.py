@@ -1,4 +1,4 @@
-"""The comparison of recipes: the right one wins, held-out plates have no say, failures are told."""
+"""The comparison of recipes: the right one wins, held-out plates do not decide, failures are reported."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_separable_mechanisms_and_their_baselines() -> None:
     # Shuffled between 24 compounds of 8 mechanisms: 2 of the 23 others share the label.
     assert result.shuffled_accuracy == pytest.approx(2 / 23, abs=0.05)
     assert result.shuffled_p == pytest.approx(1 / 201)
-    assert result.count_accuracy == 1.0  # the count gives these mechanisms away, and the record says so
+    assert result.count_accuracy == 1.0  # the cell count alone identifies these mechanisms
     assert result.position_accuracy is None
     again = moa_accuracy(treatments(n_moa=8), n_shuffles=200)
     assert again.shuffled_accuracy == result.shuffled_accuracy

@@ -91,7 +91,7 @@ def fake_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for nvidia-smi")
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script replaces nvidia-smi")
 def test_a_gpu_is_reported_with_what_torch_makes_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_gpu(tmp_path, monkeypatch, "echo 'NVIDIA H200, 143771 MiB, 570.1'")
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _: None)

@@ -18,13 +18,13 @@ from phenoprint.store import Screen, check_balance
 
 KEYS = ["Metadata_Plate", "Metadata_Well"]
 SUFFIXES = {"profile_well": "_augmented", "profile_normalized": "_normalized", "profile_selected": "_feature_select"}
-# Counts only what its name says, and no map in two dimensions, which takes longest.
+# A small null distribution, to be fast.
 PLAIN = '[screen]\nname = "screen"\n[evaluation]\nnull_size = 200\n'
 
 
 @pytest.fixture(autouse=True)
 def _no_projection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the step that takes longest and says nothing of exclusions."""
+    """Leave out the step that takes longest and does not depend on exclusions."""
     monkeypatch.setattr("phenoprint.pipeline.steps.answers.Project.run", lambda *_: _nothing())
 
 

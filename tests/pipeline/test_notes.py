@@ -1,4 +1,4 @@
-"""What a run says of how it made the profiles: few controls, skipped steps, references that were annotated later."""
+"""What a run reports on how it made the profiles: few controls, skipped steps, references that were annotated later."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KEYS = ["Metadata_Plate", "Metadata_Well"]
 
 @pytest.fixture(autouse=True)
 def _no_projection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the step that takes longest and says nothing here."""
+    """Leave out the step that takes longest and has no notes."""
     from phenoprint.pipeline.steps import Outcome
 
     monkeypatch.setattr("phenoprint.pipeline.steps.answers.Project.run", lambda *_: Outcome())
 
 
 def imported(folder: Path, *, controls: int, suffix: str = "_augmented", config: str = "") -> Screen:
-    """Import one plate of 24 wells, ``controls`` of them DMSO; without any, no column says what is a control."""
+    """Import one plate of 24 wells, ``controls`` of them DMSO; without any, no column names a control."""
     rng = np.random.default_rng(4)
     compounds = ["DMSO" if i < controls else f"c{i % 5}" for i in range(24)]
     frame = pl.DataFrame(

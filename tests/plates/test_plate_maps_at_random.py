@@ -1,6 +1,6 @@
 """Whatever is done to a plate map: it is refused by name, or only what was changed is read otherwise.
 
-And whatever is in the wells, a list and a drawn plate say the same in text and in every kind of spreadsheet.
+And whatever is in the wells, a list and a drawn plate are read as the same in text and in every kind of spreadsheet.
 """
 
 from __future__ import annotations
@@ -132,6 +132,6 @@ def test_damage_is_refused_or_stays_where_it_is(kind: str, form: str, n: int, xl
         after = {row[1]: row for row in found.wells.select(f"Metadata_{name}" for name in SAID).rows()}
         differ = {well for well in sound.keys() | after.keys() if sound.get(well) != after.get(well)}
         unused = found.reading.filter(pl.col("kind").is_in(["column", "text"]), pl.col("read_as").is_null())
-        is_told = unused.height > (1 if kind == "drawing" else 0)  # the drawing's own title is beside it
-        assert differ <= concerned(kind, cells) or is_told or any("plate" in row for row in changed), (changed, differ)
+        is_noted = unused.height > (1 if kind == "drawing" else 0)  # the drawing's own title is beside it
+        assert differ <= concerned(kind, cells) or is_noted or any("plate" in row for row in changed), (changed, differ)
     assert n / 10 < refused < n

@@ -325,7 +325,7 @@ KEYS = {  # groups a plate, a batch or a compound; None: keys do not matter
     **dict.fromkeys(["limit", "select", "select by replicates", "select_plates"]),
     **dict.fromkeys(["consensus", "consensus_blocks", "modz"], "Metadata_compound"),
 }
-REFUSED: dict[str, tuple[tuple[str, ...], str]] = {  # case: functions (or beginnings of names), what they say
+REFUSED: dict[str, tuple[tuple[str, ...], str]] = {  # case: functions (or beginnings of names), message
     "no controls": (
         ("batch c", "batch s", "batch t", "cell_", "correct_c", "distr", "position l", "position m", "position s"),
         "Metadata_Batch=b1|at least|on each plate|no reference cell of p1",

@@ -138,7 +138,7 @@ def test_harmony_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("method", ["center", "standardize", "combat"])
 def test_what_was_fitted_can_be_read(method: str) -> None:
-    """The arrays suffice to correct again, the effects say that batches explain nothing any more."""
+    """The arrays suffice to correct again, the effects show that batches explain nothing any more."""
     data = batches()
     done = correct_batch_with_status(data, method)
     assert done.frame.equals(correct_batch(data, method))

@@ -94,7 +94,7 @@ def test_harmony_keeps_biology_on_bbbc021(wells: pl.DataFrame) -> None:
 
 
 def test_recipes_compared_on_batches_left_out(wells: pl.DataFrame) -> None:
-    """Which recipe is best by mechanisms on batches that had no say, and what finding replicates alone would choose."""
+    """Which recipe is best by mechanisms on held-out batches, and what finding replicates alone would choose."""
     names = ["phenoprint", "profiling-recipe"]
     found = compare(wells, names, treatment=TREATMENT, leave_out="Metadata_Batch", folds=2, criterion="moa_consistency")
     assert found.scores["error"].null_count() == found.scores.height == 8

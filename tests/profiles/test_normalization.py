@@ -219,7 +219,7 @@ def golden(root: Path, name: str) -> pl.DataFrame:
     [("_normalized", None), ("_normalized_negcon", pl.col("Metadata_control_type") == "negcon")],
 )
 def test_published_plate(real_data: Path, published: str, reference: pl.Expr | None) -> None:
-    """Level 4a of a published plate to its five printed digits; where the MAD is zero we say so instead."""
+    """Level 4a of a published plate to its five printed digits; where the MAD is zero there is a status instead."""
     level3, expected = golden(real_data, "_augmented"), golden(real_data, published)
     ours, status = normalize_with_status(level3, pooling=0, floor=0, reference=reference)
     features = [name for name in feature_columns(level3) if name in expected.columns]

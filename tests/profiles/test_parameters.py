@@ -113,7 +113,7 @@ def test_a_reference_that_is_not_as_promised_is_reported(method: str) -> None:
 
 
 def test_the_shrinkage_of_the_held_out_check_is_chosen_without_the_wells_left_out() -> None:
-    """Nine plates, three of them with wild controls: the choice inside the other six does not know of them."""
+    """Nine plates, three of them with wild controls: the choice among the other six does not depend on them."""
     rng = np.random.default_rng(0)
     frames = []
     for plate in range(9):

@@ -260,7 +260,7 @@ def test_correlations_are_those_of_float64(missing: float) -> None:
 
 
 def test_what_rounding_could_decide_is_asked_for() -> None:
-    """A pair at the threshold and a tie in rank: both go by the exact values, whatever the rounded ones say."""
+    """A pair at the threshold and a tie in rank: both are decided by the exact values, not by rounded ones."""
     exact = np.eye(5)
     exact[0, 1] = exact[1, 0] = 0.9 + 1e-9
     exact[2, 3] = exact[3, 2] = 0.95

@@ -125,9 +125,9 @@ def test_a_file_that_cannot_be_removed_is_our_error(screen: Screen, monkeypatch)
 
 @pytest.mark.skipif(os.name == "nt", reason="folders are not synced on Windows")
 @pytest.mark.parametrize(
-    ("code", "is_told"), [(errno.EIO, True), (errno.ENOSPC, True), (errno.EINVAL, False), (errno.ENOTSUP, False)]
+    ("code", "is_reported"), [(errno.EIO, True), (errno.ENOSPC, True), (errno.EINVAL, False), (errno.ENOTSUP, False)]
 )
-def test_a_failed_sync_of_a_folder_is_an_error_and_a_missing_one_is_not(tmp_path, monkeypatch, code, is_told):
+def test_a_failed_sync_of_a_folder_is_an_error_and_a_missing_one_is_not(tmp_path, monkeypatch, code, is_reported):
     real = os.fsync
 
     def fsync(handle: int) -> None:
@@ -136,7 +136,7 @@ def test_a_failed_sync_of_a_folder_is_an_error_and_a_missing_one_is_not(tmp_path
         real(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    if is_told:
+    if is_reported:
         with pytest.raises(ScreenError, match=r"x.json"):
             write_bytes(tmp_path / "x.json", b"1")
     else:

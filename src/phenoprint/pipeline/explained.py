@@ -33,7 +33,7 @@ def explained(context: Context) -> WellProfiles:
 
     These are the features that selection kept, since each represents its near-copies and nuisance is gone, with their
     values before selection (level 4a), since whitening or batch correction after it mixes features, which then no
-    longer mean what their names say. Where there is no level 4a of every plate, as after an import, the values are
+    longer mean what they are named after. Where there is no level 4a of every plate, as after an import, the values are
     those of level 4b.
     """
     selected = WellProfiles.of(context, "profile_selected")

@@ -21,7 +21,7 @@ const Report = (() => {
     return merge(layout, theme);
   };
 
-  // on a narrow page names are shortened, the legend stands below the axes, and dragging scrolls the page
+  // on a narrow page names are shortened, the legend is below the axes, and dragging scrolls the page
   const small = matchMedia("(max-width: 640px)");
   const short = (text, most) => text.length > most ? `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(1 - Math.floor(most / 2))}` : text;
   const categories = (data, axis) => [...new Set(data.flatMap((t) => typeof t[axis]?.[0] === "string" ? t[axis] : []))];
@@ -56,7 +56,7 @@ const Report = (() => {
       const shown = isNarrow ? narrowed(data, layout, element.clientWidth) : layout;
       if (element.style.minHeight) element.style.minHeight = `${shown.height || 380}px`;
       const bar = small.matches ? { displayModeBar: false } : {};
-      // of few columns the cells say their values; of many the text would be too small, and the colours are named
+      // with few columns the cells show their values; with many the text would be too small, and the colours are named
       const many = categories(data, "x").length > 5;
       const traces = isNarrow ? data.map((t) => t.texttemplate ? { ...t, showscale: many, texttemplate: many ? "" : t.texttemplate } : t) : data;
       return Plotly.react(element, traces, themed(shown), { ...options, ...further.options, ...bar });
