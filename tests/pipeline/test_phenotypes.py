@@ -1,4 +1,4 @@
-"""Imported profiles that were selected elsewhere: what is no phenotype has no part in the answers of a run."""
+"""Imported profiles that were selected elsewhere: columns that are not phenotypes are left out of results."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_run_reports_what_was_left_out_and_what_is_extreme(tmp_path: Path) -> 
         screen.write("feature_status", made, part="recipe")
         texts = [message.text for message in nuisance_message(screen)]
         if outcome is None:
-            assert texts[0].startswith("left out of the selected profiles as no phenotype")
+            assert texts[0].startswith("left out of the selected profiles because they are not phenotypes")
             assert ": 1 of the columns;" in texts[0]
         else:
             assert texts == []

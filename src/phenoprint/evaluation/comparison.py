@@ -138,12 +138,12 @@ def compare(
     units = data.get_column(unit).drop_nulls().unique().sort().to_list()
     if folds < 2 or len(units) < folds:
         raise UsageError(f"expected at least two folds and as many values of {unit}; found {folds} and {len(units)}")
-    dealt = np.random.default_rng(seed).permutation(len(units)) % folds
+    fold_of = np.random.default_rng(seed).permutation(len(units)) % folds
     has_batches = "Metadata_Batch" in data.columns and data.get_column("Metadata_Batch").n_unique() > 1
     mixed = batch or ("Metadata_Batch" if has_batches else plate)
     rows: list[dict[str, Any]] = []
     for fold in range(folds):
-        held_units = [name for name, number in zip(units, dealt, strict=True) if number == fold]
+        held_units = [name for name, number in zip(units, fold_of, strict=True) if number == fold]
         is_held = pl.col(unit).is_in(held_units)
         train, held = data.filter(~is_held), data.filter(is_held)
         for name, recipe in named.items():
@@ -168,7 +168,7 @@ def compare(
         .agg(pl.col("n_features").mean(), *(pl.col(name).mean() for name in SCORES))
         .sort(criterion, descending=criterion != "position_leakage", nulls_last=True, maintain_order=True)
     )
-    held_out = pl.DataFrame({unit: units, "fold": dealt}).cast({"fold": pl.Int64}).sort("fold", unit)
+    held_out = pl.DataFrame({unit: units, "fold": fold_of}).cast({"fold": pl.Int64}).sort("fold", unit)
     return Comparison(scores, summary, _choices(scores, criterion), criterion, held_out)
 
 

@@ -1,4 +1,4 @@
-"""Features that the answers of a run leave out: those that are no phenotype, and those with extreme values.
+"""Features that the answers of a run leave out: those that are not phenotypes, and those with extreme values.
 
 A recipe leaves such features out itself. Profiles that were imported selected (level 4b) or as treatments (level 5) go
 through no recipe, and profiles before the selection hold every feature: here the same rule is applied to them as they
@@ -34,7 +34,7 @@ def keep_parameter(config: ScreenConfig) -> dict[str, list[str]]:
 
 
 def treatment_profiles(context: Context) -> pl.DataFrame:
-    """Return the consensus profiles without the features that are no phenotype."""
+    """Return the consensus profiles without the features that are not phenotypes."""
     frame = context.table("profile_consensus").collect()
     return frame.drop(list(left_out(context, "profile_consensus", frame.columns)))
 
@@ -69,13 +69,13 @@ def left_out(context: Context, table: str, columns: Iterable[str]) -> dict[str, 
 
 
 def nuisance_message(screen: Screen) -> list[Message]:
-    """Return a message with the number of columns that were no phenotype; none if there were none."""
+    """Return a message with the number of columns that were not phenotypes; none if there were none."""
     from phenoprint.pipeline.events import Message
 
     noted = screen.table("feature_status").filter(pl.col("status") == "nuisance").select("feature").unique()
     n = noted.collect().height
     text = (
-        f"left out of the selected profiles as no phenotype (measured on whole images, positions, numbers of objects): "
-        f"{n} of the columns; table feature_status lists them, profiles.keep_features keeps them"
+        "left out of the selected profiles because they are not phenotypes (measured on whole images, positions, "
+        f"object numbers): {n} of the columns; table feature_status lists them, profiles.keep_features keeps them"
     )
     return [Message(text)] if n else []

@@ -53,7 +53,7 @@ class WellProfiles:
 
     @classmethod
     def of(cls, context: Context, table: str) -> WellProfiles:
-        """Take a table without its excluded wells and without the features that are no phenotype.
+        """Take a table without its excluded wells and without the features that are not phenotypes.
 
         Raises
         ------

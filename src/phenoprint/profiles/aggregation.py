@@ -274,7 +274,7 @@ def consensus_blocks(
     Raises
     ------
     UsageError
-        For a treatment in two blocks, or no block at all.
+        For a treatment in two blocks, or no block.
 
     Examples
     --------

@@ -196,7 +196,7 @@ def _correct(
     picked = np.bincount(groups.codes[chosen], minlength=len(groups))
     names = [str(key) for key in groups.keys.get_column(batch)]
     if not picked.all():
-        raise UsageError(f"the reference picks no row of {batch}={names[int(picked.argmin())]}")
+        raise UsageError(f"the reference selects no row of {batch}={names[int(picked.argmin())]}")
     features = feature_columns(data)
     values = feature_matrix(data, features)
     made = _made(data, values, features, _Job(method, batch, groups, chosen, reference, parameters))

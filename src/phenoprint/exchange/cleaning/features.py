@@ -68,7 +68,7 @@ def note_extremes(status: pl.DataFrame, n_rows: int, findings: Findings, *, sour
 
 
 def note_nuisance(features: Iterable[str], findings: Findings, *, source: str) -> None:
-    """Note the columns that are no phenotype: they are stored, but left out of selected profiles by default."""
+    """Note the columns that are not phenotypes: they are stored, but left out of selected profiles by default."""
     from phenoprint.profiles import nuisance_features
 
     for name, reason in nuisance_features(features).items():
