@@ -139,8 +139,9 @@ def correct_batch(
     >>> correct_batch(wells, "center")["area"].to_list()
     [6.0, 7.0, 6.0, 7.0]
     """
-    result, incomplete = _correct(to_polars(frame), method, batch, reference, parameters)
-    if incomplete:
+    result = correct_batch_with_status(frame, method, batch, reference=reference, **parameters)
+    incomplete = result.status.filter(status="missing_values").get_column("feature").to_list()
+    if method == "harmony" and incomplete:
         raise SchemaError(
             f"{method} needs complete features; {len(incomplete)} have missing values, first {incomplete[:5]}. "
             "Drop them with select_features(frame, ['drop_na_columns'], na_cutoff=0)"
@@ -177,13 +178,7 @@ def correct_batch_with_status(
     >>> done.arrays["center"].tolist(), done.status["status"].to_list()
     ([[1.5, 11.5]], ['ok'])
     """
-    return _correct(to_polars(frame), method, batch, reference, parameters)[0]
-
-
-def _correct(
-    data: pl.DataFrame, method: str, batch: str, reference: pl.Expr | None, parameters: Mapping[str, Any]
-) -> tuple[Result, list[str]]:
-    """Correct; also return the features that the method could not use."""
+    data = to_polars(frame)
     check_batch_options(method, **parameters)
     groups = Groups.of(data, [batch])
     if len(groups) < 2:
@@ -200,7 +195,6 @@ def _correct(
     features = feature_columns(data)
     values = feature_matrix(data, features)
     made = _made(data, values, features, _Job(method, batch, groups, chosen, reference, parameters))
-    incomplete = [row.feature for row in made.notes if row.status == "missing_values"]
     codes = np.where(chosen, groups.codes, -1)
     before = share_between_groups(values, codes)
     if made.frame is None:
@@ -228,9 +222,7 @@ def _correct(
         arrays=made.arrays,
         notes=[*made.notes, *not_finite_rows(data, features, values)],
     )
-    if made.status is None:
-        return done, incomplete
-    return replace(done, status=concat_status([done.status, made.status])), incomplete
+    return done if made.status is None else replace(done, status=concat_status([done.status, made.status]))
 
 
 @dataclass(frozen=True)
