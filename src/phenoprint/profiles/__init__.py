@@ -8,7 +8,7 @@ from phenoprint.profiles.aggregation import (
     consensus_with_status,
 )
 from phenoprint.profiles.batch import BATCH_METHODS, correct_batch, correct_batch_with_status
-from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality
+from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality, preview_cell_quality
 from phenoprint.profiles.cell_states import CellStates, learn_cell_states
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
 from phenoprint.profiles.fitted import FittedNormalization
@@ -18,7 +18,6 @@ from phenoprint.profiles.normalizers import NORMALIZERS, Fit, MadRobust, Normali
 from phenoprint.profiles.nuisance import NUISANCE, nuisance_features
 from phenoprint.profiles.operations import STEP_OPERATIONS, Fitted
 from phenoprint.profiles.position import POSITION_METHODS, correct_count, correct_position
-from phenoprint.profiles.quality_preview import preview_cell_quality
 from phenoprint.profiles.ranks import Percentile, Rank
 from phenoprint.profiles.recipes import (
     RECIPES,
