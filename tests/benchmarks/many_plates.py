@@ -1,4 +1,4 @@
-"""Peak memory and seconds of importing many plates and running the default recipe and all answers on them.
+"""Peak memory and seconds of importing many plates, running the default recipe and all answers on them, and the report.
 
 Run by hand (Linux; the generated plates and the screen are removed at the end)::
 
@@ -147,9 +147,10 @@ def measured(arguments: list[str]) -> list[dict[str, object]]:
 
 
 def run_and_report(screen: str) -> None:
-    """Run a screen in this process; print a line of JSON as each step starts and ends."""
+    """Run a screen in this process and write its report; print a line of JSON as each step starts and ends."""
     from phenoprint.pipeline import run_screen
     from phenoprint.pipeline.events import Event, StepFinished, StepStarted
+    from phenoprint.report import write_report
 
     cpu = time.process_time()
 
@@ -169,6 +170,10 @@ def run_and_report(screen: str) -> None:
     result = run_screen(Path(screen), on_event=on_event)
     if result.is_partial:
         raise SystemExit("some steps failed")
+    on_event(StepStarted("report", "Report", 1, 0))
+    begin = time.perf_counter()
+    write_report(result.screen)
+    on_event(StepFinished("report", 1, 0, time.perf_counter() - begin))
 
 
 def main() -> None:
