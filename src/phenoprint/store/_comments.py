@@ -11,8 +11,8 @@ from phenoprint.tables import column_comment, table_names
 
 __all__ = ["comment", "comment_columns"]
 
-# The time to comment on the columns of a view grows with the square of their number (6 s at 3,000), and every rebuild of
-# the catalog takes it. Wider views have comments on their declared columns; `describe` has those of features, too.
+# The time to comment on the columns of a view grows with the square of their number (6 s at 3,000), and every rebuild
+# of the catalog takes it. Wider views have comments on their declared columns; `describe` adds those of features.
 MOST_COMMENTED = 100
 
 
