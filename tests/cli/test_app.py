@@ -245,7 +245,6 @@ def test_a_signal_whose_exception_is_lost_stops_at_the_next_event(number: signal
             signal.raise_signal(number)  # Python drops what is raised in a finalizer
 
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores SIGINT
         leave_on_stop()
         interrupt_on_stop()
         display(Message("one unit"))
