@@ -41,6 +41,8 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
+# Each worker of the tests has a core of its own; threads of BLAS would only wait for each other.
+unit: export OMP_NUM_THREADS = 1
 unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
