@@ -12,8 +12,9 @@ from polars.testing import assert_frame_equal
 
 from phenoprint.errors import ConfigError, UnknownNameError
 from phenoprint.pipeline import RunResult, run_screen
-from phenoprint.pipeline.config import ProfilesSection, parse_config
+from phenoprint.pipeline.config import parse_config
 from phenoprint.pipeline.recipe import after_4a, level_4a, recipe_of, reference_kind
+from phenoprint.pipeline.sections import ProfilesSection
 from phenoprint.profiles import RECIPES, apply_recipe
 from phenoprint.store import check_balance
 from phenoprint.tables import feature_columns

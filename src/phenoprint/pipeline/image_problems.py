@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from phenoprint.images import list_files, name_kinds
-from phenoprint.pipeline.config import ImagesSection
+from phenoprint.pipeline.sections import ImagesSection
 from phenoprint.tables import frame_of
 
 __all__ = ["image_problems"]

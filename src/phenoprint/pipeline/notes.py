@@ -11,7 +11,7 @@ from phenoprint.pipeline.exclusions import exclusion_reasons
 from phenoprint.tables import declared_columns
 
 if TYPE_CHECKING:
-    from phenoprint.pipeline.config import ProfilesSection
+    from phenoprint.pipeline.sections import ProfilesSection
 
 __all__ = ["excluded_plates", "extreme_notes", "recipe_notes", "reference_note", "reference_verdicts"]
 
@@ -100,7 +100,7 @@ def reference_note(profiles: ProfilesSection, wells: pl.DataFrame) -> str | None
 
     Examples
     --------
-    >>> from phenoprint.pipeline.config import ProfilesSection
+    >>> from phenoprint.pipeline.sections import ProfilesSection
     >>> wells = pl.DataFrame({"Metadata_Plate": ["P1"] * 4, "Metadata_pert_type": ["negcon"] * 3 + ["trt"]})
     >>> reference_note(ProfilesSection(), wells) is None
     True

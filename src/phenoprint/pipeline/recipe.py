@@ -9,7 +9,7 @@ from phenoprint.profiles import FEWEST_REFERENCE, NORMALIZERS, Recipe, RecipeSte
 from phenoprint.store import encode_name
 
 if TYPE_CHECKING:
-    from phenoprint.pipeline.config import ProfilesSection
+    from phenoprint.pipeline.sections import ProfilesSection
 
 __all__ = ["after_4a", "level_4a", "normalizer_packages", "recipe_of", "reference_kind"]
 
@@ -49,7 +49,7 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
 
     Examples
     --------
-    >>> from phenoprint.pipeline.config import ProfilesSection
+    >>> from phenoprint.pipeline.sections import ProfilesSection
     >>> [step.name for step in recipe_of(ProfilesSection()).steps]
     ['normalize', 'select', 'limit']
     """

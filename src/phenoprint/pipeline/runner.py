@@ -11,7 +11,7 @@ import polars as pl
 
 from phenoprint.errors import ConfigError, PhenoprintError
 from phenoprint.pipeline.checks import check_against_screen
-from phenoprint.pipeline.config import PlateMapSection, ScreenConfig, parse_config
+from phenoprint.pipeline.config import ScreenConfig, parse_config
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.engine import Engine, RunSummary
 from phenoprint.pipeline.events import Message, OnEvent, count_files, ignore
@@ -29,6 +29,7 @@ from phenoprint.pipeline.plan import schedule_of, sources_of, step_order
 from phenoprint.pipeline.platemaps import check_plate_map
 from phenoprint.pipeline.prepare import prepare
 from phenoprint.pipeline.screen_files import drop_table
+from phenoprint.pipeline.sections import PlateMapSection
 from phenoprint.pipeline.status import screen_notes
 from phenoprint.store import (
     TABLE,

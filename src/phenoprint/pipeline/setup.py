@@ -10,10 +10,11 @@ from pathlib import Path
 from phenoprint.errors import PlateMapError, UsageError
 from phenoprint.exchange import read_map_file
 from phenoprint.images import ForeignFiles, LayoutCandidate, detect_layout
-from phenoprint.pipeline.config import PlateMapSection, parse_config
+from phenoprint.pipeline.config import parse_config
 from phenoprint.pipeline.events import OnEvent, count_files, ignore
 from phenoprint.pipeline.ingest import Ingested, ingest
 from phenoprint.pipeline.platemaps import check_plate_map, count_kinds
+from phenoprint.pipeline.sections import PlateMapSection
 from phenoprint.plates import (
     MAP_ENDINGS,
     draw_plate,

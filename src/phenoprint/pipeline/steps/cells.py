@@ -14,8 +14,9 @@ from phenoprint.store import strict_join
 from phenoprint.tables import CELL_KEY, PERTURBATION, PLATE, WELL_KEY, get_table
 
 if TYPE_CHECKING:
-    from phenoprint.pipeline.config import CellQualitySection, ScreenConfig
+    from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
+    from phenoprint.pipeline.sections import CellQualitySection
     from phenoprint.profiles import CellRule
 
 __all__ = ["FlagCells", "cell_rules"]

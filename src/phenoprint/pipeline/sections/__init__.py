@@ -1,0 +1,31 @@
+"""The sections of ``screen.toml``, one module per subject."""
+
+from phenoprint.pipeline.sections.base import Section
+from phenoprint.pipeline.sections.cells import CellQualitySection, CellRuleSection, LimitSection
+from phenoprint.pipeline.sections.evaluation import EvaluationSection
+from phenoprint.pipeline.sections.images import ImagesSection, PlateMapSection, ScreenSection
+from phenoprint.pipeline.sections.pixels import (
+    FeaturesSection,
+    IlluminationSection,
+    QualitySection,
+    SegmentationSection,
+)
+from phenoprint.pipeline.sections.profiles import ProfilesSection
+from phenoprint.pipeline.sections.report import ReportSection
+
+__all__ = [
+    "CellQualitySection",
+    "CellRuleSection",
+    "EvaluationSection",
+    "FeaturesSection",
+    "IlluminationSection",
+    "ImagesSection",
+    "LimitSection",
+    "PlateMapSection",
+    "ProfilesSection",
+    "QualitySection",
+    "ReportSection",
+    "ScreenSection",
+    "Section",
+    "SegmentationSection",
+]

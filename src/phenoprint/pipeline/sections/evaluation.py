@@ -1,0 +1,24 @@
+"""Section of ``screen.toml`` about the scores of profiles and the size of the tables of answers."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from phenoprint.pipeline.sections.base import Section
+
+__all__ = ["EvaluationSection"]
+
+
+class EvaluationSection(Section):
+    """How profiles are scored, and how many rows the tables of answers have.
+
+    ``neighbours`` is how many neighbours each treatment has in table ``neighbour``. ``top_features`` is how many
+    features each treatment has in ``feature_effect`` and each cluster in ``cluster_signature``, the strongest first;
+    0 keeps all.
+    """
+
+    null_size: int = Field(default=10_000, ge=100)
+    neighbours: int = Field(default=20, ge=1)
+    top_features: int = Field(default=2_000, ge=0)
+    dose_response: list[str] = Field(default_factory=list)
+    seed: int = 0
