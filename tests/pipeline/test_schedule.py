@@ -33,6 +33,7 @@ PIXELS = {
 }
 CELLS = {"flag_cells", "learn_states", "heterogeneity"}
 TREATMENTS = {
+    "activity",
     "well_readouts",
     "neighbours",
     "feature_effects",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phenoprint.pipeline.steps.activity import Activity
 from phenoprint.pipeline.steps.aggregation import Aggregate
 from phenoprint.pipeline.steps.answers import Calls, DoseResponse, Gallery, PlateAcceptance, Project
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
@@ -34,6 +35,7 @@ STEPS: tuple[Step, ...] = (
     LearnStates(),
     Heterogeneity(),
     PlateAcceptance(),
+    Activity(),
     Calls(),
     DoseResponse(),
     Project(),

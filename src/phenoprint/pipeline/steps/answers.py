@@ -1,9 +1,8 @@
-"""Steps that answer questions: plate acceptance, activity, mechanisms, dose-response, projection, galleries."""
+"""Steps that answer questions: plate acceptance, mechanisms, dose-response, projection, galleries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
 from phenoprint.pipeline.phenotypes import keep_parameter, treatment_profiles
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
-from phenoprint.store import ledger_rows
 from phenoprint.tables import WELL_KEY, frame_of
 
 if TYPE_CHECKING:
@@ -77,46 +75,26 @@ def _wide_readouts(context: Context) -> pl.DataFrame | None:
 
 
 class Calls(Step):
-    """Score which treatments act and which mechanism they share, beside chance and cell counts alone."""
+    """Score which mechanism active treatments share, beside chance and cell counts alone."""
 
     name = "calls"
-    title = "Activity and MoA"
+    title = "MoA"
     scope = Scope.SCREEN
-    needs = ("profile_selected", "profile_consensus", "exclusion")
-    tables = ("activity", "replicate_agreement", "replicate_null", "moa_prediction", "score")
+    needs = ("profile_consensus", "activity", "exclusion")
+    tables = ("moa_prediction", "score")
+    parts: ClassVar = {"score": "mechanisms"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the null size and the seed."""
-        return {"null_size": config.evaluation.null_size, "seed": config.evaluation.seed, **keep_parameter(config)}
+        """Return the seed."""
+        return {"seed": config.evaluation.seed, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Score activity against the negative controls, then mechanisms of active treatments by their neighbours."""
-        from phenoprint.evaluation import activity, also_controls, moa_calls, replicate_agreement
+        """Score the mechanisms of active treatments by their neighbours."""
+        from phenoprint.evaluation import moa_calls
 
-        section = context.config.evaluation
-        given = WellProfiles.of(context, "profile_selected")
-        active = activity(
-            given.wells,
-            null_size=section.null_size,
-            seed=section.seed,
-            vectors=partial(given.vectors, metric="cosine"),
-        )
-        agreement, null, replicated = replicate_agreement(
-            given.wells, seed=section.seed, vectors=partial(given.vectors, metric="pearson")
-        )
-        predictions, scores = moa_calls(treatment_profiles(context), active, seed=section.seed)
-        lost = {
-            "the treatment is a negative control in other wells, and counts as one": also_controls(given.wells).height
-        }
-        ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
-        tables = {
-            "activity": active,
-            "replicate_agreement": agreement,
-            "replicate_null": null,
-            "moa_prediction": predictions,
-            "score": pl.concat([replicated, scores]),
-        }
-        return Outcome(tables, ledger)
+        active = context.table("activity").collect()
+        predictions, scores = moa_calls(treatment_profiles(context), active, seed=context.config.evaluation.seed)
+        return Outcome({"moa_prediction": predictions, "score": scores})
 
 
 class DoseResponse(Step):

@@ -1,0 +1,55 @@
+"""Step: which treatments act, and whether their replicates agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from phenoprint.pipeline.phenotypes import keep_parameter
+from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.pipeline.wellprofiles import WellProfiles
+from phenoprint.store import ledger_rows
+
+if TYPE_CHECKING:
+    from phenoprint.pipeline.config import ScreenConfig
+    from phenoprint.pipeline.context import Context
+
+__all__ = ["Activity"]
+
+
+class Activity(Step):
+    """Score which treatments differ from the negative controls, and whether their replicates agree."""
+
+    name = "activity"
+    title = "Activity"
+    scope = Scope.SCREEN
+    needs = ("profile_selected", "exclusion")
+    tables = ("activity", "replicate_agreement", "replicate_null", "score")
+    parts: ClassVar = {"score": "activity"}
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return the null size and the seed."""
+        return {"null_size": config.evaluation.null_size, "seed": config.evaluation.seed, **keep_parameter(config)}
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Score each treatment against the negative controls, and its replicates against random groups."""
+        from phenoprint.evaluation import activity, also_controls, replicate_agreement
+
+        section = context.config.evaluation
+        given = WellProfiles.of(context, "profile_selected")
+        active = activity(
+            given.wells,
+            null_size=section.null_size,
+            seed=section.seed,
+            vectors=partial(given.vectors, metric="cosine"),
+        )
+        agreement, null, replicated = replicate_agreement(
+            given.wells, seed=section.seed, vectors=partial(given.vectors, metric="pearson")
+        )
+        lost = {
+            "the treatment is a negative control in other wells, and counts as one": also_controls(given.wells).height
+        }
+        ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
+        tables = {"activity": active, "replicate_agreement": agreement, "replicate_null": null, "score": replicated}
+        return Outcome(tables, ledger)
