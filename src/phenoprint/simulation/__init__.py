@@ -9,14 +9,19 @@ from phenoprint.simulation.library import compound_truth, hill_effect
 from phenoprint.simulation.mechanisms import MECHANISMS, Mechanism, mechanism_names
 from phenoprint.simulation.plate_artefacts import PlateArtefacts
 from phenoprint.simulation.platelayout import layout
+from phenoprint.simulation.profile_design import PROFILE_DESIGNS, ProfileDesign
+from phenoprint.simulation.profiles import SimulatedProfiles, simulate_profiles
 
 __all__ = [
     "CHANNELS",
     "MECHANISMS",
+    "PROFILE_DESIGNS",
     "Mechanism",
     "PlateArtefacts",
+    "ProfileDesign",
     "ScreenDesign",
     "SimulatedField",
+    "SimulatedProfiles",
     "compound_truth",
     "demo_design",
     "draw_field",
@@ -24,6 +29,7 @@ __all__ = [
     "hill_effect",
     "layout",
     "mechanism_names",
+    "simulate_profiles",
     "tiny_design",
     "well_truth",
 ]

@@ -21,6 +21,7 @@ class Stream(IntEnum):
     CELLS = 7
     CAMERA = 8
     TEXTURE = 9
+    PROFILES = 10
 
 
 def stream(seed: int, purpose: Stream, *key: int) -> np.random.Generator:
