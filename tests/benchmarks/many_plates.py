@@ -203,7 +203,7 @@ def main() -> None:
         kept = sum(not name.startswith("Metadata_") for name in selected)
         print(f"features kept: {kept}; screen folder: {size / 1e9:.2f} GB")
         scores = next((screen / "tables" / "score").rglob("*.parquet"))
-        print(pl.read_parquet(scores).select("score", "value", "n", "n_total").rows())
+        print(pl.read_parquet(scores).select("score", "baseline", "value", "n", "n_total").rows())
     finally:
         shutil.rmtree(work)
 

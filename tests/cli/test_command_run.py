@@ -12,20 +12,21 @@ from phenoprint.store import table_files
 
 
 def scores(n: int, value: float) -> list[dict[str, object]]:
+    shared = {"score": "moa_accuracy", "n": n, "n_total": 339, "is_headline": n >= 10}
     return [
-        {"score": name, "value": value, "n": n, "n_total": 339, "is_headline": n >= 10, "description": ""}
-        for name in ("moa_accuracy", "moa_accuracy_shuffled_labels")
+        {**shared, "baseline": "none", "value": value, "low": value - 0.1, "high": value + 0.1},
+        {**shared, "baseline": "cell_count", "value": 0.2, "low": None, "high": None},
+        {**shared, "baseline": "shuffled_labels", "value": 0.1, "low": None, "high": None},
     ]
 
 
-def test_a_score_is_printed_with_its_number_of_treatments(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_score_is_printed_with_interval_treatments_and_baselines(capsys: pytest.CaptureFixture[str]) -> None:
     print_summary({"wells": 384, "scores": scores(103, 0.893)})
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        "wells 384",
-        "moa accuracy 0.893 on 103 of 339 treatments",
-        "moa accuracy shuffled labels 0.893 on 103 of 339 treatments",
-    ]
+    text = " ".join(capsys.readouterr().out.split())
+    assert text == (
+        "wells 384 moa accuracy 0.89 [0.79, 0.99] on 103 of 339 treatments, beside cell count 0.20, "
+        "shuffled labels 0.10"
+    )
 
 
 def test_a_score_of_too_few_treatments_is_no_headline(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,9 +92,9 @@ def test_mechanisms_are_called_beside_their_baselines() -> None:
     frame = profiles()
     treatments = consensus(frame, by=["Metadata_perturbation"])
     predictions, scores = moa_calls(treatments, activity(frame, null_size=2000))
-    value = dict(scores.select("score", "value").iter_rows())
-    assert value["moa_accuracy"] == 1.0
-    assert value["moa_accuracy_shuffled_labels"] < 0.7
+    value = dict(scores.select("baseline", "value").iter_rows())
+    assert value["none"] == 1.0
+    assert value["shuffled_labels"] < 0.7
     # six active treatments of seven: a score of 1.000 that is no result of a screen
     counted = scores.select("n", "n_total", "is_headline").unique().rows()
     assert counted == [(6, 7, False)]
@@ -106,7 +106,7 @@ def test_mechanisms_are_called_beside_their_baselines() -> None:
 
 def test_replicates_are_scored() -> None:
     agreement, null, score = replicate_agreement(profiles())
-    assert score["score"].to_list() == ["replicates_reproducible"]
+    assert score.select("score", "baseline").rows() == [("replicates_reproducible", "none")]
     assert 0.8 < score["value"][0] <= 1.0
     assert score.select("n", "n_total", "is_headline").rows() == [(7, 7, False)]
     assert agreement["is_reproducible"].mean() == score["value"][0]

@@ -246,8 +246,8 @@ def _answers(
     )
     calls = calls.with_columns(is_correct=pl.col("predicted") == pl.col("Metadata_moa"))
     accuracy = float(calls["is_correct"].mean() or 0)
-    values = {"": accuracy, "_shuffled_labels": 0.11, "_cell_count_only": 0.24, "_position_only": 0.17}
-    scores = [{"score": f"moa_accuracy{name}", "value": value} for name, value in values.items()]
+    values = {"none": accuracy, "shuffled_labels": 0.11, "cell_count": 0.24, "well_position": 0.17}
+    scores = [{"score": "moa_accuracy", "baseline": name, "value": value} for name, value in values.items()]
     u, s, _ = np.linalg.svd(z - z.mean(0), full_matrices=False)
     xy = u[:, :2] * s[:2]
     points = wells.select(WELL_KEY).with_columns(

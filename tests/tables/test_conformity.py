@@ -120,15 +120,15 @@ def test_text_cannot_be_a_feature():
 
 
 def test_rows_become_a_frame_of_the_declared_columns():
-    rows = [{"score": "a", "value": float("nan"), "n": 3}, {"score": "b"}]
+    rows = [{"score": "a", "baseline": "none", "value": float("nan"), "n": 3}, {"score": "b", "baseline": "none"}]
     assert frame_of("score", rows).schema == get_table("score").schema
     assert frame_of("score", rows).select("score", "value", "n").rows() == [("a", None, 3), ("b", None, None)]
     assert frame_of("plate", [("P", "B", 96, 1, 2, 3, 4)])["n_images"].to_list() == [4]
     with pytest.raises(SchemaError, match=r"'score' does not declare the columns valeu"):
-        frame_of("score", [{"score": "a"}, {"score": "b", "valeu": 1.0}])
+        frame_of("score", [{"score": "a", "baseline": "none"}, {"score": "b", "baseline": "none", "valeu": 1.0}])
 
 
 def test_declared_columns_leave_out_all_others():
-    frame = pl.DataFrame({"n": [1], "score": ["a"], "mine": [2.0]})
+    frame = pl.DataFrame({"n": [1], "score": ["a"], "baseline": ["none"], "mine": [2.0]})
     assert "mine" not in declared_columns(frame, "score").columns
     assert declared_columns(frame, "score").schema == get_table("score").schema

@@ -126,19 +126,24 @@ def print_summary(summary: dict[str, object]) -> None:
 
 
 def _scores(rows: object) -> list[tuple[str, str]]:
-    """Return each score with its number of treatments; without value and baselines if there are too few."""
-    from phenoprint.evaluation import based_on
+    """Return each score with interval, number of treatments and baselines; no value if there are too few."""
+    from phenoprint.evaluation import BASELINES, PROFILES, based_on
 
+    stored = {(row["score"], row["baseline"]): row for row in (rows if isinstance(rows, list) else [])}
     lines: list[tuple[str, str]] = []
-    weak: list[str] = []
-    for row in rows if isinstance(rows, list) else []:
-        if any(row["score"].startswith(name) for name in weak):
+    for (score, baseline), row in stored.items():
+        if baseline != PROFILES:
             continue
-        has_value = row["is_headline"] and row["value"] is not None
-        if not has_value:
-            weak.append(row["score"])
-        value = f"{row['value']:.3f} on " if has_value else ""
-        lines.append((row["score"].replace("_", " "), f"{value}{based_on(row['n'] or 0, row['n_total'])}"))
+        text = based_on(row["n"] or 0, row["n_total"])
+        if row["is_headline"] and row["value"] is not None:
+            ends = f" [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None else ""
+            beside = [
+                f"{name.replace('_', ' ')} {stored[score, name]['value']:.2f}"
+                for name in BASELINES
+                if (score, name) in stored and stored[score, name]["value"] is not None
+            ]
+            text = f"{row['value']:.2f}{ends} on {text}{', beside ' if beside else ''}{', '.join(beside)}"
+        lines.append((score.replace("_", " "), text))
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
+from phenoprint.evaluation.baselines import baseline_profiles
 from phenoprint.evaluation.calls import activity, also_controls, moa_calls, replicate_agreement
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
@@ -10,6 +11,7 @@ from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
+from phenoprint.evaluation.scores import BASELINES, PROFILES, cluster_interval, score_rows
 from phenoprint.evaluation.significance import mean_average_precision
 from phenoprint.evaluation.similarities import (
     METRICS,
@@ -23,8 +25,10 @@ from phenoprint.evaluation.step_profiles import drawn_plates
 from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, score_steps
 
 __all__ = [
+    "BASELINES",
     "LEAST_TREATMENTS",
     "METRICS",
+    "PROFILES",
     "SCORES",
     "STEP_SCORES",
     "TREATMENT_SCORES",
@@ -38,11 +42,13 @@ __all__ = [
     "also_controls",
     "average_precision",
     "based_on",
+    "baseline_profiles",
     "batch_mixing",
     "best_readouts",
     "block_rows",
     "blocks_to_vectors",
     "cliffs_delta",
+    "cluster_interval",
     "compare",
     "control_statistics",
     "drawn_plates",
@@ -55,6 +61,7 @@ __all__ = [
     "ranked_readouts",
     "replicate_agreement",
     "replicate_reproducibility",
+    "score_rows",
     "score_steps",
     "similarity_block",
     "to_vectors",

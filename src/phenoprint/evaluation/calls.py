@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from phenoprint.evaluation.headlines import is_headline
 from phenoprint.evaluation.mechanisms import moa_accuracy
 from phenoprint.evaluation.replicates import replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
+from phenoprint.evaluation.scores import PROFILES, score_rows
 from phenoprint.evaluation.significance import mean_average_precision
 from phenoprint.tables import COMPOUND, MOA, PERT_TYPE, PERTURBATION, declared_columns, feature_columns, frame_of
 
@@ -137,16 +137,18 @@ def replicate_agreement(
     if repeated.height < 2 or not _is_comparable(wells, vectors):
         return frame_of("replicate_agreement"), frame_of("replicate_null"), frame_of("score")
     record = replicate_reproducibility(wells, replicate_by=[PERTURBATION], seed=seed, vectors=vectors)
-    row = (
+    about = wells.select(PERTURBATION, COMPOUND).unique(PERTURBATION, keep="first", maintain_order=True)
+    judged = record.groups.filter(pl.col("n_replicates") > 1).join(about, on=PERTURBATION, how="left")
+    score = score_rows(
         "replicates_reproducible",
-        record.fraction,
-        record.n_groups,
-        wells[PERTURBATION].n_unique(),
-        is_headline(record.n_groups),
-        "share of treatments whose replicates correlate above the 95th percentile of random groups of their size",
+        judged.with_columns(pl.col("is_reproducible").alias(PROFILES)),
+        description="share of treatments whose replicates correlate above the 95th percentile of random groups of "
+        "their size",
+        n_total=wells[PERTURBATION].n_unique(),
+        n_features=record.n_features,
+        seed=seed,
     )
-    agreement = declared_columns(record.groups.filter(pl.col("n_replicates") > 1), "replicate_agreement")
-    return agreement.sort(PERTURBATION), record.null, frame_of("score", [row])
+    return declared_columns(judged, "replicate_agreement").sort(PERTURBATION), record.null, score
 
 
 def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -183,19 +185,17 @@ def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -
         return frame_of("moa_prediction"), frame_of("score")
     record = moa_accuracy(called, label=MOA, not_same=[COMPOUND], seed=seed)
     n_total = consensus.filter(pl.col(PERT_TYPE) == "trt")[PERTURBATION].n_unique()
-    counts = (record.n, n_total, is_headline(record.n))
-    scores = [
-        (
-            "moa_accuracy",
-            record.accuracy,
-            *counts,
-            "active treatments whose nearest other compound shares the mechanism",
+    scores = score_rows(
+        "moa_accuracy",
+        record.predictions.with_columns(
+            pl.col("is_correct").alias(PROFILES),
+            pl.lit(record.count_accuracy, pl.Float64).alias("cell_count"),
+            pl.lit(record.shuffled_accuracy, pl.Float64).alias("shuffled_labels"),
         ),
-        ("moa_accuracy_shuffled_labels", record.shuffled_accuracy, *counts, "the same with shuffled mechanisms"),
-    ]
-    if record.count_accuracy is not None:
-        scores.append(
-            ("moa_accuracy_cell_count_only", record.count_accuracy, *counts, "the same from cell counts alone")
-        )
+        description="active treatments whose nearest other compound shares the mechanism",
+        n_total=n_total,
+        n_features=record.n_features,
+        seed=seed,
+    )
     predictions = declared_columns(record.predictions, "moa_prediction").sort(PERTURBATION)
-    return predictions, frame_of("score", scores)
+    return predictions, scores

@@ -196,8 +196,8 @@ def _measured(screen: Screen) -> int | None:
 def screen_summary(screen: Screen) -> dict[str, Any]:
     """Return the main numbers of a screen.
 
-    ``scores`` holds the rows of the table ``score``, each with the number of treatments that it is computed from:
-    the score, and beside it those without morphology (shuffled labels, cell count alone).
+    ``scores`` holds the rows of the table ``score``: each score with its interval and the number of treatments that it
+    is computed from, and beside it those without morphology.
     """
     tables = set(screen.tables())
     summary: dict[str, Any] = {
@@ -217,5 +217,5 @@ def screen_summary(screen: Screen) -> dict[str, Any]:
         summary["active_treatments"] = int(active["below_corrected_p"][0] or 0)
         summary["tested_treatments"] = int(active["n"][0])
     if "score" in tables:
-        summary["scores"] = screen.table("score").sort("score").collect().to_dicts()
+        summary["scores"] = screen.table("score").sort("score", "baseline").collect().to_dicts()
     return summary

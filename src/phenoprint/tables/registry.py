@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from phenoprint.errors import UnknownNameError
-from phenoprint.tables.declarations import answers, cells, images, profiles, run, wells
+from phenoprint.tables.declarations import answers, cells, images, mechanisms, profiles, run, wells
 
 if TYPE_CHECKING:
     from phenoprint.tables.records import Table
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["get_table", "table_names"]
 
 _TABLES: Final[Mapping[str, Table]] = MappingProxyType(
-    {table.name: table for subject in (wells, images, cells, profiles, answers, run) for table in subject.TABLES}
+    {
+        table.name: table
+        for subject in (wells, images, cells, profiles, answers, mechanisms, run)
+        for table in subject.TABLES
+    }
 )
 
 

@@ -103,13 +103,13 @@ class Step(ABC):
     --------
     >>> class CountWells(Step):
     ...     name, title, scope = "count_wells", "Number of wells", Scope.SCREEN
-    ...     needs, tables = ("well",), ("score",)
+    ...     needs, tables = ("well",), ("readout",)
     ...
     ...     def run(self, unit, context):
     ...         count = context.table("well").select(pl.len()).collect().item()
-    ...         return Outcome({"score": pl.DataFrame({"score": ["wells"], "value": [float(count)]})})
+    ...         return Outcome({"readout": pl.DataFrame({"readout": ["wells"], "value": [float(count)]})})
     >>> CountWells().makes
-    ('score',)
+    ('readout',)
     """
 
     name: ClassVar[str]

@@ -21,13 +21,12 @@ WHY = (
     "which needs two compounds or more of a mechanism."
 )
 ACCURACY = "moa_accuracy"
-# Suffix of the score's name in the table 'score', and its label.
 BASELINES = {
-    "": "profiles",
+    "none": "profiles",
     "shuffled_labels": "shuffled labels",
-    "cell_count_only": "cell count alone",
-    "position_only": "well position alone",
-    "plate_only": "plate alone",
+    "cell_count": "cell count alone",
+    "well_position": "well position alone",
+    "plate": "plate alone",
 }
 
 
@@ -88,9 +87,9 @@ def mechanisms(page: Page) -> Section:
 def _stands_on(page: Page, n: int) -> tuple[int, int | None]:
     """Return the number of treatments behind the stored accuracy, and of how many; without one, the calls."""
     stored = page.tables.find("score")
-    if stored is None or not {"score", "n", "n_total"} <= set(stored.columns):
+    if stored is None or not {"score", "baseline", "n", "n_total"} <= set(stored.columns):
         return n, None
-    row = stored.filter(pl.col("score") == ACCURACY).drop_nulls(["n", "n_total"])
+    row = stored.filter(score=ACCURACY, baseline="none").drop_nulls(["n", "n_total"])
     return (n, None) if row.is_empty() else (int(row["n"][0]), int(row["n_total"][0]))
 
 
@@ -101,11 +100,9 @@ def _scores(page: Page, scored: pl.DataFrame, accuracy: float) -> tuple[list[Sco
     """Return the accuracy and the stored baselines, or chance where none are stored."""
     found: list[Score] = [("profiles", accuracy, None, None)]
     summary = page.tables.find("score")
-    if summary is not None and {"score", "value"} <= set(summary.columns):
-        stored = summary.filter(pl.col("score").str.starts_with(ACCURACY)).drop_nulls("value")
-        for row in stored.iter_rows(named=True):
-            suffix = str(row["score"]).removeprefix(ACCURACY).strip("_")
-            name = BASELINES.get(suffix, suffix.replace("_", " "))
+    if summary is not None and {"score", "baseline", "value"} <= set(summary.columns):
+        for row in summary.filter(score=ACCURACY).drop_nulls("value").iter_rows(named=True):
+            name = BASELINES.get(row["baseline"], str(row["baseline"]).replace("_", " "))
             score: Score = (name, float(row["value"]), _float(row, "low"), _float(row, "high"))
             found = [score, *found[1:]] if name == "profiles" else [*found, score]
     if len(found) > 1:

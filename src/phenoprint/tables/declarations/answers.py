@@ -55,35 +55,6 @@ TABLES: Final = (
         per_plate=False,
     ),
     Table(
-        "moa_prediction",
-        "One row per treatment: its mechanism called from the nearest other compound",
-        (
-            c.PERTURBATION,
-            c.COMPOUND,
-            c.MOA,
-            Column("predicted", TEXT, "Mechanism called"),
-            Column("is_correct", FLAG, "Whether the call is the annotated mechanism"),
-            Column("nearest", TEXT, "Treatment that the call is based on"),
-            Column("similarity", REAL, "Similarity to it"),
-        ),
-        order=(keys.COMPOUND, keys.PERTURBATION),
-        per_plate=False,
-    ),
-    Table(
-        "score",
-        "One row per score: what the whole screen achieves, and what is achieved without morphology on the same splits",
-        (
-            required("score", TEXT, "Name"),
-            Column("value", REAL, "Value"),
-            Column("n", LONG, "Treatments that were scored"),
-            Column("n_total", LONG, "Treatments of the screen that could have been scored"),
-            Column("is_headline", FLAG, "Whether enough treatments (10) were scored for a result of the screen"),
-            Column("description", TEXT, "What it measures, in a sentence"),
-        ),
-        key=("score",),
-        per_plate=False,
-    ),
-    Table(
         "dose_response",
         "One row per compound and readout: a fitted Hill curve",
         (
