@@ -101,3 +101,19 @@ def test_batches_differ_more_than_plates_within_a_batch() -> None:
     within = np.abs(logs[0] - logs[1]).mean() + np.abs(logs[2] - logs[3]).mean()
     between = 2 * np.abs(logs[:2].mean(axis=0) - logs[2:].mean(axis=0)).mean()
     assert between > 1.5 * within
+
+
+def test_position_effects_are_the_same_on_all_plates_and_batch_effects_differ_between_batches() -> None:
+    stains = ["dna_intensity", "er_intensity", "rna_intensity", "agp_intensity", "mito_intensity"]
+
+    def means(**artefacts: float) -> np.ndarray:
+        quiet = {"n_negcon": 24, "n_poscon": 0, "n_inert": 0, "compounds_per_mechanism": 0, "mechanisms": ()}
+        design = _only(replace(tiny_design(), n_plates=3, n_batches=3, cells_per_field=30.0, **quiet), **artefacts)
+        fields = [draw_field(design, plate, "A06").cells_truth.select(stains).to_numpy() for plate in design.plates]
+        return np.log([field.mean(axis=0) for field in fields])
+
+    nothing, position, batch = means(), means(position_effect=4.0), means(batch_effect=4.0)
+    assert nothing.std(axis=0).max() < 0.1
+    assert position.std(axis=0).max() < 0.1
+    assert np.abs(position.mean(axis=0) - nothing.mean(axis=0)).max() > 0.3
+    assert batch.std(axis=0).max() > 0.3

@@ -95,7 +95,7 @@ def test_a_plain_threshold_counts_the_nuclei() -> None:
     from skimage.segmentation import watershed
 
     design = demo_design(seed=3)
-    wells = layout(design).filter(pl.col("Metadata_pert_type") == "negcon")["Metadata_Well"][:12]
+    wells = layout(design).filter(pl.col("Metadata_pert_type") == "negcon")["Metadata_Well"][:24]
     found, true = [], []
     for well in wells:
         field = draw_field(design, "SIM-P01", well)

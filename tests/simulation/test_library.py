@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phenoprint.simulation import compound_truth, demo_design, hill_effect, layout, tiny_design, well_truth
+from phenoprint.simulation import (
+    compound_truth,
+    demo_design,
+    draw_field,
+    hill_effect,
+    layout,
+    tiny_design,
+    well_truth,
+)
 
 
 @given(
@@ -37,6 +45,8 @@ def test_library_is_complete_and_anonymous() -> None:
     per_mechanism = truth.filter(pl.col("Metadata_pert_type") == "trt").group_by("mechanism").len()
     counts = dict(per_mechanism.iter_rows())
     assert counts.pop(None) == design.n_inert
+    two = [name for name in counts if "|" in name]
+    assert sum(counts.pop(name) for name in two) == design.n_two_mechanisms
     assert set(counts.values()) == {design.compounds_per_mechanism}
     # The numbers in the names do not depend on the mechanism.
     tested = truth.filter(pl.col("Metadata_pert_type") == "trt")["Metadata_compound"].to_list()
@@ -45,7 +55,11 @@ def test_library_is_complete_and_anonymous() -> None:
 
 def test_potencies_differ_within_a_mechanism() -> None:
     truth = compound_truth(demo_design()).filter(pl.col("Metadata_pert_type") == "trt")
-    spread = truth.drop_nulls("mechanism").group_by("mechanism").agg(pl.col("ec50_um").max() / pl.col("ec50_um").min())
+    spread = (
+        truth.filter(pl.col("mechanism").is_in(demo_design().mechanisms))
+        .group_by("mechanism")
+        .agg(pl.col("ec50_um").max() / pl.col("ec50_um").min())
+    )
     assert spread["ec50_um"].to_numpy().min() > 1.02
     assert np.median(spread["ec50_um"]) > 2.5
 
@@ -66,3 +80,34 @@ def test_well_truth_agrees_with_the_plate_map(seed: int) -> None:
     assert both["Metadata_moa"].equals(both["mechanism"], null_equal=True)
     strongest = both.group_by("Metadata_pert_type").agg(pl.col("effect").min())
     assert dict(strongest.iter_rows())["poscon"] > 0.9
+
+
+def test_half_of_the_demo_is_inert_and_a_few_compounds_are_special() -> None:
+    truth = compound_truth(demo_design()).filter(Metadata_pert_type="trt")
+    assert (truth["is_inert"].sum(), truth["mechanism"].str.contains("|", literal=True).sum()) == (14, 2)
+    assert truth["toxic_um"].is_not_null().sum() == 4
+    assert truth.filter("is_inert")["toxic_um"].null_count() == 14
+    emax = truth.filter(~pl.col("is_inert"))["emax"].to_numpy()
+    assert 0.25 <= emax.min() < 0.5 < emax.max() <= 1
+
+
+def test_cytotoxic_compounds_kill_cells_only_near_the_top_dose() -> None:
+    design = demo_design()
+    toxic = compound_truth(design).drop_nulls("toxic_um")["Metadata_compound"]
+    wells = well_truth(design).filter(pl.col("Metadata_compound").is_in(toxic.to_list()))
+    by_dose = dict(wells.group_by("Metadata_Concentration").agg(pl.col("toxicity").mean()).iter_rows())
+    assert by_dose[24.3] > 0.7
+    assert by_dose[2.7] < 0.1
+    top = wells.filter(Metadata_Concentration=24.3)["Metadata_Well"]
+    control = layout(design).filter(Metadata_pert_type="negcon")["Metadata_Well"][:8]
+    cells = [np.mean([draw_field(design, "SIM-P01", w).cells_truth.height for w in some]) for some in (top, control)]
+    assert cells[0] < 0.6 * cells[1]
+
+
+def test_the_null_designs_have_no_effect() -> None:
+    for kind in ("null", "position", "batch"):
+        design = demo_design(n_plates=2, kind=kind)
+        assert well_truth(design).filter(pl.col("Metadata_compound").str.contains(r"^PHN-\d"))["effect"].max() == 0
+        maps = layout(design).partition_by("Metadata_Plate", include_key=False)
+        same = maps[0]["Metadata_compound"].equals(maps[1]["Metadata_compound"], null_equal=True)
+        assert same == (kind == "position")

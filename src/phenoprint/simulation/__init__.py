@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from phenoprint.simulation.conditions import field_truth, well_truth
-from phenoprint.simulation.design import CHANNELS, ScreenDesign, demo_design, tiny_design
+from phenoprint.simulation.design import CHANNELS, DemoKind, ScreenDesign, demo_design, tiny_design
 from phenoprint.simulation.drawing import SimulatedField, draw_field
 from phenoprint.simulation.library import compound_truth, hill_effect
 from phenoprint.simulation.mechanisms import MECHANISMS, Mechanism, mechanism_names
@@ -16,6 +16,7 @@ __all__ = [
     "CHANNELS",
     "MECHANISMS",
     "PROFILE_DESIGNS",
+    "DemoKind",
     "Mechanism",
     "PlateArtefacts",
     "ProfileDesign",

@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from phenoprint.plates import PlateFormat
+from phenoprint.plates import PlateFormat, Well
 from phenoprint.simulation.design import CHANNELS, ScreenDesign
 from phenoprint.simulation.library import NEGATIVE_CONTROL
 from phenoprint.simulation.platelayout import Spot, contents
 from phenoprint.simulation.seeding import Stream, stream
+from phenoprint.simulation.traits import TRAITS, spread_of
 
 __all__ = ["Conditions", "conditions", "field_truth", "well_truth"]
 
@@ -20,6 +21,7 @@ FloatArray = NDArray[np.float64]
 
 _N = len(CHANNELS)
 _FOCUS_UM = (2.6, 5.0)  # blur of an out-of-focus field, µm
+_SMOOTH = 0.9  # length of the part of the position effect that follows rows, columns and the edge
 _OVEREXPOSURE = (9.0, 16.0)  # gain of the channel that saturates
 
 
@@ -39,6 +41,8 @@ class Conditions:
         Factor on the number of seeded cells, 1 is typical.
     sensitivity
         Factor on the effective dose in the well.
+    shift
+        (traits,) shift of the traits of all cells by position and batch, in the units of `shift_vector`.
     focus_blur_um
         Additional blur, µm; 0 in focus.
     saturated_channel
@@ -53,6 +57,7 @@ class Conditions:
     light_centre: FloatArray
     density: float
     sensitivity: float
+    shift: FloatArray
     focus_blur_um: float
     saturated_channel: int
     n_debris: int
@@ -93,11 +98,31 @@ def conditions(design: ScreenDesign, spot: Spot, site_index: int) -> Conditions:
         vignette=artefacts.vignette,
         light_centre=light_centre,
         density=density,
+        shift=spread_of() * (_position_shift(design, grid, spot.well) + artefacts.batch_effect * _traits(batch)),
         sensitivity=float(np.exp(0.12 * well.standard_normal())),
         focus_blur_um=float(blur) if draws[0] else 0.0,
         saturated_channel=channel if draws[1] else -1,
         n_debris=pieces if draws[2] else 0,
     )
+
+
+def _traits(rng: np.random.Generator) -> FloatArray:
+    return rng.standard_normal(len(TRAITS))
+
+
+def _position_shift(design: ScreenDesign, grid: PlateFormat, well: Well) -> FloatArray:
+    """Return the shift of every trait at a position, in standard deviations between cells."""
+    size = design.artefacts.position_effect
+    if size == 0:
+        return np.zeros(len(TRAITS))
+    trends = [stream(design.seed, Stream.POSITION, index).standard_normal(len(TRAITS)) for index in range(3)]
+    # Rows and columns run from -1.7 to 1.7: a standard deviation of 1 over the plate.
+    row = 3.4 * (well.row / max(grid.rows - 1, 1) - 0.5)
+    column = 3.4 * (well.col / max(grid.columns - 1, 1) - 0.5)
+    edge = 2.0 * grid.is_edge(well) - 0.4
+    smooth = (row * trends[0] + column * trends[1] + edge * trends[2]) / np.sqrt(3)
+    rough = _traits(stream(design.seed, Stream.POSITION, 3, well.row, well.col))
+    return np.asarray(size * (_SMOOTH * smooth + np.sqrt(1 - _SMOOTH**2) * rough))
 
 
 def field_truth(design: ScreenDesign) -> pl.DataFrame:
@@ -161,8 +186,8 @@ def well_truth(design: ScreenDesign) -> pl.DataFrame:
     -------
     pl.DataFrame
         One row per plate and well: Metadata_Plate, Metadata_Well, Metadata_compound, Metadata_Concentration
-        (µM), mechanism (null for none), effect (0 to 1 by the Hill curve), density (factor on the number of seeded
-        cells), sensitivity (factor on the effective dose).
+        (µM), mechanism (null for none, ``A|B`` for two), effect (0 to 1 by the Hill curve), toxicity (0 to 1,
+        likewise), density (factor on the number of seeded cells), sensitivity (factor on the effective dose).
 
     Examples
     --------
@@ -184,6 +209,7 @@ def well_truth(design: ScreenDesign) -> pl.DataFrame:
                     content.dose_um,
                     compound.mechanism if compound else None,
                     content.effect,
+                    content.toxicity,
                     here.density,
                     here.sensitivity,
                 )
@@ -195,6 +221,7 @@ def well_truth(design: ScreenDesign) -> pl.DataFrame:
         "Metadata_Concentration": pl.Float64,
         "mechanism": pl.String,
         "effect": pl.Float64,
+        "toxicity": pl.Float64,
         "density": pl.Float64,
         "sensitivity": pl.Float64,
     }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.plates import PlateFormat
 from phenoprint.simulation.mechanisms import MECHANISMS, mechanism_names
 from phenoprint.simulation.plate_artefacts import PlateArtefacts
 
-__all__ = ["CHANNELS", "ScreenDesign", "demo_design", "tiny_design"]
+__all__ = ["CHANNELS", "DemoKind", "ScreenDesign", "demo_design", "tiny_design"]
 
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
@@ -19,9 +20,10 @@ CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 class ScreenDesign:
     """The complete design of a simulated Cell Painting screen; the same design gives the same pixels everywhere.
 
-    A library of compounds (`mechanisms` x `compounds_per_mechanism` active and `n_inert` inert ones) is tested at every
-    dose, with `replicates` wells per treatment. One copy of the library takes `plates_per_library` plates, with all
-    doses of a compound on one plate. The `n_plates` plates hold several copies, divided among `n_batches` batches.
+    A library of compounds (`mechanisms` x `compounds_per_mechanism` and `n_two_mechanisms` active ones, and `n_inert`
+    inert ones) is tested at every dose, with `replicates` wells per treatment. One copy of the library takes
+    `plates_per_library` plates, with all doses of a compound on one plate. The `n_plates` plates hold several copies,
+    divided among `n_batches` batches.
 
     Parameters
     ----------
@@ -38,14 +40,20 @@ class ScreenDesign:
         Mean number of cells with a visible nucleus in an untreated field.
     mechanisms
         Names from `mechanism_names`.
-    compounds_per_mechanism, n_inert
-        Active compounds per mechanism, and inert compounds.
+    compounds_per_mechanism, n_two_mechanisms, n_inert
+        Active compounds per mechanism, compounds that have two of the mechanisms, and inert compounds.
+    n_cytotoxic
+        Active compounds that kill cells near their highest dose.
+    efficacy
+        Smallest and largest effect of an active compound at an infinite dose, as a fraction of the full effect.
     doses_um
         Dose series of every compound, µM.
     replicates
         Wells per treatment on its plate.
     n_negcon, n_poscon
         Control wells per plate; by default a twelfth and a twenty-fourth of the plate.
+    same_layout
+        Whether all copies of the library have one layout; otherwise each plate has its own.
     empty_wells
         Whether the remaining wells are empty (True) or negative controls (False).
     plate_names
@@ -79,11 +87,15 @@ class ScreenDesign:
     cells_per_field: float = 40.0
     mechanisms: tuple[str, ...] = field(default_factory=mechanism_names)
     compounds_per_mechanism: int = 3
+    n_two_mechanisms: int = 0
     n_inert: int = 8
+    n_cytotoxic: int = 0
+    efficacy: tuple[float, float] = (0.85, 1.0)
     doses_um: tuple[float, ...] = (0.1, 0.3, 0.9, 2.7, 8.1, 24.3)
     replicates: int = 1
     n_negcon: int | None = None
     n_poscon: int | None = None
+    same_layout: bool = False
     empty_wells: bool = False
     plate_names: tuple[str, ...] | None = None
     artefacts: PlateArtefacts = field(default_factory=PlateArtefacts)
@@ -105,7 +117,9 @@ class ScreenDesign:
             "n_batches": 1,
             "n_sites": 1,
             "compounds_per_mechanism": 0,
+            "n_two_mechanisms": 0,
             "n_inert": 0,
+            "n_cytotoxic": 0,
             "replicates": 1,
             "seed": 0,
         }
@@ -119,6 +133,12 @@ class ScreenDesign:
             raise UsageError(f"pixel_size_um must lie between 0.05 and 5 µm, got {self.pixel_size_um!r}")
         if not 0 <= self.cells_per_field < math.inf:
             raise UsageError(f"cells_per_field must be 0 or more, got {self.cells_per_field!r}")
+        if not 0 < self.efficacy[0] <= self.efficacy[1] <= 1:
+            raise UsageError(f"efficacy must be a pair above 0 and up to 1, the smaller first, got {self.efficacy!r}")
+        if self.n_two_mechanisms and len(self.mechanisms) < 2:
+            raise UsageError("n_two_mechanisms needs at least two mechanisms")
+        if self.n_cytotoxic > self.n_active:
+            raise UsageError(f"n_cytotoxic ({self.n_cytotoxic}) cannot exceed the {self.n_active} active compounds")
         if not self.doses_um or not all(0 < dose < math.inf for dose in self.doses_um):
             raise UsageError(f"doses_um must hold at least one dose above 0 µM, got {self.doses_um!r}")
         if len(set(self.doses_um)) != len(self.doses_um) or len(set(self.mechanisms)) != len(self.mechanisms):
@@ -145,7 +165,12 @@ class ScreenDesign:
     @property
     def n_compounds(self) -> int:
         """Number of compounds of the library, with inert ones and without controls."""
-        return len(self.mechanisms) * self.compounds_per_mechanism + self.n_inert
+        return self.n_active + self.n_inert
+
+    @property
+    def n_active(self) -> int:
+        """Number of compounds with an effect, without controls."""
+        return len(self.mechanisms) * self.compounds_per_mechanism + self.n_two_mechanisms
 
     @property
     def n_treatments(self) -> int:
@@ -190,50 +215,74 @@ class ScreenDesign:
         return f"batch{self.batch_index(plate_index) + 1}"
 
 
+# Three pairs that resemble each other, as mechanisms in one pathway do.
 _DEMO_MECHANISMS = (
-    "topoisomerase inhibitor",
-    "BCL-2 inhibitor",
-    "Aurora kinase inhibitor",
     "tubulin polymerization inhibitor",
+    "kinesin Eg5 inhibitor",
     "actin polymerization inhibitor",
-    "mitochondrial uncoupler",
-    "SERCA inhibitor",
+    "ROCK inhibitor",
     "RNA polymerase I inhibitor",
     "mTOR inhibitor",
-    "Na+/K+-ATPase inhibitor",
-    "ARF1 GEF inhibitor",
-    "PPAR agonist",
 )
 
+DemoKind = Literal["mechanisms", "null", "position", "batch"]
 
-def demo_design(*, n_plates: int = 1, seed: int = 0) -> ScreenDesign:
-    """Design full 384-well plates: 12 mechanisms x 3 compounds and 2 inert ones at 3 doses, 3 wells per treatment.
 
-    Three replicates among 40 controls are enough for a treatment to reach significance on one plate.
+def demo_design(*, n_plates: int = 1, kind: DemoKind = "mechanisms", seed: int = 0) -> ScreenDesign:
+    """Design full 384-well plates: 28 compounds, half of them inert, at 6 doses in 2 wells per treatment.
+
+    Of the 14 active compounds, 12 have one of six mechanisms that overlap in pairs, and 2 have two. Their efficacy
+    falls to a quarter of the full effect, some are cytotoxic at the highest dose, and the position of a well changes
+    cells as much as a weak phenotype does.
 
     Parameters
     ----------
     n_plates
-        Copies of the plate, each with its own layout; two or more are divided between two batches.
+        Copies of the plate; two or more are divided between two batches.
+    kind
+        ``"mechanisms"``: as above, with a layout of its own for each plate. In the others all 28 compounds are inert:
+        ``"null"``: no effects of positions or batches on cells; ``"position"``: strong effects of the position, and one
+        layout for all plates; ``"batch"``: strong effects of the batch.
     seed
         Seed of all random numbers, 0 or more.
 
     Examples
     --------
     >>> design = demo_design()
-    >>> design.wells_needed, design.field_shape
-    (382, (360, 360))
+    >>> design.wells_needed, design.n_active, design.n_inert
+    (384, 14, 14)
     """
-    return ScreenDesign(
+    design = ScreenDesign(
         plate_format=384,
         n_plates=n_plates,
         n_batches=min(n_plates, 2),
         mechanisms=_DEMO_MECHANISMS,
-        n_inert=2,
-        doses_um=(0.8, 4.0, 20.0),
-        replicates=3,
+        compounds_per_mechanism=2,
+        n_two_mechanisms=2,
+        n_inert=14,
+        n_cytotoxic=4,
+        efficacy=(0.25, 1.0),
+        replicates=2,
+        n_negcon=40,
         n_poscon=8,
+        artefacts=PlateArtefacts(position_effect=0.2),
         seed=seed,
+    )
+    if kind == "mechanisms":
+        return design
+    artefacts = {
+        "null": PlateArtefacts(),
+        "position": PlateArtefacts(position_effect=0.4),
+        "batch": PlateArtefacts(batch_effect=0.6, batch_gain=0.25),
+    }
+    return replace(
+        design,
+        compounds_per_mechanism=0,
+        n_two_mechanisms=0,
+        n_inert=design.n_compounds,
+        n_cytotoxic=0,
+        artefacts=artefacts[kind],
+        same_layout=kind == "position",
     )
 
 

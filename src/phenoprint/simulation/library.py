@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,12 +14,23 @@ from numpy.typing import NDArray
 from phenoprint.simulation.design import ScreenDesign
 from phenoprint.simulation.mechanisms import MECHANISMS, mechanism_names
 from phenoprint.simulation.seeding import Stream, stream
-from phenoprint.simulation.traits import TRAITS, spread_of
+from phenoprint.simulation.traits import TRAITS, shift_vector, spread_of
 
-__all__ = ["NEGATIVE_CONTROL", "Compound", "compound_truth", "hill_effect", "library"]
+__all__ = [
+    "NEGATIVE_CONTROL",
+    "TOXIC_SLOPE",
+    "Compound",
+    "Response",
+    "compound_truth",
+    "hill_effect",
+    "library",
+    "response",
+]
 
 NEGATIVE_CONTROL = "DMSO"
 _POSITIVE_CONTROLS = 4  # largest number of different positive control compounds
+_SHARE_OF_TWO = 0.7  # part of each mechanism in a compound with two
+TOXIC_SLOPE = 3.0  # Hill slope of cytotoxicity
 _OFF_TARGET = 0.25  # size of a compound's own signature, in standard deviations between untreated cells
 
 
@@ -30,13 +43,15 @@ class Compound:
     name
         Fictitious name, such as ``"PHN-0412"``, unrelated to the mechanism.
     mechanism
-        Name of the mechanism; None for an inert compound.
+        Name of the mechanism, or of two as ``A|B``; None for an inert compound.
     pert_type
         ``"trt"`` or ``"poscon"``.
     ec50_um, hill_slope, emax
         Parameters of the Hill curve; `emax` is 0 for an inert compound.
     signature
         Off-target shift of each trait at full effect, in the units of `shift_vector`.
+    toxic_um
+        Dose at which half of the cytotoxicity is reached; infinity for none.
     """
 
     name: str
@@ -46,10 +61,54 @@ class Compound:
     hill_slope: float
     emax: float
     signature: tuple[float, ...]
+    toxic_um: float = math.inf
 
     def effect(self, dose_um: float) -> float:
         """Return the effect at a dose (µM), between 0 and `emax`."""
         return float(hill_effect(dose_um, ec50_um=self.ec50_um, hill_slope=self.hill_slope, emax=self.emax))
+
+    def toxicity(self, dose_um: float) -> float:
+        """Return the fraction of the full cytotoxicity at a dose (µM)."""
+        return float(hill_effect(dose_um, ec50_um=self.toxic_um, hill_slope=TOXIC_SLOPE))
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a compound does at full effect.
+
+    Parameters
+    ----------
+    shift
+        (traits,) shift of every trait, in the units of `shift_vector`.
+    states
+        State to its added probability.
+    survival, penetrance
+        Fraction of cells that remain, and of those that can respond.
+    """
+
+    shift: NDArray[np.float64]
+    states: Mapping[str, float]
+    survival: float
+    penetrance: float
+
+
+@lru_cache(maxsize=1024)
+def response(compound: Compound) -> Response:
+    """Return what a compound does at full effect; of two mechanisms, it has a part of each."""
+    parts = [] if compound.mechanism is None else [MECHANISMS[name] for name in compound.mechanism.split("|")]
+    if not parts:
+        return Response(np.zeros(len(TRAITS)), {}, 1.0, 0.0)
+    share = 1.0 if len(parts) == 1 else _SHARE_OF_TWO
+    states: dict[str, float] = {}
+    for part in parts:
+        for state, added in part.states.items():
+            states[state] = states.get(state, 0.0) + share * added
+    return Response(
+        share * np.sum([shift_vector(part.changes) for part in parts], axis=0) + np.array(compound.signature),
+        states,
+        math.prod(1 - share * (1 - part.survival) for part in parts),
+        max(part.penetrance for part in parts),
+    )
 
 
 def hill_effect(
@@ -104,7 +163,7 @@ def library(design: ScreenDesign) -> tuple[Compound, ...]:
         # The potencies of a mechanism do not depend on the other mechanisms of the screen.
         own = stream(design.seed, Stream.COMPOUNDS, 1, mechanism_names().index(name))
         strata = (own.permutation(per_mechanism) + own.uniform(size=per_mechanism)) / max(per_mechanism, 1)
-        slopes, emaxes = own.uniform(0.9, 2.2, per_mechanism), own.uniform(0.85, 1.0, per_mechanism)
+        slopes, emaxes = own.uniform(0.9, 2.2, per_mechanism), own.uniform(*design.efficacy, per_mechanism)
         signatures = _signatures(own, per_mechanism)
         for index in range(per_mechanism):
             ec50 = float(np.exp(low + (high - low) * strata[index]))
@@ -119,6 +178,10 @@ def library(design: ScreenDesign) -> tuple[Compound, ...]:
                     signatures[index],
                 )
             )
+    compounds += _with_two_mechanisms(design, names[design.n_compounds - design.n_two_mechanisms :])
+    toxic = stream(design.seed, Stream.COMPOUNDS, 3)
+    for index in toxic.permutation(len(compounds))[: design.n_cytotoxic].tolist():
+        compounds[index] = replace(compounds[index], toxic_um=top * float(toxic.uniform(0.25, 0.7)))
     nothing = (0.0,) * len(TRAITS)
     for index in range(design.n_inert):
         name = names[len(design.mechanisms) * per_mechanism + index]
@@ -128,6 +191,20 @@ def library(design: ScreenDesign) -> tuple[Compound, ...]:
         mechanism = design.mechanisms[int(which)]
         compounds.append(Compound(f"PHN-REF{index + 1}", mechanism, "poscon", top / 40, 1.6, 1.0, nothing))
     return tuple(compounds)
+
+
+def _with_two_mechanisms(design: ScreenDesign, names: list[str]) -> list[Compound]:
+    """Draw compounds that have two of the mechanisms."""
+    rng = stream(design.seed, Stream.COMPOUNDS, 2)
+    top, n = max(design.doses_um), len(names)
+    signatures = _signatures(rng, n)
+    compounds = []
+    for name, signature in zip(names, signatures, strict=True):
+        first, second = sorted(rng.permutation(len(design.mechanisms))[:2].tolist())
+        label = f"{design.mechanisms[first]}|{design.mechanisms[second]}"
+        ec50, slope = top * float(np.exp(rng.uniform(np.log(0.02), np.log(0.15)))), float(rng.uniform(0.9, 2.2))
+        compounds.append(Compound(name, label, "trt", ec50, slope, design.efficacy[1], signature))
+    return compounds
 
 
 def _signatures(rng: np.random.Generator, n: int) -> list[tuple[float, ...]]:
@@ -149,8 +226,9 @@ def compound_truth(design: ScreenDesign) -> pl.DataFrame:
     -------
     pl.DataFrame
         One row per compound and one for the negative control: Metadata_compound, Metadata_pert_type, mechanism,
-        is_inert, ec50_um, hill_slope, emax, penetrance (fraction of cells that can respond), survival (fraction of
-        cells that remain at full effect). mechanism, ec50_um and hill_slope are null for inert compounds.
+        is_inert, ec50_um, hill_slope, emax, toxic_um (dose of half the cytotoxicity, null for compounds that are not
+        cytotoxic), penetrance (fraction of cells that can respond), survival (fraction of cells that remain at full
+        effect). mechanism, ec50_um and hill_slope are null for inert compounds.
 
     Examples
     --------
@@ -167,8 +245,9 @@ def compound_truth(design: ScreenDesign) -> pl.DataFrame:
             "ec50_um": None if compound.mechanism is None else compound.ec50_um,
             "hill_slope": None if compound.mechanism is None else compound.hill_slope,
             "emax": compound.emax,
-            "penetrance": 0.0 if compound.mechanism is None else MECHANISMS[compound.mechanism].penetrance,
-            "survival": 1.0 if compound.mechanism is None else MECHANISMS[compound.mechanism].survival,
+            "toxic_um": compound.toxic_um if math.isfinite(compound.toxic_um) else None,
+            "penetrance": response(compound).penetrance,
+            "survival": response(compound).survival,
         }
         for compound in library(design)
     ]
@@ -180,6 +259,7 @@ def compound_truth(design: ScreenDesign) -> pl.DataFrame:
         "ec50_um": None,
         "hill_slope": None,
         "emax": 0.0,
+        "toxic_um": None,
         "penetrance": 0.0,
         "survival": 1.0,
     }
@@ -191,6 +271,7 @@ def compound_truth(design: ScreenDesign) -> pl.DataFrame:
         "ec50_um": pl.Float64,
         "hill_slope": pl.Float64,
         "emax": pl.Float64,
+        "toxic_um": pl.Float64,
         "penetrance": pl.Float64,
         "survival": pl.Float64,
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["MECHANISMS", "STATES", "STATE_CHANGES", "STATE_FREQUENCIES", "Mechanism", "mechanism_names"]
+__all__ = ["CYTOTOXICITY", "MECHANISMS", "STATES", "STATE_CHANGES", "STATE_FREQUENCIES", "Mechanism", "mechanism_names"]
 
 STATES = ("interphase", "mitotic", "apoptotic", "multinucleate")
 
@@ -243,6 +243,24 @@ _ALL = (
         },
         penetrance=0.3,  # only a subpopulation differentiates, which the mean of the well hides
     ),
+)
+
+# What dying cells have in common, whatever killed them.
+CYTOTOXICITY = Mechanism(
+    "cytotoxicity",
+    {
+        "cell_radius_um": 0.72,
+        "nucleus_area_um2": 0.75,
+        "dna_intensity": 1.35,
+        "roundedness": 0.3,
+        "mito_intensity": 0.6,
+        "mito_fragmentation": 0.4,
+        "actin_fibres": 0.4,
+        "er_intensity": 1.15,
+    },
+    {"apoptotic": 0.25},
+    survival=0.2,
+    penetrance=1.0,
 )
 
 MECHANISMS: Mapping[str, Mechanism] = MappingProxyType({mechanism.name: mechanism for mechanism in _ALL})

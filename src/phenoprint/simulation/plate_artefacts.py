@@ -28,6 +28,11 @@ class PlateArtefacts:
     batch_gain, plate_gain, well_gain
         Standard deviation of the natural logarithm of staining between batches, plates and wells, drawn for each
         channel.
+    position_effect
+        Standard deviation, between the positions of a plate, of each trait of a cell, in standard deviations between
+        cells; the same on all plates. Most of it follows rows, columns and the edge.
+    batch_effect
+        Standard deviation of each trait of a cell between batches, in standard deviations between cells.
     density_spread
         Standard deviation of the natural logarithm of the number of seeded cells, between wells.
     out_of_focus_rate, saturated_rate, debris_rate
@@ -57,6 +62,8 @@ class PlateArtefacts:
     batch_gain: float = 0.12
     plate_gain: float = 0.05
     well_gain: float = 0.03
+    position_effect: float = 0.0
+    batch_effect: float = 0.0
     density_spread: float = 0.10
     out_of_focus_rate: float = 0.015
     saturated_rate: float = 0.008

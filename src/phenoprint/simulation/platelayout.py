@@ -32,6 +32,11 @@ class WellContent:
         """Effect of the dose by the Hill curve of the compound."""
         return 0.0 if self.compound is None or self.dose_um is None else self.compound.effect(self.dose_um)
 
+    @property
+    def toxicity(self) -> float:
+        """Fraction of the full cytotoxicity at the dose."""
+        return 0.0 if self.compound is None or self.dose_um is None else self.compound.toxicity(self.dose_um)
+
 
 @dataclass(frozen=True)
 class Spot:
@@ -80,7 +85,8 @@ def _spread_positions(
 def contents(design: ScreenDesign, plate_index: int) -> Mapping[Well, WellContent]:
     """Return the content of every well of a plate, row by row."""
     grid = PlateFormat.of(design.plate_format)
-    rng = stream(design.seed, Stream.LAYOUT, plate_index)
+    shelf = plate_index % design.plates_per_library
+    rng = stream(design.seed, Stream.LAYOUT, shelf if design.same_layout else plate_index)
     # Down one column and up the next: neighbours in this order are neighbours on the plate.
     serpentine = np.arange(grid.n_wells).reshape(grid.rows, grid.columns).T.copy()
     serpentine[1::2] = serpentine[1::2, ::-1]
@@ -92,7 +98,6 @@ def contents(design: ScreenDesign, plate_index: int) -> Mapping[Well, WellConten
 
     compounds = library(design)
     references = [compound for compound in compounds if compound.pert_type == "poscon"]
-    shelf = plate_index % design.plates_per_library
     tested = [compound for compound in compounds if compound.pert_type == "trt"]
     treatments = [
         WellContent("trt", compound, dose)

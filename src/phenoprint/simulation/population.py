@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from phenoprint.simulation.conditions import Conditions
 from phenoprint.simulation.design import ScreenDesign
-from phenoprint.simulation.library import hill_effect
-from phenoprint.simulation.mechanisms import MECHANISMS, STATE_CHANGES, STATE_FREQUENCIES, STATES
+from phenoprint.simulation.library import TOXIC_SLOPE, hill_effect, response
+from phenoprint.simulation.mechanisms import CYTOTOXICITY, STATE_CHANGES, STATE_FREQUENCIES, STATES
 from phenoprint.simulation.outlines import outline_tables
 from phenoprint.simulation.platelayout import WellContent
 from phenoprint.simulation.traits import TRAITS, express, shift_vector
@@ -23,6 +23,7 @@ IntArray = NDArray[np.int64]
 _MARGIN_UM = 28.0  # margin around the frame, whose cells may extend into it
 _TRIES = 24  # positions tried for each cell; the one with most room is taken if none is free
 _SENSITIVITY = 0.45  # spread of the natural logarithm of the effective dose between cells
+_TOXIC_SHIFT = shift_vector(CYTOTOXICITY.changes)
 _STATE_SHIFTS = np.stack([shift_vector(STATE_CHANGES[state]) for state in STATES])
 
 
@@ -105,9 +106,10 @@ def draw_population(
         Imaging conditions of the field.
     """
     n = _draw_count(rng, design, content, here)
-    effects = _cell_effects(rng, content, here, n)
-    states = _cell_states(rng, content, effects)
-    looks = express(_shifts(content, effects) + _STATE_SHIFTS[states], rng.standard_normal((n, len(TRAITS))))
+    effects, toxicities = _cell_effects(rng, content, here, n)
+    states = _cell_states(rng, content, effects, toxicities)
+    shifts = here.shift + _shifts(content, effects, toxicities)
+    looks = express(shifts + _STATE_SHIFTS[states], rng.standard_normal((n, len(TRAITS))))
     n_nuclei = _nuclei_each(rng, states, effects)
     extents = np.sqrt(looks["nucleus_area_um2"] / np.pi) * (1 + 0.55 * (n_nuclei > 1))
     nuclei, has_room = _positions(rng, design, extents)
@@ -138,49 +140,48 @@ def _draw_count(rng: np.random.Generator, design: ScreenDesign, content: WellCon
     """Draw the number of cells in the field and the margin around it."""
     if content.pert_type == "empty":
         return 0
-    survival = 1.0
-    if content.compound is not None and content.compound.mechanism is not None:
-        survival -= (1 - MECHANISMS[content.compound.mechanism].survival) * content.effect
+    survival = 1 - (1 - CYTOTOXICITY.survival) * content.toxicity
+    if content.compound is not None:
+        survival *= 1 - (1 - response(content.compound).survival) * content.effect
     sides = np.array(design.field_shape) * design.pixel_size_um
     # A nucleus counts if a good part of it is in the frame: up to about 5 µm outside on all sides.
     share = np.prod(sides + 2 * _MARGIN_UM) / np.prod(sides + 10.0)
     return int(rng.poisson(design.cells_per_field * here.density * survival * share))
 
 
-def _cell_effects(rng: np.random.Generator, content: WellContent, here: Conditions, n: int) -> FloatArray:
-    """Draw the effect on each cell from its sensitivity to the dose and whether it can respond."""
+def _cell_effects(
+    rng: np.random.Generator, content: WellContent, here: Conditions, n: int
+) -> tuple[FloatArray, FloatArray]:
+    """Draw effect and cytotoxicity of each cell from its sensitivity to the dose and whether it can respond."""
     sensitivity, susceptibility = rng.normal(0, _SENSITIVITY, n), rng.uniform(size=n)
     compound, dose = content.compound, content.dose_um
     if compound is None or compound.mechanism is None or dose is None:
-        return np.zeros(n)
-    effect = hill_effect(
-        dose * here.sensitivity * np.exp(sensitivity),
-        ec50_um=compound.ec50_um,
-        hill_slope=compound.hill_slope,
-        emax=compound.emax,
-    )
-    return np.where(susceptibility < MECHANISMS[compound.mechanism].penetrance, effect, 0.0)
+        return np.zeros(n), np.zeros(n)
+    doses = dose * here.sensitivity * np.exp(sensitivity)
+    effect = hill_effect(doses, ec50_um=compound.ec50_um, hill_slope=compound.hill_slope, emax=compound.emax)
+    toxicity = hill_effect(doses, ec50_um=compound.toxic_um, hill_slope=TOXIC_SLOPE)
+    return np.where(susceptibility < response(compound).penetrance, effect, 0.0), toxicity
 
 
-def _shifts(content: WellContent, effects: FloatArray) -> FloatArray:
+def _shifts(content: WellContent, effects: FloatArray, toxicities: FloatArray) -> FloatArray:
     """Return the shift of every trait of every cell by the treatment, (n, traits)."""
-    compound = content.compound
-    if compound is None or compound.mechanism is None:
+    if content.compound is None:
         return np.zeros((len(effects), len(TRAITS)))
-    at_full = shift_vector(MECHANISMS[compound.mechanism].changes) + np.array(compound.signature)
-    return np.outer(effects, at_full)
+    return np.outer(effects, response(content.compound).shift) + np.outer(toxicities, _TOXIC_SHIFT)
 
 
-def _cell_states(rng: np.random.Generator, content: WellContent, effects: FloatArray) -> IntArray:
+def _cell_states(
+    rng: np.random.Generator, content: WellContent, effects: FloatArray, toxicities: FloatArray
+) -> IntArray:
     """Draw the state of each cell, as an index into `STATES`."""
-    name = content.compound.mechanism if content.compound else None
-    added = MECHANISMS[name].states if name else {}
+    added = response(content.compound).states if content.compound else {}
     draw = rng.uniform(size=len(effects))
     states = np.zeros(len(effects), np.int64)
     ceiling = np.zeros(len(effects))
     for index, state in enumerate(STATES[1:], start=1):
         floor = ceiling
-        ceiling = floor + STATE_FREQUENCIES[state] + added.get(state, 0.0) * effects
+        toxic = CYTOTOXICITY.states.get(state, 0.0) * toxicities
+        ceiling = floor + STATE_FREQUENCIES[state] + added.get(state, 0.0) * effects + toxic
         states[(draw >= floor) & (draw < ceiling)] = index
     return states
 

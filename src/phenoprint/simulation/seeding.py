@@ -22,6 +22,7 @@ class Stream(IntEnum):
     CAMERA = 8
     TEXTURE = 9
     PROFILES = 10
+    POSITION = 11
 
 
 def stream(seed: int, purpose: Stream, *key: int) -> np.random.Generator:
