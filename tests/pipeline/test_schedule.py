@@ -33,6 +33,7 @@ PIXELS = {
 }
 CELLS = {"flag_cells", "learn_states", "heterogeneity"}
 TREATMENTS = {
+    "cross_fit",
     "activity",
     "well_readouts",
     "neighbours",

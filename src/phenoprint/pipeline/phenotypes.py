@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["keep_parameter", "left_out", "nuisance_message", "treatment_profiles"]
 
 # Made by a recipe, which has judged the features already.
-_JUDGED = ("profile_selected", "profile_consensus")
+_JUDGED = ("profile_selected", "profile_cross_fitted", "profile_consensus")
 
 
 def keep_parameter(config: ScreenConfig) -> dict[str, list[str]]:

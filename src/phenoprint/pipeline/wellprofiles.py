@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from phenoprint.pipeline.phenotypes import left_out
-from phenoprint.store import read_table, strict_join
-from phenoprint.tables import METADATA_PREFIX, PERTURBATION, PLATE, WELL_KEY, feature_matrix
+from phenoprint.store import read_table, strict_join, table_files
+from phenoprint.tables import FOLD, METADATA_PREFIX, PERTURBATION, PLATE, WELL_KEY, feature_matrix
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from phenoprint.evaluation import Vectors
     from phenoprint.pipeline.context import Context
     from phenoprint.tables import FloatArray, IntArray
 
-__all__ = ["WellProfiles"]
+__all__ = ["WellProfiles", "fold_part"]
+
+_CROSS_FITTED = "profile_cross_fitted"
 
 # Values of a block of treatments; 10 MB as 32-bit floats, and what is made of them may be 30 times that.
 _BLOCK_VALUES = 2_500_000
+
+
+def fold_part(fold: int) -> str:
+    """Name the files of a fold of the cross-fitted profiles.
+
+    Examples
+    --------
+    >>> fold_part(0)
+    'fold_0'
+    """
+    return f"fold_{fold}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,8 @@ class WellProfiles:
         The features that are used.
     wells
         Metadata of the wells that are used, sorted by plate and well.
+    fold
+        The fold of cross-fitted profiles; None for other tables.
     """
 
     context: Context
@@ -50,6 +67,7 @@ class WellProfiles:
     schema: Mapping[str, pl.DataType]
     features: tuple[str, ...]
     wells: pl.DataFrame
+    fold: int | None = None
 
     @classmethod
     def of(cls, context: Context, table: str) -> WellProfiles:
@@ -65,6 +83,23 @@ class WellProfiles:
         features = tuple(name for name in schema.names() if not name.startswith(METADATA_PREFIX) and name not in out)
         wells = context.profiles(table, columns="^Metadata_.*$").sort(WELL_KEY)
         return cls(context, table, schema, features, wells)
+
+    @classmethod
+    def folds(cls, context: Context) -> list[WellProfiles]:
+        """Take the cross-fitted profiles of each fold: all treatments, and the negative controls that it holds out.
+
+        Wells of different folds cannot be compared; each fold may have kept other features.
+        """
+        whole = cls.of(context, _CROSS_FITTED)
+        files: dict[str, list[Path]] = {}
+        for file in table_files(context.path, _CROSS_FITTED):
+            files.setdefault(file.stem, []).append(file)
+        found = []
+        for fold in whole.wells.get_column(FOLD).unique().sort().to_list():
+            own = {name for file in files[fold_part(fold)] for name in pl.read_parquet_schema(file)}
+            features = tuple(name for name in whole.features if name in own)
+            found.append(replace(whole, features=features, wells=whole.wells.filter(pl.col(FOLD) == fold), fold=fold))
+        return found
 
     def read(
         self, wells: pl.DataFrame, features: Sequence[str] | None = None, *, plate: str | None = None
@@ -83,6 +118,8 @@ class WellProfiles:
         names = self.features if features is None else features
         # With the schema given, the footers of all plates are not read again for each plate.
         table = read_table(self.context.path, self.table, plate=plate, schema=self.schema)
+        if self.fold is not None:
+            table = table.filter(pl.col(FOLD) == self.fold)
         return strict_join(wells, table.select(*WELL_KEY, *names).collect(), on=WELL_KEY, expect="m:1")
 
     def plates(self, wells: pl.DataFrame | None = None) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -10,8 +10,10 @@ from phenoprint.profiles.aggregation import (
 from phenoprint.profiles.batch import BATCH_METHODS, correct_batch, correct_batch_with_status
 from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality, preview_cell_quality
 from phenoprint.profiles.cell_states import CellStates, learn_cell_states
+from phenoprint.profiles.cross_fit import CrossFitted, cross_fit, cross_fit_plates, cross_fit_with_status
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
 from phenoprint.profiles.fitted import FittedNormalization
+from phenoprint.profiles.folds import Folds, plan_folds
 from phenoprint.profiles.limits import EXTREME, extreme_features, limit_values_with_status
 from phenoprint.profiles.normalization import fit_normalization, fit_plates, normalize, normalize_with_status
 from phenoprint.profiles.normalizers import NORMALIZERS, Fit, MadRobust, Normalizer, Robust, Standardize, learned
@@ -55,10 +57,12 @@ __all__ = [
     "STEP_OPERATIONS",
     "CellRule",
     "CellStates",
+    "CrossFitted",
     "FeatureChoice",
     "Fit",
     "Fitted",
     "FittedNormalization",
+    "Folds",
     "Limit",
     "MadRobust",
     "Normalizer",
@@ -82,6 +86,9 @@ __all__ = [
     "correct_batch_with_status",
     "correct_count",
     "correct_position",
+    "cross_fit",
+    "cross_fit_plates",
+    "cross_fit_with_status",
     "distribution_profiles",
     "extreme_features",
     "fit_normalization",
@@ -92,6 +99,7 @@ __all__ = [
     "normalize",
     "normalize_with_status",
     "nuisance_features",
+    "plan_folds",
     "position_share",
     "preview_cell_quality",
     "recipe_named",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_OPERATIONS",
     "OPERATIONS",
+    "REPLICATE_OPERATIONS",
     "FeatureChoice",
     "check_selection",
     "select_features",
@@ -236,7 +237,7 @@ def select_plates(
     ('a',)
     """
     chosen = check_selection(operations, **options)
-    needing = [name for name in operations if name in _BY_REPLICATES]
+    needing = [name for name in operations if name in REPLICATE_OPERATIONS]
     if needing and not chosen.replicate_by:
         raise UsageError(f"{needing[0]} needs replicate_by, the columns that define a treatment; found none")
     wells = Wells(plates, rows, tuple(chosen.replicate_by) if needing else ())
@@ -360,4 +361,5 @@ OPERATIONS: Mapping[str, _Judge] = MappingProxyType(
 )
 """Operations of `select_features`."""
 
-_BY_REPLICATES = ("noise_removal", "replicate_reproducibility")
+REPLICATE_OPERATIONS = ("noise_removal", "replicate_reproducibility")
+"""Those that use the labels of treatments."""

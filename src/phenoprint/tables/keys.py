@@ -11,6 +11,7 @@ __all__ = [
     "COMPOUND",
     "DOSE",
     "DOSE_UNIT",
+    "FOLD",
     "METADATA_PREFIX",
     "MOA",
     "OBJECT",
@@ -42,6 +43,7 @@ PERT_TYPE: Final = "Metadata_pert_type"
 DOSE: Final = "Metadata_Concentration"
 DOSE_UNIT: Final = "Metadata_Concentration_Unit"
 OBJECT_COUNT: Final = "Metadata_Object_Count"
+FOLD: Final = "Metadata_fold"
 SITE_COUNT: Final = "Metadata_Site_Count"
 REPLICATE_COUNT: Final = "Metadata_Replicate_Count"
 

@@ -7,19 +7,34 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from phenoprint.errors import UnknownNameError
-from phenoprint.tables.declarations import answers, cells, images, mechanisms, profiles, run, wells
+from phenoprint.tables.declarations import (
+    answers,
+    cells,
+    cross_fit,
+    images,
+    mechanisms,
+    profiles,
+    run,
+    wells,
+)
 
 if TYPE_CHECKING:
     from phenoprint.tables.records import Table
 
 __all__ = ["get_table", "table_names"]
 
+_SUBJECTS = (
+    wells,
+    images,
+    cells,
+    profiles,
+    cross_fit,
+    answers,
+    mechanisms,
+    run,
+)
 _TABLES: Final[Mapping[str, Table]] = MappingProxyType(
-    {
-        table.name: table
-        for subject in (wells, images, cells, profiles, answers, mechanisms, run)
-        for table in subject.TABLES
-    }
+    {table.name: table for subject in _SUBJECTS for table in subject.TABLES}
 )
 
 

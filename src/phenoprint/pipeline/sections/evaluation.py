@@ -12,11 +12,13 @@ __all__ = ["EvaluationSection"]
 class EvaluationSection(Section):
     """How profiles are scored, and how many rows the tables of answers have.
 
-    ``neighbours`` is how many neighbours each treatment has in table ``neighbour``. ``top_features`` is how many
-    features each treatment has in ``feature_effect`` and each cluster in ``cluster_signature``, the strongest first;
-    0 keeps all.
+    ``folds`` is in how many parts the negative controls are divided; treatments are compared with the controls of one
+    part, which the recipe was fitted without. ``neighbours`` is how many neighbours each treatment has in table
+    ``neighbour``. ``top_features`` is how many features each treatment has in ``feature_effect`` and each cluster in
+    ``cluster_signature``, the strongest first; 0 keeps all.
     """
 
+    folds: int = Field(default=2, ge=2)
     null_size: int = Field(default=10_000, ge=100)
     neighbours: int = Field(default=20, ge=1)
     top_features: int = Field(default=2_000, ge=0)

@@ -7,6 +7,7 @@ from phenoprint.pipeline.steps.aggregation import Aggregate
 from phenoprint.pipeline.steps.answers import Calls, DoseResponse, Gallery, PlateAcceptance, Project
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.cells import FlagCells
+from phenoprint.pipeline.steps.cross_fit import CrossFit
 from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
 from phenoprint.pipeline.steps.illumination import Illuminate
 from phenoprint.pipeline.steps.image_quality import FlagImages, MeasureQuality
@@ -28,6 +29,7 @@ STEPS: tuple[Step, ...] = (
     FlagCells(),
     Aggregate(),
     ApplyRecipe(),
+    CrossFit(),
     Consensus(),
     WellReadouts(),
     Neighbours(),
