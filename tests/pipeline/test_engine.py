@@ -61,12 +61,12 @@ class Sum(Step):
     title = "Sum"
     scope = Scope.PLATE
     needs = ("image_metric",)
-    tables = ("calibration",)
+    tables = ("nucleus_size",)
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         count = context.table("image_metric").select(pl.len()).collect().item()
         row = {"Metadata_Plate": unit.plate, "nucleus_diameter_px": float(count), "n_fields": count}
-        return Outcome({"calibration": pl.DataFrame([row])})
+        return Outcome({"nucleus_size": pl.DataFrame([row])})
 
 
 class Follow(Sum):
@@ -74,7 +74,7 @@ class Follow(Sum):
 
     name = "follow"
     scope = Scope.WELL
-    needs = ("calibration",)
+    needs = ("nucleus_size",)
     tables = ()
 
     def run(self, unit: Unit, context: Context) -> Outcome:
@@ -231,11 +231,11 @@ def test_a_damaged_part_of_a_killed_run_is_computed_again(folder: Path, monkeypa
 
 def test_plate_results_go_with_the_plate_that_fails(folder: Path) -> None:
     run(folder)
-    assert open_screen(folder).table("calibration").collect().height == 1
+    assert open_screen(folder).table("nucleus_size").collect().height == 1
     for well in WELLS:
         (folder / f"order_{well}").write_text("data")
     run(folder, preset="cell-painting-fast")
-    assert open_screen(folder).table("calibration").collect().is_empty()
+    assert open_screen(folder).table("nucleus_size").collect().is_empty()
 
 
 def test_vanished_well_takes_its_receipts_along(folder: Path) -> None:

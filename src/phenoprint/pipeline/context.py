@@ -191,5 +191,5 @@ class Context:
                     "images.pixel_size_um, or give segmentation.nucleus_diameter_px instead"
                 )
             return section.nucleus_diameter_um / size
-        found = self.table("calibration").filter(pl.col("Metadata_Plate") == plate).collect()
+        found = self.table("nucleus_size").filter(pl.col("Metadata_Plate") == plate).collect()
         return found["nucleus_diameter_px"][0] if found.height else None

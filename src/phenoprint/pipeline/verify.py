@@ -124,14 +124,14 @@ def _replay(context: Context, wells: list[Unit], folder: Path) -> dict[Unit, pl.
     here = pl.struct(WELL_KEY).is_in([{"Metadata_Plate": unit.plate, "Metadata_Well": unit.well} for unit in wells])
     for name in ("image", "well"):
         scratch.write(name, context.table(name).filter(here).collect())
-    # The illumination functions and the calibration need the whole plate: they are taken as recorded.
-    given = GIVEN | {"illumination", "calibration"}
+    # The illumination functions and the size of nuclei need the whole plate: they are taken as recorded.
+    given = GIVEN | {"illumination", "nucleus_size"}
     again = Context(folder, context.config, context.image_root, context.channels, context.stamp + 1, given)
     if (context.path / "illumination").is_dir():
         shutil.copytree(context.path / "illumination", folder / "illumination", dirs_exist_ok=True)
     for unit in {Unit(unit.plate) for unit in wells}:
-        recorded = context.table("calibration").filter(pl.col("Metadata_Plate") == unit.plate).collect()
-        scratch.write("calibration", recorded, plate=unit.plate)
+        recorded = context.table("nucleus_size").filter(pl.col("Metadata_Plate") == unit.plate).collect()
+        scratch.write("nucleus_size", recorded, plate=unit.plate)
     with SerialExecutor() as executor:
         Engine(again, executor).run([Segment(), Measure()])
     cells = again.table("cell").collect()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from phenoprint.errors import UnknownNameError
 from phenoprint.tables.declarations import (
+    activity,
     answers,
     cells,
     cross_fit,
@@ -29,6 +30,7 @@ _SUBJECTS = (
     cells,
     profiles,
     cross_fit,
+    activity,
     answers,
     mechanisms,
     run,

@@ -196,7 +196,7 @@ class Gallery(Step):
     needs = (
         "image",
         "illumination",
-        "calibration",
+        "nucleus_size",
         "object",
         "cell",
         "cell_quality",

@@ -32,7 +32,7 @@ class Calibrate(Step):
     title = "Calibration"
     scope = Scope.PLATE
     needs = ("image",)
-    tables = ("calibration",)
+    tables = ("nucleus_size",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return the part of the configuration that the diameter depends on."""
@@ -48,11 +48,11 @@ class Calibrate(Step):
 
         section = context.config.segmentation
         if section.nucleus_diameter_um is not None or section.nucleus_diameter_px is not None:
-            return Outcome({"calibration": frame_of("calibration")}, digest="given")
+            return Outcome({"nucleus_size": frame_of("nucleus_size")}, digest="given")
         try:
             channel = context.channels[nucleus_channel(context.channels, section.parameters.get("nucleus_channel"))]
         except UsageError:  # segmenters that need the nuclear channel were checked to have one
-            return Outcome({"calibration": frame_of("calibration")}, digest="no nuclear channel")
+            return Outcome({"nucleus_size": frame_of("nucleus_size")}, digest="no nuclear channel")
         groups = sample_fields(context.images(unit.plate), channel, 16)
         images = list(single_channel(groups, context, channel, Counter()))
         try:
@@ -60,7 +60,7 @@ class Calibrate(Step):
         except DataError:  # a plate without a nucleus: it is estimated for each field
             diameter = None
         row = [(unit.plate, diameter, len(images))]
-        return Outcome({"calibration": frame_of("calibration", row)}, digest=hash_key(diameter))
+        return Outcome({"nucleus_size": frame_of("nucleus_size", row)}, digest=hash_key(diameter))
 
 
 def _compile_segmentation() -> None:
@@ -78,7 +78,7 @@ class Segment(Step):
     name = "segment"
     title = "Segmentation"
     scope = Scope.WELL
-    needs = ("image", "illumination", "calibration")
+    needs = ("image", "illumination", "nucleus_size")
     tables = ("object",)
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:

@@ -96,7 +96,7 @@ TABLES: Final = (
         key=(keys.PLATE, keys.CHANNEL, "measure"),
     ),
     Table(
-        "calibration",
+        "nucleus_size",
         "One row per plate whose nuclei were measured because no diameter was given",
         (
             c.PLATE,

@@ -1,0 +1,57 @@
+"""Activity of treatments, agreement of their replicates, and whether p values hold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from phenoprint.tables import keys
+from phenoprint.tables.declarations import columns as c
+from phenoprint.tables.declarations.columns import FLAG, INT, LONG, REAL
+from phenoprint.tables.records import Column, Table
+
+TABLES: Final = (
+    Table(
+        "activity",
+        "One row per treatment: whether it differs from the negative controls",
+        (
+            c.TREATMENT,
+            *c.ABOUT_TREATMENT,
+            c.PERT_TYPE,
+            Column("n_replicates", INT, "Replicate wells"),
+            Column("mean_average_precision", REAL, "Mean average precision, 0 to 1"),
+            Column("mean_normalized_average_precision", REAL, "The same, rescaled so that chance is 0"),
+            Column("p_value", REAL, "Permutation p value"),
+            Column("corrected_p_value", REAL, "The same, corrected for all treatments"),
+            Column("smallest_p", REAL, "Smallest p value that these numbers of wells can reach"),
+            Column("below_corrected_p", FLAG, "Whether the corrected p value is below the threshold"),
+        ),
+        key=(keys.PERTURBATION,),
+        per_plate=False,
+        references=(c.TO_PERTURBATION,),
+    ),
+    Table(
+        "replicate_agreement",
+        "One row per treatment: whether its replicates agree better than random groups of as many wells",
+        (
+            c.TREATMENT,
+            Column("n_replicates", LONG, "Replicate wells"),
+            Column("median_similarity", REAL, "Median Pearson correlation over the pairs of replicates"),
+            Column("threshold", REAL, "95th percentile of the null of this number of wells; NULL without a null"),
+            Column("p_value", REAL, "Share of the null, with the score itself, at or above the score"),
+            Column("is_reproducible", FLAG, "Whether the similarity is above the threshold"),
+        ),
+        key=(keys.PERTURBATION,),
+        per_plate=False,
+        references=(c.TO_PERTURBATION,),
+    ),
+    Table(
+        "replicate_null",
+        "One row per random group of wells of different treatments: the null of replicate_agreement",
+        (
+            Column("n_replicates", LONG, "Wells of the group"),
+            Column("median_similarity", REAL, "Median Pearson correlation over its pairs"),
+        ),
+        order=("n_replicates", "median_similarity"),
+        per_plate=False,
+    ),
+)
