@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVITY_STATUSES",
-    "TestedTreatment",
+    "TreatmentTest",
     "Verdict",
     "activity",
     "combined",
+    "compare_treatments",
     "corrected_p",
     "correlation_of_folds",
     "judged",
     "prepare",
-    "tested",
 ]
 
 ABOUT: Final = [COMPOUND, "Metadata_Concentration", "Metadata_Concentration_Unit", MOA, PERT_TYPE]
@@ -64,7 +64,7 @@ _NULL_LIKE = 1.0  # a mean normal score below it looks like that of a treatment 
 
 
 @dataclass(frozen=True)
-class TestedTreatment:
+class TreatmentTest:
     """A treatment and its test in each fold.
 
     Attributes
@@ -152,7 +152,7 @@ def activity(
     [('inert', False, 'ok'), ('taxol', True, 'ok')]
     """
     prepared = prepare(folds, vectors)
-    found = tested(prepared, null_size=null_size, seed=seed)
+    found = compare_treatments(prepared, null_size=null_size, seed=seed)
     positions = control_positions(prepared, seed=seed)
     verdicts = judged(found, positions)
     level = null_size
@@ -182,13 +182,13 @@ def prepare(
     return [fold_profiles(frame, maker) for frame, maker in zip(folds, makers, strict=True)]
 
 
-def tested(folds: Sequence[FoldProfiles], *, null_size: int, seed: int) -> list[TestedTreatment]:
+def compare_treatments(folds: Sequence[FoldProfiles], *, null_size: int, seed: int) -> list[TreatmentTest]:
     """Test every treatment that has a usable well in some fold, in the order of their names."""
     names = sorted({name for fold in folds for name in fold.treatments})
     return [_test(folds, name, null_size=null_size, seed=seed) for name in names]
 
 
-def _test(folds: Sequence[FoldProfiles], name: str, *, null_size: int, seed: int) -> TestedTreatment:
+def _test(folds: Sequence[FoldProfiles], name: str, *, null_size: int, seed: int) -> TreatmentTest:
     rows = tuple(fold.treatments.get(name, np.arange(0)) for fold in folds)
     places = [np.unique(fold.places[own]) for fold, own in zip(folds, rows, strict=True)]
     several = any(len(own) > 1 for own in places)
@@ -199,11 +199,9 @@ def _test(folds: Sequence[FoldProfiles], name: str, *, null_size: int, seed: int
             tests.append(None)
             continue
         tests.append(
-            fold.compare(
-                own, negatives, null_size=null_size, seed=seed_of(seed, number, name), distinct_places=several
-            )
+            fold.compare(own, negatives, null_size=null_size, seed=seed_of(seed, number, name), distinct_places=several)
         )
-    return TestedTreatment(name, rows, tuple(tests), not several and any(len(own) > 1 for own in rows))
+    return TreatmentTest(name, rows, tuple(tests), not several and any(len(own) > 1 for own in rows))
 
 
 def correlation_of_folds(tests: Sequence[Sequence[PermutationTest]]) -> float:
@@ -272,7 +270,7 @@ class Verdict:
     status: str
 
 
-def judged(found: Sequence[TestedTreatment], positions: ControlPositions) -> list[Verdict]:
+def judged(found: Sequence[TreatmentTest], positions: ControlPositions) -> list[Verdict]:
     """Combine the folds of each treatment, and compare those in one position with controls in one position."""
     correlation = correlation_of_folds([treatment.known for treatment in found])
     verdicts = []
@@ -282,7 +280,8 @@ def judged(found: Sequence[TestedTreatment], positions: ControlPositions) -> lis
             single = max(len(rows) for rows in treatment.rows) < 2
             verdicts.append(Verdict(None, None, None, "one replicate" if single else "no controls"))
             continue
-        p, share, status = combined(own, correlation), 0.0, "ok"
+        p, status = combined(own, correlation), "ok"
+        share: float | None = 0.0
         if treatment.is_in_one_place:
             against = positions.judge(treatment.rows)
             share = against.share
@@ -307,7 +306,7 @@ def corrected_p(p_values: Sequence[float | None]) -> list[float]:
 
 def _rows(
     folds: Sequence[FoldProfiles],
-    found: Sequence[TestedTreatment],
+    found: Sequence[TreatmentTest],
     verdicts: Sequence[Verdict],
     *,
     threshold: float,

@@ -100,7 +100,7 @@ class FoldProfiles:
 
     def plate_names(self, rows: IntArray) -> list[str]:
         """Return the plates of some wells, sorted."""
-        return self.wells[PLATE][np.asarray(rows).tolist()].unique().sort().to_list()
+        return [str(name) for name in self.wells[PLATE][np.asarray(rows).tolist()].unique().sort()]
 
     def codes_of(self, plates: Sequence[str]) -> tuple[int, ...]:
         """Return the codes of some plates; of those without a usable well there is none."""
@@ -155,7 +155,6 @@ def fold_profiles(frame: FrameLike, vectors: Callable[[pl.DataFrame], Vectors] |
     plates = wells[PLATE].rank("dense").to_numpy().astype(np.intp) - 1
     numbered = wells.select(PERTURBATION, PLATE, pl.lit(pl.Series(is_control)).alias("_control")).with_row_index("_row")
     named = numbered.filter(~pl.col("_control")).group_by(PERTURBATION).agg("_row").sort(PERTURBATION)
-    rows = np.arange(wells.height)
     return FoldProfiles(
         wells=wells,
         values=made.values,
@@ -164,6 +163,6 @@ def fold_profiles(frame: FrameLike, vectors: Callable[[pl.DataFrame], Vectors] |
         places=wells[WELL].rank("dense").to_numpy().astype(np.intp) - 1,
         treatments={str(name): np.array(own, dtype=np.intp) for name, own in named.iter_rows()},
         controls={
-            plate: rows[is_control & (plates == plate)].astype(np.intp) for plate in np.unique(plates[is_control]).tolist()
+            int(plate): np.flatnonzero(is_control & (plates == plate)) for plate in np.unique(plates[is_control])
         },
     )

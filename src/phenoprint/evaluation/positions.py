@@ -115,14 +115,16 @@ class ControlPositions:
         from scipy.stats import t
 
         pairs = [(fold, own) for fold, own in zip(self.folds, rows, strict=True) if len(own) > 1]
-        names = [tuple(fold.plate_names(own)) if len(own) > 1 else () for fold, own in zip(self.folds, rows, strict=True)]
+        names = [
+            tuple(fold.plate_names(own)) if len(own) > 1 else () for fold, own in zip(self.folds, rows, strict=True)
+        ]
         groups = self.signals(names, without=without)
         if len(groups) < _LEAST_PLACES or not pairs:
             return PositionVerdict(None, None)
-        own = float(np.mean([signal_of(np.asarray(fold.values[rows])) for fold, rows in pairs]))
+        signal = float(np.mean([signal_of(np.asarray(fold.values[own])) for fold, own in pairs]))
         spread = float(groups.std(ddof=1)) * np.sqrt(1 + 1 / len(groups))
-        p = float(t.sf((own - float(groups.mean())) / spread, len(groups) - 1)) if spread > 0 else None
-        return PositionVerdict(p, share_of(float((groups * np.abs(groups)).mean()), own))
+        p = float(t.sf((signal - float(groups.mean())) / spread, len(groups) - 1)) if spread > 0 else None
+        return PositionVerdict(p, share_of(float((groups * np.abs(groups)).mean()), signal))
 
 
 def share_of(position: float, signal: float) -> float | None:

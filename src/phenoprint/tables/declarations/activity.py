@@ -6,7 +6,7 @@ from typing import Final
 
 from phenoprint.tables import keys
 from phenoprint.tables.declarations import columns as c
-from phenoprint.tables.declarations.columns import FLAG, INT, LONG, REAL
+from phenoprint.tables.declarations.columns import FLAG, INT, LONG, REAL, TEXT
 from phenoprint.tables.records import Column, Table
 
 TABLES: Final = (
@@ -20,10 +20,23 @@ TABLES: Final = (
             Column("n_replicates", INT, "Replicate wells"),
             Column("mean_average_precision", REAL, "Mean average precision, 0 to 1"),
             Column("mean_normalized_average_precision", REAL, "The same, rescaled so that chance is 0"),
-            Column("p_value", REAL, "Permutation p value"),
+            Column(
+                "p_value",
+                REAL,
+                "Permutation p value, over all folds of the controls; NULL where the treatment was not tested",
+            ),
             Column("corrected_p_value", REAL, "The same, corrected for all treatments"),
             Column("smallest_p", REAL, "Smallest p value that these numbers of wells can reach"),
             Column("below_corrected_p", FLAG, "Whether the corrected p value is below the threshold"),
+            Column("n_controls", LONG, "Negative controls that it was compared with, over all folds"),
+            Column("n_features", LONG, "Features compared; of several folds the mean"),
+            Column(
+                "position_share",
+                REAL,
+                "Share of the similarity of the replicates that their well position explains, 0 to 1, from controls in "
+                "one position; 0 where the replicates lie in several positions, NULL where it is not known",
+            ),
+            Column("status", TEXT, "ok, how the treatment was judged, or why it was not"),
         ),
         key=(keys.PERTURBATION,),
         per_plate=False,
