@@ -9,14 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from phenoprint.pipeline import RunResult
+from phenoprint.pipeline import RunResult, SimulatedScreen
 
 
 def test_the_last_lines_can_be_copied_whatever_the_width(
-    tiny_run: RunResult, call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tiny_run: RunResult,
+    tiny_images: SimulatedScreen,
+    call: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     folder = tmp_path / ("a folder with a long name " * 4).strip()
-    simulated = SimpleNamespace(config=folder / "screen.toml")
+    simulated = SimpleNamespace(config=folder / "screen.toml", truth=tiny_images.truth)
     monkeypatch.setattr("phenoprint.pipeline.simulate_screen", lambda *_, **__: simulated)
     monkeypatch.setattr("phenoprint.pipeline.run_screen", lambda *_, **__: tiny_run)
     monkeypatch.setattr("phenoprint.report.write_report", lambda _: folder / "index.html")

@@ -11,7 +11,7 @@ import tifffile
 
 import phenoprint
 from phenoprint.images import detect_layout
-from phenoprint.pipeline import SimulatedScreen, load_config
+from phenoprint.pipeline import RunResult, SimulatedScreen, load_config, truth_found
 from phenoprint.simulation import draw_field, tiny_design
 
 
@@ -49,3 +49,17 @@ def test_workers_do_not_change_a_pixel(tiny_images: SimulatedScreen, tmp_path: P
     again = phenoprint.simulate(tmp_path / "two", design=tiny_design(seed=1), workers=2)
     for path in sorted(tiny_images.images.rglob("*.tif"))[::7]:
         assert path.read_bytes() == (again.images / path.relative_to(tiny_images.images)).read_bytes()
+
+
+def test_calls_are_counted_against_the_truth(tiny_run: RunResult, tiny_images: SimulatedScreen) -> None:
+    found = {row["group"]: row for row in truth_found(tiny_run.screen, tiny_images.truth).iter_rows(named=True)}
+    wells = pl.read_parquet(tiny_images.truth / "wells.parquet").filter(
+        pl.col("Metadata_compound").str.contains(r"^PHN-\d")
+    )
+    treatments = wells.unique(["Metadata_compound", "Metadata_Concentration"])
+    assert found["strong"]["n"] + found["weak"]["n"] == (treatments["effect"] >= 0.1).sum()
+    assert found["inert"]["n"] == treatments["mechanism"].is_null().sum() == 2
+    assert (found["active compounds"]["n"], found["inert compounds"]["n"]) == (8, 1)
+    active = tiny_run.screen.table("activity").filter(pl.col("below_corrected_p")).collect()["Metadata_perturbation"]
+    tested = [name for name in active if not name.startswith("PHN-REF")]
+    assert sum(found[group]["found"] for group in ("strong", "weak", "inert")) == len(tested)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,15 @@ from phenoprint.cli.render import ProgressDisplay, console, print_json
 __all__ = ["demo"]
 
 
+class DemoDesign(StrEnum):
+    """Screens that the demo can draw."""
+
+    MECHANISMS = "mechanisms"
+    NULL = "null"
+    POSITION = "position"
+    BATCH = "batch"
+
+
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of images and results.")] = Path("demo"),
     workers: Annotated[
@@ -22,16 +32,22 @@ def demo(
     ] = None,
     plates: Annotated[int, typer.Option("--plates", min=1, help="Number of 384-well plates.")] = 1,
     tiny: Annotated[bool, typer.Option("--tiny", help="One 24-well plate, in seconds.")] = False,
+    design: Annotated[
+        DemoDesign,
+        typer.Option(
+            "--design", help="What to draw: compounds with mechanisms, or none with any effect (null, position, batch)."
+        ),
+    ] = DemoDesign.MECHANISMS,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulation.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> int:
     """Simulate a 384-well Cell Painting plate, run all steps, and print the results."""
-    from phenoprint.pipeline import StepFinished, StepStarted, UnitFinished, run_screen, simulate_screen
+    from phenoprint.pipeline import StepFinished, StepStarted, UnitFinished, run_screen, simulate_screen, truth_found
     from phenoprint.report import write_report
     from phenoprint.simulation import demo_design, tiny_design
 
     begun = time.perf_counter()
-    design = tiny_design(seed=seed) if tiny else demo_design(n_plates=plates, seed=seed)
+    drawing = tiny_design(seed=seed) if tiny else demo_design(n_plates=plates, kind=design.value, seed=seed)
     with ProgressDisplay(quiet=as_json) as display:
 
         def drawn(done: int, total: int) -> None:
@@ -41,15 +57,26 @@ def demo(
             if done == total:
                 display(StepFinished("simulate", total, 0, time.perf_counter() - begun))
 
-        simulated = simulate_screen(output / "simulated", design=design, workers=workers, on_well=drawn)
+        simulated = simulate_screen(output / "simulated", design=drawing, workers=workers, on_well=drawn)
         result = run_screen(simulated.config, output=output / "screen", workers=workers, on_event=display)
     report = write_report(result.screen)
     summary = summarise(result.screen)
+    truth = truth_found(result.screen, simulated.truth)
     seconds = time.perf_counter() - begun
     if as_json:
-        print_json({"screen": str(result.screen.path), "report": str(report), "seconds": seconds, "summary": summary})
+        print_json(
+            {
+                "screen": str(result.screen.path),
+                "report": str(report),
+                "seconds": seconds,
+                "summary": summary,
+                "truth": truth.to_dicts(),
+            }
+        )
     else:
         print_summary(summary)
+        for row in truth.iter_rows(named=True):
+            console.print(f"truth   {row['found']} of {row['n']} {row['meaning']}", soft_wrap=True)
         console.print(f"time    {seconds:.0f} s")
         # One line each, without wrapping, so that paths and commands can be copied.
         example = shlex.quote("SELECT * FROM activity ORDER BY mean_average_precision DESC LIMIT 5")

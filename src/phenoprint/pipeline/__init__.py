@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.notes import recipe_notes
     from phenoprint.pipeline.plan import schedule_of, step_order
     from phenoprint.pipeline.platemaps import count_kinds, wells_by_kind
+    from phenoprint.pipeline.recovery import truth_found
     from phenoprint.pipeline.runner import RunResult, run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
     from phenoprint.pipeline.simulated_screen import SimulatedScreen, simulate_screen
@@ -61,6 +62,7 @@ __all__ = [
     "screen_summary",
     "simulate_screen",
     "step_order",
+    "truth_found",
     "verify_dataset",
     "verify_screen",
     "wells_by_kind",
@@ -77,6 +79,7 @@ _HOMES = {
     "doctor": ("Finding", "examine"),
     "config": ("ScreenConfig", "load_config", "parse_config"),
     "imported": ("imported_tables", "write_import_config"),
+    "recovery": ("truth_found",),
     "runner": ("RunResult", "run_screen"),
     "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
     "simulated_screen": ("SimulatedScreen", "simulate_screen"),
