@@ -84,9 +84,9 @@ def test_well_truth_agrees_with_the_plate_map(seed: int) -> None:
 
 def test_half_of_the_demo_is_inert_and_a_few_compounds_are_special() -> None:
     truth = compound_truth(demo_design()).filter(Metadata_pert_type="trt")
-    assert (truth["is_inert"].sum(), truth["mechanism"].str.contains("|", literal=True).sum()) == (14, 2)
-    assert truth["toxic_um"].is_not_null().sum() == 4
-    assert truth.filter("is_inert")["toxic_um"].null_count() == 14
+    assert (truth["is_inert"].sum(), truth["mechanism"].str.contains("|", literal=True).sum()) == (9, 1)
+    assert truth["toxic_um"].is_not_null().sum() == 3
+    assert truth.filter("is_inert")["toxic_um"].null_count() == 9
     emax = truth.filter(~pl.col("is_inert"))["emax"].to_numpy()
     assert 0.25 <= emax.min() < 0.5 < emax.max() <= 1
 

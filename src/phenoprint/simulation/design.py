@@ -215,32 +215,31 @@ class ScreenDesign:
         return f"batch{self.batch_index(plate_index) + 1}"
 
 
-# Three pairs that resemble each other, as mechanisms in one pathway do.
+# Two pairs that resemble each other, as mechanisms in one pathway do.
 _DEMO_MECHANISMS = (
     "tubulin polymerization inhibitor",
     "kinesin Eg5 inhibitor",
     "actin polymerization inhibitor",
     "ROCK inhibitor",
-    "RNA polymerase I inhibitor",
-    "mTOR inhibitor",
 )
 
 DemoKind = Literal["mechanisms", "null", "position", "batch"]
 
 
 def demo_design(*, n_plates: int = 1, kind: DemoKind = "mechanisms", seed: int = 0) -> ScreenDesign:
-    """Design full 384-well plates: 28 compounds, half of them inert, at 6 doses in 2 wells per treatment.
+    """Design full 384-well plates: 18 compounds, half of them inert, at 6 doses in 3 wells per treatment.
 
-    Of the 14 active compounds, 12 have one of six mechanisms that overlap in pairs, and 2 have two. Their efficacy
-    falls to a quarter of the full effect, some are cytotoxic at the highest dose, and the position of a well changes
-    cells as much as a weak phenotype does.
+    Of the 9 active compounds, 8 have one of four mechanisms that overlap in pairs, and 1 has two. Their efficacy is
+    between a quarter and the whole of the full effect, 3 are cytotoxic at the highest doses, and the position of a well
+    changes cells as much as a weak phenotype does. Three replicates are enough for a treatment to reach significance
+    on one plate.
 
     Parameters
     ----------
     n_plates
         Copies of the plate; two or more are divided between two batches.
     kind
-        ``"mechanisms"``: as above, with a layout of its own for each plate. In the others all 28 compounds are inert:
+        ``"mechanisms"``: as above, with a layout of its own for each plate. In the others all 18 compounds are inert:
         ``"null"``: no effects of positions or batches on cells; ``"position"``: strong effects of the position, and one
         layout for all plates; ``"batch"``: strong effects of the batch.
     seed
@@ -250,7 +249,7 @@ def demo_design(*, n_plates: int = 1, kind: DemoKind = "mechanisms", seed: int =
     --------
     >>> design = demo_design()
     >>> design.wells_needed, design.n_active, design.n_inert
-    (384, 14, 14)
+    (384, 9, 9)
     """
     design = ScreenDesign(
         plate_format=384,
@@ -258,13 +257,13 @@ def demo_design(*, n_plates: int = 1, kind: DemoKind = "mechanisms", seed: int =
         n_batches=min(n_plates, 2),
         mechanisms=_DEMO_MECHANISMS,
         compounds_per_mechanism=2,
-        n_two_mechanisms=2,
-        n_inert=14,
-        n_cytotoxic=4,
+        n_two_mechanisms=1,
+        n_inert=9,
+        n_cytotoxic=3,
         efficacy=(0.25, 1.0),
-        replicates=2,
-        n_negcon=40,
-        n_poscon=8,
+        replicates=3,
+        n_negcon=48,
+        n_poscon=12,
         artefacts=PlateArtefacts(position_effect=0.2),
         seed=seed,
     )
