@@ -200,7 +200,9 @@ def _with_two_mechanisms(design: ScreenDesign, names: list[str]) -> list[Compoun
     signatures = _signatures(rng, n)
     compounds = []
     for name, signature in zip(names, signatures, strict=True):
-        first, second = sorted(rng.permutation(len(design.mechanisms))[:2].tolist())
+        first = int(rng.integers(len(design.mechanisms)))
+        # Half of the list away, so that it is not the most similar one.
+        second = (first + max(1, len(design.mechanisms) // 2)) % len(design.mechanisms)
         label = f"{design.mechanisms[first]}|{design.mechanisms[second]}"
         ec50, slope = top * float(np.exp(rng.uniform(np.log(0.02), np.log(0.15)))), float(rng.uniform(0.9, 2.2))
         compounds.append(Compound(name, label, "trt", ec50, slope, design.efficacy[1], signature))
