@@ -1,4 +1,4 @@
-"""Projection, clusters and neighbours."""
+"""Projection and neighbours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.analysis import cluster_profiles, project, project_with_status, similarity, similarity_matrix
+from phenoprint.analysis import project, project_with_status, similarity, similarity_matrix
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.tables import feature_columns
 
@@ -83,43 +83,6 @@ def test_wrong_use() -> None:
         project(wells(), "pca", keep=["Metadata_x"])
     assert project(wells(), "pca", keep=["Metadata_group"]).columns == ["Metadata_group", "method", "x", "y"]
     assert project(wells().clear()).height == 0
-
-
-def test_more_profiles_than_can_be_linked_join_the_nearest_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = wells(groups=4)
-    all_linked = cluster_profiles(data)
-    monkeypatch.setattr("phenoprint.analysis.clustering._MOST_LINKED", data.height // 2)
-    sampled = cluster_profiles(data)
-    pairs = pl.DataFrame({"whole": all_linked["cluster"], "sampled": sampled["cluster"]}).unique()
-    assert pairs.height == 4  # the same groups, whatever their numbers
-    assert cluster_profiles(data).equals(sampled)
-
-
-@pytest.mark.parametrize("method", ["agglomerative", "hdbscan"])
-def test_clusters_are_the_groups(method: str) -> None:
-    data = wells(groups=4)
-    result = cluster_profiles(data, method)
-    assert result.columns == ["Metadata_Plate", "Metadata_Well", "cluster"]
-    assert result.schema["cluster"] == pl.Int32
-    found = data.with_columns(result["cluster"]).drop_nulls("cluster")
-    assert found.height > 40
-    assert found.group_by("Metadata_group").agg(pl.col("cluster").n_unique())["cluster"].to_list() == [1] * 4
-    assert found["cluster"].n_unique() == 4
-    assert cluster_profiles(data, method).equals(result)
-
-
-def test_clusters_are_numbered_by_size_and_may_be_asked_for() -> None:
-    data = pl.concat([wells(groups=1, each=5), wells(groups=1, each=20).with_columns(pl.col("F7") + 50)])
-    result = cluster_profiles(data, n_clusters=2)
-    assert result["cluster"].to_list() == [2] * 5 + [1] * 20
-    with pytest.raises(UsageError, match="at most 25 clusters"):
-        cluster_profiles(data, n_clusters=26)
-    with pytest.raises(UnknownNameError, match="kmeans"):
-        cluster_profiles(data, "kmeans")
-    for n in (0, 1, 2, 3):
-        assert cluster_profiles(data.head(n)).height == n
-    same = data.head(4).with_columns(pl.lit(1.0).alias(f"F{i}") for i in range(8))
-    assert cluster_profiles(same)["cluster"].to_list() == [1] * 4
 
 
 def test_neighbours_by_hand() -> None:

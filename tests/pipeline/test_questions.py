@@ -163,18 +163,53 @@ def test_effects_point_to_what_was_changed(screen: Screen) -> None:
     assert carried.rows() == [("a1", "Cells", "ER", 2)]
 
 
+def test_clusters_are_the_mechanisms(screen: Screen) -> None:
+    clusters = rows(screen, "cluster")
+    assert clusters.height == 12
+    assert clusters.group_by("Metadata_moa").agg(pl.col("cluster").n_unique())["cluster"].to_list() == [1, 1, 1]
+    assert clusters["cluster"].n_unique() == 3
+    assert clusters.group_by("cluster").agg(pl.col("is_medoid").sum())["is_medoid"].to_list() == [1, 1, 1]
+    assert rows(screen, "well_cluster").is_empty()
+    choices = rows(screen, "cluster_choice")
+    assert choices["is_chosen"].sum() == 1
+    enriched = screen.sql("FROM cluster_enrichment WHERE kind = 'mechanism'")
+    assert enriched.select("n_both", "n_cluster", "n_label", "n_total").unique().rows() == [(4, 4, 4, 12)]
+    assert enriched["q_value"].max() == pytest.approx(9 / 495 / 3)  # 1 of 495 ways to choose 4 of 12; 3 of 9 tests
+    kinds = set(rows(screen, "cluster_enrichment")["kind"])
+    assert kinds == {"mechanism", "compound", "plate", "row", "column", "edge"}
+    of_plate = rows(screen, "cluster_enrichment").filter(kind="plate")
+    assert set(of_plate["p_value"]) == {1.0}, "every treatment is on both plates"
+    assert "P1" not in str(clusters["technical"].to_list())
+
+
+def test_wells_are_clustered_on_request(screen: Screen, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(screen.path, tmp_path / "own"))
+    (own / "screen.toml").write_text(
+        (own / "screen.toml").read_text() + '\n[clusters]\nof = "wells"\nneighbours = 12\n'
+    )
+    result = run_screen(own, workers=1)
+    done = {name for name, count in result.summary.steps.items() if count.done}
+    assert done == {"cluster_profiles", "cluster_signatures"}
+    assert rows(result.screen, "cluster").is_empty()
+    wells = rows(result.screen, "well_cluster").join(rows(screen, "well"), on=WELL)
+    assert wells.height == 72
+    assert set(wells["status"]) <= {"ok", "unstable"}
+    strong = wells.filter(pl.col("Metadata_Concentration") == 10)
+    assert strong.group_by("Metadata_moa").agg(pl.col("cluster").n_unique())["cluster"].to_list() == [1, 1, 1]
+    assert {"treatment", "well"} < set(rows(result.screen, "cluster_enrichment")["kind"])
+    sizes = rows(result.screen, "cluster_signature").select("n_wells", "n_others").sum_horizontal().unique()
+    assert sizes.to_list() == [72]
+
+
 def test_signatures_are_of_the_clusters(screen: Screen) -> None:
     table = rows(screen, "cluster_signature")
     clusters = rows(screen, "cluster")
     assert set(table["cluster"]) == set(clusters["cluster"].drop_nulls())
-    wells = rows(screen, "well").join(clusters, on=WELL)
-    strong = wells.filter((pl.col("Metadata_moa") == "a") & (pl.col("Metadata_Concentration") == 10))
-    (cluster,) = set(strong["cluster"])
-    assert wells.filter(cluster=cluster).height == strong.height
+    (cluster,) = set(clusters.filter(Metadata_moa="a")["cluster"])
     first = table.filter(cluster=cluster, rank=1).row(0, named=True)
     assert (first["feature"], first["compartment"], first["channel"]) == (CHANGED["a"], "Cells", "ER")
-    assert first["effect"] > 5
-    assert (first["cliffs_delta"], first["n_wells"], first["n_others"]) == (1, 12, 84)
+    assert first["effect"] > 1.5
+    assert (first["cliffs_delta"], first["n_wells"], first["n_others"]) == (1, 24, 48)
 
 
 def test_every_well_has_the_default_readouts(screen: Screen) -> None:
@@ -309,7 +344,8 @@ def test_a_screen_of_images_has_the_tables(tiny_run: RunResult) -> None:
     readouts = rows(screen, "readout")
     assert readouts.height == 3 * profiles.height
     assert readouts.filter((pl.col("readout") == "cell_count") & (pl.col("value") == 0)).height == empty.height
-    assert rows(screen, "cluster_signature").height
+    assert set(rows(screen, "cluster")["status"]) == {"inactive"}
+    assert rows(screen, "cluster_signature").is_empty()
     assert set(rows(screen, "feature_effect")["channel"]) >= {"DNA", "ER", "Mito", None}
     # nothing else changed its mind over the new readouts
     assert not rows(screen, "plate_acceptance").filter(pl.col("criterion").str.contains("distance_to_controls")).height
@@ -330,7 +366,9 @@ def test_excluded_wells_have_no_part(screen: Screen, tmp_path: Path) -> None:
     assert "a1" not in {*rows(after, "neighbour")["neighbour_compound"], *rows(after, "neighbour")["Metadata_compound"]}
     assert rows(after, "readout").join(out, on=WELL, how="semi").is_empty()
     sizes = rows(after, "cluster_signature").select((pl.col("n_wells") + pl.col("n_others")).max()).item()
-    assert sizes == 96 - out.height
+    placed = rows(after, "cluster").drop_nulls("cluster")
+    assert sizes == 6 * placed.height
+    assert "a1" not in set(placed["Metadata_compound"])
 
 
 def test_what_is_no_phenotype_has_no_part(tmp_path: Path) -> None:

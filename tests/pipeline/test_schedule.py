@@ -42,6 +42,7 @@ TREATMENTS = {
     "calls",
     "dose_response",
     "project",
+    "cluster_profiles",
     "cluster_signatures",
 }
 # Tables that a declared name includes, and the table of notes on the features of others.

@@ -16,8 +16,8 @@ from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.events import Event, Message
 from phenoprint.pipeline.judge import State
 from phenoprint.pipeline.plan import look_ahead
-from phenoprint.pipeline.steps.answers import Project
 from phenoprint.pipeline.steps.base import Outcome, Unit
+from phenoprint.pipeline.steps.clusters import ClusterProfiles
 from phenoprint.pipeline.verify import _changed_files, _of_files, check_files
 from phenoprint.store import Scrutiny, read_run, table_files
 from phenoprint.store import open as open_screen
@@ -153,18 +153,18 @@ def test_rehash_finds_what_size_and_time_do_not_show(tiny_run: RunResult, own_sc
 
 def test_units_that_failed_on_a_damaged_table_run_once_it_is_repaired(own_screen: Path) -> None:
     screen = open_screen(own_screen)
-    next((own_screen / "receipts" / "project").rglob("*.json")).unlink()
+    next((own_screen / "receipts" / "cluster_profiles").rglob("*.json")).unlink()
     (table,) = table_files(own_screen, "profile_selected")
     flip(table, 8 * (table.stat().st_size - 2))  # of the mark at the end of a Parquet file
     assert run_screen(own_screen, workers=1).is_partial
     assert "cluster" not in screen.tables()
     [(step, *_, reason), *waiting] = verify_screen(screen).failed.rows()
-    assert step == "project"
+    assert step == "cluster_profiles"
     assert "03_limit+4b.parquet" in reason
     assert "--rehash" in reason
     assert [row[0] for row in waiting] == ["cluster_signatures"]
     again = run_screen(own_screen, workers=1, rehash=True)
-    assert {"recipe", "project", "cluster_signatures"} <= set(done_by_step(again))
+    assert {"recipe", "cluster_profiles", "cluster_signatures"} <= set(done_by_step(again))
     assert verify_screen(screen).is_whole
 
 
@@ -182,13 +182,13 @@ def test_a_screen_with_a_failed_step_is_not_whole(
     own_screen: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = own_screen / "screen.toml"
-    config.write_text(config.read_text() + "\n[evaluation]\nseed = 5\n")
+    config.write_text(config.read_text() + "\n[clusters]\nresamples = 5\n")
 
-    def fail(self: Project, unit: Unit, context: Context) -> Outcome:
+    def fail(self: ClusterProfiles, unit: Unit, context: Context) -> Outcome:
         raise OSError("the disk is tired")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Project, "run", fail)
+        patch.setattr(ClusterProfiles, "run", fail)
         assert run_screen(own_screen, workers=1).is_partial
     screen = open_screen(own_screen)
     assert "cluster" not in screen.tables()
@@ -197,14 +197,14 @@ def test_a_screen_with_a_failed_step_is_not_whole(
     assert (result.holds, result.is_whole) == (True, False)
     rows = [(step, reason.split(" [")[0]) for step, _, _, reason in result.failed.iter_rows()]
     assert rows == [
-        ("project", "failed: the disk is tired"),
+        ("cluster_profiles", "failed: the disk is tired"),
         ("cluster_signatures", "not done: an earlier step failed"),
     ]
     code, out, _ = call("verify", own_screen, "--sample", 0)
     assert (code, "2 without results after a failure" in out, "partial" in out) == (3, True, True)
     assert json.loads(call("verify", own_screen, "--json")[1])["is_whole"] is False
     assert call("status", own_screen)[0] == 3
-    assert set(done_by_step(run_screen(own_screen, workers=1))) == {"project", "cluster_signatures"}
+    assert set(done_by_step(run_screen(own_screen, workers=1))) == {"cluster_profiles", "cluster_signatures"}
     assert verify_screen(screen).is_whole
     assert screen_state(screen).is_whole
 

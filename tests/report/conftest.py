@@ -295,7 +295,7 @@ def _answers(
         **_effects(activity["Metadata_perturbation"]),
         "score": frame_of("score", scores),
         "projection": points,
-        "cluster": points.select(*WELL_KEY, cluster=pl.Series(rng.integers(0, 6, points.height), dtype=pl.Int32)),
+        **_clusters(activity["Metadata_perturbation"], points),
         "dose_response": fits,
         "step_score": _step_scores(),
         "plate_acceptance": frame_of("plate_acceptance", checks),
@@ -323,6 +323,39 @@ def _effects(treatments: pl.Series) -> dict[str, pl.DataFrame]:
         q_value=pl.col("rank") / 100,
     )
     return {"neighbour": neighbour, "feature_effect": effect}
+
+
+def _clusters(treatments: pl.Series, points: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    known = treatments.drop_nulls().unique().sort().to_frame().with_row_index("n")
+    cluster = known.select(
+        "Metadata_perturbation",
+        cluster=pl.when(pl.col("n") > 3).then(pl.col("n") % 3 + 1).cast(pl.Int32),
+        stability=pl.lit(0.9),
+        cluster_stability=pl.lit(0.8),
+        is_medoid=pl.col("n").is_between(4, 6),
+        technical=pl.when(pl.col("n") % 3 == 2).then(pl.lit("plate SIM-02 (5 of 6)")),
+        status=pl.when(pl.col("n") > 3).then(pl.lit("ok")).otherwise(pl.lit("inactive")),
+    )
+    choices = frame_of(
+        "cluster_choice",
+        [
+            ("leiden", "resolution", 1.0, 5, 2, 20, 0.5, 0.9, False),
+            ("leiden", "resolution", 2.0, 5, 3, 10, 0.9, 0.9, True),
+        ],
+    )
+    enriched = [(1, "mechanism", HOSTILE, 4, 9, 5, 30, 0.4, 5.0, 0.0001, 0.001)]
+    signature = {"cluster": 1, "feature": HOSTILE, "effect": 2.5, "cliffs_delta": 0.9, "rank": 1}
+    counts = {"n_wells": 4, "n_others": 20}
+    maps = points.head(known.height).drop(WELL_KEY)
+    return {
+        "cluster": cluster,
+        "cluster_choice": choices,
+        "cluster_enrichment": frame_of("cluster_enrichment", enriched),
+        "cluster_signature": pl.concat(
+            [frame_of("cluster_signature"), pl.DataFrame([signature | counts])], how="diagonal_relaxed"
+        ).cast(frame_of("cluster_signature").schema),
+        "treatment_projection": pl.concat([known.drop("n").head(maps.height), maps], how="horizontal"),
+    }
 
 
 def _step_scores() -> pl.DataFrame:

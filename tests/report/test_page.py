@@ -179,6 +179,18 @@ def test_the_projection_is_stored_once_for_all_colourings(page: ParsedPage) -> N
         assert all("x" not in trace for trace in figure["data"])
 
 
+def test_clusters_are_listed_with_what_they_share(page: ParsedPage) -> None:
+    body = page.sections["clusters"]
+    assert "are in 3 clusters; 4 inactive treatments were not clustered." in body
+    assert "artefacts. 3: plate SIM-02 (5 of 6)." in body
+    assert f"{HOSTILE} (4 of 5)" in body
+    assert " +2.5" in body
+    colourings = [figure for figure in page.data["figures"].values() if figure.get("pool") == "treatments"]
+    names = {trace["name"] for trace in colourings[0]["data"]}
+    assert names == {"no cluster", "1", "2", "3"}
+    assert len(colourings) >= 4
+
+
 def test_the_verdict_names_the_plate_and_the_reason(page: ParsedPage) -> None:
     verdict = page.sections["verdict"]
     assert "Of 2 plates: 1 pass, 1 to look at closely." in verdict
@@ -246,6 +258,7 @@ def test_every_section_of_a_screen_without_tables_gives_the_reason(empty_source:
         "controls": "The plate map has no negative and no positive controls",
         "replicates": "'replicate_agreement' is not in this screen",
         "projection": "'projection' is not in this screen",
+        "clusters": "'cluster' is not in this screen",
         "mechanisms": "'moa_prediction' is not in this screen",
         "doses": "'profile_well' is not in this screen",
         "cells": "'gallery' is not in this screen",

@@ -48,7 +48,8 @@ def test_a_run_makes_declared_tables_of_declared_columns(tiny_run: RunResult) ->
     assert not tiny_run.is_partial
     made = set(screen.tables())
     assert made <= set(table_names())
-    assert set(table_names()) - made == {"exclusion", "projection", "site_feature"}, "not asked for, or of imports only"
+    absent = {"exclusion", "projection", "treatment_projection", "site_feature"}
+    assert set(table_names()) - made == absent, "not asked for, of more wells, or of imports only"
     found = {name: screen.table(name).collect() for name in sorted(made)}
     assert {name: extra for name, frame in found.items() if (extra := undeclared(frame, name))} == {}
     for name, frame in found.items():

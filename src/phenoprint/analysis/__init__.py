@@ -1,8 +1,9 @@
 """Questions to profiles: projection, clusters, neighbours, feature effects, readouts, dose-response, typical cells."""
 
-from phenoprint.analysis.clustering import CLUSTERINGS, cluster_profiles
+from phenoprint.analysis.clustering import CLUSTERINGS, Clustering, cluster_profiles
 from phenoprint.analysis.dose_response import HillFit, dose_curves, fit_hill, hill_response
 from phenoprint.analysis.effects import FEWEST_CONTROLS, Controls, feature_effects, fit_controls, has_profile
+from phenoprint.analysis.enrichment import cluster_enrichment, technical_labels
 from phenoprint.analysis.neighbours import TreatmentNeighbours, similarity, similarity_matrix, treatment_neighbours
 from phenoprint.analysis.projection import PROJECTIONS, leading_components, project, project_with_status
 from phenoprint.analysis.readouts import DEFAULT_READOUTS, default_readouts
@@ -14,10 +15,12 @@ __all__ = [
     "DEFAULT_READOUTS",
     "FEWEST_CONTROLS",
     "PROJECTIONS",
+    "Clustering",
     "Controls",
     "HillFit",
     "TreatmentNeighbours",
     "choose_treatments",
+    "cluster_enrichment",
     "cluster_profiles",
     "cluster_signatures",
     "compare_clusters",
@@ -35,6 +38,7 @@ __all__ = [
     "rank_signatures",
     "similarity",
     "similarity_matrix",
+    "technical_labels",
     "treatment_neighbours",
     "typical_cells",
 ]

@@ -1,158 +1,301 @@
-"""Group similar profiles."""
+"""Group similar profiles, as finely as resampling allows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from phenoprint.analysis.projection import complete_matrix, kept_metadata
+from phenoprint.analysis.partitions import PARTITIONS, Candidate
+from phenoprint.analysis.projection import kept_metadata
+from phenoprint.analysis.stability import draw_resamples, found_again
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.tables import to_polars
+from phenoprint.evaluation import to_vectors
+from phenoprint.tables import feature_columns, to_polars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from phenoprint.tables import FrameLike
 
-__all__ = ["CLUSTERINGS", "cluster_profiles"]
+__all__ = ["CLUSTERINGS", "Clustering", "cluster_profiles"]
 
-CLUSTERINGS = ("agglomerative", "hdbscan")
+CLUSTERINGS = tuple(PARTITIONS)
 """Methods of `cluster_profiles`."""
 
-_MOST_LINKED = 5_000  # the distances of all pairs take 100 MB
+FEWEST = 10
+# Below this Jaccard index a group is rather dissolved than found again (Hennig 2007).
+STABLE = 0.5
+_MOST_CHOSEN = 5_000  # profiles that the parameters are chosen by
+_LARGEST = 0.9  # share of the profiles: a larger group leaves the others as a few outliers
+_CHOICES = {
+    "method": pl.String,
+    "parameter": pl.String,
+    "value": pl.Float64,
+    "n_neighbours": pl.Int32,
+    "n_clusters": pl.Int32,
+    "largest": pl.Int32,
+    "shared_information": pl.Float64,
+    "stability": pl.Float64,
+    "is_chosen": pl.Boolean,
+}
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Outcome of `cluster_profiles`.
+
+    Attributes
+    ----------
+    table
+        One row per profile in the frame's order: the kept metadata; ``cluster`` (Int32, 1 the largest; NULL for none);
+        ``stability`` and ``cluster_stability`` (Float64, 0 to 1); ``is_medoid`` (the profile that is most similar to
+        the others of its cluster); ``status``: ``ok``, ``unstable`` (stability below 0.5), ``noise`` (in
+        no cluster), ``no_profile`` (lacks more than half of the features, or does not differ from the controls in any),
+        or the status of the whole.
+    choices
+        One row per candidate: parameters, number of clusters, size of the largest, ``shared_information`` (nats),
+        mean stability of the profiles, whether it was chosen.
+    status
+        ``ok``, or why there are no clusters: ``too_few``, ``too_many``, ``trivial``, ``no_structure``.
+    reason
+        The same in a sentence; None where there are clusters.
+    n_features
+        Features compared.
+    dropped
+        Features that are not compared since some profile lacks them.
+    """
+
+    table: pl.DataFrame
+    choices: pl.DataFrame
+    status: str
+    reason: str | None
+    n_features: int
+    dropped: tuple[str, ...]
 
 
 def cluster_profiles(
     frame: FrameLike,
-    method: str = "agglomerative",
+    method: str = "leiden",
     *,
-    n_clusters: int | None = None,
-    min_size: int = 5,
-    n_components: int = 20,
+    value: float | None = None,
+    n_neighbours: int | None = None,
+    n_resamples: int = 20,
     keep: Sequence[str] | None = None,
     seed: int = 0,
-) -> pl.DataFrame:
-    """Cluster profiles on their leading principal components.
+) -> Clustering:
+    """Cluster profiles by their cosine similarity.
 
     Parameters
     ----------
     frame
-        Normalized, selected profiles.
+        Normalized, selected profiles, relative to controls.
     method
-        ``"agglomerative"`` (Ward, J Am Stat Assoc 58:236, 1963; every profile gets a cluster) or ``"hdbscan"``
-        (Campello, Moulavi and Sander, PAKDD 2013; profiles in no dense region get NULL).
-    n_clusters
-        For agglomerative; None: the number from 2 to 20 with the best silhouette (Rousseeuw, J Comput Appl Math 20:53,
-        1987). Ward's linkage compares all pairs: of more than 5,000 profiles a sample is linked, and the others join
-        the cluster with the nearest mean.
-    min_size
-        For hdbscan: the smallest cluster.
-    n_components
-        Principal components used, at most.
+        ``"leiden"``: communities of the graph that joins each profile to its nearest ones (Traag, Waltman and van Eck,
+        Sci Rep 9:5233, 2019); ``"average"``: average linkage of cosine distances; ``"hdbscan"`` (Campello, Moulavi and
+        Sander, PAKDD 2013), which leaves profiles in no dense region without a cluster.
+    value
+        Resolution of Leiden, number of clusters of average linkage, or smallest cluster of HDBSCAN. None: chosen.
+    n_neighbours
+        For Leiden: how many neighbours each profile is joined to. None: chosen among 5, 8 and 12.
+    n_resamples
+        Resamples (80 % of the profiles by half of the features) that parameters are chosen by and stability is measured
+        with.
     keep
         Metadata columns of the result; None: plate and well where both are there, else all.
     seed
-        Seed of the samples: of the profiles that are linked, and of those that the silhouette is computed from where
-        there are more than 2,000.
+        Seed of the resamples and of Leiden.
 
     Returns
     -------
-    polars.DataFrame
-        One row per profile in the frame's order: the kept metadata and ``cluster`` (Int32, 1 the largest). NULL
-        for rows that lack more than half of the features and, with hdbscan, for outliers.
+    Clustering
+        The clusters, or the reason why there are none. The result does not depend on the order of the rows.
 
     Raises
     ------
     UnknownNameError
         For an unknown method or column.
     UsageError
-        For a number of clusters that the profiles do not allow, or no complete feature.
+        For a parameter that no partition can have.
+
+    Notes
+    -----
+    Parameters are chosen without labels: those whose clusters share most information with the clusters of the
+    resamples, above chance, not divided by the entropy. One group of all profiles is always found again but shares
+    nothing; too many groups are not found again. Of more than 5,000 profiles, a sample serves for the choice.
+
+    A partition whose largest cluster holds more than 90 % of the profiles is refused (``trivial``), as is one of which
+    less than half is found again (``no_structure``).
 
     Examples
     --------
-    >>> wells = pl.DataFrame({"Metadata_Well": ["A01", "A02", "A03", "A04"], "x": [0.0, 0.1, 9, 9], "y": [1, 1, 5, 5]})
-    >>> cluster_profiles(wells).columns[:1]
-    ['Metadata_Well']
+    >>> rng = np.random.default_rng(0)
+    >>> values = np.repeat(np.eye(3, 20) * 9, 10, axis=0) + rng.normal(size=(30, 20))
+    >>> found = cluster_profiles(pl.DataFrame(values).with_columns(Metadata_compound=pl.lit("a")))
+    >>> found.status, found.table["cluster"].value_counts().sort("cluster").rows()
+    ('ok', [(1, 10), (2, 10), (3, 10)])
     """
     data = to_polars(frame)
-    if method not in CLUSTERINGS:
+    if method not in PARTITIONS:
         raise UnknownNameError("clustering", method, CLUSTERINGS)
-    if n_clusters is not None and n_clusters < 1:
-        raise UsageError(f"n_clusters must be 1 or more; found {n_clusters}")
-    values, rows, _ = complete_matrix(data, step="cluster")
-    if n_clusters is not None and n_clusters > len(rows):
-        raise UsageError(f"expected at most {len(rows)} clusters, one per profile; found n_clusters={n_clusters}")
-    points = _components(values, n_components)
-    if len(points) < 3:
-        labels = np.zeros(len(points), dtype=np.intp)
-    elif method == "hdbscan":
-        labels = _hdbscan(points, min_size)
-    else:
-        labels = _ward_of_many(points, n_clusters, seed)
-    full = np.full(data.height, -1, dtype=np.intp)
-    full[rows] = _by_size(labels)
-    column = pl.Series("cluster", full, dtype=pl.Int32)
-    return kept_metadata(data, keep).with_columns(
-        pl.select(pl.when(column > 0).then(column).alias("cluster")).get_column("cluster")
+    partition = PARTITIONS[method]
+    if value is not None and value <= 0:
+        raise UsageError(f"{partition.parameter} must be above 0; found {value:g}")
+    if n_neighbours is not None and (n_neighbours < 1 or method != "leiden"):
+        raise UsageError(
+            f"n_neighbours is a number of 1 or more, for method 'leiden'; found {n_neighbours} for {method}"
+        )
+    if n_resamples < 2:
+        raise UsageError(f"n_resamples must be 2 or more; found {n_resamples}")
+    about = kept_metadata(data, keep)
+    if not feature_columns(data):
+        return _refused(_Input(about, np.arange(0), 0, ()), "too_few", "no feature to compare profiles by")
+    vectors = to_vectors(data, "cosine")
+    usable = vectors.values.any(axis=1)  # a profile of zeros would resemble all others alike
+    rows, unit = vectors.rows[usable], vectors.values[usable]
+    given = _Input(about, rows, len(vectors.features), vectors.dropped)
+    if len(rows) < FEWEST:
+        reason = f"no clusters of fewer than {FEWEST} profiles; found {len(rows)}"
+        return _refused(given, "too_few", reason)
+    if len(rows) > partition.most:
+        reason = f"{method} compares at most {partition.most:,} profiles; found {len(rows):,}: use 'leiden'"
+        return _refused(given, "too_many", reason)
+    order = np.lexsort(unit.T[:50])  # the same whatever the order of the rows
+    rows, unit = rows[order], unit[order]
+    candidates = partition.candidates(min(len(rows), _MOST_CHOSEN), value, n_neighbours)
+    best, choices = _choose(unit, method, candidates, n_resamples=n_resamples, seed=seed)
+    chosen = candidates[best]
+    groups = _by_size(partition.cut(partition.prepare(unit), chosen, seed))
+    resamples = draw_resamples(unit, partition, n=_affordable(len(rows), n_resamples), seed=seed + 1)
+    _, stability, cluster_stability = found_again(groups, partition, chosen, resamples, seed=seed)
+    refusal = _refusal(groups, stability)
+    if refusal:
+        return _refused(given, *refusal, choices)
+    full = pl.DataFrame(
+        {
+            "cluster": _spread(groups + 1, rows, data.height, 0),
+            "stability": _spread(np.where(groups >= 0, stability, np.nan), rows, data.height, np.nan),
+            "cluster_stability": _spread(_of_group(cluster_stability, groups), rows, data.height, np.nan),
+            "is_medoid": _spread(_medoids(unit, groups), rows, data.height, fill=False),
+            "_usable": _spread(np.ones(len(rows), bool), rows, data.height, fill=False),
+        }
+    )
+    judged = (
+        pl.when(~pl.col("_usable"))
+        .then(pl.lit("no_profile"))
+        .when(pl.col("cluster") == 0)
+        .then(pl.lit("noise"))
+        .when(pl.col("stability") < STABLE)
+        .then(pl.lit("unstable"))
+        .otherwise(pl.lit("ok"))
+    )
+    columns = full.with_columns(judged.alias("status")).select(
+        pl.when(pl.col("cluster") > 0).then(pl.col("cluster")).cast(pl.Int32).alias("cluster"),
+        pl.col("stability", "cluster_stability").fill_nan(None),
+        "is_medoid",
+        "status",
+    )
+    return Clustering(
+        pl.concat([about, columns], how="horizontal"), choices, "ok", None, given.n_features, given.dropped
     )
 
 
-def _components(values: NDArray[np.float64], n_components: int) -> NDArray[np.float64]:
-    if len(values) < 2:
-        return values
-    left, singular, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
-    points: NDArray[np.float64] = (left * singular)[:, :n_components]
-    return points
+def _choose(
+    unit: NDArray[np.float32], method: str, candidates: Sequence[Candidate], *, n_resamples: int, seed: int
+) -> tuple[int, pl.DataFrame]:
+    """Compare the candidates by what their clusters share with those of resamples; a sample of many profiles serves."""
+    partition = PARTITIONS[method]
+    if len(unit) > _MOST_CHOSEN:
+        unit = unit[np.sort(np.random.default_rng(seed).choice(len(unit), _MOST_CHOSEN, replace=False))]
+    resamples = draw_resamples(unit, partition, n=_affordable(len(unit), n_resamples), seed=seed)
+    prepared = partition.prepare(unit)
+    found = []
+    for candidate in candidates:
+        groups = _by_size(partition.cut(prepared, candidate, seed))
+        information, stability, _ = found_again(groups, partition, candidate, resamples, seed=seed)
+        sizes = np.bincount(groups[groups >= 0], minlength=1)
+        held = np.nan_to_num(stability).mean()
+        found.append((len(sizes) if sizes.any() else 0, int(sizes.max()), information, float(held)))
+    best = max(range(len(candidates)), key=lambda i: round(found[i][2], 9))
+    rows = [
+        (method, partition.parameter, candidate.value, candidate.n_neighbours, *row, i == best)
+        for i, (candidate, row) in enumerate(zip(candidates, found, strict=True))
+    ]
+    return best, pl.DataFrame(rows, schema=_CHOICES, orient="row")
 
 
-def _ward_of_many(points: NDArray[np.float64], n_clusters: int | None, seed: int) -> NDArray[np.intp]:
-    """Link a sample of many profiles; the others join the cluster with the nearest mean."""
-    if len(points) <= _MOST_LINKED:
-        return _ward(points, n_clusters, seed)
-    linked = np.sort(np.random.default_rng(seed).choice(len(points), _MOST_LINKED, replace=False))
-    found = _ward(points[linked], n_clusters, seed)
-    names = np.unique(found)
-    means = np.stack([points[linked[found == name]].mean(axis=0) for name in names])
-    # |p - m|^2 up to |p|^2, which is the same for all means
-    nearest = np.argmin((means**2).sum(axis=1) - 2 * points @ means.T, axis=1)
-    labels: NDArray[np.intp] = names[nearest]
-    labels[linked] = found
-    return labels
+def _affordable(n_profiles: int, n_resamples: int) -> int:
+    """Return how many resamples of many profiles are drawn."""
+    return n_resamples if n_profiles <= 2_000 else max(3, n_resamples * 2_000 // n_profiles)
 
 
-def _ward(points: NDArray[np.float64], n_clusters: int | None, seed: int) -> NDArray[np.intp]:
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import pdist
-    from sklearn.metrics import silhouette_score
-
-    tree = linkage(pdist(points), method="ward")
-    if n_clusters is not None:
-        return np.asarray(fcluster(tree, n_clusters, criterion="maxclust"), dtype=np.intp)
-    sample = min(len(points), 2000)
-    best, labels = -np.inf, np.ones(len(points), dtype=np.intp)
-    for n in range(2, min(20, len(points) - 1) + 1):
-        cut = np.asarray(fcluster(tree, n, criterion="maxclust"), dtype=np.intp)
-        if len(np.unique(cut)) < 2:
-            continue  # identical profiles cannot be separated
-        score = float(silhouette_score(points, cut, sample_size=sample, random_state=seed))
-        if score > best:
-            best, labels = score, cut
-    return labels
+def _refusal(groups: NDArray[np.intp], stability: NDArray[np.float64]) -> tuple[str, str] | None:
+    """Refuse a partition that separates a few profiles from all others, or that resamples do not find again."""
+    sizes = np.bincount(groups[groups >= 0], minlength=1)
+    n = int(sizes.sum())
+    if not n:
+        return "no_structure", f"all {len(groups)} profiles are in no dense region"
+    if len(sizes) == 1 or sizes.max() > _LARGEST * n:
+        others = "all are in one cluster" if len(sizes) == 1 else f"the others are {n - int(sizes.max())}"
+        return "trivial", f"the largest cluster would hold {int(sizes.max())} of {n} profiles; {others}"
+    held = float(np.nanmean(stability[groups >= 0]))
+    if held < STABLE:
+        return "no_structure", f"resamples find {held:.0%} of a cluster again; clusters need {STABLE:.0%} or more"
+    return None
 
 
-def _hdbscan(points: NDArray[np.float64], min_size: int) -> NDArray[np.intp]:
-    from sklearn.cluster import HDBSCAN
+@dataclass(frozen=True)
+class _Input:
+    """The profiles that are compared, and what they are compared by."""
 
-    size = max(2, min(min_size, len(points)))
-    return np.asarray(HDBSCAN(min_cluster_size=size, copy=True).fit_predict(points), dtype=np.intp)
+    about: pl.DataFrame
+    rows: NDArray[np.intp]
+    n_features: int
+    dropped: tuple[str, ...]
 
 
-def _by_size(labels: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Renumber clusters from 1 by size, then by their first member; negative labels become -1."""
-    names, first, counts = np.unique(labels, return_index=True, return_counts=True)
-    order = [i for i in np.lexsort((first, -counts)) if names[i] >= 0]
-    renamed = {int(names[i]): number for number, i in enumerate(order, start=1)}
-    return np.array([renamed.get(int(label), -1) for label in labels], dtype=np.intp)
+def _refused(given: _Input, status: str, reason: str, choices: pl.DataFrame | None = None) -> Clustering:
+    statuses = np.full(given.about.height, "no_profile", dtype=object)
+    statuses[given.rows] = status
+    table = given.about.with_columns(
+        pl.lit(None, pl.Int32).alias("cluster"),
+        pl.lit(None, pl.Float64).alias("stability"),
+        pl.lit(None, pl.Float64).alias("cluster_stability"),
+        pl.lit(value=False).alias("is_medoid"),
+        pl.Series("status", statuses, dtype=pl.String),
+    )
+    none = pl.DataFrame(schema=_CHOICES) if choices is None else choices
+    return Clustering(table, none, status, reason, given.n_features, given.dropped)
+
+
+def _by_size(groups: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Renumber groups from 0 by size, then by their first member; groups of one, and negative numbers, become -1."""
+    names, first, counts = np.unique(groups, return_index=True, return_counts=True)
+    order = [i for i in np.lexsort((first, -counts)) if names[i] >= 0 and counts[i] > 1]
+    renamed = np.full(len(names), -1, dtype=np.intp)
+    renamed[order] = np.arange(len(order))
+    return renamed[np.searchsorted(names, groups)]
+
+
+def _medoids(unit: NDArray[np.float32], groups: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Mark in each group the profile with the largest mean cosine similarity to the others."""
+    marked = np.zeros(len(groups), dtype=bool)
+    for group in range(int(groups.max(initial=-1)) + 1):
+        members = np.flatnonzero(groups == group)
+        own = unit[members].astype(np.float64)
+        marked[members[np.argmax(np.round(own @ own.sum(axis=0), 9))]] = True
+    return marked
+
+
+def _of_group(values: NDArray[np.float64], groups: NDArray[np.intp]) -> NDArray[np.float64]:
+    return np.append(values, np.nan)[groups]  # -1 takes the last
+
+
+def _spread(values: NDArray[np.generic], rows: NDArray[np.intp], n: int, fill: float | bool) -> NDArray[np.generic]:
+    """Put the values of some rows into a column of all."""
+    full = np.full(n, fill, dtype=values.dtype)
+    full[rows] = values
+    return full

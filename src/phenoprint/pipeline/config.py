@@ -15,6 +15,7 @@ from phenoprint.errors import ConfigError
 from phenoprint.pipeline.config_errors import describe_config_error
 from phenoprint.pipeline.sections import (
     CellQualitySection,
+    ClustersSection,
     EvaluationSection,
     FeaturesSection,
     IlluminationSection,
@@ -54,6 +55,7 @@ class ScreenConfig(Section):
     cell_quality: CellQualitySection = CellQualitySection()
     profiles: ProfilesSection = ProfilesSection()
     evaluation: EvaluationSection = EvaluationSection()
+    clusters: ClustersSection = ClustersSection()
     report: ReportSection = ReportSection()
 
     def need_images(self) -> ImagesSection:

@@ -9,7 +9,7 @@ import polars as pl
 from phenoprint.analysis import compare_clusters, rank_signatures
 from phenoprint.pipeline.explained import describe_features, explained, feature_blocks
 from phenoprint.store import ledger_rows, strict_join
-from phenoprint.tables import WELL_KEY, frame_of
+from phenoprint.tables import PERTURBATION, WELL_KEY, frame_of
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.context import Context
@@ -28,8 +28,11 @@ def signatures(context: Context, *, step: str, top: int) -> tuple[pl.DataFrame, 
         Rows of table ``cluster_signature``, and of the ledger.
     """
     given = explained(context)
-    clusters = context.table("cluster").select(*WELL_KEY, pl.col("cluster").alias(_CLUSTER)).collect()
-    wells = strict_join(given.wells.select(WELL_KEY), clusters, on=WELL_KEY, expect="m:1")
+    own = given.wells.select(*WELL_KEY, PERTURBATION)
+    key = list(WELL_KEY) if context.config.clusters.of == "wells" else [PERTURBATION]
+    table = "well_cluster" if context.config.clusters.of == "wells" else "cluster"
+    clusters = context.table(table).select(*key, pl.col("cluster").alias(_CLUSTER)).collect()
+    wells = strict_join(own, clusters, on=key, expect="m:1").drop(PERTURBATION)
     placed = wells.drop_nulls(_CLUSTER)
     lost = {"in no cluster": wells.height - placed.height}
     ledger = ledger_rows(step, None, unit_of_count="wells", n_in=wells.height, lost=lost)
@@ -39,5 +42,5 @@ def signatures(context: Context, *, step: str, top: int) -> tuple[pl.DataFrame, 
     ]
     if not parts:
         return frame_of("cluster_signature"), ledger
-    table = rank_signatures(pl.concat(parts), top=top)
-    return strict_join(table, describe_features(context), on=["feature"], expect="m:1"), ledger
+    ranked = rank_signatures(pl.concat(parts), top=top)
+    return strict_join(ranked, describe_features(context), on=["feature"], expect="m:1"), ledger

@@ -11,6 +11,7 @@ from phenoprint.tables.declarations import (
     activity,
     answers,
     cells,
+    clusters,
     cross_fit,
     images,
     mechanisms,
@@ -32,6 +33,7 @@ _SUBJECTS = (
     cross_fit,
     activity,
     answers,
+    clusters,
     mechanisms,
     run,
 )

@@ -2,6 +2,7 @@
 
 from phenoprint.pipeline.sections.base import Section
 from phenoprint.pipeline.sections.cells import CellQualitySection, CellRuleSection, LimitSection
+from phenoprint.pipeline.sections.clusters import ClustersSection
 from phenoprint.pipeline.sections.evaluation import EvaluationSection
 from phenoprint.pipeline.sections.images import ImagesSection, PlateMapSection, ScreenSection
 from phenoprint.pipeline.sections.pixels import (
@@ -16,6 +17,7 @@ from phenoprint.pipeline.sections.report import ReportSection
 __all__ = [
     "CellQualitySection",
     "CellRuleSection",
+    "ClustersSection",
     "EvaluationSection",
     "FeaturesSection",
     "IlluminationSection",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from phenoprint.pipeline.steps.activity import Activity
 from phenoprint.pipeline.steps.aggregation import Aggregate
-from phenoprint.pipeline.steps.answers import Calls, DoseResponse, Gallery, PlateAcceptance, Project
+from phenoprint.pipeline.steps.answers import Calls, DoseResponse, Gallery, PlateAcceptance
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.cells import FlagCells
+from phenoprint.pipeline.steps.clusters import ClusterProfiles, ClusterSignatures, Project
 from phenoprint.pipeline.steps.cross_fit import CrossFit
 from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
 from phenoprint.pipeline.steps.illumination import Illuminate
 from phenoprint.pipeline.steps.image_quality import FlagImages, MeasureQuality
 from phenoprint.pipeline.steps.measurement import Measure, Thumbnail
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
-from phenoprint.pipeline.steps.questions import ClusterSignatures, FeatureEffects, Neighbours, WellReadouts
+from phenoprint.pipeline.steps.questions import FeatureEffects, Neighbours, WellReadouts
 from phenoprint.pipeline.steps.segmentation import Calibrate, Segment
 
 __all__ = ["STEPS", "Outcome", "Scope", "Step", "Unit"]
@@ -41,6 +42,7 @@ STEPS: tuple[Step, ...] = (
     Calls(),
     DoseResponse(),
     Project(),
+    ClusterProfiles(),
     ClusterSignatures(),
     Gallery(),
 )

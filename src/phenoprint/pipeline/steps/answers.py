@@ -1,11 +1,10 @@
-"""Steps that answer questions: plate acceptance, mechanisms, dose-response, projection, galleries."""
+"""Steps that answer questions: plate acceptance, mechanisms, dose-response, galleries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import polars as pl
 
 from phenoprint.pipeline.exclusions import without_excluded
@@ -19,15 +18,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
 
-__all__ = ["Calls", "DoseResponse", "Gallery", "PlateAcceptance", "Project"]
-
-
-# UMAP joins each well to its 15 nearest. With fewer than twice as many wells it joins each to half of all the others,
-# and the map shows no more than a list; loading and compiling it takes 9 to 18 s.
-LEAST_PROJECTED = 30
-# Up to so many values (such as 10,000 wells of 1,000 features) wells are mapped and clustered by their features, above
-# it by 50 principal components of these.
-MOST_VALUES = 10_000_000
+__all__ = ["Calls", "DoseResponse", "Gallery", "PlateAcceptance"]
 
 
 class PlateAcceptance(Step):
@@ -129,62 +120,6 @@ class DoseResponse(Step):
             )
             values = pl.concat([values, without_excluded(long, context.exclusions())])
         return Outcome({"dose_response": dose_curves(values, wells, wanted)})
-
-
-class Project(Step):
-    """Map wells in two dimensions and cluster them."""
-
-    name = "project"
-    title = "Projection"
-    version = 2
-    scope = Scope.SCREEN
-    needs = ("profile_selected", "exclusion")
-    tables = ("projection", "cluster", "feature_status")
-    parts: ClassVar = {"feature_status": "project"}
-
-    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the seed."""
-        return {"seed": config.evaluation.seed}
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Project with PCA and UMAP, unless there are too few wells; cluster the wells."""
-        from phenoprint.analysis import cluster_profiles, project
-
-        given = WellProfiles.of(context, "profile_selected")
-        n_wells, seed = given.wells.height, context.config.evaluation.seed
-        statuses: list[tuple[object, ...]] = []
-        if n_wells * len(given.features) <= MOST_VALUES:
-            profiles = given.read(given.wells)
-        else:
-            profiles, reason, share = _reduced(given)
-            statuses.append((None, "", self.name, "reduced", reason, share))
-        tables = {"cluster": cluster_profiles(profiles, seed=seed)}
-        if n_wells < LEAST_PROJECTED:
-            # Nothing of the data is lost, so this is a status and no row of the ledger.
-            reason = f"no projection of fewer than {LEAST_PROJECTED} wells; found {n_wells}"
-            statuses.append((None, "", self.name, "skipped", reason, None))
-        else:
-            tables["projection"] = pl.concat([project(profiles, method, seed=seed) for method in ("pca", "umap")])
-        status = frame_of("feature_status", statuses)
-        return Outcome(tables | {"feature_status": status})
-
-
-def _reduced(given: WellProfiles) -> tuple[pl.DataFrame, str, float]:
-    """Return the leading principal components of all wells, what was done, and their share of the variance."""
-    from phenoprint.analysis import leading_components
-
-    vectors = given.vectors(given.wells, metric="euclidean")
-    points, share = leading_components(vectors.values)
-    values = np.full((given.wells.height, points.shape[1]), np.nan, np.float32)
-    values[vectors.rows] = points
-    names = [f"Component_{number:02d}" for number in range(1, points.shape[1] + 1)]
-    components = pl.DataFrame(values, schema=names, nan_to_null=True)
-    reason = (
-        f"{len(points):,} wells are mapped and clustered by the {len(names)} leading principal components of "
-        f"{len(vectors.features):,} features, which hold {share:.0%} of the variance: with more than "
-        f"{MOST_VALUES:,} values, not all features are in memory at once"
-    )
-    return given.wells.hstack(components), reason, share
 
 
 class Gallery(Step):

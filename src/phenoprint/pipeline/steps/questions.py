@@ -1,4 +1,4 @@
-"""Steps that make tables for questions: neighbours, feature effects, readouts of wells, signatures of clusters."""
+"""Steps that make tables for questions: neighbours, feature effects, readouts of wells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
 
-__all__ = ["ClusterSignatures", "FeatureEffects", "Neighbours", "WellReadouts"]
+__all__ = ["FeatureEffects", "Neighbours", "WellReadouts"]
 
 _EVERY_PART = "*"
 _NEIGHBOUR = {
@@ -125,25 +125,3 @@ class FeatureEffects(Step):
             files += context.screen.write("feature_effect", rows, part=f"{number:05d}")
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=run.n_wells, lost=run.lost)
         return Outcome({}, ledger, _relative(files, context))
-
-
-class ClusterSignatures(Step):
-    """Rank the features in which each cluster of wells differs from all others."""
-
-    name = "cluster_signatures"
-    title = "Cluster signatures"
-    scope = Scope.SCREEN
-    needs = ("profile_selected", "cluster", "well", "exclusion")
-    uses = ("profile_normalized",)
-    tables = ("cluster_signature",)
-
-    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return how many features are kept of each cluster."""
-        return {"top": config.evaluation.top_features, **keep_parameter(config)}
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Compare the wells of each cluster with all others, feature by feature."""
-        from phenoprint.pipeline.signatures import signatures
-
-        table, ledger = signatures(context, step=self.name, top=context.config.evaluation.top_features)
-        return Outcome({"cluster_signature": table}, ledger)

@@ -6,7 +6,7 @@ from phenoprint.report.figures.controls import activity_scatter, control_separat
 from phenoprint.report.figures.doses import dose_response
 from phenoprint.report.figures.losses import feature_survival, ledger_waterfall
 from phenoprint.report.figures.plates import plate_grid, plate_heatmap
-from phenoprint.report.figures.profiles import replicate_histogram, umap_scatter
+from phenoprint.report.figures.profiles import replicate_histogram, resampling_curve, umap_scatter
 from phenoprint.report.figures.recovery import baseline_bars, confusion
 from phenoprint.report.figures.steps import STEP_SCORE_NAMES, step_scores
 
@@ -22,6 +22,7 @@ __all__ = [
     "plate_grid",
     "plate_heatmap",
     "replicate_histogram",
+    "resampling_curve",
     "separation_matrix",
     "step_scores",
     "umap_scatter",

@@ -1,4 +1,4 @@
-"""Figures of whole profiles: the projection of wells, and the agreement of replicates."""
+"""Figures of whole profiles: maps, the choice of clusters, and the agreement of replicates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from phenoprint.tables import WELL_KEY
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["replicate_histogram", "umap_scatter"]
+__all__ = ["replicate_histogram", "resampling_curve", "umap_scatter"]
 
 OTHER = "other"
 MISSING = "not annotated"
@@ -250,4 +250,43 @@ def replicate_histogram(
         height=340,
         xaxis={"title": {"text": "median correlation of replicates"}, "range": [-1.02, 1.02]},
         yaxis={"title": {"text": "share of groups"}, "tickformat": ".0%"},
+    )
+
+
+def resampling_curve(choices: pl.DataFrame) -> go.Figure:
+    """Draw how much of the clusters is found again in resamples, over their number.
+
+    Parameters
+    ----------
+    choices
+        Rows of table ``cluster_choice``.
+
+    Examples
+    --------
+    >>> rows = {"n_clusters": [2, 8], "shared_information": [0.6, 1.4], "is_chosen": [False, True]}
+    >>> [trace.name for trace in resampling_curve(pl.DataFrame(rows)).data]
+    ['compared', 'chosen']
+    """
+    import plotly.graph_objects as go
+
+    figure = blank_figure()
+    for name, part, marker in (
+        ("compared", choices.filter(~pl.col("is_chosen")), {"color": NEUTRAL, "size": 8}),
+        ("chosen", choices.filter("is_chosen"), {"color": CATEGORICAL[0], "size": 13, "symbol": "diamond"}),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=part["n_clusters"].to_list(),
+                y=part["shared_information"].to_list(),
+                mode="markers",
+                name=name,
+                marker=marker,
+                hovertemplate="%{x} clusters<br>%{y:.2f} nats<extra>" + name + "</extra>",
+            )
+        )
+    return finish(
+        figure,
+        height=320,
+        xaxis={"title": {"text": "clusters of two or more"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": "shared information, nats"}, "rangemode": "tozero"},
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from phenoprint.report.context import Page, Section
 from phenoprint.report.sections.cells import cells
+from phenoprint.report.sections.clusters import clusters
 from phenoprint.report.sections.controls import controls
 from phenoprint.report.sections.doses import doses
 from phenoprint.report.sections.effects import effects
@@ -45,6 +46,7 @@ SECTIONS: tuple[Entry, ...] = (
     Entry("controls", "Are the controls separated?", "Controls", controls),
     Entry("replicates", "Do replicates agree?", "Replicates", replicates),
     Entry("projection", "Map of the wells", "Map", projection),
+    Entry("clusters", "Which treatments belong together?", "Clusters", clusters),
     Entry("mechanisms", "Are mechanisms recovered?", "Mechanisms", mechanisms),
     Entry("doses", "Response over dose", "Doses", doses),
     Entry("cells", "The cells themselves", "Cells", cells),

@@ -33,26 +33,6 @@ TABLES: Final = (
         per_plate=False,
     ),
     Table(
-        "projection",
-        "One row per well: its position on a map in two dimensions",
-        (
-            c.PLATE,
-            c.WELL,
-            required("method", TEXT, "How the map was made: pca or umap"),
-            Column("x", SINGLE, "First coordinate, without unit"),
-            Column("y", SINGLE, "Second coordinate, without unit"),
-        ),
-        key=(*keys.WELL_KEY, "method"),
-        per_plate=False,
-    ),
-    Table(
-        "cluster",
-        "One row per well: the cluster of its profile",
-        (c.PLATE, c.WELL, Column("cluster", INT, "Cluster number, 1 the largest; NULL for none")),
-        key=keys.WELL_KEY,
-        per_plate=False,
-    ),
-    Table(
         "readout",
         "One row per well and readout: cell counts and distance to the controls, and the readouts of profiles.readouts",
         (
@@ -135,37 +115,5 @@ TABLES: Final = (
         ),
         key=(keys.PERTURBATION, "rank"),
         per_plate=False,
-    ),
-    Table(
-        "cluster_signature",
-        "One row per cluster of wells and selected feature: how its wells differ from those of all other clusters",
-        (
-            required("cluster", INT, "Cluster, as in table cluster"),
-            c.FEATURE,
-            *c.ABOUT_FEATURE,
-            required(
-                "effect",
-                SINGLE,
-                "Difference of the medians, cluster minus others, in robust spreads (root mean square of 1.4826 MAD "
-                "within the cluster and within the others)",
-            ),
-            required(
-                "cliffs_delta",
-                SINGLE,
-                "How much more often a well of the cluster lies above one of the others than below, -1 to 1. No "
-                "p value: clusters are made from the same features",
-            ),
-            required(
-                "rank",
-                INT,
-                "Place among the features of the cluster by absolute cliffs_delta, then effect; 1 is the first. No "
-                "more than evaluation.top_features are kept",
-            ),
-            required("n_wells", INT, "Wells of the cluster with a value"),
-            required("n_others", INT, "Other wells with a value"),
-        ),
-        key=("cluster", "rank"),
-        per_plate=False,
-        references=(c.TO_FEATURE,),
     ),
 )
