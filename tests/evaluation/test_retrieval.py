@@ -141,21 +141,33 @@ def test_ties_count_with_the_mean_over_all_orders(items: list[tuple[int, bool]])
     assert _score(similarity, positive, ~positive)[0] == pytest.approx(np.mean(scores), rel=1e-9)
 
 
+def without(data: pl.DataFrame, features: list[str], rows: list[int]) -> pl.DataFrame:
+    """Remove the values of some features in some rows."""
+    is_gone = pl.int_range(pl.len()).is_in(rows)
+    return data.with_columns(pl.when(is_gone).then(None).otherwise(pl.col(name)).alias(name) for name in features)
+
+
 def test_missing_values() -> None:
     data = screen()
-    holes = data.with_columns(
-        pl.when(pl.int_range(pl.len()) == 4).then(None).otherwise(pl.col("Cells_F3")).alias("Cells_F3")
-    )
-    scored = average_precision(holes, **ACTIVITY)
-    assert scored["n_features"][0] == 19
-    assert scored.drop("n_features").equals(average_precision(data.drop("Cells_F3"), **ACTIVITY).drop("n_features"))
+    # One value is imputed by the median of the feature.
+    holes = without(data, ["Cells_F3"], [4])
+    filled = holes.with_columns(pl.col("Cells_F3").fill_null(pl.col("Cells_F3").median()))
+    assert average_precision(holes, **ACTIVITY).equals(average_precision(filled, **ACTIVITY))
+    # One damaged well costs one well, and no feature.
+    damaged = without(data, [f"Cells_F{i}" for i in range(8)], [4])
+    scored = average_precision(damaged, **ACTIVITY)
+    others = pl.int_range(pl.len()) != 4
+    assert scored["n_features"][0] == 20
+    assert scored.filter(others).equals(average_precision(data.filter(others), **ACTIVITY))
+    assert scored["average_precision"][4] is None
+    # A feature that many wells lack is left out.
+    sparse = average_precision(without(data, ["Cells_F3"], [1, 4, 5, 6, 7, 8]), **ACTIVITY)
+    assert sparse["n_features"][0] == 19
+    assert sparse.drop("n_features").equals(average_precision(data.drop("Cells_F3"), **ACTIVITY).drop("n_features"))
     with pytest.raises(SchemaError, match="Cells_F3"):
         average_precision(holes, **ACTIVITY, missing="error")
     # A well without cells is no profile; it costs no feature.
-    empty = data.with_columns(
-        pl.when(pl.int_range(pl.len()) == 9).then(None).otherwise(pl.col(f"Cells_F{i}")).alias(f"Cells_F{i}")
-        for i in range(20)
-    )
+    empty = without(data, [f"Cells_F{i}" for i in range(20)], [9])
     scored = average_precision(empty, **ACTIVITY)
     assert scored["n_features"][0] == 20
     assert scored["average_precision"][9] is None

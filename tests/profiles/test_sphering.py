@@ -167,7 +167,7 @@ def test_zca_stays_close_and_keeps_distances_of_pca(seed: int, kind: str) -> Non
 
 def test_incomplete_and_constant_features() -> None:
     data = screen().with_columns(
-        F2=pl.when(pl.int_range(pl.len()) == 100).then(None).otherwise(pl.col("F2")),
+        F2=pl.when(pl.int_range(pl.len()) % 10 == 1).then(None).otherwise(pl.col("F2")),
         Flat=pl.lit(1.0),
         Metadata_n=pl.int_range(pl.len()),
     )
@@ -183,6 +183,30 @@ def test_incomplete_and_constant_features() -> None:
     assert result["F1"].null_count() == 1
     controls = result.filter(NEGCON).select([n for n in names if n not in ("F2", "Flat")])
     np.testing.assert_allclose(np.cov(controls.to_numpy().T), np.eye(7), atol=1e-6)
+
+
+def test_a_damaged_well_costs_no_feature() -> None:
+    data = screen()
+    names = feature_columns(data)
+    row = pl.int_range(pl.len())
+    is_treated = ~NEGCON
+    lost, short = data.with_row_index("n").filter(is_treated)["n"].to_list()[:2]
+    holes = data.with_columns(
+        pl.when(~row.is_in([lost, short] if i == 0 else [lost])).then(pl.col(name)) for i, name in enumerate(names[:4])
+    ).with_columns(pl.col(names[4:]))
+    options = {"by": [], "reference": NEGCON, "regularization": 0.1}
+    result, status = normalize_with_status(holes, "sphering", **options)
+    whole = normalize(data, "sphering", **options)
+    others = ~row.is_in([lost, short])
+    np.testing.assert_allclose(*(frame.filter(others).select(names).to_numpy() for frame in (result, whole)), rtol=1e-9)
+    assert result.filter(row == lost).select(names).null_count().sum_horizontal().item() == len(names)
+    filled = data.with_columns(
+        pl.when(row == short).then(pl.col(names[0]).filter(NEGCON).mean()).otherwise(pl.col(names[0])).alias(names[0])
+    )
+    expected = normalize(filled, "sphering", **options)
+    np.testing.assert_allclose(*(f.filter(row == short).select(names).to_numpy() for f in (result, expected)))
+    found = status.filter(step="normalize", feature=names[0]).row(0, named=True)
+    assert (found["status"], found["value"]) == ("imputed", 2.0)
 
 
 def test_by_plate_and_too_few_controls() -> None:

@@ -27,7 +27,7 @@ def similarity(
     identity: Sequence[str] | None = None,
     k: int = 10,
     metric: str = "cosine",
-    missing: str = "drop",
+    missing: str = "impute",
 ) -> pl.DataFrame:
     """List the nearest neighbours of each profile.
 
@@ -42,7 +42,7 @@ def similarity(
     metric
         ``"cosine"``, ``"correlation"`` (also ``"pearson"``) or ``"euclidean"`` (1 / (1 + distance)).
     missing
-        ``"drop"`` leaves out features that some profile lacks, ``"error"`` refuses them.
+        ``"impute"`` or ``"error"`` for missing values; see `to_vectors`.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     return order
 
 
-def similarity_matrix(frame: FrameLike, *, metric: str = "cosine", missing: str = "drop") -> NDArray[np.float32]:
+def similarity_matrix(frame: FrameLike, *, metric: str = "cosine", missing: str = "impute") -> NDArray[np.float32]:
     """Compare every profile with every other.
 
     Parameters

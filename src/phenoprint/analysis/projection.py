@@ -16,6 +16,7 @@ from phenoprint.tables import (
     StatusRow,
     feature_columns,
     feature_matrix,
+    find_gaps,
     metadata_columns,
     require_columns,
     status_frame,
@@ -65,7 +66,7 @@ def project(
     -------
     polars.DataFrame
         One row per profile in the frame's order: the kept metadata, ``method``, ``x``, ``y`` (Float64). NULL
-        for rows that lack more than half of the features. Features that another row lacks are left out
+        for rows that lack more than a quarter of the features. Features that many rows lack are left out
         (`project_with_status` names them).
 
     Raises
@@ -75,7 +76,7 @@ def project(
     UnknownNameError
         For an unknown method or column.
     UsageError
-        Where no complete feature is left.
+        Where no feature is left.
 
     Examples
     --------
@@ -184,34 +185,33 @@ def complete_matrix(data: pl.DataFrame, *, step: str) -> tuple[NDArray[np.float6
     Returns
     -------
     tuple
-        Values (usable rows, complete features); the usable rows' numbers, rows that lack more than half of
-        the features left out; rows of `feature_status` for the features left out since a usable row lacks
-        them.
+        Values (usable rows, used features), missing ones imputed; the usable rows' numbers; rows of `feature_status`
+        for the features left out since many rows lack them. `find_gaps` has the rules.
 
     Raises
     ------
     UsageError
-        Where rows are usable but no feature is complete.
+        Where rows are usable but no feature is.
     """
     features = feature_columns(data)
     values = feature_matrix(data, features)
-    absent = np.isnan(values)
-    rows = np.flatnonzero(absent.mean(axis=0) <= 0.5) if features else np.arange(0)
-    missing = absent[:, rows].sum(axis=1)
-    if len(rows) and missing.all():
+    block = (np.arange(data.height), values)
+    gaps = find_gaps(lambda: [block], len(features))
+    rows = gaps.rows
+    if len(rows) and not gaps.is_used.any():
         raise UsageError(
-            f"no feature of {len(features)} has a value in all of {len(rows)} profiles; drop the sparse rows "
+            f"each of {len(features)} features is missing in many of {len(rows)} profiles; drop the sparse rows "
             "or features first, select_features(frame, ['drop_na_columns'])"
         )
+    lacking = [(features[i], int(gaps.n_missing[i])) for i in np.flatnonzero(~gaps.is_used).tolist()]
     status = status_frame(
         step,
         [
-            StatusRow(None, name, "missing_values", f"{n} of {len(rows)} profiles lack a value", float(n))
-            for name, n in zip(features, missing.tolist(), strict=True)
-            if n
+            StatusRow(None, name, "missing_values", f"{n} of {data.height} profiles lack a value", float(n))
+            for name, n in lacking
         ],
     )
-    return values[missing == 0][:, rows].T.astype(np.float64), rows, status
+    return gaps.complete(values[:, rows]).T.astype(np.float64), rows, status
 
 
 def kept_metadata(data: pl.DataFrame, keep: Sequence[str] | None) -> pl.DataFrame:

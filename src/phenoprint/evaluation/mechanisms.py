@@ -49,7 +49,7 @@ class MoaAccuracy:
     n_features
         Features used.
     dropped_features
-        Features left out since some profile lacks a value.
+        Features left out since many profiles lack a value.
     label, not_same, metric, k
         The arguments.
     """
@@ -90,7 +90,7 @@ def moa_accuracy(
     *,
     metric: str = "cosine",
     k: int = 1,
-    missing: str = "drop",
+    missing: str = "impute",
     n_shuffles: int = 1000,
     seed: int = 0,
 ) -> MoaAccuracy:
@@ -113,7 +113,7 @@ def moa_accuracy(
     k
         Neighbours that vote; a tie goes to the label of the nearest among the tied.
     missing
-        ``"drop"`` or ``"error"`` for features that some profile lacks; see `average_precision`.
+        ``"impute"`` or ``"error"`` for missing values; see `to_vectors`.
     n_shuffles
         Shuffles of the labels between treatments; a treatment is one value of the first of `not_same`, or of
         that and the label where it has several, so that doses of a compound keep one label.

@@ -54,7 +54,7 @@ def batch_mixing(
     k: int | None = None,
     metric: str = "cosine",
     alpha: float = 0.05,
-    missing: str = "drop",
+    missing: str = "impute",
 ) -> BatchMixing:
     """Measure how well profiles of different batches mix.
 

@@ -77,7 +77,7 @@ def replicate_reproducibility(
     *,
     metric: str = "pearson",
     null_size: int = 1000,
-    missing: str = "drop",
+    missing: str = "impute",
     seed: int = 0,
     vectors: Callable[[pl.DataFrame], Vectors] | None = None,
 ) -> ReplicateReproducibility:
@@ -99,7 +99,7 @@ def replicate_reproducibility(
     null_size
         Random sets of wells drawn for each number of replicates.
     missing
-        ``"drop"`` or ``"error"`` for features that some profile lacks; see `average_precision`.
+        ``"impute"`` or ``"error"`` for missing values; see `to_vectors`.
     seed
         Seed of the draws.
     vectors

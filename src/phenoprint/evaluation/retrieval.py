@@ -36,7 +36,7 @@ def average_precision(
     neg_sameby: Sequence[str] = (),
     neg_diffby: Sequence[str] = (),
     metric: str = "cosine",
-    missing: str = "drop",
+    missing: str = "impute",
     vectors: Callable[[pl.DataFrame], Vectors] | None = None,
 ) -> pl.DataFrame:
     """Score for each profile how high its positives rank among its negatives by similarity.
@@ -55,9 +55,10 @@ def average_precision(
     metric
         ``"cosine"``, ``"correlation"`` (also ``"pearson"``) or ``"euclidean"``.
     missing
-        ``"drop"``: features that lack a value in some row are left out, ``n_features`` is the number
-        used; ``"error"``: they are an error. Rows that lack more than half of the features are left out as
-        queries and candidates in any case.
+        ``"impute"``: rows that lack more than a quarter of the features are left out as queries and candidates,
+        features that many rows lack are left out (``n_features`` is the number used), and other missing values are
+        imputed, see `to_vectors`; ``"error"``: a missing value is an error. Rows that lack more than half of the
+        features are left out in any case.
     vectors
         Makes the vectors of the profiles, for a frame that holds their metadata only; None: `to_vectors`, from the
         features of the frame.
@@ -72,7 +73,7 @@ def average_precision(
     Raises
     ------
     SchemaError
-        Where no complete feature is left (or, with ``missing="error"``, one is incomplete).
+        Where no feature is left (or, with ``missing="error"``, one is incomplete).
     UnknownNameError
         For an absent column or an unknown metric.
     UsageError

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UnknownNameError
-from phenoprint.tables import feature_columns, feature_matrix
+from phenoprint.tables import feature_columns, feature_matrix, find_gaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.tables import FloatArray, IntArray
+    from phenoprint.tables import Blocks, FloatArray, Gaps, IntArray
 
 __all__ = ["METRICS", "Vectors", "block_rows", "blocks_to_vectors", "similarity_block", "to_vectors"]
 
@@ -40,9 +41,11 @@ class Vectors:
     features
         The features used.
     dropped
-        Features left out since a usable row lacks a value.
+        Features left out since many rows lack a value.
     metric
         One of `METRICS`.
+    gaps
+        Which rows are left out since they lack much, and how many values were imputed, see `Gaps`.
     """
 
     values: NDArray[np.float32]
@@ -50,9 +53,10 @@ class Vectors:
     features: tuple[str, ...]
     dropped: tuple[str, ...]
     metric: str
+    gaps: Gaps
 
 
-def to_vectors(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Vectors:
+def to_vectors(frame: pl.DataFrame, metric: str, *, missing: str = "impute") -> Vectors:
     """Make vectors of the profiles of a frame.
 
     Parameters
@@ -63,13 +67,14 @@ def to_vectors(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Ve
         One of `METRICS`.
     missing
         Rows that lack more than half of their features (wells without cells) are no profiles and are left out
-        in any case. Features that another row lacks are then left out (``"drop"``) or are an error
-        (``"error"``).
+        in any case. ``"impute"``: features that more than 5 % of the others lack are left out, and so are rows that
+        lack more than a quarter of the rest; what is then missing is the median of the feature (see `find_gaps`).
+        ``"error"``: a missing value is an error.
 
     Raises
     ------
     SchemaError
-        Where a value is missing and `missing` is ``"error"``, or no complete feature is left.
+        Where a value is missing and `missing` is ``"error"``, or no feature is left.
     UnknownNameError
         For an unknown metric or rule.
     """
@@ -79,11 +84,11 @@ def to_vectors(frame: pl.DataFrame, metric: str, *, missing: str = "drop") -> Ve
 
 
 def blocks_to_vectors(
-    blocks: Callable[[], Iterable[tuple[IntArray, FloatArray]]],
+    blocks: Blocks,
     features: Sequence[str],
     metric: str,
     *,
-    missing: str = "drop",
+    missing: str = "impute",
     allocate: Callable[[tuple[int, int]], NDArray[np.float32]] | None = None,
 ) -> Vectors:
     """Make vectors of profiles that are read one block after the other.
@@ -91,8 +96,7 @@ def blocks_to_vectors(
     Parameters
     ----------
     blocks
-        Called twice; each time all blocks again: the row numbers of some profiles, shape (rows,), and their values,
-        shape (features, rows), NaN where missing.
+        As in `find_gaps`; called twice for profiles without gaps.
     features
         Names of the features.
     metric, missing
@@ -112,35 +116,29 @@ def blocks_to_vectors(
     """
     if metric not in METRICS:
         raise UnknownNameError("metric", metric, METRICS)
-    if missing not in ("drop", "error"):
-        raise UnknownNameError("rule for missing values", missing, ["drop", "error"])
+    if missing not in ("impute", "error"):
+        raise UnknownNameError("rule for missing values", missing, ["impute", "error"])
     if not features:
         raise SchemaError("expected feature columns to compare profiles by; found only Metadata_ columns")
-    incomplete = np.zeros(len(features), dtype=bool)
-    found = [np.arange(0)]
-    for numbers, values in blocks():
-        absent = np.isnan(values)
-        usable = absent.mean(axis=0) <= 0.5
-        incomplete |= absent[:, usable].any(axis=1)
-        found.append(numbers[usable])
-    rows = np.sort(np.concatenate(found))
-    dropped = tuple(name for name, gone in zip(features, incomplete.tolist(), strict=True) if gone)
-    if len(rows) and (len(dropped) == len(features) or (dropped and missing == "error")):
+    gaps = find_gaps(blocks, len(features))
+    rows, is_used = gaps.rows, gaps.is_used
+    if len(rows) and (not is_used.any() or (missing == "error" and gaps.n_missing.any())):
+        lacking = [name for name, n in zip(features, gaps.n_missing.tolist(), strict=True) if n]
         raise SchemaError(
-            f"profiles can be compared by complete features only; {len(dropped)} of {len(features)} lack a "
-            f"value in some row, the first {list(dropped[:5])}. Leave them out with "
+            f"too many values are missing to compare profiles; {len(lacking)} of {len(features)} features lack a "
+            f"value in some row, the first {lacking[:5]}. Leave them out with "
             "select_features(frame, ['drop_na_columns'], na_cutoff=0), or filter the rows that lack them"
         )
-    shape = (len(rows), len(features) - len(dropped))
+    shape = (len(rows), int(is_used.sum()))
     vectors: NDArray[np.float32] = np.empty(shape, np.float32) if allocate is None else allocate(shape)
     for numbers, values in blocks():
         place = np.minimum(np.searchsorted(rows, numbers), max(len(rows) - 1, 0))
         usable = np.flatnonzero(rows[place] == numbers) if len(rows) else np.arange(0)
         for start in range(0, len(usable), _SCALED_ROWS):
             some = usable[start : start + _SCALED_ROWS]
-            vectors[place[some]] = _scaled(values[np.ix_(~incomplete, some)].T, metric)
-    complete = tuple(name for name, gone in zip(features, incomplete.tolist(), strict=True) if not gone)
-    return Vectors(vectors, rows, complete, dropped, metric)
+            vectors[place[some]] = _scaled(gaps.complete(values[:, some]).T, metric)
+    kept, dropped = (tuple(compress(features, (is_used == wanted).tolist())) for wanted in (True, False))
+    return Vectors(vectors, rows, kept, dropped, metric, gaps)
 
 
 def _scaled(profiles: FloatArray, metric: str) -> NDArray[np.float64]:

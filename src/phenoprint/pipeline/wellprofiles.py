@@ -12,7 +12,7 @@ import polars as pl
 
 from phenoprint.pipeline.phenotypes import left_out
 from phenoprint.store import read_table, strict_join, table_files
-from phenoprint.tables import FOLD, METADATA_PREFIX, PERTURBATION, PLATE, WELL_KEY, feature_matrix
+from phenoprint.tables import FOLD, METADATA_PREFIX, PERTURBATION, PLATE, WELL_KEY, feature_matrix, find_gaps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from phenoprint.evaluation import Vectors
     from phenoprint.pipeline.context import Context
-    from phenoprint.tables import FloatArray, IntArray
+    from phenoprint.tables import Blocks, FloatArray, Gaps, IntArray
 
 __all__ = ["WellProfiles", "fold_part"]
 
@@ -152,13 +152,20 @@ class WellProfiles:
         """
         from phenoprint.evaluation import blocks_to_vectors
 
+        return blocks_to_vectors(self._blocks(wells), self.features, metric, allocate=self._on_disk)
+
+    def gaps(self) -> Gaps:
+        """Find the wells and features that lack values; rows are those of `wells`."""
+        return find_gaps(self._blocks(self.wells), len(self.features))
+
+    def _blocks(self, wells: pl.DataFrame) -> Blocks:
         numbered = wells.select(WELL_KEY).with_row_index("_row")
 
         def blocks() -> Iterator[tuple[IntArray, FloatArray]]:
             for _, frame in self.plates(numbered):
                 yield frame["_row"].to_numpy().astype(np.intp), feature_matrix(frame, self.features)
 
-        return blocks_to_vectors(blocks, self.features, metric, allocate=self._on_disk)
+        return blocks
 
     def _on_disk(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         if not np.prod(shape):

@@ -10,7 +10,7 @@ import polars as pl
 
 from phenoprint.errors import DataError, MissingExtraError, UsageError
 from phenoprint.profiles.combat import fit_combat
-from phenoprint.tables import Groups, StatusRow, mean, require_columns, rows_with_values, sd
+from phenoprint.tables import Groups, StatusRow, find_gaps, mean, require_columns, sd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,22 +95,28 @@ def apply_harmony(
         raise MissingExtraError("harmonypy", extra="harmony", purpose="Harmony batch correction") from error
     if n_clusters < 1 or max_iterations < 1:
         raise UsageError(f"n_clusters and max_iterations must be 1 or more; found {n_clusters}, {max_iterations}")
-    rows = np.flatnonzero(rows_with_values(values))
-    gaps = np.isnan(values[:, rows]).sum(axis=1)
-    used = gaps == 0
+    gaps = find_gaps(lambda: [(np.arange(values.shape[1]), values)], len(features))
+    rows, used = gaps.rows, gaps.is_used
     notes = [
         StatusRow(
             None,
             features[i],
             "missing_values",
-            f"{gaps[i]} profiles lack a value; harmony needs complete features, so this one is NULL",
-            float(gaps[i]),
+            f"{n} profiles lack a value, more than 5 %; harmony needs complete features, so this one is NULL",
+            float(n),
         )
-        if gaps[i] < len(rows)
+        if n < len(rows) + len(gaps.damaged)
         else StatusRow(None, features[i], "all_null", "no profile has a value", None)
-        for i in np.flatnonzero(~used).tolist()
+        for i, n in zip(np.flatnonzero(~used).tolist(), gaps.n_missing[~used].tolist(), strict=True)
     ]
-    points = np.ascontiguousarray(values[np.ix_(used, rows)], dtype=np.float64)
+    notes += [
+        StatusRow(
+            None, features[i], "imputed", f"{n} profiles lack a value; the median serves to find clusters", float(n)
+        )
+        for i, n in enumerate(gaps.n_missing.tolist())
+        if n and used[i]
+    ]
+    points = gaps.complete(values[:, rows]).astype(np.float64, order="C")
     if len(rows) < 4 or not used.any():
         raise DataError(
             f"Harmony needs at least 4 profiles and one complete feature; found {len(rows)} profiles and "
@@ -142,7 +148,9 @@ def apply_harmony(
         verbose=False,
     )
     out = np.full(values.shape, np.nan)
-    out[np.ix_(used, rows)] = np.asarray(fitted.Z_corr, dtype=np.float64).T
+    corrected = np.asarray(fitted.Z_corr, dtype=np.float64).T
+    # What is missing stays missing: an imputed value serves to find the clusters of its profile.
+    out[np.ix_(used, rows)] = np.where(np.isnan(values[np.ix_(used, rows)]), np.nan, corrected)
     objective = np.asarray(fitted.objective_harmony, dtype=np.float64)
     change = abs(objective[-2] - objective[-1]) / max(abs(objective[-2]), 1e-300) if len(objective) > 1 else np.inf
     if len(objective) > max_iterations and change >= _CONVERGED:

@@ -22,6 +22,7 @@ from phenoprint.tables import (
     feature_matrix,
     feature_series,
     not_finite_rows,
+    often_missing,
     status_frame,
     to_polars,
     with_series,
@@ -171,6 +172,8 @@ class Part:
         Reference wells of each group, shape (features, wells), and the plate of each well, shape (wells,).
     gaps
         For joint methods: number of profiles that lack each feature, shape (features,).
+    n_profiles
+        For joint methods: number of profiles.
     status
         Rows about values that are not finite.
     """
@@ -181,6 +184,7 @@ class Part:
     fits: list[Fit]
     references: list[tuple[FloatArray, pl.Series]]
     gaps: IntArray
+    n_profiles: int
     status: pl.DataFrame
 
 
@@ -198,12 +202,12 @@ def fit_part(
     features = feature_columns(data)
     chosen = reference_rows(data, reference)
     picked = [rows[chosen[rows]] for rows in groups.rows()]
-    gaps = np.zeros(len(features), dtype=np.intp)
+    gaps, n_profiles = np.zeros(len(features), dtype=np.intp), 0
     if how.is_joint:
         missing = np.isnan(values)
         # A row that lacks more than half of the features does not count as a profile.
         usable = missing.mean(axis=0) <= 0.5 if len(values) else np.zeros(values.shape[1], dtype=bool)
-        gaps = missing[:, usable].sum(axis=1)
+        gaps, n_profiles = missing[:, usable].sum(axis=1), int(usable.sum())
     fits: list[Fit] = []
     references: list[tuple[FloatArray, pl.Series]] = []
     if _is_fitted_together(how, by):
@@ -213,7 +217,7 @@ def fit_part(
     else:
         fits = [_fit(how, columns_of(values, rows), min_reference) for rows in picked]
     status = status_frame("normalize", not_finite_rows(data, features, values))
-    return Part(features, groups.keys, [len(rows) for rows in picked], fits, references, gaps, status)
+    return Part(features, groups.keys, [len(rows) for rows in picked], fits, references, gaps, n_profiles, status)
 
 
 def _is_fitted_together(how: Normalizer, by: Sequence[str]) -> bool:
@@ -232,22 +236,14 @@ def join_parts(parts: Sequence[Part], how: Normalizer, by: Sequence[str], min_re
         if any(part.features != features for part in parts):
             raise SchemaError(f"{how.name} over several plates needs plates with the same features in the same order")
         gaps = np.sum([part.gaps for part in parts], axis=0)
-        extra = [
-            StatusRow(
-                None,
-                features[i],
-                "missing_values",
-                f"{gaps[i]} profiles lack a value; {how.name} needs complete features, so this one is NULL",
-                float(gaps[i]),
-            )
-            for i in np.flatnonzero(gaps).tolist()
-        ]
+        is_sparse = often_missing(gaps, sum(part.n_profiles for part in parts))
+        extra = [_gap_row(features[i], int(gaps[i]), how, is_sparse=bool(is_sparse[i])) for i in np.flatnonzero(gaps)]
         wells = [wells for part in parts for wells in part.references]
         groups = Groups.of(keys, by) if by else None
         members = list(groups.rows()) if groups is not None else [np.arange(len(wells))]
         keys = keys if groups is None else groups.keys
         found = [sum(found[i] for i in rows) for rows in members]
-        fits = [_fit_together(how, [wells[i] for i in rows], gaps > 0, min_reference) for rows in members]
+        fits = [_fit_together(how, [wells[i] for i in rows], is_sparse, min_reference) for rows in members]
     else:
         if keys.width and keys.is_duplicated().any():
             again = keys.filter(keys.is_duplicated()).rows()[:3]
@@ -280,6 +276,13 @@ def join_parts(parts: Sequence[Part], how: Normalizer, by: Sequence[str], min_re
         n_reference=tuple(found),
         status=concat_status([status, held_out_rows(features, keys, fits, how)]),
     )
+
+
+def _gap_row(feature: str, n: int, how: Normalizer, *, is_sparse: bool) -> StatusRow:
+    if is_sparse:
+        reason = f"{n} profiles lack a value, more than 5 %; {how.name} needs complete features, so this one is NULL"
+        return StatusRow(None, feature, "missing_values", reason, float(n))
+    return StatusRow(None, feature, "imputed", f"{n} profiles lack a value; it is the mean of the reference", float(n))
 
 
 def columns_of(values: FloatArray, rows: IntArray) -> FloatArray:

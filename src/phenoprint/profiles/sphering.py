@@ -11,7 +11,7 @@ import numpy as np
 from phenoprint.errors import DataError, UnknownNameError
 from phenoprint.profiles.normalizers import Fit, Normalizer, learned
 from phenoprint.profiles.whitening import KINDS, Whitening, fit_whitening
-from phenoprint.tables import mean, sd
+from phenoprint.tables import MOST_LACKED, mean, sd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +102,10 @@ class Sphering(Normalizer):
         return [f"PC{i}" for i in range(1, rank + 1)]
 
     def apply(self, values: FloatArray, fit: Fit) -> NDArray[np.float64]:
-        """Transform wells, shape (features, wells); NaN for features without spread and for incomplete wells."""
+        """Transform wells, shape (features, wells); NaN for features without spread and for damaged wells.
+
+        A well that lacks a quarter of the features or fewer has the mean of the reference there.
+        """
         return _apply(values, fit, is_component=self.kind.startswith("PCA"))
 
 
@@ -163,7 +166,10 @@ class Tvn(Normalizer):
         return replace(fit, used=used, scale=scale, steps=(own, aligned), reference=None)
 
     def apply(self, values: FloatArray, fit: Fit) -> NDArray[np.float64]:
-        """Transform wells, shape (features, wells); NaN for features without spread and for incomplete wells."""
+        """Transform wells, shape (features, wells); NaN for features without spread and for damaged wells.
+
+        A well that lacks a quarter of the features or fewer has the mean of the reference there.
+        """
         return _apply(values, fit, is_component=False)
 
 
@@ -180,6 +186,9 @@ def _apply(values: FloatArray, fit: Fit, *, is_component: bool) -> NDArray[np.fl
     if not isinstance(fit, SpheringFit) or fit.used is None or not fit.steps:
         return np.full(values.shape, np.nan)
     rows = np.ascontiguousarray(values[fit.used].T, dtype=np.float64)
+    absent = np.isnan(rows)
+    is_repaired = absent.any(axis=1) & (absent.mean(axis=1) <= MOST_LACKED)
+    rows[is_repaired] = np.where(absent[is_repaired], fit.center[fit.used], rows[is_repaired])
     for step in fit.steps:
         rows = step.apply(rows)
     if is_component:

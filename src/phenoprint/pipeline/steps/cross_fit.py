@@ -16,7 +16,8 @@ from phenoprint.pipeline.recipe_run import RecipeRun
 from phenoprint.pipeline.screen_files import drop_table
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles, fold_part
-from phenoprint.tables import FOLD, WELL_KEY
+from phenoprint.store import ledger_rows
+from phenoprint.tables import FOLD, MOST_LACKED, PLATE, WELL_KEY, frame_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ class CrossFit(Step):
     scope = Scope.SCREEN
     needs = ("profile_selected", "well", "exclusion")
     uses = ("profile_well", "profile_normalized")
-    tables = (_TABLE, "cross_fit")
+    tables = (_TABLE, "cross_fit", "profile_gap")
     parts: ClassVar = {_TABLE: _EVERY_FOLD}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
@@ -71,19 +72,53 @@ class CrossFit(Step):
             folds = plan_folds(selected.wells, n_folds=section.folds).unfolded(
                 "selected_before_import", _SELECTED_BEFORE
             )
-            return _outcome(folds, _one_fold(context, selected))
+            return _outcome(selected, folds, _one_fold(context, selected))
         run = RecipeRun.of(context)
         notes = [_NORMALIZED_BEFORE] if run.left_out else []
         folds = plan_folds(selected.wells, run.recipe, section.folds, section.seed, notes=notes)
         if run.left_out:
             folds = _normalized_before(folds)
         if folds.is_single:
-            return _outcome(folds, _one_fold(context, selected))
-        return _outcome(*_each_fold(context, run, folds))
+            return _outcome(selected, folds, _one_fold(context, selected))
+        return _outcome(selected, *_each_fold(context, run, folds))
 
 
-def _outcome(folds: Folds, files: Iterable[Path]) -> Outcome:
-    return Outcome({"cross_fit": folds.status}, files=tuple(sorted(file.as_posix() for file in files)))
+def _outcome(selected: WellProfiles, folds: Folds, files: Iterable[Path]) -> Outcome:
+    written = tuple(sorted(file.as_posix() for file in files))
+    gaps = _gaps(selected)
+    lost = gaps.filter(pl.col("status") != "imputed")
+    n_lost = dict(lost.group_by(PLATE).len().iter_rows())
+    plates = selected.wells.group_by(PLATE).len().sort(PLATE)
+    ledgers = [
+        ledger_rows(CrossFit.name, plate, unit_of_count="wells", n_in=n - n_lost.get(plate, 0))
+        for plate, n in plates.iter_rows()
+    ]
+    ledgers += [
+        ledger_rows(CrossFit.name, plate, well, unit_of_count="wells", n_in=1, lost={reason: 1})
+        for plate, well, reason in lost.select(*WELL_KEY, "reason").iter_rows()
+    ]
+    ledger = pl.concat(ledgers) if ledgers else None
+    return Outcome({"cross_fit": folds.status, "profile_gap": gaps}, ledger, files=written)
+
+
+def _gaps(selected: WellProfiles) -> pl.DataFrame:
+    """List the wells that lack some of the selected features."""
+    gaps = selected.gaps()
+    n = int(gaps.is_used.sum())
+    found = [
+        *((row, None, "no_profile", "the well lacks more than half of the features") for row in gaps.no_profile),
+        *(
+            (row, int(lacked), "damaged", f"the well lacks more than {MOST_LACKED:.0%} of the features: not compared")
+            for row, lacked in zip(gaps.damaged, gaps.n_lacked, strict=True)
+        ),
+        *(
+            (row, int(imputed), "imputed", "missing values are medians over the screen where profiles are compared")
+            for row, imputed in zip(gaps.rows, gaps.n_imputed, strict=True)
+            if imputed
+        ),
+    ]
+    wells = selected.wells.select(WELL_KEY).rows()
+    return frame_of("profile_gap", [(*wells[row], lacked, n, *why) for row, lacked, *why in found]).sort(WELL_KEY)
 
 
 def _normalized_before(folds: Folds) -> Folds:

@@ -29,8 +29,17 @@ __all__ = ["ApplyRecipe", "Consensus"]
 _EVERY_STEP = "*"
 # Statuses of features that are kept.
 _NOTES = (
-    "ok", "pooled", "limited", "skipped", "reference_all", "worse", "not_converged", "nan_input", "infinite_input"
-)  # fmt: skip
+    "ok",
+    "pooled",
+    "limited",
+    "imputed",
+    "skipped",
+    "reference_all",
+    "worse",
+    "not_converged",
+    "nan_input",
+    "infinite_input",
+)
 _IS_LOST = ~pl.col("status").is_in(_NOTES)
 
 

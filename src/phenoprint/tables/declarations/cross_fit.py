@@ -6,7 +6,7 @@ from typing import Final
 
 from phenoprint.tables import keys
 from phenoprint.tables.declarations import columns as c
-from phenoprint.tables.declarations.columns import FLAG, INT, LONG, required
+from phenoprint.tables.declarations.columns import FLAG, INT, LONG, TEXT, required
 from phenoprint.tables.records import Column, Table
 
 _FOLD: Final = required(keys.FOLD, INT, "Fold of the negative controls, from 0")
@@ -18,6 +18,20 @@ TABLES: Final = (
         (c.PLATE, c.WELL, _FOLD, c.CELLS, c.SITES),
         key=(*keys.WELL_KEY, keys.FOLD),
         holds_features=True,
+    ),
+    Table(
+        "profile_gap",
+        "One row per well that lacks features: whether missing values are imputed where profiles are compared",
+        (
+            c.PLATE,
+            c.WELL,
+            Column("n_missing", LONG, "Selected features that the well lacks; NULL where it has no profile"),
+            Column("n_features", LONG, "Selected features that are compared"),
+            required("status", TEXT, "imputed, damaged (not compared), no_profile (not compared)"),
+            c.REASON,
+        ),
+        key=keys.WELL_KEY,
+        per_plate=False,
     ),
     Table(
         "cross_fit",
