@@ -23,6 +23,7 @@ from phenoprint.pipeline.steps import Unit
 from phenoprint.pipeline.steps.profiles import ApplyRecipe
 from phenoprint.profiles import apply_recipe
 from phenoprint.report import write_report
+from phenoprint.simulation import simulate_profiles
 from phenoprint.store import check_balance, load_receipts
 from phenoprint.store import open as open_screen
 
@@ -372,3 +373,19 @@ def test_wrong_configurations_are_named(imported: Path, tmp_path: Path) -> None:
     config.write_text(config.read_text() + '\n[plate_map]\nfiles = ["map.csv"]\n')
     with pytest.raises(ConfigError, match="--plate-map"):
         run_screen(imported, workers=1)
+
+
+def test_simulated_profiles_go_through_the_whole_pipeline(tmp_path: Path) -> None:
+    simulated = simulate_profiles(
+        "mechanism", n_plates=2, n_replicates=2, plate_format=96, n_controls=12, n_compounds=60, n_features=60
+    )
+    simulated.wells.write_parquet(tmp_path / "simulated_augmented.parquet")
+    screen = import_profiles(tmp_path / "simulated_augmented.parquet", tmp_path / "screen").screen
+    result = run_screen(screen.path, workers=1)
+    assert not result.is_partial
+    assert result.screen.table("profile_well").collect().height == simulated.wells.height
+    activity = result.screen.table("activity").collect().join(simulated.truth, on="Metadata_perturbation")
+    means = dict(
+        activity.filter(Metadata_pert_type="trt").group_by("is_active").agg(pl.mean("mean_average_precision")).rows()
+    )
+    assert means[True] > means[False] + 0.2

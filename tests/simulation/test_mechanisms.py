@@ -16,11 +16,13 @@ from phenoprint.simulation import (
     PlateArtefacts,
     ScreenDesign,
     SimulatedField,
+    demo_design,
     draw_field,
     layout,
     mechanism_names,
 )
-from phenoprint.simulation.traits import shift_vector
+from phenoprint.simulation.mechanisms import STATE_CHANGES
+from phenoprint.simulation.traits import shift_vector, spread_of
 
 
 def _screen(mechanism: str) -> ScreenDesign:
@@ -144,3 +146,18 @@ def test_most_mechanisms_do_not_change_the_count() -> None:
 def test_a_misspelt_trait_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'dna_intensity'"):
         shift_vector({"dna_intensty": 2.0})
+
+
+def test_the_mechanisms_of_the_demo_overlap_in_pairs() -> None:
+    effects = []
+    for name in demo_design().mechanisms:
+        mechanism = MECHANISMS[name]
+        effect = shift_vector(mechanism.changes)
+        for state, added in mechanism.states.items():
+            effect = effect + added * shift_vector(STATE_CHANGES[state])
+        effects.append(effect / spread_of())
+    units = np.array(effects) / np.linalg.norm(effects, axis=1, keepdims=True)
+    cosines = units @ units.T
+    assert 0.3 < cosines[0, 1] < 0.9
+    assert 0.3 < cosines[2, 3] < 0.9
+    assert np.abs(cosines[:2, 2:]).max() < 0.3

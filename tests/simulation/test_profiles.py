@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,8 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.exchange.importing import import_profiles
-from phenoprint.pipeline import run_screen
 from phenoprint.simulation import PROFILE_DESIGNS, ProfileDesign, simulate_profiles
 
 FEATURES = pl.exclude("^Metadata_.*$")
@@ -196,19 +193,3 @@ def test_unknown_names_are_named() -> None:
     with pytest.raises(UnknownNameError, match="n_plates"):
         simulate_profiles(n_plate=3)
     assert isinstance(ProfileDesign(), ProfileDesign)
-
-
-def test_simulated_profiles_go_through_the_whole_pipeline(tmp_path: Path) -> None:
-    simulated = simulate_profiles(
-        "mechanism", n_plates=2, n_replicates=2, plate_format=96, n_controls=12, n_compounds=60, n_features=60
-    )
-    simulated.wells.write_parquet(tmp_path / "simulated_augmented.parquet")
-    screen = import_profiles(tmp_path / "simulated_augmented.parquet", tmp_path / "screen").screen
-    result = run_screen(screen.path, workers=1)
-    assert not result.is_partial
-    assert result.screen.table("profile_well").collect().height == simulated.wells.height
-    activity = result.screen.table("activity").collect().join(simulated.truth, on="Metadata_perturbation")
-    means = dict(
-        activity.filter(Metadata_pert_type="trt").group_by("is_active").agg(pl.mean("mean_average_precision")).rows()
-    )
-    assert means[True] > means[False] + 0.2
