@@ -1,11 +1,13 @@
 """Scores and their baselines: retrieval, reproducibility, mechanisms, assay quality, plate acceptance."""
 
 from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
+from phenoprint.evaluation.activity import ACTIVITY_STATUSES, activity
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.baselines import baseline_profiles
-from phenoprint.evaluation.calls import activity, also_controls, moa_calls, replicate_agreement
+from phenoprint.evaluation.calls import moa_calls, replicate_agreement
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
+from phenoprint.evaluation.fold_profiles import also_controls
 from phenoprint.evaluation.headlines import LEAST_TREATMENTS, based_on, is_headline
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
@@ -25,6 +27,7 @@ from phenoprint.evaluation.step_profiles import drawn_plates
 from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, score_steps
 
 __all__ = [
+    "ACTIVITY_STATUSES",
     "BASELINES",
     "LEAST_TREATMENTS",
     "METRICS",

@@ -45,10 +45,10 @@ __all__ = [
 ABOUT: Final = [COMPOUND, "Metadata_Concentration", "Metadata_Concentration_Unit", MOA, PERT_TYPE]
 ACTIVITY_STATUSES: Final = {
     "ok": "tested against the controls of its plates",
-    "judged against control positions": "all replicates are in one well position, and position makes wells alike; the "
-    "p value is the larger of the usual one and one against controls in one position",
-    "position not judged": "all replicates are in one well position, and too few controls share a position to find "
-    "whether position alone makes wells alike",
+    "judged against control positions": "replicates share a well position, and position makes wells alike; the p value "
+    "is the larger of the usual one and one against controls that share positions in the same way",
+    "position not judged": "replicates share a well position, and too few controls do to find whether position alone "
+    "makes wells alike",
     "too few controls": "the smallest p value that these wells can reach is above the threshold",
     "not cross-fitted": "the recipe was fitted on the controls that are the negatives; p values may be too small",
     "one replicate": "fewer than two wells with a profile: not tested",
@@ -75,14 +75,14 @@ class TreatmentTest:
         Its wells in each fold.
     tests
         The outcome in each fold; None where a fold has fewer than two wells or no control.
-    is_in_one_place
-        Whether all its wells are in the same position of several plates.
+    shares_places
+        Whether several of its wells are in the same position of different plates.
     """
 
     name: str
     rows: tuple[IntArray, ...]
     tests: tuple[PermutationTest | None, ...]
-    is_in_one_place: bool
+    shares_places: bool
 
     @property
     def known(self) -> list[PermutationTest]:
@@ -133,9 +133,9 @@ def activity(
 
     Notes
     -----
-    Wells in the same position are no pair where the replicates of a treatment lie in several positions. Where they all
-    share one, controls decide (`control_positions`): if controls in the same position of different plates are more
-    alike than others, the treatment must also be more alike than those groups of controls.
+    Wells in the same position are no pair where the replicates of a treatment lie in several positions. Where some
+    share a position, controls decide (`control_positions`): if controls in the same position of different plates are
+    more alike than others, the treatment must also be more alike than groups of controls in as many positions.
 
     Examples
     --------
@@ -201,7 +201,8 @@ def _test(folds: Sequence[FoldProfiles], name: str, *, null_size: int, seed: int
         tests.append(
             fold.compare(own, negatives, null_size=null_size, seed=seed_of(seed, number, name), distinct_places=several)
         )
-    return TreatmentTest(name, rows, tuple(tests), not several and any(len(own) > 1 for own in rows))
+    shared = any(len(own) < len(wells) for own, wells in zip(places, rows, strict=True))
+    return TreatmentTest(name, rows, tuple(tests), shared)
 
 
 def correlation_of_folds(tests: Sequence[Sequence[PermutationTest]]) -> float:
@@ -282,7 +283,7 @@ def judged(found: Sequence[TreatmentTest], positions: ControlPositions) -> list[
             continue
         p, status = combined(own, correlation), "ok"
         share: float | None = 0.0
-        if treatment.is_in_one_place:
+        if treatment.shares_places:
             against = positions.judge(treatment.rows)
             share = against.share
             if positions.p_value is None or (positions.matters and against.p_value is None):

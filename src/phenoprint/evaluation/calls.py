@@ -7,107 +7,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from phenoprint.evaluation.fold_profiles import treated_wells
 from phenoprint.evaluation.mechanisms import moa_accuracy
 from phenoprint.evaluation.replicates import replicate_reproducibility
-from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.scores import PROFILES, score_rows
-from phenoprint.evaluation.significance import mean_average_precision
 from phenoprint.tables import COMPOUND, MOA, PERT_TYPE, PERTURBATION, declared_columns, feature_columns, frame_of
 
 if TYPE_CHECKING:
     from phenoprint.evaluation.similarities import Vectors
 
-__all__ = ["activity", "also_controls", "moa_calls", "replicate_agreement"]
-
-_IS_NEGCON = "Metadata_is_negcon"
-_ABOUT = [COMPOUND, "Metadata_Concentration", "Metadata_Concentration_Unit", MOA, PERT_TYPE]
-
-
-def also_controls(profiles: pl.DataFrame) -> pl.DataFrame:
-    """Return the wells annotated as treatments whose treatment is a negative control in other wells.
-
-    Such a treatment counts as the control, as in the table ``perturbation``: it gets no activity and no mechanism.
-
-    Parameters
-    ----------
-    profiles
-        Well profiles (level 4b), one row per well; the features are not needed.
-
-    Examples
-    --------
-    >>> kinds = {"Metadata_pert_type": ["negcon", "trt", "trt"], "Metadata_perturbation": ["DMSO", "DMSO", "taxol"]}
-    >>> also_controls(pl.DataFrame(kinds))["Metadata_perturbation"].to_list()
-    ['DMSO']
-    """
-    controls = profiles.filter(pl.col(PERT_TYPE) == "negcon")[PERTURBATION].drop_nulls()
-    is_treated = pl.col(PERT_TYPE).is_in(["trt", "poscon"])
-    return profiles.filter(is_treated & pl.col(PERTURBATION).is_in(controls.unique().implode()))
-
-
-def _treated(profiles: pl.DataFrame) -> pl.DataFrame:
-    """Return the wells of treatments that are no negative control anywhere."""
-    left_out = also_controls(profiles)[PERTURBATION].unique().implode()
-    return profiles.filter(
-        pl.col(PERT_TYPE).is_in(["trt", "poscon"])
-        & pl.col(PERTURBATION).is_not_null()
-        & ~pl.col(PERTURBATION).is_in(left_out)
-    )
-
-
-def activity(
-    profiles: pl.DataFrame,
-    *,
-    null_size: int = 10_000,
-    seed: int = 0,
-    vectors: Callable[[pl.DataFrame], Vectors] | None = None,
-) -> pl.DataFrame:
-    """Score how well the replicates of each treatment find each other among the negative controls of their plate.
-
-    Mean average precision after Kalinin et al., Nature Communications 2025, as in the JUMP protocol: replicates share
-    ``Metadata_perturbation``; negatives are the ``negcon`` wells of the same plate.
-
-    Parameters
-    ----------
-    profiles
-        Well profiles (level 4b), one row per well.
-    null_size
-        Size of the null distribution.
-    seed
-        Seed of the null distribution.
-    vectors
-        Makes the vectors of some of the wells, where `profiles` holds their metadata only; see `average_precision`.
-
-    Returns
-    -------
-    polars.DataFrame
-        Table ``activity``: one row per treatment with at least two wells; empty without negative controls. A well
-        without ``Metadata_perturbation`` belongs to no treatment; a negative control needs none. A treatment that is a
-        negative control in other wells is left out, see `also_controls`.
-    """
-    treated = _treated(profiles)
-    repeated = treated.group_by(PERTURBATION).len("n_replicates").filter(pl.col("n_replicates") > 1)
-    controls = profiles.filter(pl.col(PERT_TYPE) == "negcon")
-    if repeated.is_empty() or controls.is_empty() or not _is_comparable(profiles, vectors):
-        return frame_of("activity")
-    queries = treated.filter(pl.col(PERTURBATION).is_in(repeated[PERTURBATION].implode()))
-    # A control is no replicate of another: each gets an identity of its own.
-    singles = controls.with_columns(
-        (pl.lit("negcon ") + pl.col("Metadata_Plate") + pl.lit(" ") + pl.col("Metadata_Well")).alias(PERTURBATION)
-    )
-    scored = average_precision(
-        pl.concat([queries, singles]).with_columns((pl.col(PERT_TYPE) == "negcon").alias(_IS_NEGCON)),
-        pos_sameby=[PERTURBATION],
-        pos_diffby=[],
-        neg_sameby=["Metadata_Plate"],
-        neg_diffby=[_IS_NEGCON],  # by role, or positive controls would be negatives of treatments
-        vectors=vectors,
-    )
-    scored = scored.filter((pl.col(PERT_TYPE) != "negcon") & pl.col("average_precision").is_not_null())
-    result = mean_average_precision(scored, sameby=[PERTURBATION], null_size=null_size, seed=seed)
-    about = queries.select(PERTURBATION, *_ABOUT).unique(PERTURBATION, keep="first", maintain_order=True)
-    named = result.drop("n_replicates").join(about, on=PERTURBATION, how="left")
-    counted = named.join(repeated, on=PERTURBATION, how="left")
-    return declared_columns(counted, "activity").sort(PERTURBATION)
+__all__ = ["moa_calls", "replicate_agreement"]
 
 
 def _is_comparable(profiles: pl.DataFrame, vectors: Callable[[pl.DataFrame], Vectors] | None) -> bool:
@@ -132,7 +41,7 @@ def replicate_agreement(
         Rows of table ``replicate_agreement``, one per treatment with at least two wells; of ``replicate_null``; and of
         ``score``, the share of treatments that replicate. None for fewer than two treatments with replicates.
     """
-    wells = _treated(profiles)
+    wells = treated_wells(profiles)
     repeated = wells.group_by(PERTURBATION).len().filter(pl.col("len") > 1)
     if repeated.height < 2 or not _is_comparable(wells, vectors):
         return frame_of("replicate_agreement"), frame_of("replicate_null"), frame_of("score")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["drawn_precision", "pairs_in_one_place", "precision_of_sets", "ranks_among_candidates"]
+__all__ = ["drawn_scores", "pairs_in_one_place", "ranks_among_candidates", "scores_of_sets"]
 
 
 @njit(cache=True)
@@ -59,10 +59,16 @@ def ranks_among_candidates(similarity, plate, place, own_plate_counts, exclude_s
     return ranks
 
 
+_TIE = 1e-6  # weight of the similarity beside the precision
+
+
 @njit(cache=True)
-def _precision(ranks, chosen, found):
-    """Mean over the chosen wells of the average precision of the other chosen wells; NaN without any pair."""
-    total, queries = 0.0, 0
+def _score(ranks, similarity, chosen, found):
+    """Mean over the chosen wells of the average precision of the other chosen wells; NaN without any pair.
+
+    The mean similarity of the pairs, with a weight of a millionth, decides between sets of the same precision.
+    """
+    total, queries, alike, pairs = 0.0, 0, 0.0, 0
     r = chosen.shape[0]
     for a in range(r):
         m = 0
@@ -73,6 +79,8 @@ def _precision(ranks, chosen, found):
             rank = row[chosen[b]]
             if rank == 0.0:
                 continue
+            alike += similarity[chosen[a], chosen[b]]
+            pairs += 1
             at = m
             if r <= 24:  # insertion sort, the fastest for few values
                 while at > 0 and found[at - 1] > rank:
@@ -88,27 +96,27 @@ def _precision(ranks, chosen, found):
                 precision += min((k + 1) / found[k], 1.0)
             total += precision / m
             queries += 1
-    return total / queries if queries else np.nan
+    return total / queries + _TIE * alike / pairs if queries else np.nan
 
 
 @njit(cache=True)
-def precision_of_sets(ranks, sets):
-    """Mean average precision of each set of wells, shape (sets, replicates) to (sets,)."""
+def scores_of_sets(ranks, similarity, sets):
+    """Mean average precision of each set of wells, shape (sets, replicates) to (sets,); see `drawn_scores`."""
     result = np.empty(sets.shape[0])
     found = np.empty(max(sets.shape[1], 1))
     for at in range(sets.shape[0]):
-        result[at] = _precision(ranks, sets[at], found)
+        result[at] = _score(ranks, similarity, sets[at], found)
     return result
 
 
 @njit(cache=True)
-def drawn_precision(ranks, starts, sizes, n_draws, seed):
+def drawn_scores(ranks, similarity, starts, sizes, n_draws, seed):
     """Mean average precision of random sets with the same number of wells of each plate.
 
     Parameters
     ----------
-    ranks
-        What `ranks_among_candidates` returned; wells are sorted by plate.
+    ranks, similarity
+        What `ranks_among_candidates` returned and was given; wells are sorted by plate.
     starts
         First well of each plate and the end, shape (plates + 1,).
     sizes
@@ -118,8 +126,10 @@ def drawn_precision(ranks, starts, sizes, n_draws, seed):
 
     Returns
     -------
-    precision
-        Shape (n_draws,); NaN where no two wells of a set are a pair.
+    scores
+        Shape (n_draws,); NaN where no two wells of a set are a pair. A millionth of the mean similarity of the pairs is
+        added to the precision, so that sets of the same precision differ: few replicates that all find each other first
+        have the highest precision whatever their effect.
     """
     result = np.empty(n_draws)
     pool = np.arange(starts[-1])
@@ -142,7 +152,7 @@ def drawn_precision(ranks, starts, sizes, n_draws, seed):
                 pool[low + k] = other
                 chosen[at] = other
                 at += 1
-        result[draw] = _precision(ranks, chosen, found)
+        result[draw] = _score(ranks, similarity, chosen, found)
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -98,15 +98,10 @@ class FoldProfiles:
         most = max(2, _MOST_CONTROLS // max(1, len(found)))
         return np.concatenate([np.arange(0), *(own[:most] for own in found)]).astype(np.intp)
 
-    def plate_names(self, rows: IntArray) -> list[str]:
-        """Return the plates of some wells, sorted."""
-        return [str(name) for name in self.wells[PLATE][np.asarray(rows).tolist()].unique().sort()]
-
-    def codes_of(self, plates: Sequence[str]) -> tuple[int, ...]:
-        """Return the codes of some plates; of those without a usable well there is none."""
-        names = self.wells[PLATE].unique().sort()
-        known = names.filter(names.is_in(list(plates)))
-        return tuple(int(code) for code in names.search_sorted(known).to_list())
+    def place_code(self, well: str) -> int:
+        """Return the code of a well position; -1 where no usable well has it."""
+        found = np.flatnonzero((self.wells[WELL] == well).to_numpy())
+        return int(self.places[found[0]]) if len(found) else -1
 
     def compare(
         self, rows: IntArray, negatives: IntArray, *, null_size: int, seed: int, distinct_places: bool

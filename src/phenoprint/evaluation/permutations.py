@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PermutationTest", "permutation_test"]
 
-_DIGITS = 9  # scores are sums of fractions: in another order they differ in the last bits
+_DIGITS = 11  # scores are sums of fractions: in another order they differ in the last bits
 _LOOKUPS = 2e8  # that all draws of one test may take
 _LEAST_DRAWS = 999
 
@@ -38,7 +38,7 @@ class PermutationTest:
     spread
         Variance of the normal score of `mid_p` over all orders: 1 for many distinct scores, less for few.
     smallest_p, smallest_mid_p
-        The p values of the highest score of all orders.
+        The p values of a treatment that scores above all other orders.
     n_orders
         Orders that were compared.
     is_exact
@@ -76,7 +76,8 @@ def permutation_test(
     Each well of the treatment ranks the others among all wells that lie on the plates of these others: positives and
     negatives come from the same plates. The score is the mean average precision. A random order replaces the wells of
     the treatment on each plate by as many wells of this plate, controls or not; where the treatment does nothing, all
-    such orders are equally likely, whatever the distribution of the profiles and the differences between plates.
+    such orders are equally likely, whatever the distribution of the profiles and the differences between plates. Of
+    orders with the same mean average precision, the one with more similar pairs scores higher.
 
     Parameters
     ----------
@@ -109,30 +110,27 @@ def permutation_test(
     >>> found.precision, round(1 / found.p_value), found.is_exact
     (1.0, 220, True)
     """
-    from phenoprint.evaluation.compiled_permutations import drawn_precision, precision_of_sets, ranks_among_candidates
+    from phenoprint.evaluation.compiled_permutations import drawn_scores, ranks_among_candidates, scores_of_sets
 
     order = np.lexsort((~is_treated, plates))
     plate, place, treated = plates[order], places[order], is_treated[order]
     n_plates = int(plate[-1]) + 1
     sizes = np.bincount(plate[treated], minlength=n_plates)
     starts = np.concatenate([[0], np.cumsum(np.bincount(plate, minlength=n_plates))])
-    ranks = ranks_among_candidates(
-        np.ascontiguousarray(similarity[np.ix_(order, order)], dtype=np.float64),
-        plate.astype(np.int64),
-        place.astype(np.int64),
-        sizes > 1,
-        distinct_places,
-    )
-    own = float(precision_of_sets(ranks, np.flatnonzero(treated)[None, :])[0])
+    alike = np.ascontiguousarray(similarity[np.ix_(order, order)], dtype=np.float64)
+    ranks = ranks_among_candidates(alike, plate.astype(np.int64), place.astype(np.int64), sizes > 1, distinct_places)
+    chosen = np.flatnonzero(treated)[None, :]
+    precision = float(scores_of_sets(ranks, np.zeros_like(alike), chosen)[0])
+    own = float(scores_of_sets(ranks, alike, chosen)[0])
     n_orders = prod(comb(int(starts[q + 1] - starts[q]), int(sizes[q])) for q in range(n_plates))
     is_exact = n_orders <= null_size
     if is_exact:
-        null = precision_of_sets(ranks, _every_set(starts, sizes))
+        null = scores_of_sets(ranks, alike, _every_set(starts, sizes))
     else:
         few = max(_LEAST_DRAWS, int(_LOOKUPS / int(sizes.sum()) ** 2))
-        drawn = drawn_precision(ranks, starts, sizes, min(null_size, few), seed)
+        drawn = drawn_scores(ranks, alike, starts, sizes, min(null_size, few), seed)
         null = np.concatenate([[own], drawn])
-    return _compared(round(own, _DIGITS), np.round(null, _DIGITS), is_exact=is_exact)
+    return _compared(precision, round(own, _DIGITS), np.round(null, _DIGITS), is_exact=is_exact)
 
 
 def _every_set(starts: IntArray, sizes: IntArray) -> NDArray[np.int64]:
@@ -144,7 +142,7 @@ def _every_set(starts: IntArray, sizes: IntArray) -> NDArray[np.int64]:
     return np.array([sum(chosen, ()) for chosen in product(*by_plate)], dtype=np.int64)
 
 
-def _compared(own: float, null: NDArray[np.float64], *, is_exact: bool) -> PermutationTest:
+def _compared(precision: float, own: float, null: NDArray[np.float64], *, is_exact: bool) -> PermutationTest:
     from scipy.special import ndtri
 
     # An order without any pair scores nothing; it cannot be the treatment's own.
@@ -154,13 +152,13 @@ def _compared(own: float, null: NDArray[np.float64], *, is_exact: bool) -> Permu
     mid = (higher + counts / 2) / n
     at = int(np.searchsorted(values, own))
     return PermutationTest(
-        precision=own,
+        precision=precision,
         chance=float((values * counts).sum() / n),
         p_value=float((higher[at] + counts[at]) / n),
         mid_p=float(mid[at]),
         spread=float((counts * ndtri(mid) ** 2).sum() / n),
-        smallest_p=float(counts[-1] / n),
-        smallest_mid_p=float(mid[-1]),
+        smallest_p=1 / n,
+        smallest_mid_p=0.5 / n,
         n_orders=n,
         is_exact=is_exact,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import lgamma, log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -20,16 +20,19 @@ __all__ = ["ControlPositions", "PositionVerdict", "control_positions", "signal_o
 _ALPHA = 0.1
 _SHUFFLES = 999
 _MOST_PLATES = 40
-_LEAST_PLACES = 3  # two leave one degree of freedom
+_LEAST_GROUPS = 3  # two leave one degree of freedom
+_DRAWN = 200
 
 
-def signal_of(vectors: NDArray[np.floating]) -> float:
+def signal_of(vectors: NDArray[np.floating], places: IntArray | None = None) -> float:
     """Signal of some wells relative to their noise, as an amplitude: 0 expected of wells that share nothing.
 
     Parameters
     ----------
     vectors
         Of unit length, shape (wells, features), two wells or more.
+    places
+        Position of each well: where there are several, only wells in different positions are pairs.
 
     Notes
     -----
@@ -37,16 +40,22 @@ def signal_of(vectors: NDArray[np.floating]) -> float:
     the result is the root of c / (1 - c) = s / n. It does not saturate, and its distribution over groups is close to
     normal.
     """
-    n = len(vectors)
-    total = vectors.sum(axis=0, dtype=np.float64)
-    squares = float((vectors.astype(np.float64) ** 2).sum())
-    cosine = (float(total @ total) - squares) / (n * (n - 1))
+    wide = vectors.astype(np.float64)
+    codes = np.zeros(len(wide), np.intp) if places is None else np.unique(places, return_inverse=True)[1]
+    total = wide.sum(axis=0)
+    if codes.max() == 0:
+        left_out, n_pairs = float((wide**2).sum()), len(wide) * (len(wide) - 1)
+    else:
+        sums = np.zeros((int(codes.max()) + 1, wide.shape[1]))
+        np.add.at(sums, codes, wide)
+        left_out, n_pairs = float((sums**2).sum()), len(wide) ** 2 - int((np.bincount(codes) ** 2).sum())
+    cosine = (float(total @ total) - left_out) / n_pairs
     return float(np.sign(cosine) * np.sqrt(abs(cosine) / max(1 - abs(cosine), 1e-6)))
 
 
 @dataclass(frozen=True)
 class PositionVerdict:
-    """A treatment in one well position, against controls in one well position.
+    """A treatment with several wells in one position, against controls in as many positions of the same plates.
 
     Attributes
     ----------
@@ -76,34 +85,16 @@ class ControlPositions:
 
     folds: Sequence[FoldProfiles]
     p_value: float | None
-    _signals: dict[tuple[int, tuple[int, ...]], Mapping[str, float]] = field(default_factory=dict)
+    seed: int = 0
+    _signals: dict[object, tuple[NDArray[np.float64], float]] = field(default_factory=dict)
 
     @property
     def matters(self) -> bool:
         """Whether position makes wells alike (p < 0.1: rather once too often than to take position for activity)."""
         return self.p_value is not None and self.p_value < _ALPHA
 
-    def signals(self, plates: Sequence[tuple[str, ...]], *, without: str | None = None) -> NDArray[np.float64]:
-        """Return the signal of each group of controls that lies on all of some plates.
-
-        Parameters
-        ----------
-        plates
-            For each fold: names of plates.
-        without
-            A position to leave out.
-        """
-        found = []
-        for number, (fold, names) in enumerate(zip(self.folds, plates, strict=True)):
-            codes = fold.codes_of(names)
-            key = (number, codes)
-            if key not in self._signals:
-                self._signals[key] = _group_signals(fold, codes)
-            found += [signal for place, signal in self._signals[key].items() if place != without]
-        return np.array(found)
-
     def judge(self, rows: Sequence[IntArray], *, without: str | None = None) -> PositionVerdict:
-        """Compare a treatment whose wells are all in one position with the groups of controls on its plates.
+        """Compare a treatment, of which several wells share a position, with controls in as many positions.
 
         Parameters
         ----------
@@ -114,17 +105,27 @@ class ControlPositions:
         """
         from scipy.stats import t
 
-        pairs = [(fold, own) for fold, own in zip(self.folds, rows, strict=True) if len(own) > 1]
-        names = [
-            tuple(fold.plate_names(own)) if len(own) > 1 else () for fold, own in zip(self.folds, rows, strict=True)
-        ]
-        groups = self.signals(names, without=without)
-        if len(groups) < _LEAST_PLACES or not pairs:
+        found, groups, n_groups = [], [], 0.0
+        for number, (fold, own) in enumerate(zip(self.folds, rows, strict=True)):
+            if len(own) < 2:
+                continue
+            found.append(signal_of(np.asarray(fold.values[own]), fold.places[own]))
+            signals, n = self._of_controls(number, _pattern(fold, own), without)
+            groups.append(signals)
+            n_groups += n
+        if n_groups < _LEAST_GROUPS:
             return PositionVerdict(None, None)
-        signal = float(np.mean([signal_of(np.asarray(fold.values[own])) for fold, own in pairs]))
-        spread = float(groups.std(ddof=1)) * np.sqrt(1 + 1 / len(groups))
-        p = float(t.sf((signal - float(groups.mean())) / spread, len(groups) - 1)) if spread > 0 else None
-        return PositionVerdict(p, share_of(float((groups * np.abs(groups)).mean()), signal))
+        signal, every = float(np.mean(found)), np.concatenate(groups)
+        spread = float(every.std(ddof=1)) * np.sqrt(1 + 1 / n_groups)
+        p = float(t.sf((signal - float(every.mean())) / spread, n_groups - 1)) if spread > 0 else None
+        return PositionVerdict(p, share_of(float((every * np.abs(every)).mean()), signal))
+
+    def _of_controls(self, number: int, pattern: _Pattern, without: str | None) -> tuple[NDArray[np.float64], float]:
+        """Signals of groups of controls with a pattern of plates, and how many of them are independent."""
+        key = (number, pattern, without)
+        if key not in self._signals:
+            self._signals[key] = _group_signals(self.folds[number], pattern, without, self.seed)
+        return self._signals[key]
 
 
 def share_of(position: float, signal: float) -> float | None:
@@ -132,17 +133,40 @@ def share_of(position: float, signal: float) -> float | None:
     return float(np.clip(position / signal**2, 0, 1)) if signal > 0 else None
 
 
-def _group_signals(fold: FoldProfiles, plates: tuple[int, ...]) -> dict[str, float]:
-    """Signal of the controls of each position that has one on every plate, by well name."""
-    if len(plates) < 2:
-        return {}
-    rows = np.concatenate([np.arange(0), *(fold.controls.get(plate, np.arange(0)) for plate in plates)]).astype(np.intp)
-    places, counts = np.unique(fold.places[rows], return_counts=True)
-    found = {}
-    for place in places[counts == len(plates)].tolist():
-        own = rows[fold.places[rows] == place]
-        found[str(fold.wells["Metadata_Well"][int(own[0])])] = signal_of(np.asarray(fold.values[own]))
-    return found
+_Pattern: TypeAlias = "tuple[tuple[int, ...], ...]"
+
+
+def _pattern(fold: FoldProfiles, rows: IntArray) -> _Pattern:
+    """Return the plates of the wells in each position, as codes; positions in order of their plates."""
+    places = fold.places[rows]
+    return tuple(sorted(tuple(sorted(fold.plates[rows[places == place]].tolist())) for place in np.unique(places)))
+
+
+def _group_signals(
+    fold: FoldProfiles, pattern: _Pattern, without: str | None, seed: int
+) -> tuple[NDArray[np.float64], float]:
+    held = {
+        plate: dict(zip(fold.places[own].tolist(), own.tolist(), strict=True)) for plate, own in fold.controls.items()
+    }
+    left_out = -1 if without is None else fold.place_code(without)
+
+    def on_all(plates: tuple[int, ...]) -> set[int]:
+        everywhere = set.intersection(*(set(held.get(plate, ())) for plate in plates))
+        return everywhere - {left_out}
+
+    usable = [sorted(on_all(plates)) for plates in pattern]
+    n = len(set().union(*usable)) / len(pattern)
+    if len(pattern) == 1:
+        choices = [(place,) for place in usable[0]]
+    else:
+        rng = np.random.default_rng(seed + 1)
+        drawn = [tuple(int(rng.choice(own)) for own in usable) for _ in range(_DRAWN)] if all(usable) else []
+        choices = sorted({places for places in drawn if len(set(places)) == len(places)})
+    signals = []
+    for places in choices:
+        wells = [held[plate][place] for place, plates in zip(places, pattern, strict=True) for plate in plates]
+        signals.append(signal_of(np.asarray(fold.values[wells]), fold.places[wells]))
+    return np.array(signals), n if signals else 0.0
 
 
 def control_positions(folds: Sequence[FoldProfiles], *, seed: int = 0) -> ControlPositions:
@@ -180,4 +204,4 @@ def control_positions(folds: Sequence[FoldProfiles], *, seed: int = 0) -> Contro
         orders += sum(lgamma(n + 1) for n in by_plate) - lgamma(int(by_plate.max()) + 1)
     if orders < log(1 / _ALPHA):
         return ControlPositions(folds, None)
-    return ControlPositions(folds, float((sums >= sums[0] - 1e-9).mean()))
+    return ControlPositions(folds, float((sums >= sums[0] - 1e-9).mean()), seed)

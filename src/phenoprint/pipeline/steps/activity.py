@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import polars as pl
+
 from phenoprint.pipeline.phenotypes import keep_parameter
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
@@ -23,8 +25,9 @@ class Activity(Step):
 
     name = "activity"
     title = "Activity"
+    version = 2
     scope = Scope.SCREEN
-    needs = ("profile_selected", "exclusion")
+    needs = ("profile_cross_fitted", "cross_fit", "profile_selected", "exclusion")
     tables = ("activity", "replicate_agreement", "replicate_null", "score")
     parts: ClassVar = {"score": "activity"}
 
@@ -38,11 +41,13 @@ class Activity(Step):
 
         section = context.config.evaluation
         given = WellProfiles.of(context, "profile_selected")
+        folds = WellProfiles.folds(context)
         active = activity(
-            given.wells,
+            [fold.wells for fold in folds],
             null_size=section.null_size,
             seed=section.seed,
-            vectors=partial(given.vectors, metric="cosine"),
+            is_cross_fitted=_is_cross_fitted(context),
+            vectors=[partial(fold.vectors, metric="cosine") for fold in folds],
         )
         agreement, null, replicated = replicate_agreement(
             given.wells, seed=section.seed, vectors=partial(given.vectors, metric="pearson")
@@ -53,3 +58,9 @@ class Activity(Step):
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
         tables = {"activity": active, "replicate_agreement": agreement, "replicate_null": null, "score": replicated}
         return Outcome(tables, ledger)
+
+
+def _is_cross_fitted(context: Context) -> bool:
+    """Whether the controls of each plate were treated like treatments; plates without controls do not matter."""
+    plates = context.table("cross_fit").filter(pl.col("n_held_out") > 0).select("cross_fitted").collect()
+    return bool(plates["cross_fitted"].all())
