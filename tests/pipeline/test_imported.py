@@ -91,7 +91,8 @@ def test_imported_selected_profiles_go_straight_to_calls(imported: Path, tmp_pat
     result = run_screen(tmp_path / "selected", workers=1)
     assert "recipe" not in result.summary.steps
     found, expected = (screen.table("activity").collect() for screen in (result.screen, run_screen(imported).screen))
-    assert found["mean_average_precision"].to_list() == pytest.approx(expected["mean_average_precision"].to_list())
+    assert found["Metadata_perturbation"].to_list() == expected["Metadata_perturbation"].to_list()
+    assert set(found["status"]) == {"not cross-fitted"}  # they may have been fitted on all controls
 
 
 def test_other_tables_run_again_and_the_same_do_not(imported: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Compiled loops of the permutation test; imported only where they run, since numba is slow to load."""
 
 # Compiled loops take flat arguments; numba infers the types.
+# ruff: noqa: PLR0917
 # mypy: allow-untyped-defs, disable-error-code="no-untyped-call,untyped-decorator"
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _group_signals(
     usable = [sorted(on_all(plates)) for plates in pattern]
     n = len(set().union(*usable)) / len(pattern)
     if len(pattern) == 1:
-        choices = [(place,) for place in usable[0]]
+        choices: list[tuple[int, ...]] = [(place,) for place in usable[0]]
     else:
         rng = np.random.default_rng(seed + 1)
         drawn = [tuple(int(rng.choice(own)) for own in usable) for _ in range(_DRAWN)] if all(usable) else []

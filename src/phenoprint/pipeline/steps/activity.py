@@ -62,5 +62,6 @@ class Activity(Step):
 
 def _is_cross_fitted(context: Context) -> bool:
     """Whether the controls of each plate were treated like treatments; plates without controls do not matter."""
-    plates = context.table("cross_fit").filter(pl.col("n_held_out") > 0).select("cross_fitted").collect()
+    has_controls = pl.col("n_fitted") + pl.col("n_held_out") > 0
+    plates = context.table("cross_fit").filter(has_controls).select("cross_fitted").collect()
     return bool(plates["cross_fitted"].all())
