@@ -392,6 +392,12 @@ def test_absent_metadata_is_named() -> None:
         correct_position(data.drop("Metadata_Well"))
 
 
+def test_absent_groups_of_a_step_are_named() -> None:
+    steps = [{"operation": "normalize", "method": "standardize", "by": ["Metadata_Batch"], "reference": "negcon"}]
+    with pytest.raises(UnknownNameError, match="Metadata_Batch"):
+        apply_recipe(plates().drop("Metadata_Batch"), steps)
+
+
 def test_inputs_are_not_changed() -> None:
     data = plates()
     before = data.clone()

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.tables import OBJECT_COUNT, PERT_TYPE, PLATE, StatusRow
+from phenoprint.tables import OBJECT_COUNT, PERT_TYPE, PLATE, StatusRow, require_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,13 +152,21 @@ def mark_reference(
         As in `reference_of`.
     notes
         List to which the rows of `fallback_rows` are added.
+
+    Raises
+    ------
+    UnknownNameError
+        If a plate lacks a column of `by`.
     """
     if PLATE in by or len(plates) == 1:
         for plate in plates:
+            require_columns(plate, by, purpose="the groups of a step")
             notes += fallback_rows(plate, reference, min_cells, by=by, fewest=fewest, is_adjustable=True)
             serves = reference_of(plate, reference, min_cells, by=by, fewest=fewest)
             yield plate.with_columns((pl.lit(value=True) if serves is None else serves).alias(IS_REFERENCE))
         return
+    for plate in plates:
+        require_columns(plate, by, purpose="the groups of a step")
     names = {*by, OBJECT_COUNT, PERT_TYPE}
     parts = [plate.select([name for name in plate.columns if name in names]) for plate in plates]
     about = pl.concat(parts, how="diagonal_relaxed")
