@@ -2,6 +2,7 @@
 
 from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.activity import ACTIVITY_STATUSES, activity
+from phenoprint.evaluation.activity_baselines import activity_beside_baselines
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.baselines import baseline_profiles
 from phenoprint.evaluation.calls import moa_calls, replicate_agreement
@@ -42,6 +43,7 @@ __all__ = [
     "ReplicateReproducibility",
     "Vectors",
     "activity",
+    "activity_beside_baselines",
     "also_controls",
     "average_precision",
     "based_on",

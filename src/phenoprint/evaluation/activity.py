@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVITY_STATUSES",
+    "COUNT_ONLY",
     "TreatmentTest",
     "Verdict",
+    "active_beyond_count",
     "activity",
     "combined",
     "compare_treatments",
@@ -42,6 +44,7 @@ __all__ = [
     "prepare",
 ]
 
+COUNT_ONLY: Final = "active only by cell count"
 ABOUT: Final = [COMPOUND, "Metadata_Concentration", "Metadata_Concentration_Unit", MOA, PERT_TYPE]
 ACTIVITY_STATUSES: Final = {
     "ok": "tested against the controls of its plates",
@@ -50,6 +53,8 @@ ACTIVITY_STATUSES: Final = {
     "position not judged": "replicates share a well position, and too few controls do to find whether position alone "
     "makes wells alike",
     "too few controls": "the smallest p value that these wells can reach is above the threshold",
+    COUNT_ONLY: "active, but cell counts alone find it active too, and without the direction in which profiles differ "
+    "with the number of cells it is not",
     "not cross-fitted": "the recipe was fitted on the controls that are the negatives; p values may be too small",
     "one replicate": "fewer than two wells with a profile: not tested",
     "no profile": "no well has enough values for a profile: not tested",
@@ -182,9 +187,47 @@ def prepare(
     return [fold_profiles(frame, maker) for frame, maker in zip(folds, makers, strict=True)]
 
 
-def compare_treatments(folds: Sequence[FoldProfiles], *, null_size: int, seed: int) -> list[TreatmentTest]:
-    """Test every treatment that has a usable well in some fold, in the order of their names."""
-    names = sorted({name for fold in folds for name in fold.treatments})
+def active_beyond_count(
+    folds: Sequence[FrameLike],
+    names: Sequence[str],
+    *,
+    count: str,
+    null_size: int = 10_000,
+    threshold: float = 0.05,
+    seed: int = 0,
+    vectors: Sequence[Callable[[pl.DataFrame], Vectors]] | None = None,
+) -> list[str]:
+    """Return which treatments differ from the controls also without what goes along with the number of cells.
+
+    The direction in which profiles differ with the (log) number of cells is left out of all profiles, and the
+    treatments are tested as in `activity`.
+
+    Parameters
+    ----------
+    folds, null_size, seed, vectors
+        As in `activity`.
+    names
+        The treatments to test, such as those that are active and that cell counts alone find active.
+    count
+        Column of the number of cells.
+    threshold
+        For the p value, which is not corrected: a treatment is left out of the result only where there is little
+        evidence for it.
+    """
+    if not names:
+        return []
+    prepared = [fold.without_count(count) for fold in prepare(folds, vectors)]
+    found = compare_treatments(prepared, null_size=null_size, seed=seed, names=names)
+    verdicts = judged(found, control_positions(prepared, seed=seed))
+    pairs = zip(found, verdicts, strict=True)
+    return [own.name for own, verdict in pairs if verdict.p_value is not None and verdict.p_value < threshold]
+
+
+def compare_treatments(
+    folds: Sequence[FoldProfiles], *, null_size: int, seed: int, names: Sequence[str] | None = None
+) -> list[TreatmentTest]:
+    """Test treatments, in the order of their names; by default each that has a usable well in some fold."""
+    names = sorted({name for fold in folds for name in fold.treatments} if names is None else names)
     return [_test(folds, name, null_size=null_size, seed=seed) for name in names]
 
 

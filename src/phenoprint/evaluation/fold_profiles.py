@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,8 @@ class FoldProfiles:
         Rows of the wells of each treatment.
     controls
         Rows of the negative controls, by code of the plate.
+    left_out
+        A direction, shape (features,), that comparisons leave out; None: none. See `without_count`.
     """
 
     wells: pl.DataFrame
@@ -88,6 +90,7 @@ class FoldProfiles:
     places: IntArray
     treatments: Mapping[str, IntArray]
     controls: Mapping[int, IntArray]
+    left_out: NDArray[np.float64] | None = None
 
     def negatives(self, rows: IntArray) -> IntArray:
         """Return the controls on the plates of some wells.
@@ -110,6 +113,9 @@ class FoldProfiles:
         own = self.some(rows, seed)
         every = np.concatenate([own, negatives])
         vectors = np.asarray(self.values[every])
+        if self.left_out is not None:
+            vectors = vectors - np.outer(vectors @ self.left_out, self.left_out)
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return permutation_test(
             vectors @ vectors.T,
             np.unique(self.plates[every], return_inverse=True)[1],
@@ -119,6 +125,23 @@ class FoldProfiles:
             null_size=null_size,
             seed=seed,
         )
+
+    def without_count(self, count: str) -> FoldProfiles:
+        """Leave out the direction in which profiles differ with the number of cells.
+
+        Parameters
+        ----------
+        count
+            Column of the number of cells. The direction is the covariance of the profiles with its logarithm, within
+            plates, over all wells.
+        """
+        log = (pl.col(count).cast(pl.Float64) + 1).log()
+        relative = self.wells.select((log - log.mean().over(PLATE)).fill_null(0.0)).to_series().to_numpy()
+        direction = (relative @ self.values).astype(
+            np.float64
+        )  # deviations sum to 0 on each plate, so that plate means cancel
+        length = float(np.linalg.norm(direction))
+        return replace(self, left_out=direction / length if length > 0 else None)
 
     def some(self, rows: IntArray, seed: int) -> IntArray:
         """Choose 200 of more wells of a treatment, as many of each plate as possible."""

@@ -22,6 +22,7 @@ _SHUFFLES = 999
 _MOST_PLATES = 40
 _LEAST_GROUPS = 3  # two leave one degree of freedom
 _DRAWN = 200
+_LEAST_NOISE = 1e-4  # below it, cosines of 32-bit vectors differ by rounding only
 
 
 def signal_of(vectors: NDArray[np.floating], places: IntArray | None = None) -> float:
@@ -50,7 +51,7 @@ def signal_of(vectors: NDArray[np.floating], places: IntArray | None = None) -> 
         np.add.at(sums, codes, wide)
         left_out, n_pairs = float((sums**2).sum()), len(wide) ** 2 - int((np.bincount(codes) ** 2).sum())
     cosine = (float(total @ total) - left_out) / n_pairs
-    return float(np.sign(cosine) * np.sqrt(abs(cosine) / max(1 - abs(cosine), 1e-6)))
+    return float(np.sign(cosine) * np.sqrt(abs(cosine) / max(1 - abs(cosine), _LEAST_NOISE)))
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,11 @@ class ControlPositions:
             return PositionVerdict(None, None)
         signal, every = float(np.mean(found)), np.concatenate(groups)
         spread = float(every.std(ddof=1)) * np.sqrt(1 + 1 / n_groups)
-        p = float(t.sf((signal - float(every.mean())) / spread, n_groups - 1)) if spread > 0 else None
+        p: float | None
+        if spread > 0:
+            p = float(t.sf((signal - float(every.mean())) / spread, n_groups - 1))
+        else:
+            p = 1.0 if signal <= every[0] else None
         return PositionVerdict(p, share_of(float((every * np.abs(every)).mean()), signal))
 
     def _of_controls(self, number: int, pattern: _Pattern, without: str | None) -> tuple[NDArray[np.float64], float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
+from phenoprint.pipeline.found_cells import FOUND_COUNT, with_found_cells
 from phenoprint.pipeline.phenotypes import keep_parameter
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
@@ -28,6 +29,7 @@ class Activity(Step):
     version = 2
     scope = Scope.SCREEN
     needs = ("profile_cross_fitted", "cross_fit", "profile_selected", "exclusion")
+    uses = ("cell_quality",)
     tables = ("activity", "replicate_agreement", "replicate_null", "score")
     parts: ClassVar = {"score": "activity"}
 
@@ -37,13 +39,15 @@ class Activity(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Score each treatment against the negative controls, and its replicates against random groups."""
-        from phenoprint.evaluation import activity, also_controls, replicate_agreement
+        from phenoprint.evaluation import activity_beside_baselines, also_controls, replicate_agreement
 
         section = context.config.evaluation
         given = WellProfiles.of(context, "profile_selected")
         folds = WellProfiles.folds(context)
-        active = activity(
-            [fold.wells for fold in folds],
+        counted = [with_found_cells(context, fold.wells)[0] for fold in folds]
+        active, score = activity_beside_baselines(
+            counted,
+            count=FOUND_COUNT,
             null_size=section.null_size,
             seed=section.seed,
             is_cross_fitted=_is_cross_fitted(context),
@@ -56,7 +60,12 @@ class Activity(Step):
             "the treatment is a negative control in other wells, and counts as one": also_controls(given.wells).height
         }
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
-        tables = {"activity": active, "replicate_agreement": agreement, "replicate_null": null, "score": replicated}
+        tables = {
+            "activity": active,
+            "replicate_agreement": agreement,
+            "replicate_null": null,
+            "score": pl.concat([score, replicated]),
+        }
         return Outcome(tables, ledger)
 
 
