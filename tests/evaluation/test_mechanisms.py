@@ -10,7 +10,9 @@ import pytest
 
 from phenoprint.errors import SchemaError, UnknownNameError, UsageError
 from phenoprint.evaluation import moa_accuracy
-from phenoprint.evaluation.baselines import known_places, nearest_accuracy
+from phenoprint.evaluation.baselines import known_places
+from phenoprint.evaluation.neighbour_votes import neighbour_votes
+from phenoprint.evaluation.similarities import to_vectors
 from phenoprint.profiles import consensus, normalize
 from phenoprint.tables import feature_columns
 
@@ -128,8 +130,28 @@ def test_wrong_use() -> None:
 
 
 def test_tied_neighbours_share_the_vote() -> None:
-    points, labels = np.array([[0.0], [1.0], [-1.0]]), np.array([0, 0, 1])
-    assert nearest_accuracy(points, labels, [np.arange(3)]) == pytest.approx((0.5 + 1 + 0) / 3)
+    points = pl.DataFrame({"F0": [0.0, 1.0, -1.0], "F1": [0.0, 0.0, 0.0]})
+    labels = np.array([[True, False], [True, False], [False, True]])
+    found = neighbour_votes(to_vectors(points, "euclidean"), labels, [np.arange(3)])
+    assert found.correct.tolist() == [0.5, 1.0, 0.0]
+    voted = neighbour_votes(to_vectors(points, "euclidean"), labels, [np.arange(3)], k=2)
+    assert voted.correct.tolist() == [0.5, 1.0, 0.0]
+
+
+def test_treatments_with_several_mechanisms_count_for_each() -> None:
+    frame = pl.DataFrame(
+        {
+            "Metadata_compound": list("abcd"),
+            "Metadata_moa": ["x|y", "x", "y | z", "w"],
+            "F0": [0.0, 0.1, -0.2, 5.0],
+            "F1": [0.0, 0.0, 0.0, 0.0],
+        }
+    )
+    result = moa_accuracy(frame, metric="euclidean")
+    assert result.predictions["predicted"].to_list() == ["x", "x", "x", "x"]
+    assert result.predictions["is_correct"].to_list() == [True, True, False, False]
+    # The neighbour of b and of c has both labels of a: half a vote each would be right for c.
+    assert result.accuracy == pytest.approx((1 + 0.5 + 0.5 + 0) / 4)
 
 
 def test_positions() -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import polars as pl
 
 from phenoprint.errors import SchemaError, UsageError
-from phenoprint.evaluation.baselines import count_baseline, position_baseline
+from phenoprint.evaluation.baselines import baseline_profiles
+from phenoprint.evaluation.mechanism_labels import MechanismLabels
+from phenoprint.evaluation.neighbour_votes import NeighbourVotes, neighbour_votes
 from phenoprint.evaluation.nulls import known, null_counts
-from phenoprint.evaluation.similarities import block_rows, similarity_block, to_vectors
+from phenoprint.evaluation.similarities import to_vectors
 from phenoprint.tables import Groups, metadata_columns, require_columns, to_polars
 
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ class MoaAccuracy:
     shuffled_p
         Share of shuffles, counting the real labels as one, that score at least as high.
     count_accuracy, position_accuracy
-        Accuracy of the nearest neighbour by ``Metadata_Object_Count`` alone, and by the well's row and column
-        alone, under the same rules; None where some predicted profile has none.
+        Accuracy by ``Metadata_Object_Count`` alone, and by the well's position alone, under the same rules (see
+        `baseline_profiles`); None where some predicted profile has none.
     n_features
         Features used.
     dropped_features
@@ -105,13 +107,14 @@ def moa_accuracy(
         Treatment profiles, such as those of `consensus`. Rows with NULL as label are left out: they can be
         neither right nor wrong.
     label
-        The column to predict.
+        The column to predict. Text such as ``A|B`` names several mechanisms: each counts, and either is right.
     not_same
         A neighbour must differ in every one of these columns.
     metric
         ``"cosine"``, ``"correlation"`` or ``"euclidean"``.
     k
-        Neighbours that vote; a tie goes to the label of the nearest among the tied.
+        Neighbours that vote. A tie goes to the label of the nearest among the tied; neighbours at the same distance
+        share the vote, which cell counts make common.
     missing
         ``"impute"`` or ``"error"`` for missing values; see `to_vectors`.
     n_shuffles
@@ -160,42 +163,31 @@ def moa_accuracy(
         )
     vectors = to_vectors(data, metric, missing=missing)
     rows = vectors.rows
-    labels = Groups.of(data, [label]).codes[rows]
-    keys = [Groups.of(data, [name]).codes[rows] for name in not_same]
-    n = len(rows)
-    k = min(k, max(n - 1, 1))
-    neighbours, similarity = np.zeros((n, k), np.intp), np.full((n, k), -np.inf, np.float32)
-    step = block_rows(n)
-    for start in range(0, n, step):
-        block = slice(start, min(start + step, n))
-        near = np.where(eligible(keys, block), similarity_block(vectors, block), np.float32(-np.inf))
-        order = np.argsort(-near, axis=1, kind="stable")[:, :k]
-        neighbours[block] = order
-        similarity[block] = np.take_along_axis(near, order, axis=1)
-    there = np.isfinite(similarity)
-    predicted = _vote(labels, neighbours, there)
-    has = there[:, 0]
-    accuracy = float((predicted == labels)[has].mean()) if has.any() else float("nan")
-    shuffled = _shuffled(labels, keys, neighbours, there, n_shuffles=n_shuffles, seed=seed)
+    labels = MechanismLabels.of(data.get_column(label))
+    codes = [Groups.of(data, [name]).codes for name in not_same]
+    votes = neighbour_votes(
+        vectors, labels.has[rows], [key[rows] for key in codes], k=k, n_shuffles=n_shuffles, seed=seed
+    )
+    has = votes.predicted >= 0
+    accuracy = float(votes.correct[has].mean()) if has.any() else float("nan")
+    shuffled = votes.shuffled_means if has.any() else np.empty(0)
     usable = data[rows]
+    beside = {}
+    for name, frame_of_baseline in baseline_profiles(usable).items():
+        own = to_vectors(frame_of_baseline, metric)
+        if len(own.rows) == usable.height:  # a baseline of some rows only would be of other treatments
+            found = neighbour_votes(own, labels.has[rows], [key[rows] for key in codes], k=k).correct
+            beside[name] = float(found[has].mean()) if has.any() else float("nan")
     return MoaAccuracy(
         accuracy=accuracy,
         n=int(has.sum()),
         n_unpredicted=data.height - int(has.sum()),
-        predictions=_predictions(
-            data,
-            rows,
-            label,
-            not_same,
-            predicted=predicted,
-            nearest=neighbours[:, 0],
-            similarity=similarity[:, 0],
-        ),
+        predictions=_predictions(data, rows, label, not_same, labels=labels, votes=votes),
         shuffled_accuracy=float(shuffled.mean()) if len(shuffled) else float("nan"),
         shuffled_sd=float(shuffled.std()) if len(shuffled) else float("nan"),
         shuffled_p=float((1 + (shuffled >= accuracy - 1e-12).sum()) / (1 + len(shuffled))),
-        count_accuracy=count_baseline(usable, labels, keys),
-        position_accuracy=position_baseline(usable, labels, keys),
+        count_accuracy=beside.get("cell_count"),
+        position_accuracy=beside.get("well_position"),
         n_features=len(vectors.features),
         dropped_features=vectors.dropped,
         label=label,
@@ -205,70 +197,25 @@ def moa_accuracy(
     )
 
 
-def eligible(keys: Sequence[NDArray[np.intp]], block: slice) -> NDArray[np.bool_]:
-    """Whether each row may be a neighbour of each query: another row that differs in every key."""
-    n = len(keys[0]) if keys else 0
-    rows = np.arange(n)
-    mask: NDArray[np.bool_] = rows[block][:, None] != rows[None, :]
-    for key in keys:
-        mask &= key[block][:, None] != key[None, :]
-    return mask
-
-
-def _vote(labels: NDArray[np.intp], neighbours: NDArray[np.intp], there: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Most common label of each row's neighbours; between equals, that of the nearest."""
-    voted = labels[neighbours]
-    same = (voted[:, :, None] == voted[:, None, :]) & there[:, :, None] & there[:, None, :]
-    # argmax takes the first of equals, and neighbours are in order of distance.
-    best = same.sum(axis=2).argmax(axis=1)
-    winner: NDArray[np.intp] = voted[np.arange(len(voted)), best]
-    return winner
-
-
-def _shuffled(
-    labels: NDArray[np.intp],
-    keys: Sequence[NDArray[np.intp]],
-    neighbours: NDArray[np.intp],
-    there: NDArray[np.bool_],
-    *,
-    n_shuffles: int,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Accuracy with labels shuffled between treatments; the neighbours are unchanged."""
-    has = there[:, 0]
-    if not has.any():
-        return np.empty(0)
-    treatment = keys[0] if keys else np.arange(len(labels))
-    units, unit = np.unique(np.column_stack([treatment, labels]), axis=0, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    scores = np.empty(n_shuffles)
-    for i in range(n_shuffles):
-        given = rng.permutation(units[:, 1])[unit]
-        scores[i] = (_vote(given, neighbours, there) == given)[has].mean()
-    return scores
-
-
 def _predictions(
     data: pl.DataFrame,
     rows: NDArray[np.intp],
     label: str,
     not_same: Sequence[str],
     *,
-    predicted: NDArray[np.intp],
-    nearest: NDArray[np.intp],
-    similarity: NDArray[np.float32],
+    labels: MechanismLabels,
+    votes: NeighbourVotes,
 ) -> pl.DataFrame:
-    values = Groups.of(data, [label]).keys.get_column(label)
-    has = np.isfinite(similarity)
+    has = votes.predicted >= 0
     named = not_same[0] if not_same else label
     found = pl.DataFrame(
         {
             "row": rows[has],
-            "predicted": values[predicted[has]],
-            "nearest": data.get_column(named)[rows[nearest[has]]],
-            "similarity": pl.Series(similarity[has], dtype=pl.Float32).cast(pl.Float64),
+            "predicted": pl.Series(labels.names, dtype=pl.String)[votes.predicted[has]],
+            "is_correct": labels.has[rows[has], votes.predicted[has]],
+            "nearest": data.get_column(named)[rows[votes.nearest[has]]],
+            "similarity": votes.similarity[has],
         }
     ).with_columns(pl.col("row").cast(pl.UInt32))
     joined = data.select(metadata_columns(data)).with_row_index("row").join(found, on="row", how="left").sort("row")
-    correct = (pl.col("predicted") == pl.col(label)).alias("is_correct")
-    return joined.select(*metadata_columns(data), "predicted", correct, "nearest", "similarity")
+    return joined.select(*metadata_columns(data), "predicted", "is_correct", "nearest", "similarity")
