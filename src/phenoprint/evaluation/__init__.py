@@ -5,13 +5,21 @@ from phenoprint.evaluation.activity import ACTIVITY_STATUSES, activity
 from phenoprint.evaluation.activity_baselines import activity_beside_baselines
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.baselines import baseline_profiles
-from phenoprint.evaluation.calls import moa_calls, replicate_agreement
+from phenoprint.evaluation.calls import replicate_agreement
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
 from phenoprint.evaluation.fold_profiles import also_controls
 from phenoprint.evaluation.headlines import LEAST_TREATMENTS, based_on, is_headline
+from phenoprint.evaluation.mechanism_labels import SEPARATOR
+from phenoprint.evaluation.mechanism_scores import (
+    MECHANISM_PROTOCOLS,
+    MechanismProtocol,
+    MechanismScores,
+    mechanism_scores,
+)
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
+from phenoprint.evaluation.moa_calls import CALL_STATUSES, call_scores, moa_calls, treatments_of
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.scores import BASELINES, PROFILES, cluster_interval, score_rows
@@ -30,15 +38,20 @@ from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, sco
 __all__ = [
     "ACTIVITY_STATUSES",
     "BASELINES",
+    "CALL_STATUSES",
     "LEAST_TREATMENTS",
+    "MECHANISM_PROTOCOLS",
     "METRICS",
     "PROFILES",
     "SCORES",
+    "SEPARATOR",
     "STEP_SCORES",
     "TREATMENT_SCORES",
     "AcceptanceLimits",
     "BatchMixing",
     "Comparison",
+    "MechanismProtocol",
+    "MechanismScores",
     "MoaAccuracy",
     "ReplicateReproducibility",
     "Vectors",
@@ -52,6 +65,7 @@ __all__ = [
     "best_readouts",
     "block_rows",
     "blocks_to_vectors",
+    "call_scores",
     "cliffs_delta",
     "cluster_interval",
     "compare",
@@ -59,6 +73,7 @@ __all__ = [
     "drawn_plates",
     "is_headline",
     "mean_average_precision",
+    "mechanism_scores",
     "moa_accuracy",
     "moa_calls",
     "plate_acceptance",
@@ -70,5 +85,6 @@ __all__ = [
     "score_steps",
     "similarity_block",
     "to_vectors",
+    "treatments_of",
     "z_prime",
 ]

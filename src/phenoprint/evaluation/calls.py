@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from phenoprint.evaluation.fold_profiles import treated_wells
-from phenoprint.evaluation.mechanisms import moa_accuracy
 from phenoprint.evaluation.replicates import replicate_reproducibility
 from phenoprint.evaluation.scores import PROFILES, score_rows
-from phenoprint.tables import COMPOUND, MOA, PERT_TYPE, PERTURBATION, declared_columns, feature_columns, frame_of
+from phenoprint.tables import COMPOUND, PERTURBATION, declared_columns, feature_columns, frame_of
 
 if TYPE_CHECKING:
     from phenoprint.evaluation.similarities import Vectors
 
-__all__ = ["moa_calls", "replicate_agreement"]
+__all__ = ["replicate_agreement"]
 
 
 def _is_comparable(profiles: pl.DataFrame, vectors: Callable[[pl.DataFrame], Vectors] | None) -> bool:
@@ -58,53 +57,3 @@ def replicate_agreement(
         seed=seed,
     )
     return declared_columns(judged, "replicate_agreement").sort(PERTURBATION), record.null, score
-
-
-def moa_calls(consensus: pl.DataFrame, active: pl.DataFrame, *, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Call the mechanism of each active treatment from the nearest treatment of another compound.
-
-    Only treatments that are active beside the negative controls are used, and a compound is never compared with itself
-    (not-same-compound accuracy). The same splits are scored with shuffled labels and with the cell count alone.
-
-    Parameters
-    ----------
-    consensus
-        Treatment profiles (level 5), one row per ``Metadata_perturbation``.
-    active
-        What `activity` returned.
-    seed
-        Seed of the shuffled labels.
-
-    Returns
-    -------
-    tuple
-        Rows of table ``moa_prediction``, one per treatment, and of table ``score``, one per score; none where fewer
-        than two mechanisms are shared by two active compounds.
-    """
-    if not {MOA, COMPOUND, PERT_TYPE} <= set(consensus.columns):
-        return frame_of("moa_prediction"), frame_of("score")
-    found = active.filter(pl.col("below_corrected_p").fill_null(False))[PERTURBATION]
-    called = consensus.filter(
-        pl.col(PERTURBATION).is_in(found.implode()) & pl.col(MOA).is_not_null() & (pl.col(PERT_TYPE) == "trt")
-    )
-    compounds = called.group_by(MOA).agg(pl.col(COMPOUND).n_unique().alias("n"))
-    shared = compounds.filter(pl.col("n") > 1)[MOA]
-    called = called.filter(pl.col(MOA).is_in(shared.implode()))
-    if shared.len() < 2 or not feature_columns(called):
-        return frame_of("moa_prediction"), frame_of("score")
-    record = moa_accuracy(called, label=MOA, not_same=[COMPOUND], seed=seed)
-    n_total = consensus.filter(pl.col(PERT_TYPE) == "trt")[PERTURBATION].n_unique()
-    scores = score_rows(
-        "moa_accuracy",
-        record.predictions.with_columns(
-            pl.col("is_correct").alias(PROFILES),
-            pl.lit(record.count_accuracy, pl.Float64).alias("cell_count"),
-            pl.lit(record.shuffled_accuracy, pl.Float64).alias("shuffled_labels"),
-        ),
-        description="active treatments whose nearest other compound shares the mechanism",
-        n_total=n_total,
-        n_features=record.n_features,
-        seed=seed,
-    )
-    predictions = declared_columns(record.predictions, "moa_prediction").sort(PERTURBATION)
-    return predictions, scores

@@ -53,8 +53,7 @@ class MechanismLabels:
     @property
     def is_labelled(self) -> NDArray[np.bool_]:
         """Whether each row has any mechanism, shape (rows,)."""
-        labelled: NDArray[np.bool_] = self.has.any(axis=1)
-        return labelled
+        return np.asarray(self.has.any(axis=1), dtype=bool)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> MechanismLabels:
         """Return the labels of some rows; the mechanisms stay."""

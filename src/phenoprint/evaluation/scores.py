@@ -9,7 +9,7 @@ import polars as pl
 
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.headlines import is_headline
-from phenoprint.tables import COMPOUND, Groups, frame_of, require_columns
+from phenoprint.tables import COMPOUND, PERTURBATION, Groups, frame_of, require_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def score_rows(
     outcomes
         One row per treatment with its outcome, 0 to 1 (whether it is active, or called correctly; Boolean counts as 0
         and 1; NULL where it was not scored): column ``none`` for the profiles and one column for each of `BASELINES`
-        that was tried.
+        that was tried. With ``Metadata_perturbation``, rows of the same treatment count as one in ``n``.
     description
         What the score measures, in a sentence.
     n_total
@@ -105,7 +105,8 @@ def score_rows(
     best = max(known, key=lambda name: found[name][0], default=None)
     rows = []
     for name, (value, low, high) in found.items():
-        n = int((~np.isnan(values[name])).sum())
+        there = pl.Series(~np.isnan(values[name]))
+        n = keyed.filter(there)[PERTURBATION].n_unique() if PERTURBATION in keyed.columns else int(there.sum())
         gain: tuple[float, float, float] | None = None
         if name == PROFILES and best is not None:
             difference = values[PROFILES] - values[best]

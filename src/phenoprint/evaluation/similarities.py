@@ -153,7 +153,7 @@ def _scaled(profiles: FloatArray, metric: str) -> NDArray[np.float64]:
 
 
 def similarity_block(
-    vectors: Vectors, queries: slice | Sequence[int], candidates: IntArray | slice = slice(None)
+    vectors: Vectors, queries: slice | Sequence[int] | IntArray, candidates: IntArray | slice = slice(None)
 ) -> NDArray[np.float32]:
     """Compare some of the vectors with others: shape (queries, candidates), float32, larger is more alike.
 

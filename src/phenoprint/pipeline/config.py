@@ -20,6 +20,7 @@ from phenoprint.pipeline.sections import (
     FeaturesSection,
     IlluminationSection,
     ImagesSection,
+    MechanismsSection,
     PlateMapSection,
     ProfilesSection,
     QualitySection,
@@ -55,6 +56,7 @@ class ScreenConfig(Section):
     cell_quality: CellQualitySection = CellQualitySection()
     profiles: ProfilesSection = ProfilesSection()
     evaluation: EvaluationSection = EvaluationSection()
+    mechanisms: MechanismsSection = MechanismsSection()
     clusters: ClustersSection = ClustersSection()
     report: ReportSection = ReportSection()
 

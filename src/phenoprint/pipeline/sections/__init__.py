@@ -5,6 +5,7 @@ from phenoprint.pipeline.sections.cells import CellQualitySection, CellRuleSecti
 from phenoprint.pipeline.sections.clusters import ClustersSection
 from phenoprint.pipeline.sections.evaluation import EvaluationSection
 from phenoprint.pipeline.sections.images import ImagesSection, PlateMapSection, ScreenSection
+from phenoprint.pipeline.sections.mechanisms import MechanismsSection
 from phenoprint.pipeline.sections.pixels import (
     FeaturesSection,
     IlluminationSection,
@@ -23,6 +24,7 @@ __all__ = [
     "IlluminationSection",
     "ImagesSection",
     "LimitSection",
+    "MechanismsSection",
     "PlateMapSection",
     "ProfilesSection",
     "QualitySection",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phenoprint.pipeline.steps.activity import Activity
 from phenoprint.pipeline.steps.aggregation import Aggregate
-from phenoprint.pipeline.steps.answers import Calls, DoseResponse, Gallery, PlateAcceptance
+from phenoprint.pipeline.steps.answers import DoseResponse, Gallery, PlateAcceptance
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.cells import FlagCells
 from phenoprint.pipeline.steps.clusters import ClusterProfiles, ClusterSignatures, Project
@@ -13,6 +13,7 @@ from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
 from phenoprint.pipeline.steps.illumination import Illuminate
 from phenoprint.pipeline.steps.image_quality import FlagImages, MeasureQuality
 from phenoprint.pipeline.steps.measurement import Measure, Thumbnail
+from phenoprint.pipeline.steps.mechanisms import Mechanisms
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
 from phenoprint.pipeline.steps.questions import FeatureEffects, Neighbours, WellReadouts
 from phenoprint.pipeline.steps.segmentation import Calibrate, Segment
@@ -39,7 +40,7 @@ STEPS: tuple[Step, ...] = (
     Heterogeneity(),
     PlateAcceptance(),
     Activity(),
-    Calls(),
+    Mechanisms(),
     DoseResponse(),
     Project(),
     ClusterProfiles(),

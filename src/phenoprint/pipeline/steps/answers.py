@@ -1,15 +1,15 @@
-"""Steps that answer questions: plate acceptance, mechanisms, dose-response, galleries."""
+"""Steps that answer questions: plate acceptance, dose-response, galleries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from phenoprint.pipeline.exclusions import without_excluded
 from phenoprint.pipeline.notes import excluded_plates, reference_verdicts
-from phenoprint.pipeline.phenotypes import keep_parameter, treatment_profiles
+from phenoprint.pipeline.phenotypes import keep_parameter
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
 from phenoprint.tables import WELL_KEY, frame_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
 
-__all__ = ["Calls", "DoseResponse", "Gallery", "PlateAcceptance"]
+__all__ = ["DoseResponse", "Gallery", "PlateAcceptance"]
 
 
 class PlateAcceptance(Step):
@@ -63,29 +63,6 @@ def _wide_readouts(context: Context) -> pl.DataFrame | None:
         return None
     wide = readouts.pivot("readout", index=WELL_KEY, values="value")
     return wide.join(context.table("well").select(*WELL_KEY, "Metadata_pert_type").collect(), on=WELL_KEY, how="left")
-
-
-class Calls(Step):
-    """Score which mechanism active treatments share, beside chance and cell counts alone."""
-
-    name = "calls"
-    title = "MoA"
-    scope = Scope.SCREEN
-    needs = ("profile_consensus", "activity", "exclusion")
-    tables = ("moa_prediction", "score")
-    parts: ClassVar = {"score": "mechanisms"}
-
-    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the seed."""
-        return {"seed": config.evaluation.seed, **keep_parameter(config)}
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Score the mechanisms of active treatments by their neighbours."""
-        from phenoprint.evaluation import moa_calls
-
-        active = context.table("activity").collect()
-        predictions, scores = moa_calls(treatment_profiles(context), active, seed=context.config.evaluation.seed)
-        return Outcome({"moa_prediction": predictions, "score": scores})
 
 
 class DoseResponse(Step):
