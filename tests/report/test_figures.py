@@ -175,10 +175,14 @@ def test_confusion_counts_by_truth_and_call() -> None:
     np.testing.assert_allclose(np.sum(trace.z, axis=1), 1)
 
 
-def test_baselines_carry_intervals_where_there_are_any() -> None:
-    figure = figures.baseline_bars(["p", "q"], [0.8, 0.1], low=[0.7, None], high=[0.85, None], lead="p")
-    np.testing.assert_allclose(figure.data[0].error_x.array, [0.05, 0])
-    np.testing.assert_allclose(figure.data[0].error_x.arrayminus, [0.1, 0])
+def test_scores_carry_intervals_where_there_are_any() -> None:
+    rows = [("a", "p", 0.8, 0.7, 0.85), ("a", "q", 0.1, None, None), ("b", "p", 0.5, None, None)]
+    frame = pl.DataFrame(rows, schema=["name", "baseline", "value", "low", "high"], orient="row")
+    profiles, other = figures.score_dots(frame, ["p", "q", "r"]).data
+    assert (list(profiles.y), list(other.y)) == (["a", "b"], ["a"])
+    np.testing.assert_allclose(profiles.error_x.array, [0.05, 0])
+    np.testing.assert_allclose(profiles.error_x.arrayminus, [0.1, 0])
+    np.testing.assert_allclose(other.error_x.array, [0])
 
 
 def test_doses_are_logarithmic_and_controls_are_a_level() -> None:

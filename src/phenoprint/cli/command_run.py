@@ -126,13 +126,16 @@ def print_summary(summary: dict[str, object]) -> None:
 
 
 def _scores(rows: object) -> list[tuple[str, str]]:
-    """Return each score with interval, number of treatments and baselines; no value if there are too few."""
+    """Return each score with interval, number of treatments and baselines; no value if there are too few.
+
+    Means over mechanisms and scores of inactive treatments are in the table ``score`` alone.
+    """
     from phenoprint.evaluation import BASELINES, PROFILES, based_on
 
     stored = {(row["score"], row["baseline"]): row for row in (rows if isinstance(rows, list) else [])}
     lines: list[tuple[str, str]] = []
     for (score, baseline), row in stored.items():
-        if baseline != PROFILES:
+        if baseline != PROFILES or not row["n"] or score.endswith(("_macro", "_all_treatments")):
             continue
         text = based_on(row["n"] or 0, row["n_total"])
         if row["is_headline"] and row["value"] is not None:

@@ -7,13 +7,12 @@ from phenoprint.report.figures.doses import dose_response
 from phenoprint.report.figures.losses import feature_survival, ledger_waterfall
 from phenoprint.report.figures.plates import plate_grid, plate_heatmap
 from phenoprint.report.figures.profiles import replicate_histogram, resampling_curve, umap_scatter
-from phenoprint.report.figures.recovery import baseline_bars, confusion
+from phenoprint.report.figures.recovery import confusion, score_dots
 from phenoprint.report.figures.steps import STEP_SCORE_NAMES, step_scores
 
 __all__ = [
     "STEP_SCORE_NAMES",
     "activity_scatter",
-    "baseline_bars",
     "confusion",
     "control_separation",
     "dose_response",
@@ -23,6 +22,7 @@ __all__ = [
     "plate_heatmap",
     "replicate_histogram",
     "resampling_curve",
+    "score_dots",
     "separation_matrix",
     "step_scores",
     "umap_scatter",

@@ -1,4 +1,4 @@
-"""Figures of mechanism calls: the confusion matrix, and the accuracy beside its baselines."""
+"""Figures of mechanism calls: the confusion matrix, and scores beside their baselines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from phenoprint.report.figures.theme import CATEGORICAL, NEUTRAL, SEQUENTIAL, bl
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["baseline_bars", "confusion"]
+__all__ = ["confusion", "score_dots"]
 
 
 def confusion(frame: pl.DataFrame) -> go.Figure:
@@ -83,65 +83,70 @@ def confusion(frame: pl.DataFrame) -> go.Figure:
     )
 
 
-def baseline_bars(
-    names: Sequence[str],
-    values: Sequence[float],
-    *,
-    low: Sequence[float | None] | None = None,
-    high: Sequence[float | None] | None = None,
-    lead: str | None = None,
-) -> go.Figure:
-    """Draw a score beside its baselines as horizontal bars with intervals.
+def score_dots(scores: pl.DataFrame, order: Sequence[str]) -> go.Figure:
+    """Draw scores beside their baselines, a line per score, with intervals.
 
     Parameters
     ----------
-    names, values
-        What was scored, and its score between 0 and 1.
-    low, high
-        Ends of the interval of each score; None where there is none.
-    lead
-        The name drawn in colour; the others are grey.
+    scores
+        One row per score and baseline: ``name`` (of the score, as shown), ``baseline``, ``value`` and, where known,
+        ``low`` and ``high``; between 0 and 1.
+    order
+        What ``baseline`` may be, as shown; the first is drawn in colour.
 
     Examples
     --------
-    >>> baseline_bars(["profiles", "cell count alone"], [0.9, 0.2]).data[0].x
-    (0.9, 0.2)
+    >>> rows = pl.DataFrame({"name": ["accuracy"] * 2, "baseline": ["profiles", "plate alone"], "value": [0.9, 0.1]})
+    >>> [trace.name for trace in score_dots(rows, ["profiles", "plate alone"]).data]
+    ['profiles', 'plate alone']
     """
     import plotly.graph_objects as go
 
-    def arm(ends: Sequence[float | None] | None, sign: int) -> list[float]:
-        given = ends or [None] * len(values)
-        return [
-            0.0 if end is None else max(0.0, sign * (end - value)) for end, value in zip(given, values, strict=True)
-        ]
-
     figure = blank_figure()
-    figure.add_trace(
-        go.Bar(
-            x=[float(v) for v in values],
-            y=[plain(name) for name in names],
-            orientation="h",
-            width=0.62,
-            marker={"color": [CATEGORICAL[2] if name == lead else NEUTRAL for name in names]},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": arm(high, 1),
-                "arrayminus": arm(low, -1),
-                "thickness": 1.4,
-                "color": NEUTRAL,
-                "visible": low is not None,
-            },
-            text=[f" {v:.0%}" for v in values],
-            textposition="inside",
-            insidetextanchor="start",
-            hovertemplate="<b>%{y}</b> %{x:.1%}<extra></extra>",
+    names = scores["name"].unique(maintain_order=True).to_list()
+    symbols = ("circle", "diamond-open", "square-open", "triangle-up-open", "x-thin-open")
+    for number, label in enumerate(order):
+        part = scores.filter(baseline=label)
+        if part.is_empty():
+            continue
+        value = part["value"].to_numpy()
+        ends = [
+            part[name].fill_null(pl.Series(value)).to_numpy() if name in part.columns else value
+            for name in ("low", "high")
+        ]
+        is_lead = number == 0
+        figure.add_trace(
+            go.Scatter(
+                x=value.tolist(),
+                y=[plain(name) for name in part["name"]],
+                name=plain(label),
+                mode="markers",
+                marker={
+                    "color": CATEGORICAL[2] if is_lead else NEUTRAL,
+                    "size": 11 if is_lead else 8,
+                    "symbol": symbols[number % len(symbols)],
+                },
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": np.maximum(ends[1] - value, 0).tolist(),
+                    "arrayminus": np.maximum(value - ends[0], 0).tolist(),
+                    "thickness": 1.6 if is_lead else 0.8,
+                    "width": 3,
+                    "color": CATEGORICAL[2] if is_lead else NEUTRAL,
+                },
+                hovertemplate=f"{plain(label)} <b>%{{y}}</b> %{{x:.1%}}<extra></extra>",
+            )
         )
-    )
     return finish(
         figure,
-        height=90 + 42 * len(names),
-        showlegend=False,
-        xaxis={"range": [0, 1], "tickformat": ".0%"},
-        yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
+        height=150 + 38 * len(names),
+        xaxis={"range": [-0.02, 1.02], "tickformat": ".0%"},
+        yaxis={
+            "autorange": "reversed",
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": [plain(name) for name in names],
+        },
+        legend={"orientation": "h", "y": -0.15},
     )

@@ -1,4 +1,4 @@
-"""Mechanism calls by nearest neighbours, beside baselines without morphology."""
+"""Mechanisms: the calls with probability and set, and how well mechanisms are found beside baselines."""
 
 from __future__ import annotations
 
@@ -6,146 +6,182 @@ from typing import Any
 
 import polars as pl
 
-from phenoprint.evaluation import LEAST_TREATMENTS, is_headline
+from phenoprint.evaluation import LEAST_TREATMENTS
 from phenoprint.report.context import Page, Section
-from phenoprint.report.figures import baseline_bars, confusion
+from phenoprint.report.figures import confusion, score_dots
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
 from phenoprint.report.sections.hits import with_names
-from phenoprint.report.sections.terms import NSC
+from phenoprint.report.sections.terms import NSC, PREDICTION_SET
 from phenoprint.report.source import AbsentError
 
 __all__ = ["mechanisms"]
 
-WHY = (
-    "It is written when treatments with a known mechanism are compared, "
-    "which needs two compounds or more of a mechanism."
-)
+WHY = "It is written when the activity of treatments is known; calls need mechanisms on the plate map."
 ACCURACY = "moa_accuracy"
+SCORES = {
+    "moa_accuracy": "nearest other compound",
+    "moa_accuracy_macro": "the same, mean over mechanisms",
+    "moa_accuracy_all_treatments": "the same, inactive treatments too",
+    "moa_accuracy_neighbours": "vote of neighbours",
+    "moa_accuracy_not_same_batch": "not in the same batch",
+    "moa_accuracy_not_same_plate": "not on the same plate",
+    "moa_call_accuracy": "single calls",
+    "moa_set_coverage": "sets that hold the label",
+}
 BASELINES = {
-    "none": "profiles",
-    "shuffled_labels": "shuffled labels",
     "cell_count": "cell count alone",
     "well_position": "well position alone",
     "plate": "plate alone",
+    "shuffled_labels": "shuffled labels",
 }
+ORDER = ["called", "ambiguous", "novel", "too few references", "not tested", "no profile", "inactive"]
+SHOWN = 400
 
 
 def mechanisms(page: Page) -> Section:
-    """Draw the accuracy beside its baselines and the confusion matrix, and list the calls."""
-    frame = page.tables.need("moa_prediction", ["Metadata_moa", "predicted"], why=WHY)
-    known = frame.filter(pl.col("Metadata_moa").is_not_null())
-    if known.is_empty():
-        raise AbsentError("No treatment in 'moa_prediction' has an annotated mechanism, so calls cannot be checked.")
-    protocols = known["protocol"].unique().sort().to_list() if "protocol" in known.columns else [None]
-    scored = known.filter(pl.col("protocol") == protocols[0]) if protocols[0] is not None else known
-    correct = scored["is_correct"] if "is_correct" in scored.columns else scored["Metadata_moa"] == scored["predicted"]
-    accuracy = float(correct.fill_null(value=False).mean() or 0.0)  # type: ignore[arg-type]
-    n, n_total = _stands_on(page, scored.height)
-    of = f" of {number(n_total)}" if n_total is not None else ""
-    calls = [tag("h3", "Calls"), _calls(with_names(page, scored), correct)]
-    calls.append(sql_hint("SELECT * FROM moa_prediction WHERE NOT is_correct"))
-    if not is_headline(n):
-        lead = join(
-            [
-                f"No accuracy: only {n}{of} treatments could be compared, and {LEAST_TREATMENTS} are needed (",
-                term("not same compound", NSC),
-                "). The call from the nearest other compound is listed below for each.",
-            ]
-        )
-        return Section(lead, join(calls))
-    scores, caution = _scores(page, scored, accuracy)
-    bars = page.figure(
-        baseline_bars(
-            [s[0] for s in scores],
-            [s[1] for s in scores],
-            low=[s[2] for s in scores],
-            high=[s[3] for s in scores],
-            lead=scores[0][0],
-        ),
-        "Accuracy of mechanism calls beside baselines",
-        caption="Share of correct calls. Whiskers, where shown, are confidence intervals.",
-    )
-    matrix = page.figure(
-        confusion(scored),
-        "Confusion matrix of mechanisms",
-        caption="Counts; colour is the share of each annotated mechanism.",
-    )
-    best_baseline = max((s for s in scores[1:]), key=lambda s: s[1], default=None)
-    lead = join(
-        [
-            f"{number(100 * scores[0][1])} % of the {n}{of} treatments that could be compared are called correctly (",
-            term("not same compound", NSC),
-            f"); the best baseline, {best_baseline[0]}, gets {number(100 * best_baseline[1])} %."
-            if best_baseline
-            else ").",
-        ]
-    )
-    body = join([caution, bars, matrix, *calls])
-    return Section(lead, body)
-
-
-def _stands_on(page: Page, n: int) -> tuple[int, int | None]:
-    """Return the number of treatments behind the stored accuracy, and of how many; without one, the calls."""
-    stored = page.tables.find("score")
-    if stored is None or not {"score", "baseline", "n", "n_total"} <= set(stored.columns):
-        return n, None
-    row = stored.filter(score=ACCURACY, baseline="none").drop_nulls(["n", "n_total"])
-    return (n, None) if row.is_empty() else (int(row["n"][0]), int(row["n_total"][0]))
-
-
-Score = tuple[str, float, float | None, float | None]
-
-
-def _scores(page: Page, scored: pl.DataFrame, accuracy: float) -> tuple[list[Score], Html | None]:
-    """Return the accuracy and the stored baselines, or chance where none are stored."""
-    found: list[Score] = [("profiles", accuracy, None, None)]
-    summary = page.tables.find("score")
-    if summary is not None and {"score", "baseline", "value"} <= set(summary.columns):
-        for row in summary.filter(score=ACCURACY).drop_nulls("value").iter_rows(named=True):
-            name = BASELINES.get(row["baseline"], str(row["baseline"]).replace("_", " "))
-            score: Score = (name, float(row["value"]), _float(row, "low"), _float(row, "high"))
-            found = [score, *found[1:]] if name == "profiles" else [*found, score]
-    if len(found) > 1:
-        rest = sorted(found[1:], key=lambda s: -s[1])
-        if rest[0][1] >= found[0][1]:
-            return [found[0], *rest], notice(
-                f"{rest[0][0].capitalize()} does as well as the profiles: on this layout, calls need "
-                "no morphology and are no evidence of mechanism."
-            )
-        return [found[0], *rest], None
-    # Expected accuracy of shuffled calls, computed from the label frequencies.
-    truth = scored["Metadata_moa"].value_counts(normalize=True, name="p")
-    called = scored["predicted"].drop_nulls().value_counts(name="q").with_columns(pl.col("q") / scored.height)
-    both = truth.join(called, left_on="Metadata_moa", right_on="predicted")
-    chance = float((both["p"] * both["q"]).sum())
-    return [*found, ("shuffled labels", chance, None, None)], notice(
-        "Baselines from cell count and well position are not stored in this screen; "
-        "only chance is shown, computed from the labels."
-    )
-
-
-def _float(row: dict[str, Any], column: str) -> float | None:
-    return None if row.get(column) is None else float(row[column])
-
-
-def _calls(scored: pl.DataFrame, correct: pl.Series) -> Html:
-    def first(names: tuple[str, ...]) -> pl.Expr:
-        found = next((name for name in names if name in scored.columns), None)
-        return pl.lit(None, dtype=pl.String) if found is None else pl.col(found)
-
-    shown = scored.select(
-        "treatment",
-        pl.col("Metadata_moa"),
-        pl.col("predicted").fill_null("no call"),
-        first(("nearest", "nearest_compound")).alias("nearest"),
-        first(("similarity",)).alias("similarity"),
-        correct.fill_null(value=False).alias("ok"),
-    )
-    rows = [
-        (treatment, truth, tag("span", called, class_="hit" if ok else "wrong"), nearest, similarity)
-        for treatment, truth, called, nearest, similarity, ok in (
-            shown.sort("ok", "Metadata_moa", "treatment").head(400).iter_rows()
-        )
+    """List the calls; draw the scores beside their baselines, and the confusion matrix."""
+    calls = with_names(page, page.tables.need("moa_call", ["status", "predicted", "probability"], why=WHY))
+    if not set(calls["status"]) - {"inactive", "not tested", "no profile"}:
+        raise AbsentError(f"None of {calls.height} treatments is active, so there is no mechanism to call.")
+    scores = page.tables.find("score")
+    own = _row(scores, ACCURACY)
+    body: list[Html | None] = [_reason(calls)]
+    if scores is not None and own is not None and own["is_headline"]:
+        body += [_caution(own), _figure(page, scores), _confusion(page)]
+    body += [
+        tag("h3", "Calls"),
+        tag("p", term("The set", PREDICTION_SET), " lists every mechanism that fits. Labels were not used for calls."),
+        _calls(calls),
+        sql_hint("SELECT * FROM moa_call WHERE status = 'called' AND Metadata_moa IS NULL ORDER BY probability DESC"),
     ]
-    header = ("Treatment", "Annotated", "Called", "Nearest compound", "Similarity")
-    return table(header, rows, numeric=(4,), class_="sortable", caption="Calls of the mechanism, wrong ones first")
+    return Section(join([_counts(calls), " ", *_accuracy(own)]), join([part for part in body if part is not None]))
+
+
+def _row(scores: pl.DataFrame | None, score: str) -> dict[str, Any] | None:
+    """Return the row of the profiles of a score; None where it was not made."""
+    if scores is None or not {"score", "baseline", "value", "n", "is_headline"} <= set(scores.columns):
+        return None
+    found = scores.filter(pl.col("score") == score, pl.col("baseline") == "none").drop_nulls("value")
+    return found.row(0, named=True) if found.height else None
+
+
+def _counts(calls: pl.DataFrame) -> str:
+    active = calls.filter(~pl.col("status").is_in(["inactive", "not tested", "no profile"]))
+    counts = dict(active["status"].value_counts().iter_rows())
+    parts = [f"{number(counts[status])} {status}" for status in ORDER if status in counts]
+    return f"Of {number(active.height)} active treatments: {', '.join(parts)}."
+
+
+def _accuracy(own: dict[str, Any] | None) -> list[str | Html]:
+    """Say how often the nearest other compound has the mechanism, and by how much that exceeds the best baseline."""
+    if own is None:
+        return ["How well mechanisms are found is not known: no two compounds share one."]
+    of = f"{number(own['n'])} of {number(own['n_total'])} treatments" if own["n_total"] else f"{number(own['n'])}"
+    if not own["is_headline"]:
+        return [
+            f"No accuracy: only {of} could be compared, and {LEAST_TREATMENTS} are needed (",
+            term("not same compound", NSC),
+            ").",
+        ]
+    share = f"{_percent(own['value'])}{_interval(own, 'low', 'high')}"
+    said: list[str | Html] = [
+        f"For {share} of the {of} that could be compared, the nearest other compound has the mechanism (",
+        term("not same compound", NSC),
+        ")",
+    ]
+    if own.get("best_baseline") is not None:
+        said.append(
+            f": {_percent(own['gain'])}{_interval(own, 'gain_low', 'gain_high')} more than "
+            f"{BASELINES[own['best_baseline']]}, the best baseline."
+        )
+    else:
+        said.append(".")
+    return said
+
+
+def _percent(value: float) -> str:
+    return f"{number(100 * value)} %"
+
+
+def _interval(row: dict[str, Any], low: str, high: str) -> str:
+    if row.get(low) is None or row.get(high) is None:
+        return ""
+    return f" ({number(100 * row[low])} to {number(100 * row[high])} %)"
+
+
+def _reason(calls: pl.DataFrame) -> Html | None:
+    few = calls.filter(status="too few references")
+    return notice(f"No mechanism is called: {few['reason'][0]}.") if few.height else None
+
+
+def _caution(own: dict[str, Any]) -> Html | None:
+    if own.get("gain_low") is None or own["gain_low"] > 0:
+        return None
+    name = BASELINES[own["best_baseline"]]
+    return notice(
+        f"{name.capitalize()} may do as well as the profiles (the interval of the difference reaches "
+        f"{_percent(own['gain_low'])}): on this screen, mechanisms can be found without morphology."
+    )
+
+
+def _figure(page: Page, scores: pl.DataFrame) -> Html:
+    shown = scores.filter(pl.col("score").is_in(list(SCORES))).drop_nulls("value")
+    named = shown.with_columns(
+        pl.col("score").replace_strict(SCORES).alias("name"),
+        pl.col("baseline").replace(BASELINES | {"none": "profiles"}),
+    ).sort(pl.col("score").replace_strict({name: i for i, name in enumerate(SCORES)}))
+    return page.figure(
+        score_dots(named, ["profiles", *BASELINES.values()]),
+        "Scores of mechanisms beside baselines",
+        caption="Lines are 95 % intervals over compounds. Baselines score the same treatments without morphology.",
+    )
+
+
+def _confusion(page: Page) -> Html | None:
+    found = page.tables.find("moa_prediction")
+    if found is None or "protocol" not in found.columns:
+        return None
+    scored = found.filter(pl.col("protocol") == "not_same_compound", pl.col("is_active")).drop_nulls("predicted")
+    if scored.is_empty():
+        return None
+    split = pl.col("Metadata_moa").str.split("|").list.eval(pl.element().str.strip_chars())
+    each = scored.with_columns(split.alias("Metadata_moa")).explode("Metadata_moa")
+    matrix = page.figure(
+        confusion(each),
+        "Confusion matrix of mechanisms",
+        caption="Active treatments by mechanism of the nearest other compound; colour is the share of each mechanism.",
+    )
+    return join([matrix, sql_hint("SELECT * FROM moa_confusion WHERE mechanism <> predicted ORDER BY n DESC")])
+
+
+def _calls(calls: pl.DataFrame) -> Html:
+    rank = pl.col("status").replace_strict({name: i for i, name in enumerate(ORDER)}, default=len(ORDER))
+    listed = calls.sort(rank, "probability", "treatment", descending=[False, True, False], nulls_last=True)
+    rows = [
+        (
+            row["treatment"],
+            tag("span", row["status"], class_="hit" if row["status"] == "called" else "miss"),
+            row["predicted"] or "–",
+            None if row["probability"] is None else f"{row['probability']:.2f}",
+            (row["prediction_set"] or "–").replace("|", " | ") if row["set_size"] is not None else None,
+            _label(row),
+            row["nearest"],
+            None if row["similarity"] is None else f"{row['similarity']:.2f}",
+        )
+        for row in listed.head(SHOWN).iter_rows(named=True)
+    ]
+    header = ("Treatment", "Status", "Called", "Probability", "Set", "Label", "Nearest", "Similarity")
+    return table(
+        header,
+        rows,
+        numeric=(3, 7),
+        class_="sortable",
+        caption=f"Calls of the mechanism{f', the first {SHOWN} of {calls.height}' if calls.height > SHOWN else ''}",
+    )
+
+
+def _label(row: dict[str, Any]) -> Html | str:
+    if row["Metadata_moa"] is None:
+        return "–"
+    missed = row["is_label_in_set"] is False
+    return tag("span", row["Metadata_moa"].replace("|", " | "), class_="wrong" if missed else None)

@@ -8,6 +8,7 @@ __all__ = [
     "NORMALIZED_MAP",
     "NSC",
     "PERCENT_REPLICATING",
+    "PREDICTION_SET",
     "ROBUST_Z_PRIME",
     "SMALLEST_P",
     "UMAP",
@@ -34,7 +35,11 @@ UMAP = (
     "UMAP places wells with similar profiles near each other. Neighbourhoods are meaningful; "
     "distances between distant groups, sizes of groups and the axes are not."
 )
-NSC = "Not same compound: a treatment is called by its nearest neighbour among the treatments of other compounds."
+NSC = "Not same compound: the nearest neighbour of a treatment among the treatments of other compounds decides."
+PREDICTION_SET = (
+    "The mechanisms that fit a treatment. It holds the true one with a chosen probability (90 % by default), if the "
+    "compound is like the labelled ones; an empty set means that no mechanism with references fits (novel)."
+)
 PERCENT_REPLICATING = (
     "Share of treatments whose replicates correlate better than 95 % of random groups "
     "with as many wells, all of different treatments."
