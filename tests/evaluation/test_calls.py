@@ -6,8 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.evaluation import activity, moa_calls, replicate_agreement
-from phenoprint.profiles import consensus
+from phenoprint.evaluation import replicate_agreement
 
 
 def profiles(*, replicates: int = 4, controls: int = 12, seed: int = 0) -> pl.DataFrame:
@@ -33,29 +32,6 @@ def profiles(*, replicates: int = 4, controls: int = 12, seed: int = 0) -> pl.Da
         pl.lit(100).cast(pl.Int64).alias("Metadata_Object_Count"),
     )
     return pl.concat([described, features], how="horizontal")
-
-
-def test_profiles_without_annotation_have_no_calls() -> None:
-    bare = profiles().drop("Metadata_moa", "Metadata_compound")
-    predictions, scores = moa_calls(bare, activity([profiles()], null_size=500))
-    assert predictions.is_empty()
-    assert scores.is_empty()
-
-
-def test_mechanisms_are_called_beside_their_baselines() -> None:
-    frame = profiles()
-    treatments = consensus(frame, by=["Metadata_perturbation"])
-    predictions, scores = moa_calls(treatments, activity([frame], null_size=2000))
-    value = dict(scores.select("baseline", "value").iter_rows())
-    assert value["none"] == 1.0
-    assert value["shuffled_labels"] < 0.7
-    # six active treatments of seven: a score of 1.000 that is no result of a screen
-    counted = scores.select("n", "n_total", "is_headline").unique().rows()
-    assert counted == [(6, 7, False)]
-    assert predictions.height == 6
-    assert predictions["is_correct"].all()
-    neighbours = predictions.select("Metadata_compound", "nearest").rows()
-    assert all(compound != nearest and compound[:-1] == nearest[:-1] for compound, nearest in neighbours)
 
 
 def test_replicates_are_scored() -> None:

@@ -204,7 +204,7 @@ def test_images_are_not_measured_again(own_screen: Path) -> None:
     assert not result.is_partial
     done = {name for name, count in result.summary.steps.items() if count.done}
     assert not done & {"illumination", "quality", "calibrate", "segment", "thumbnail", "measure"}
-    assert {"flag_cells", "aggregate", "recipe", "consensus", "heterogeneity", "calls"} <= done
+    assert {"flag_cells", "aggregate", "recipe", "consensus", "heterogeneity", "mechanisms"} <= done
     check_balance(screen.table("ledger").collect())
     after = {name: screen.table(name).collect() for name in tables}
     assert screen.table("cell").collect().height == n_cells

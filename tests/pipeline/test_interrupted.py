@@ -66,7 +66,7 @@ def test_a_run_killed_between_cells_and_profiles_is_reported_until_it_is_repeate
     assert not state.is_whole
     assert state.changed == []
     stale = set(state.wrong["step"])
-    assert {"aggregate", "recipe", "calls"} <= stale
+    assert {"aggregate", "recipe", "mechanisms"} <= stale
     assert not stale & {"illumination", "segment", "measure"}
     counts = dict(state.steps.select("step", "stale").iter_rows())
     assert counts["aggregate"] == 1

@@ -247,7 +247,7 @@ def test_nothing_runs_again_but_what_a_changed_setting_concerns(screen: Screen, 
 
 def test_blocks_change_nothing(screen: Screen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = Path(shutil.copytree(screen.path, tmp_path / "own"))
-    for step in ("feature_effects", "cluster_signatures", "consensus", "calls"):
+    for step in ("feature_effects", "cluster_signatures", "consensus", "mechanisms"):
         shutil.rmtree(own / "receipts" / step)
     monkeypatch.setattr(wellprofiles, "_BLOCK_VALUES", 300)
     monkeypatch.setattr(similarities, "_BLOCK_BYTES", 1)

@@ -101,7 +101,7 @@ def test_changed_parameter_runs_only_what_depends_on_it(own_screen: Path) -> Non
     untouched = {"illumination", "quality", "calibrate", "segment", "thumbnail", "measure", "flag_images", "flag_cells"}
     assert not untouched & set(done)
     assert done["aggregate"] == 1
-    assert {"recipe", "consensus", "calls"} <= set(done)
+    assert {"recipe", "consensus", "mechanisms"} <= set(done)
 
 
 def test_changed_annotation_leaves_pixels_alone(own_images: Callable[[], Path], tmp_path: Path) -> None:

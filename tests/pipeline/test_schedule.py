@@ -39,7 +39,7 @@ TREATMENTS = {
     "neighbours",
     "feature_effects",
     "plate_acceptance",
-    "calls",
+    "mechanisms",
     "dose_response",
     "project",
     "cluster_profiles",

@@ -75,6 +75,7 @@ def fit_classes(
     labels: NDArray[np.bool_],
     is_calibration: NDArray[np.bool_],
     *,
+    strength: Floats,
     coverage: float = 0.9,
     seed: int = 0,
 ) -> ClassFit:
@@ -90,6 +91,8 @@ def fit_classes(
         Which mechanisms each row has, shape (rows, mechanisms). All labelled rows are references.
     is_calibration
         Rows like those to be called, such as active treatments; the labelled ones among them calibrate. Shape (rows,).
+    strength
+        Logarithm of the length of each profile; shape (rows,). A weak profile is less like its own mechanism.
     coverage
         The coverage that sets will be made for; it decides how many compounds the calibration needs.
     seed
@@ -103,8 +106,9 @@ def fit_classes(
     compounds; a labelled treatment gets its probability from a fit on other folds of compounds.
 
     A mechanism fits as well as the worse of two ranks among the true mechanisms of the calibration: that of the mean
-    similarity and that of the probability. The first finds treatments that are like no mechanism, the second those that
-    are like another one more. The conformal p value is the rank of that number in turn.
+    similarity, less what is usual for profiles of that strength (by linear regression), and that of the probability.
+    The first finds treatments that are like no mechanism, the second those that are like another one more. The
+    conformal p value is the rank of that number in turn.
     """
     near = class_similarities(vectors, compounds, labels)
     evidence = class_evidence(near.mean, near.highest)
@@ -120,21 +124,25 @@ def fit_classes(
     _, unit, size = np.unique(units, return_inverse=True, return_counts=True)
     weights = 1.0 / size[unit.ravel()]
 
-    def fit(chosen: NDArray[np.bool_]) -> Floats:
-        here = rows[chosen]
+    def fit(chosen: NDArray[np.bool_], applied: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        here, weight = rows[chosen], weights[chosen]
         row, column = np.nonzero(there[here])
-        return fit_logistic(evidence[here][row, column], labels[here][row, column], weights[chosen][row])
+        beta = fit_logistic(evidence[here][row, column], labels[here][row, column], weight[row])
+        row, column = np.nonzero(own[here])
+        usual = _line(strength[here][row], near.mean[here][row, column], weight[row])
+        excess = near.mean[applied] - (usual[0] + usual[1] * strength[applied])[:, None]
+        return logistic(evidence[applied], beta), excess
 
-    probability = logistic(evidence, fit(np.ones(len(rows), dtype=bool)))
+    probability, excess = fit(np.ones(len(rows), dtype=bool), np.ones(len(labels), dtype=bool))
     folds = fold_of_compounds(units, _N_FOLDS, seed)
     # Also the treatments of these compounds that are not in the calibration.
     fold_of = {int(compound): int(fold) for compound, fold in zip(units, folds, strict=True)}
     fold_of_row = np.array([fold_of.get(int(compound), -1) for compound in compounds])
     for fold in range(_N_FOLDS):
         held_out = fold_of_row == fold
-        probability[held_out] = logistic(evidence[held_out], fit(folds != fold))
+        probability[held_out], excess[held_out] = fit(folds != fold, held_out)
     fit_of_all = np.minimum(
-        _ranks(near.mean, _of_true(near.mean, own, rows)), _ranks(probability, _of_true(probability, own, rows))
+        _ranks(excess, _of_true(excess, own, rows)), _ranks(probability, _of_true(probability, own, rows))
     )
     calibration = _of_true(fit_of_all, own, rows)
     p_value = conformal_p(fit_of_all, compounds, calibration, units)
@@ -154,6 +162,13 @@ def _too_few(labels: NDArray[np.bool_], n_units: int, coverage: float) -> str | 
             f"{coverage:.0%} needs {least}"
         )
     return None
+
+
+def _line(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Intercept and slope of a weighted regression; no slope where x does not vary."""
+    root = np.sqrt(weights)
+    line: Floats = np.linalg.lstsq(np.column_stack([root, root * x]), root * y, rcond=None)[0]
+    return line
 
 
 def _of_true(values: Floats, own: NDArray[np.bool_], rows: NDArray[np.intp]) -> Floats:

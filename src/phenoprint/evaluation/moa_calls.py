@@ -21,6 +21,7 @@ from phenoprint.tables import (
     Groups,
     declared_columns,
     feature_columns,
+    feature_matrix,
     frame_of,
     get_table,
     require_columns,
@@ -123,6 +124,7 @@ def moa_calls(
             compound_codes(usable),
             labels.has,
             active.to_numpy() & is_treatment,
+            strength=np.log(np.linalg.norm(feature_matrix(usable, vectors.features).astype(np.float64), axis=0)),
             coverage=coverage,
             seed=seed,
         )
