@@ -21,6 +21,7 @@ PUBLIC = [
     "consensus",
     "correct_batch",
     "exclude",
+    "find_similar",
     "mean_average_precision",
     "measure",
     "moa_accuracy",

@@ -1,4 +1,4 @@
-"""Projection and neighbours."""
+"""Projection and similarities."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from phenoprint.analysis import project, project_with_status, similarity, similarity_matrix
+from phenoprint.analysis import project, project_with_status, similarity_matrix
 from phenoprint.errors import UnknownNameError, UsageError
 from phenoprint.tables import feature_columns
 
@@ -85,16 +85,6 @@ def test_wrong_use() -> None:
     assert project(wells().clear()).height == 0
 
 
-def test_neighbours_by_hand() -> None:
-    data = pl.DataFrame({"Metadata_compound": ["a", "b", "c"], "F0": [1.0, 2.0, 0.0], "F1": [0.0, 0.1, 1.0]})
-    result = similarity(data, k=1)
-    assert result.rows()[0][:3] == ("a", "b", 1)
-    assert result["similarity"][0] == pytest.approx(2 / np.hypot(2, 0.1), rel=1e-6)
-    assert result["Metadata_compound_neighbour"].to_list() == ["b", "a", "b"]
-    assert similarity(data).height == 6
-    assert similarity(data.head(1)).height == 0
-
-
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "euclidean"])
 def test_matrix_agrees_with_scipy(metric: str) -> None:
     from scipy.spatial.distance import cdist
@@ -104,7 +94,3 @@ def test_matrix_agrees_with_scipy(metric: str) -> None:
     distance = cdist(x, x, metric)
     expected = 1 / (1 + distance) if metric == "euclidean" else 1 - distance
     np.testing.assert_allclose(similarity_matrix(data, metric=metric), expected, atol=1e-5)
-    long = similarity(data, identity=["Metadata_Well"], k=3, metric=metric)
-    np.fill_diagonal(expected, -np.inf)
-    best = np.sort(expected, axis=1)[:, ::-1][:, :3]
-    np.testing.assert_allclose(long["similarity"].to_numpy().reshape(-1, 3), best, atol=1e-4)

@@ -25,7 +25,7 @@ PLAIN = '[screen]\nname = "screen"\n[evaluation]\nnull_size = 200\n'
 @pytest.fixture(autouse=True)
 def _no_projection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the step that takes longest and does not depend on exclusions."""
-    monkeypatch.setattr("phenoprint.pipeline.steps.answers.Project.run", lambda *_: _nothing())
+    monkeypatch.setattr("phenoprint.pipeline.steps.clusters.Project.run", lambda *_: _nothing())
 
 
 def _nothing() -> object:

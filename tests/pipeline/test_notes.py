@@ -22,7 +22,7 @@ def _no_projection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the step that takes longest and has no notes."""
     from phenoprint.pipeline.steps import Outcome
 
-    monkeypatch.setattr("phenoprint.pipeline.steps.answers.Project.run", lambda *_: Outcome())
+    monkeypatch.setattr("phenoprint.pipeline.steps.clusters.Project.run", lambda *_: Outcome())
 
 
 def imported(folder: Path, *, controls: int, suffix: str = "_augmented", config: str = "") -> Screen:

@@ -24,7 +24,7 @@ def test_excluded_wells_have_no_effect_on_a_real_plate(
     """The published plate of gene variants (VarChAMP): level 3 in, five wells out, two of them controls."""
     from phenoprint.pipeline.steps import Outcome
 
-    monkeypatch.setattr("phenoprint.pipeline.steps.answers.Project.run", lambda *_: Outcome())
+    monkeypatch.setattr("phenoprint.pipeline.steps.clusters.Project.run", lambda *_: Outcome())
     source = real_data / "varchamp_golden" / f"{STEM}_augmented.csv.gz"
     level3 = pl.read_csv(source, infer_schema_length=None).sort("Metadata_Well")
     some = [name for name in level3.columns if not name.startswith("Metadata_")][::5]

@@ -4,9 +4,9 @@ from phenoprint.analysis.clustering import CLUSTERINGS, Clustering, cluster_prof
 from phenoprint.analysis.dose_response import HillFit, dose_curves, fit_hill, hill_response
 from phenoprint.analysis.effects import FEWEST_CONTROLS, Controls, feature_effects, fit_controls, has_profile
 from phenoprint.analysis.enrichment import cluster_enrichment, technical_labels
-from phenoprint.analysis.neighbours import TreatmentNeighbours, similarity, similarity_matrix, treatment_neighbours
 from phenoprint.analysis.projection import PROJECTIONS, leading_components, project, project_with_status
 from phenoprint.analysis.readouts import DEFAULT_READOUTS, default_readouts
+from phenoprint.analysis.search import FEWEST_UNRELATED, Search, nearest_profiles, similarity_matrix, unrelated_p
 from phenoprint.analysis.signatures import cluster_signatures, compare_clusters, rank_signatures
 from phenoprint.analysis.typical import choose_treatments, look_features, typical_cells
 
@@ -14,11 +14,12 @@ __all__ = [
     "CLUSTERINGS",
     "DEFAULT_READOUTS",
     "FEWEST_CONTROLS",
+    "FEWEST_UNRELATED",
     "PROJECTIONS",
     "Clustering",
     "Controls",
     "HillFit",
-    "TreatmentNeighbours",
+    "Search",
     "choose_treatments",
     "cluster_enrichment",
     "cluster_profiles",
@@ -33,12 +34,12 @@ __all__ = [
     "hill_response",
     "leading_components",
     "look_features",
+    "nearest_profiles",
     "project",
     "project_with_status",
     "rank_signatures",
-    "similarity",
     "similarity_matrix",
     "technical_labels",
-    "treatment_neighbours",
     "typical_cells",
+    "unrelated_p",
 ]

@@ -22,11 +22,10 @@ def unit_rows(values: NDArray[np.floating]) -> NDArray[np.float32]:
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).round(2).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    length = np.linalg.norm(values.astype(np.float64), axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = np.divide(values, length, out=np.zeros(values.shape), where=length > 0).astype(
-        np.float32
-    )
-    return scaled
+    length = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64)).astype(np.float32)[:, None]
+    unit = np.zeros(values.shape, np.float32)
+    np.divide(values, length, out=unit, where=length > 0, casting="same_kind")
+    return unit
 
 
 def nearest_rows(unit: NDArray[np.float32], k: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -63,8 +62,8 @@ def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
 
     The same as a stable sort of each row, without sorting all of it.
     """
-    if k >= values.shape[1]:
-        return np.argsort(-values, axis=1, kind="stable")
+    if k >= values.shape[1] or k < 1:
+        return np.argsort(-values, axis=1, kind="stable")[:, : max(k, 0)]
     chosen = np.argpartition(values, -k, axis=1)[:, -k:]
     chosen.sort(axis=1)
     held = np.take_along_axis(values, chosen, axis=1)

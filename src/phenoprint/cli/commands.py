@@ -16,6 +16,7 @@ from phenoprint.cli import (
     command_query,
     command_repair,
     command_run,
+    command_similar,
     command_verify,
 )
 from phenoprint.cli.render import console
@@ -53,6 +54,7 @@ app.command("init")(command_init.init)
 app.command("run")(command_run.run)
 app.command("status")(command_run.status)
 app.command("query")(command_query.query)
+app.command("similar")(command_similar.similar)
 app.command("report")(command_run.report)
 app.command("exclude")(command_exclude.exclude)
 app.command("import")(command_exchange.import_)

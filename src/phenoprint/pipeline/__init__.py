@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.recovery import truth_found
     from phenoprint.pipeline.runner import RunResult, run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
+    from phenoprint.pipeline.similar import Similar, find_similar
     from phenoprint.pipeline.simulated_screen import SimulatedScreen, simulate_screen
     from phenoprint.pipeline.status import ScreenState, screen_notes, screen_state, screen_summary
     from phenoprint.pipeline.verify import Verification, verify_screen
@@ -38,6 +39,7 @@ __all__ = [
     "RunResult",
     "ScreenConfig",
     "ScreenState",
+    "Similar",
     "SimulatedScreen",
     "StepFinished",
     "StepStarted",
@@ -46,6 +48,7 @@ __all__ = [
     "count_kinds",
     "examine",
     "fetch_dataset",
+    "find_similar",
     "imported_tables",
     "list_manifests",
     "load_config",
@@ -82,6 +85,7 @@ _HOMES = {
     "recovery": ("truth_found",),
     "runner": ("RunResult", "run_screen"),
     "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
+    "similar": ("Similar", "find_similar"),
     "simulated_screen": ("SimulatedScreen", "simulate_screen"),
     "status": ("ScreenState", "screen_notes", "screen_state", "screen_summary"),
     "verify": ("Verification", "verify_screen"),

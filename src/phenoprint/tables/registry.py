@@ -17,6 +17,7 @@ from phenoprint.tables.declarations import (
     mechanisms,
     profiles,
     run,
+    similarity,
     wells,
 )
 
@@ -34,6 +35,7 @@ _SUBJECTS = (
     activity,
     answers,
     clusters,
+    similarity,
     mechanisms,
     run,
 )

@@ -15,8 +15,9 @@ from phenoprint.pipeline.steps.image_quality import FlagImages, MeasureQuality
 from phenoprint.pipeline.steps.measurement import Measure, Thumbnail
 from phenoprint.pipeline.steps.mechanisms import Mechanisms
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
-from phenoprint.pipeline.steps.questions import FeatureEffects, Neighbours, WellReadouts
+from phenoprint.pipeline.steps.questions import FeatureEffects, WellReadouts
 from phenoprint.pipeline.steps.segmentation import Calibrate, Segment
+from phenoprint.pipeline.steps.similarity import Neighbours
 
 __all__ = ["STEPS", "Outcome", "Scope", "Step", "Unit"]
 

@@ -1,4 +1,4 @@
-"""Steps that make tables for questions: neighbours, feature effects, readouts of wells."""
+"""Steps that make tables for questions: feature effects, readouts of wells."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from phenoprint.pipeline.phenotypes import keep_parameter, treatment_profiles
+from phenoprint.pipeline.phenotypes import keep_parameter
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
-from phenoprint.store import concat_ledgers, ledger_rows, strict_join
-from phenoprint.tables import PERTURBATION, feature_columns
+from phenoprint.store import concat_ledgers, ledger_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,17 +18,9 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
 
-__all__ = ["FeatureEffects", "Neighbours", "WellReadouts"]
+__all__ = ["FeatureEffects", "WellReadouts"]
 
 _EVERY_PART = "*"
-_NEIGHBOUR = {
-    "Metadata_perturbation": "neighbour",
-    "Metadata_compound": "neighbour_compound",
-    "Metadata_Concentration": "neighbour_concentration",
-    "Metadata_Concentration_Unit": "neighbour_concentration_unit",
-    "Metadata_moa": "neighbour_moa",
-    "Metadata_pert_type": "neighbour_pert_type",
-}
 
 
 def _relative(files: Iterable[Path], context: Context) -> tuple[str, ...]:
@@ -62,42 +53,6 @@ class WellReadouts(Step):
             lost = dict(missing.group_by("reason").len().sort("reason").iter_rows())
             ledgers.append(ledger_rows(self.name, plate, unit_of_count="wells", n_in=profiles.height, lost=lost))
         return Outcome({}, concat_ledgers(ledgers), _relative(files, context))
-
-
-class Neighbours(Step):
-    """List the treatments that each treatment resembles most."""
-
-    name = "neighbours"
-    title = "Neighbours"
-    scope = Scope.SCREEN
-    needs = ("profile_consensus", "well", "exclusion")
-    tables = ("neighbour",)
-
-    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return how many are kept of each treatment."""
-        return {"k": config.evaluation.neighbours, **keep_parameter(config)}
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Compare every treatment with every other by cosine similarity."""
-        from phenoprint.analysis import treatment_neighbours
-        from phenoprint.pipeline.explained import describe_treatments
-
-        consensus = treatment_profiles(context)
-        found = treatment_neighbours(consensus, PERTURBATION, k=context.config.evaluation.neighbours)
-        treatments = describe_treatments(context)
-        others = treatments.rename(_NEIGHBOUR)
-        named = strict_join(found.table, treatments.drop("Metadata_pert_type"), on=[PERTURBATION], expect="m:1")
-        table = strict_join(named, others, on=["neighbour"], expect="m:1").with_columns(
-            (pl.col("Metadata_compound") == pl.col("neighbour_compound"))
-            .fill_null(value=False)
-            .alias("is_same_compound")
-        )
-        n_in, lost = consensus.height, found.lost_treatments
-        ledger = [ledger_rows(self.name, None, unit_of_count="treatments", n_in=n_in, lost=lost)]
-        if found.lost_features:
-            n_in, lost = len(feature_columns(consensus)), found.lost_features
-            ledger.append(ledger_rows(self.name, None, unit_of_count="features", n_in=n_in, lost=lost))
-        return Outcome({"neighbour": table}, concat_ledgers(ledger))
 
 
 class FeatureEffects(Step):
