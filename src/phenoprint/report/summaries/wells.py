@@ -12,7 +12,7 @@ from phenoprint.analysis import DEFAULT_READOUTS
 from phenoprint.evaluation import best_readouts, control_statistics
 from phenoprint.report.source import Tables, feature_names
 from phenoprint.report.summaries.ledger import ledger_wells
-from phenoprint.tables import WELL_KEY
+from phenoprint.tables import PERTURBATION, WELL_KEY
 
 __all__ = [
     "WellMeasure",
@@ -90,7 +90,7 @@ def well_annotations(tables: Tables) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        ``Metadata_Plate``, ``Metadata_Well``, the annotations of `ANNOTATIONS` (null where unknown),
+        ``Metadata_Plate``, ``Metadata_Well``, the annotations of `ANNOTATIONS` (null where unknown), the perturbation,
         ``has_images``, ``is_annotated``, ``treatment`` (label for reading), sorted by plate and well. Empty when no
         table lists a well.
     """
@@ -103,7 +103,7 @@ def well_annotations(tables: Tables) -> pl.DataFrame:
         return pl.DataFrame(schema=dict.fromkeys([*WELL_KEY, "treatment"], pl.String))
     wells = pl.concat(known).drop_nulls().unique().sort(WELL_KEY)
     for name in ("well", "profile_well", "profile_normalized"):
-        source = tables.columns(name, [*WELL_KEY, *ANNOTATIONS, "has_images", "is_annotated"])
+        source = tables.columns(name, [*WELL_KEY, *ANNOTATIONS, PERTURBATION, "has_images", "is_annotated"])
         if source is not None and set(WELL_KEY) <= set(source.columns) and source.width > 2:
             wells = wells.join(source.unique(WELL_KEY), on=WELL_KEY, how="left", maintain_order="left")
             break
