@@ -35,6 +35,7 @@ CELLS = {"flag_cells", "learn_states", "heterogeneity"}
 TREATMENTS = {
     "cross_fit",
     "activity",
+    "calibration",
     "well_readouts",
     "neighbours",
     "feature_effects",

@@ -5,6 +5,7 @@ from phenoprint.evaluation.activity import ACTIVITY_STATUSES, activity
 from phenoprint.evaluation.activity_baselines import activity_beside_baselines
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.baselines import baseline_profiles
+from phenoprint.evaluation.calibration import CALIBRATION_VARIANTS, calibration, calibration_plates
 from phenoprint.evaluation.calls import replicate_agreement
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
@@ -38,6 +39,7 @@ from phenoprint.evaluation.step_scores import STEP_SCORES, TREATMENT_SCORES, sco
 __all__ = [
     "ACTIVITY_STATUSES",
     "BASELINES",
+    "CALIBRATION_VARIANTS",
     "CALL_STATUSES",
     "LEAST_TREATMENTS",
     "MECHANISM_PROTOCOLS",
@@ -65,6 +67,8 @@ __all__ = [
     "best_readouts",
     "block_rows",
     "blocks_to_vectors",
+    "calibration",
+    "calibration_plates",
     "call_scores",
     "cliffs_delta",
     "cluster_interval",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phenoprint.pipeline.steps.activity import Activity
+from phenoprint.pipeline.steps.activity import Activity, Calibration
 from phenoprint.pipeline.steps.aggregation import Aggregate
 from phenoprint.pipeline.steps.answers import DoseResponse, Gallery, PlateAcceptance
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
@@ -41,6 +41,7 @@ STEPS: tuple[Step, ...] = (
     Heterogeneity(),
     PlateAcceptance(),
     Activity(),
+    Calibration(),
     Mechanisms(),
     DoseResponse(),
     Project(),

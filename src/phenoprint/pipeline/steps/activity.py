@@ -10,15 +10,18 @@ import polars as pl
 
 from phenoprint.pipeline.found_cells import FOUND_COUNT, with_found_cells
 from phenoprint.pipeline.phenotypes import keep_parameter
+from phenoprint.pipeline.recipe import normalizer_packages, recipe_of
+from phenoprint.pipeline.recipe_run import RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
 from phenoprint.store import ledger_rows
+from phenoprint.tables import frame_of
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
 
-__all__ = ["Activity"]
+__all__ = ["Activity", "Calibration"]
 
 
 class Activity(Step):
@@ -67,6 +70,50 @@ class Activity(Step):
             "score": pl.concat([score, replicated]),
         }
         return Outcome(tables, ledger)
+
+
+class Calibration(Step):
+    """Take negative controls as treatments, to find whether p values of activity hold."""
+
+    name = "calibration"
+    title = "Calibration"
+    scope = Scope.SCREEN
+    needs = ("profile_selected", "well", "exclusion")
+    uses = ("profile_well", "profile_normalized")
+    tables = ("calibration",)
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return the steps of the recipe, the number of folds, and the seed."""
+        recipe = recipe_of(config.profiles)
+        return {
+            "steps": recipe.to_list(),
+            "folds": config.evaluation.folds,
+            "seed": config.evaluation.seed,
+            **keep_parameter(config),
+            **normalizer_packages(recipe),
+        }
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Calibrate on some plates."""
+        from phenoprint.evaluation import calibration, calibration_plates
+
+        if "profile_selected" in context.given:
+            row = {
+                "variant": "random",
+                "n": 0,
+                "cross_fitted": False,
+                "status": "selected_before_import",
+                "reason": "The profiles were imported after selection: no recipe can be fitted without some controls.",
+            }
+            return Outcome({"calibration": frame_of("calibration", [row])})
+        run = RecipeRun.of(context)
+        chosen = set(calibration_plates(WellProfiles.of(context, "profile_selected").wells))
+        plates = [run.given[at] for at, name in enumerate(run.plates) if name in chosen]
+        if not plates:
+            return Outcome({"calibration": frame_of("calibration")})
+        section = context.config.evaluation
+        table = calibration(plates, run.recipe, n_folds=section.folds, seed=section.seed)
+        return Outcome({"calibration": table})
 
 
 def _is_cross_fitted(context: Context) -> bool:

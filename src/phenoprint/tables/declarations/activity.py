@@ -6,7 +6,7 @@ from typing import Final
 
 from phenoprint.tables import keys
 from phenoprint.tables.declarations import columns as c
-from phenoprint.tables.declarations.columns import FLAG, INT, LONG, REAL, TEXT
+from phenoprint.tables.declarations.columns import FLAG, INT, LONG, REAL, TEXT, required
 from phenoprint.tables.records import Column, Table
 
 TABLES: Final = (
@@ -65,6 +65,38 @@ TABLES: Final = (
             Column("median_similarity", REAL, "Median Pearson correlation over its pairs"),
         ),
         order=("n_replicates", "median_similarity"),
+        per_plate=False,
+    ),
+    Table(
+        "calibration",
+        "One row per variant: whether p values of activity hold, from negative controls taken as treatments",
+        (
+            required(
+                "variant",
+                TEXT,
+                "random (controls in different positions), same position (controls in one position of several plates), "
+                "or in sample (random, with the recipe fitted on the negatives: p without cross-fitting)",
+            ),
+            Column("n_replicates", LONG, "Wells of each group, as many as most treatments have"),
+            Column("n_plates", LONG, "Plates of each group"),
+            Column("n", LONG, "Groups of controls that were tested"),
+            Column("below_05", REAL, "Share of the groups with p below 0.05; 0.05 where p values hold"),
+            Column("below_05_low", REAL, "Lower end of its 95% interval (Clopper and Pearson)"),
+            Column("below_05_high", REAL, "Upper end of its 95% interval"),
+            Column("below_20", REAL, "Share of the groups with p below 0.2; 0.2 where p values hold"),
+            Column("below_20_low", REAL, "Lower end of its 95% interval"),
+            Column("below_20_high", REAL, "Upper end of its 95% interval"),
+            Column("cross_fitted", FLAG, "Whether the recipe was fitted without the negatives"),
+            Column(
+                "position_p_value",
+                REAL,
+                "P value of the test whether controls in one position are more alike than others; NULL where too few "
+                "controls share a position",
+            ),
+            c.STATUS,
+            c.REASON,
+        ),
+        key=("variant",),
         per_plate=False,
     ),
 )
