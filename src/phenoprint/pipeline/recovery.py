@@ -28,7 +28,7 @@ def truth_found(screen: Screen, truth: Path) -> pl.DataFrame:
     -------
     pl.DataFrame
         One row per group of treatments: `group`, `n` (treatments, or compounds), `found` (those that are called
-        active; for mechanisms, those called by their true mechanism), and `meaning`, in a sentence. Effects are
+        active; for mechanisms, those with a right mechanism as the most probable), and `meaning`, in a sentence. Effects are
         fractions of the full effect. Positive controls are left out, and treatments with effects below a tenth are
         neither counted as active nor as inert.
     """
@@ -53,14 +53,13 @@ def truth_found(screen: Screen, truth: Path) -> pl.DataFrame:
         ),
         _row("inert compounds", by_compound.filter("is_inert"), "compounds without effect, active at any dose"),
     ]
-    if "moa_prediction" in screen.tables():
-        calls = screen.table("moa_prediction").select(PERTURBATION, "predicted").collect()
-        right = pl.col("mechanism").str.split("|").list.contains(pl.col("predicted")) | (
-            pl.col("mechanism") == pl.col("predicted")
+    if "moa_call" in screen.tables():
+        calls = screen.table("moa_call").select(PERTURBATION, "predicted").drop_nulls().collect()
+        is_right = pl.col("mechanism").str.split("|").list.contains(pl.col("predicted"))
+        found = (
+            judged.filter(strong & judged["is_active"]).join(calls, on=PERTURBATION).with_columns(is_active=is_right)
         )
-        found = judged.filter(strong).filter("is_active").join(calls.drop_nulls(), on=PERTURBATION)
-        meaning = "of these strong treatments, those whose nearest other compound has one of their mechanisms"
-        rows.append(_row("mechanism", found.with_columns(is_active=right), meaning))
+        rows.append(_row("mechanism", found, "of these strong treatments, with a right mechanism as the most probable"))
     return pl.DataFrame(rows)
 
 
