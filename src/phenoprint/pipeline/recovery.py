@@ -28,9 +28,9 @@ def truth_found(screen: Screen, truth: Path) -> pl.DataFrame:
     -------
     pl.DataFrame
         One row per group of treatments: `group`, `n` (treatments, or compounds), `found` (those that are called
-        active; for mechanisms, those with a right mechanism as the most probable), and `meaning`, in a sentence. Effects are
-        fractions of the full effect. Positive controls are left out, and treatments with effects below a tenth are
-        neither counted as active nor as inert.
+        active; for mechanisms, those with a right mechanism as the most probable), and `meaning`, in a sentence.
+        Effects are fractions of the full effect. Positive controls are left out, and treatments with effects below a
+        tenth are neither counted as active nor as inert.
     """
     wells = pl.read_parquet(truth / "wells.parquet")
     compounds = pl.read_parquet(truth / "compounds.parquet").filter(pl.col(PERT_TYPE) == "trt")
