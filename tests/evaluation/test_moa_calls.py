@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from phenoprint.errors import UnknownNameError, UsageError
-from phenoprint.evaluation import CALL_STATUSES, call_scores, moa_calls
+from phenoprint.evaluation import CALL_STATUSES, call_scores, moa_calls, treatments_of, with_shuffled_labels
 from phenoprint.profiles import consensus, normalize
 from phenoprint.simulation import simulate_profiles
 from phenoprint.tables import feature_columns, get_table
@@ -186,7 +186,10 @@ def test_scores_of_calls_stand_beside_calls_by_count() -> None:
     calls = moa_calls(labelled, active)
     noise = pl.Series("F", np.random.default_rng(0).normal(size=labelled.height))
     blind = moa_calls(labelled.select(pl.col("^Metadata_.*$")).with_columns(noise, (1 - noise).alias("G")), active)
-    scores = call_scores(calls, {"cell_count": blind}, coverage=0.9, n_total=200)
+    mixed = with_shuffled_labels(treatments_of(labelled), seed=1)
+    assert mixed["Metadata_moa"].sort().equals(treatments_of(labelled)["Metadata_moa"].sort())
+    shuffled = [moa_calls(with_shuffled_labels(treatments_of(labelled), seed=seed), active) for seed in range(3)]
+    scores = call_scores(calls, {"cell_count": [blind], "shuffled_labels": shuffled}, coverage=0.9, n_total=200)
     own, other, covered = (
         scores.filter(score=score, baseline=baseline).row(0, named=True)
         for score, baseline in (
@@ -199,5 +202,6 @@ def test_scores_of_calls_stand_beside_calls_by_count() -> None:
     assert own["n"] == single.filter(Metadata_pert_type="trt").height
     assert own["value"] > 0.8
     assert other["value"] < 0.4
+    assert scores.filter(score="moa_call_accuracy", baseline="shuffled_labels")["value"][0] < 0.3
     assert own["gain_low"] > 0.3
     assert 0.85 < covered["value"] < 0.97

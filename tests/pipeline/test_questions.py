@@ -258,7 +258,7 @@ def test_blocks_change_nothing(screen: Screen, monkeypatch: pytest.MonkeyPatch, 
     for table in ("feature_effect", "cluster_signature"):
         by = ["Metadata_perturbation", "rank"] if table == "feature_effect" else ["cluster", "rank"]
         assert_frame_equal(rows(open_screen(own), table).sort(by), rows(screen, table).sort(by))
-    for table in ("profile_consensus", "activity", "moa_prediction", "score"):
+    for table in ("profile_consensus", "activity", "moa_call", "moa_prediction", "score"):
         assert_frame_equal(rows(open_screen(own), table), rows(screen, table), check_row_order=False)
     monkeypatch.undo()
     shutil.rmtree(own / "receipts" / "feature_effects")

@@ -20,7 +20,7 @@ from phenoprint.evaluation.mechanism_scores import (
 )
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
-from phenoprint.evaluation.moa_calls import CALL_STATUSES, call_scores, moa_calls, treatments_of
+from phenoprint.evaluation.moa_calls import CALL_STATUSES, call_scores, moa_calls, treatments_of, with_shuffled_labels
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.scores import BASELINES, PROFILES, cluster_interval, score_rows
@@ -90,5 +90,6 @@ __all__ = [
     "similarity_block",
     "to_vectors",
     "treatments_of",
+    "with_shuffled_labels",
     "z_prime",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from phenoprint.evaluation.similarities import Vectors
     from phenoprint.tables import FrameLike
 
-__all__ = ["CALL_STATUSES", "call_scores", "compound_codes", "moa_calls", "treatments_of"]
+__all__ = ["CALL_STATUSES", "call_scores", "compound_codes", "moa_calls", "treatments_of", "with_shuffled_labels"]
 
 CALL_STATUSES: Final = (
     "called",
@@ -115,8 +115,14 @@ def moa_calls(
     )
     usable, vectors = _usable(data, metric)
     called = pl.DataFrame(schema={PERTURBATION: pl.String, "status": pl.String})
-    if vectors is not None:
-        active = is_active.fill_null(value=False).filter(data[PERTURBATION].is_in(usable[PERTURBATION].implode()))
+    n_features = None if vectors is None else len(vectors.features)
+    has_profile = data[PERTURBATION].is_in(usable[PERTURBATION].implode())
+    active = is_active.fill_null(value=False)
+    taken = (active | pl.Series(MechanismLabels.of(data[MOA]).is_labelled)).filter(has_profile)
+    if vectors is not None and taken.any():
+        active = active.filter(has_profile).filter(taken)
+        usable = usable.filter(taken)
+        vectors = to_vectors(usable.select(PERTURBATION, *vectors.features), metric)
         is_treatment = (usable[PERT_TYPE] == "trt").to_numpy()
         labels = MechanismLabels.of(usable[MOA])
         fit = fit_classes(
@@ -131,7 +137,7 @@ def moa_calls(
         called = _calls(usable, fit, labels, coverage).filter(active)
     joined = data.drop(feature_columns(data)).join(called, on=PERTURBATION, how="left", maintain_order="left")
     status = (
-        pl.when(~pl.col(PERTURBATION).is_in(usable[PERTURBATION].implode()))
+        pl.when(~has_profile)
         .then(pl.lit("no profile"))
         .when(is_active.is_null())
         .then(pl.lit("not tested"))
@@ -139,7 +145,6 @@ def moa_calls(
         .then(pl.lit("inactive"))
         .otherwise(pl.col("status"))
     )
-    n_features = None if vectors is None else len(vectors.features)
     made = joined.with_columns(status.alias("status"), n_features=pl.lit(n_features, pl.Int64))
     schema = get_table("moa_call").schema
     absent = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in made.columns]
@@ -162,6 +167,34 @@ def compound_codes(data: pl.DataFrame) -> NDArray[np.intp]:
         pl.coalesce(pl.lit("= ") + pl.col(COMPOUND), pl.lit("id ") + pl.col(PERTURBATION)).alias("compound")
     )
     return Groups.of(named, ["compound"]).codes
+
+
+def with_shuffled_labels(treatments: pl.DataFrame, *, seed: int = 0) -> pl.DataFrame:
+    """Exchange the mechanisms of the labelled compounds at random; the doses of a compound keep one label.
+
+    Parameters
+    ----------
+    treatments
+        What `treatments_of` returned.
+    seed
+        Seed of the exchange.
+
+    Examples
+    --------
+    >>> treatments = pl.DataFrame({
+    ...     "Metadata_perturbation": ["a@1", "a@2", "b@1"], "Metadata_compound": ["a", "a", "b"],
+    ...     "Metadata_moa": ["x", "x", "y"],
+    ... })
+    >>> with_shuffled_labels(treatments, seed=3)["Metadata_moa"].to_list()
+    ['y', 'y', 'x']
+    """
+    keyed = treatments.with_columns(pl.Series("_compound", compound_codes(treatments)))
+    labelled = keyed.filter(pl.Series(MechanismLabels.of(keyed[MOA]).is_labelled))
+    units = labelled.select("_compound", MOA).unique().sort("_compound", MOA)
+    order = np.random.default_rng(seed).permutation(units.height)
+    given = units.with_columns(units[MOA][order].alias("_given"))
+    joined = keyed.join(given, on=["_compound", MOA], how="left", maintain_order="left")
+    return joined.with_columns(pl.col("_given").alias(MOA)).drop("_compound", "_given")
 
 
 def _usable(data: pl.DataFrame, metric: str) -> tuple[pl.DataFrame, Vectors | None]:
@@ -205,7 +238,12 @@ def _calls(usable: pl.DataFrame, fit: ClassFit, labels: MechanismLabels, coverag
 
 
 def call_scores(
-    calls: pl.DataFrame, baselines: Mapping[str, pl.DataFrame], *, coverage: float, n_total: int, seed: int = 0
+    calls: pl.DataFrame,
+    baselines: Mapping[str, Sequence[pl.DataFrame]],
+    *,
+    coverage: float,
+    n_total: int,
+    seed: int = 0,
 ) -> pl.DataFrame:
     """Score calls of labelled active treatments, each made as if its compound had not been labelled.
 
@@ -214,7 +252,8 @@ def call_scores(
     calls
         What `moa_calls` returned.
     baselines
-        The same for the profiles of each baseline.
+        The same for each baseline: for its profiles, or for the real ones with labels shuffled, several times. A call
+        is right where it is among the labels of its own frame.
     coverage
         The coverage that the sets were made for.
     n_total
@@ -240,10 +279,11 @@ def call_scores(
         seed=seed,
     )
     called = judged.filter(status="called").with_columns(_is_right("predicted").alias(PROFILES))
-    for name, others in baselines.items():
-        own = others.select(PERTURBATION, pl.col("predicted").alias("_other"))
-        joined = called.join(own, on=PERTURBATION, how="left", maintain_order="left")
-        called = joined.with_columns(_is_right("_other").fill_null(value=False).alias(name)).drop("_other")
+    for name, runs in baselines.items():
+        found = [own.select(PERTURBATION, _is_right("predicted").fill_null(value=False).alias(name)) for own in runs]
+        if found:
+            mean = pl.concat(found).group_by(PERTURBATION).agg(pl.col(name).cast(pl.Float64).mean())
+            called = called.join(mean, on=PERTURBATION, how="left", maintain_order="left")
     right = score_rows(
         "moa_call_accuracy",
         called,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MechanismRun"]
 
+# Each takes as long as the calls themselves.
+_SHUFFLED_CALLS = 3
+
 
 @dataclass(frozen=True)
 class MechanismRun:
@@ -64,7 +67,13 @@ class MechanismRun:
 
     def evaluation(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Return the tables ``moa_prediction`` and ``moa_confusion``, and the rows of ``score``."""
-        from phenoprint.evaluation import MECHANISM_PROTOCOLS, call_scores, mechanism_scores, moa_calls
+        from phenoprint.evaluation import (
+            MECHANISM_PROTOCOLS,
+            call_scores,
+            mechanism_scores,
+            moa_calls,
+            with_shuffled_labels,
+        )
 
         section, seed = self.context.config.mechanisms, self.context.config.evaluation.seed
         active = self.active.filter(pl.col("below_corrected_p").fill_null(value=False))[PERTURBATION].to_list()
@@ -90,7 +99,11 @@ class MechanismRun:
         beside = {}
         for name, frame in self._baselines(labelled, None).items():
             own = about.join(frame.select(PERTURBATION, *feature_columns(frame)), on=PERTURBATION)
-            beside[name] = self._calls(own, moa_calls)
+            beside[name] = [self._calls(own, moa_calls)]
+        beside["shuffled_labels"] = [
+            self._calls(with_shuffled_labels(self.treatments, seed=seed + number), moa_calls)
+            for number in range(_SHUFFLED_CALLS)
+        ]
         of_calls = call_scores(calls, beside, coverage=section.coverage, n_total=n_total, seed=seed)
         return (
             pl.concat([own.predictions for own in found]),

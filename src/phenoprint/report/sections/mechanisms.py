@@ -50,7 +50,11 @@ def mechanisms(page: Page) -> Section:
         body += [_caution(own), _figure(page, scores), _confusion(page)]
     body += [
         tag("h3", "Calls"),
-        tag("p", term("The set", PREDICTION_SET), " lists every mechanism that fits. Labels were not used for calls."),
+        tag(
+            "p",
+            term("The set", PREDICTION_SET),
+            " lists every mechanism that fits. The label of a compound was not used for its calls.",
+        ),
         _calls(calls),
         sql_hint("SELECT * FROM moa_call WHERE status = 'called' AND Metadata_moa IS NULL ORDER BY probability DESC"),
     ]
@@ -156,7 +160,9 @@ def _confusion(page: Page) -> Html | None:
 
 def _calls(calls: pl.DataFrame) -> Html:
     rank = pl.col("status").replace_strict({name: i for i, name in enumerate(ORDER)}, default=len(ORDER))
-    listed = calls.sort(rank, "probability", "treatment", descending=[False, True, False], nulls_last=True)
+    is_known = pl.col("Metadata_moa").is_not_null()
+    by = [rank, is_known, pl.col("probability"), pl.col("treatment")]
+    listed = calls.sort(by, descending=[False, False, True, False], nulls_last=True)
     rows = [
         (
             row["treatment"],
