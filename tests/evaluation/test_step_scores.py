@@ -22,7 +22,7 @@ from phenoprint.profiles import apply_recipe
 from phenoprint.tables import Result, feature_columns
 
 RECIPE: list[dict[str, Any]] = [
-    {"operation": "correct_position", "method": "median_polish"},
+    {"operation": "correct_position", "method": "median_polish", "reference": "all"},
     {"operation": "normalize", "method": "mad_robust", "reference": "negcon"},
     {"operation": "select"},
 ]

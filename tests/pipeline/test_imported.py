@@ -78,7 +78,7 @@ def test_what_was_imported_is_never_replaced(imported: Path, tmp_path: Path) -> 
     import_profiles(normalized, tmp_path / "other")
     screen = run_screen(tmp_path / "other", workers=1).screen
     assert screen.table("profile_normalized").collect()["Cells_Texture_F0"].min() > 60
-    assert set(screen.table("profile_step").collect()["Metadata_Step"]) == {"select", "limit"}
+    assert set(screen.table("profile_step").collect()["Metadata_Step"]) == {"limit", "select"}
     assert_frame_equal(run_screen(imported, workers=1).screen.table("profile_well").collect(), before)
 
 

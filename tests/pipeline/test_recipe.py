@@ -66,6 +66,21 @@ def test_reference_and_least_cells_reach_the_steps() -> None:
 def test_without_counts_every_well_may_serve() -> None:
     steps = recipe_of(ProfilesSection(), has_counts=False).steps
     assert "min_cells" not in steps[0].parameters
+    assert recipe_of(ProfilesSection()).steps[0].parameters["min_cells"] == "enough"
+
+
+def test_corrections_use_the_controls_unless_they_need_all_wells() -> None:
+    steps = [
+        {"operation": "correct_batch"},
+        {"operation": "correct_batch", "name": "harmony", "method": "harmony"},
+        {"operation": "correct_count"},
+        {"operation": "correct_position"},
+        {"operation": "correct_position", "name": "well_mean", "method": "well_mean"},
+    ]
+    recipe = recipe_of(ProfilesSection.model_validate({"recipe": steps}))
+    assert [step.reference for step in recipe.steps] == ["negcon", "all", "negcon", "negcon", "all"]
+    recipe = recipe_of(ProfilesSection.model_validate({"recipe": steps, "reference": "all"}))
+    assert {step.reference for step in recipe.steps} == {"all"}
 
 
 @pytest.mark.parametrize(

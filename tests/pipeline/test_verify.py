@@ -123,7 +123,7 @@ def test_a_damaged_table_does_not_stop_a_run(tiny_run: RunResult, own_screen: Pa
     reported = [event.text for event in events if isinstance(event, Message) and event.level == "warning"]
     assert [text.split()[0] for text in reported if "computed again" in text] == [
         "tables/cell/SIM-P01/cell.parquet",
-        "tables/profile_step/SIM-P01/03_limit+4b.parquet",
+        "tables/profile_step/SIM-P01/03_select+4b.parquet",
     ]
     assert any("every image is hashed again" in text for text in reported)
     assert_same_tables(tiny_run.screen, again.screen)
@@ -160,7 +160,7 @@ def test_units_that_failed_on_a_damaged_table_run_once_it_is_repaired(own_screen
     assert "cluster" not in screen.tables()
     [(step, *_, reason), *waiting] = verify_screen(screen).failed.rows()
     assert step == "cluster_profiles"
-    assert "03_limit+4b.parquet" in reason
+    assert "03_select+4b.parquet" in reason
     assert "--rehash" in reason
     assert [row[0] for row in waiting] == ["cluster_signatures"]
     again = run_screen(own_screen, workers=1, rehash=True)

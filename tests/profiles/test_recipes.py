@@ -43,7 +43,7 @@ def wells(*, plates: int = 4, batches: int = 2, seed: int = 0) -> pl.DataFrame:
 def test_every_step_is_kept_and_reported() -> None:
     data = wells()
     steps = apply_recipe(data)
-    assert [step.name for step in steps] == ["normalize", "select", "limit"]
+    assert [step.name for step in steps] == ["normalize", "limit", "select"]
     control = pl.col("Metadata_pert_type") == "negcon"
     assert steps[0].frame.equals(normalize(data, reference=control))
     assert "Cells_F11" not in steps[2].frame.columns or "Cells_F10" not in steps[2].frame.columns
@@ -184,3 +184,43 @@ def test_wrong_use() -> None:
         apply_recipe(wells().drop("Metadata_pert_type"))
     with pytest.raises(UnknownNameError, match="step of 'jump-production'"):
         RECIPES["jump-production"].without("combat")
+
+
+def counted(counts: list[int | None], kind: str = "negcon") -> pl.DataFrame:
+    """Return wells of a plate with numbers of cells; the feature is the number of the well."""
+    wells = {"Metadata_Plate": "p", "Metadata_pert_type": kind, "Metadata_Object_Count": counts}
+    return pl.DataFrame(wells).with_columns(area=pl.int_range(pl.len()).cast(pl.Float64))
+
+
+@pytest.mark.parametrize(
+    ("counts", "used", "note"),
+    [
+        ([100, 100, 100, 29, 30, 80], [0, 1, 2, 4, 5], None),
+        ([20, 20, 22, 9, 10, 20], [0, 1, 2, 4, 5], 10.0),
+        ([0, 20, 20, 20, 20, 4], [1, 2, 3, 4], 10.0),
+        ([None] * 6, [0, 1, 2, 3, 4, 5], None),
+        ([100, None, 100, 100, 100, 100], [0, 2, 3, 4, 5], None),
+    ],
+)
+def test_reference_wells_have_30_cells_or_half_of_what_is_usual(
+    counts: list[int | None], used: list[int], note: float | None
+) -> None:
+    step = {"operation": "normalize", "method": "standardize", "min_cells": "enough"}
+    (made,) = apply_recipe(counted(counts), [step])
+    expected = [(number - np.mean(used)) for number in range(6)]
+    ratio = made.frame["area"].to_numpy() / np.array(expected)
+    np.testing.assert_allclose(ratio, ratio[0])
+    found = made.status.filter(status="few_cells")["value"].to_list()
+    assert found == ([] if note is None else [note])
+
+
+def test_a_position_is_corrected_by_controls_only_where_they_are_spread() -> None:
+    rng = np.random.default_rng(0)
+    wells = [(f"{row}{col:02d}", col) for row in "ABCD" for col in range(1, 9)]
+    frame = pl.DataFrame({"Metadata_Plate": "p", "Metadata_Well": [name for name, _ in wells]})
+    frame = frame.with_columns(area=pl.Series(rng.normal(size=32) + [col for _, col in wells]))
+    step = [{"operation": "correct_position"}]
+    for columns, is_enough in ((range(1, 3), False), (range(1, 9, 2), True)):
+        kinds = ["negcon" if col in columns else "trt" for _, col in wells]
+        (made,) = apply_recipe(frame.with_columns(Metadata_pert_type=pl.Series(kinds)), step)
+        assert ("reference_all" not in made.status["status"]) is is_enough

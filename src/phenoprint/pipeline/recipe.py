@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phenoprint.errors import ConfigError
-from phenoprint.profiles import FEWEST_REFERENCE, NORMALIZERS, Recipe, RecipeStep, recipe_named
+from phenoprint.profiles import ENOUGH_CELLS, FEWEST_REFERENCE, NORMALIZERS, Recipe, RecipeStep, recipe_named
 from phenoprint.store import encode_name
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["after_4a", "level_4a", "normalizer_packages", "recipe_of", "reference_kind"]
 
-# Operations that compare with the controls unless a step names another reference.
-_AGAINST_CONTROLS = ("normalize", "drop_invariant")
 # Names of steps are part of file names, with number and extension; file systems allow 255 bytes.
 _LONGEST_NAME = 150
 
@@ -51,7 +49,7 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
     --------
     >>> from phenoprint.pipeline.sections import ProfilesSection
     >>> [step.name for step in recipe_of(ProfilesSection()).steps]
-    ['normalize', 'select', 'limit']
+    ['normalize', 'limit', 'select']
     """
     named = recipe_named(section.recipe)
     if not named.steps:
@@ -68,14 +66,15 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
                 'profiles.consensus = "..."'
             )
         table = step.to_dict()
-        if step.operation in _AGAINST_CONTROLS:
-            table.setdefault("reference", "negcon")
+        if step.reference == "negcon" and (step.operation != "correct_position" or section.reference == "all"):
+            table["reference"] = "negcon"  # without a reference, a correction of position chooses by the layout
         if step.operation == "select" and section.keep_features:
             table.setdefault("keep", section.keep_features)
         if table.get("reference") == "negcon":
             table["reference"] = section.reference
-        if step.operation == "normalize" and (section.min_cells > 1 or has_counts):
-            table.setdefault("min_cells", section.min_cells)
+        needs_counts = section.min_cells is not None and section.min_cells > 1
+        if step.operation == "normalize" and (needs_counts or has_counts):
+            table.setdefault("min_cells", ENOUGH_CELLS if section.min_cells is None else section.min_cells)
         if step.operation == "normalize" and section.min_reference != FEWEST_REFERENCE:
             table.setdefault("min_reference", section.min_reference)
         steps.append(table)
@@ -84,12 +83,11 @@ def recipe_of(section: ProfilesSection, *, has_counts: bool = True) -> Recipe:
 
 def reference_kind(recipe: Recipe) -> str:
     """Return ``"negcon"`` if some step of a recipe uses the negative controls, else ``"all"``."""
-    kinds: list[Any] = [step.parameters.get("reference") for step in recipe.steps]
-    return "negcon" if "negcon" in kinds else "all"
+    return "negcon" if any(step.reference == "negcon" for step in recipe.steps) else "all"
 
 
 def level_4a(recipe: Recipe) -> str:
-    """Return the name of the step whose result is level 4a: the last one before the selection of features.
+    """Return the name of the step whose result is level 4a: the last one before limits and the selection of features.
 
     Examples
     --------
@@ -101,17 +99,17 @@ def level_4a(recipe: Recipe) -> str:
 
 
 def after_4a(recipe: Recipe) -> Recipe:
-    """Return the steps from the first selection of features on, for profiles that are imported as level 4a.
+    """Return the steps from the first limit or selection of features on, for profiles that are imported as level 4a.
 
     Examples
     --------
     >>> from phenoprint.profiles import RECIPES
     >>> [step.name for step in after_4a(RECIPES["phenoprint"]).steps]
-    ['select', 'limit']
+    ['limit', 'select']
     """
     return recipe.without(*(step.name for step in recipe.steps[: _first_selection(recipe)]))
 
 
 def _first_selection(recipe: Recipe) -> int:
-    selections = (i for i, step in enumerate(recipe.steps) if step.operation == "select")
+    selections = (i for i, step in enumerate(recipe.steps) if step.operation in ("limit", "select"))
     return next(selections, len(recipe.steps))

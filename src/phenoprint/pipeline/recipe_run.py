@@ -203,8 +203,8 @@ class RecipeRun:
         from phenoprint.tables import frame_of
 
         reason = (
-            "the imported profiles are normalized already (level 4a), so the recipe starts at its first selection of "
-            "features; import level 3 to apply every step"
+            "the imported profiles are normalized already (level 4a), so the recipe starts at its first limit or "
+            "selection of features; import level 3 to apply every step"
         )
         rows = [(None, "", name, "skipped", reason, None) for name in self.left_out]
         return frame_of("feature_status", rows)

@@ -30,7 +30,7 @@ from phenoprint.profiles.recipes import (
     recipe_named,
     run_recipe,
 )
-from phenoprint.profiles.reference_wells import FEWEST_REFERENCE, reference_of
+from phenoprint.profiles.reference_wells import ENOUGH_CELLS, FEWEST_REFERENCE, reference_of
 from phenoprint.profiles.selection import (
     DEFAULT_OPERATIONS,
     OPERATIONS,
@@ -47,6 +47,7 @@ __all__ = [
     "DEFAULT_CELL_RULES",
     "DEFAULT_OPERATIONS",
     "DISTRIBUTION_MEASURES",
+    "ENOUGH_CELLS",
     "EXTREME",
     "FEWEST_REFERENCE",
     "NORMALIZERS",

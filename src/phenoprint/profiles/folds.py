@@ -137,7 +137,7 @@ def plan_folds(
     of_controls = wells.filter(pl.col(PERT_TYPE) == _CONTROL).select(WELL_KEY).sort(WELL_KEY)
     positions = {plate: of_controls.filter(pl.col(PLATE) == plate).get_column(WELL).to_list() for plate in plates}
     # A step that is fitted on treatments alone treats them differently from controls, too.
-    fitted = [step for step in steps if _argument(step, "reference") in (_CONTROL, _TREATMENT)]
+    fitted = [step for step in steps if step.reference in (_CONTROL, _TREATMENT)]
     further = [*notes, *_supervised(steps)]
 
     def single(status: str, reason: str, *, is_fair: bool) -> Folds:

@@ -38,6 +38,7 @@ from phenoprint.profiles.reference_wells import (
 from phenoprint.profiles.selection import DEFAULT_OPERATIONS, check_selection, select_plates
 from phenoprint.tables import (
     MAD_SCALE,
+    PERT_TYPE,
     PLATE,
     Groups,
     Result,
@@ -49,6 +50,7 @@ from phenoprint.tables import (
     mad,
     median,
     status_frame,
+    well_places,
 )
 
 __all__ = ["STEP_OPERATIONS", "Fitted", "Operation"]
@@ -97,17 +99,27 @@ class Operation:
         Functions and classes to which `fit` passes further parameters: all of their parameters that have a default.
     check_further
         Raises for unknown parameters; for operations whose parameters depend on a method.
+    usual_reference
+        Returns the wells that it is fitted on if a step names none, given the method; None for an operation that is
+        fitted on no wells or always on all.
     """
 
     fit: Callable[..., Fitted]
     passes_on: tuple[Callable[..., Any], ...] = ()
     check_further: Callable[..., object] | None = None
+    usual_reference: Callable[[str], str] | None = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters, without those of individual methods."""
         names = [*options_of(self.fit), *(name for function in self.passes_on for name in options_of(function))]
         return tuple(sorted(set(names)))
+
+    def reference(self, parameters: Mapping[str, Any]) -> str:
+        """Return the wells that a step is fitted on: ``"all"``, or a value of ``Metadata_pert_type``."""
+        if self.usual_reference is None:
+            return "all"
+        return str(parameters.get("reference") or self.usual_reference(str(parameters.get("method"))))
 
     def check(self, step: str, parameters: Mapping[str, Any]) -> None:
         """Raise UnknownNameError for a parameter that neither the operation nor its method has."""
@@ -158,7 +170,7 @@ def _normalize(
     method: str = "mad_robust",
     by: Sequence[str] = (PLATE,),
     reference: str = "negcon",
-    min_cells: int = 0,
+    min_cells: int | str = 0,
     min_reference: int = FEWEST_REFERENCE,
     **parameters: Any,
 ) -> Fitted:
@@ -213,9 +225,11 @@ def _correct_batch(
     *,
     method: str = "combat",
     batch: str = "Metadata_Batch",
-    reference: str = "all",
+    reference: str | None = None,
     **parameters: Any,
 ) -> Fitted:
+    wells = reference or _batch_reference(method)
+
     def run(frame: pl.DataFrame) -> Result:
         if batch in frame.columns and frame.get_column(batch).n_unique() < 2:
             reason = f"all profiles have the same {batch}: there is nothing to correct"
@@ -226,11 +240,14 @@ def _correct_batch(
                 )
             return Result(frame, status_frame("correct_batch", [StatusRow(None, "", "skipped", reason, None)]))
         options = {"method": method, "batch": batch, **parameters}
-        return _corrected(
-            correct_batch_with_status, frame, "correct_batch", reference=reference, groups=[batch], **options
-        )
+        return _corrected(correct_batch_with_status, frame, "correct_batch", reference=wells, groups=[batch], **options)
 
     return _together(run, plates)
+
+
+def _batch_reference(method: str) -> str:
+    """Harmony takes no reference; all other methods use the controls, so that they do not remove what treatments do."""
+    return "all" if method == "harmony" else "negcon"
 
 
 def _check_batch(*, method: str = "combat", **parameters: Any) -> None:
@@ -238,17 +255,43 @@ def _check_batch(*, method: str = "combat", **parameters: Any) -> None:
 
 
 def _correct_position(
-    plates: Plates, *, reference: str = "all", by: Sequence[str] = (PLATE,), **parameters: Any
+    plates: Plates, *, reference: str | None = None, by: Sequence[str] = (PLATE,), **parameters: Any
 ) -> Fitted:
+    wells = reference or _position_reference(str(parameters.get("method")))
+
     def run(frame: pl.DataFrame) -> Result:
         options = {"fewest": _FEWEST_POSITIONS, "by": by, **parameters}
-        return _corrected(correct_position, frame, "correct_position", reference=reference, groups=by, **options)
+        # Controls in two columns of a plate do not show what its other columns do.
+        if reference is None and wells != "all" and (reason := _not_spread(frame, wells, by)):
+            made = _corrected(correct_position, frame, "correct_position", reference="all", groups=by, **options)
+            note = status_frame("correct_position", [StatusRow(None, "", "reference_all", reason, None)])
+            return replace(made, status=concat_status([made.status, note]))
+        return _corrected(correct_position, frame, "correct_position", reference=wells, groups=by, **options)
 
     is_within_plates = list(by) == [PLATE] and parameters.get("method") != "well_mean"
     return _apart(run) if is_within_plates else _together(run, plates)
 
 
-def _correct_count(plates: Plates, *, reference: str = "all", by: Sequence[str] = (), **parameters: Any) -> Fitted:
+def _position_reference(method: str) -> str:
+    """Means of a well over plates need every well; the other methods can use the controls."""
+    return "all" if method == "well_mean" else "negcon"
+
+
+def _not_spread(frame: pl.DataFrame, reference: str, by: Sequence[str]) -> str:
+    """Return why the reference wells cannot show the effect of position: some rows or columns have none."""
+    if PERT_TYPE not in frame.columns:
+        return f"the wells are not annotated with {PERT_TYPE}: all are used"
+    place = well_places(frame)
+    chosen = reference_rows(frame, pl.col(PERT_TYPE) == reference)
+    for rows in Groups.of(frame, by).rows():
+        for axis, name in enumerate(("rows", "columns")):
+            n, n_known = (len(np.unique(place[some, axis])) for some in (rows, rows[chosen[rows]]))
+            if 2 * n_known < n:
+                return f"{reference} wells are in {n_known} of {n} {name} of a plate: all wells are used"
+    return ""
+
+
+def _correct_count(plates: Plates, *, reference: str = "negcon", by: Sequence[str] = (), **parameters: Any) -> Fitted:
     def run(frame: pl.DataFrame) -> Result:
         options = {"by": by, **parameters}
         return _corrected(correct_count, frame, "correct_count", reference=reference, groups=by, **options)
@@ -316,12 +359,12 @@ def _least_spread(plates: Plates, by: Sequence[str], reference: str, *, fewest: 
 STEP_OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         "consensus": Operation(_consensus, (consensus, modz)),
-        "correct_batch": Operation(_correct_batch, check_further=_check_batch),
-        "correct_count": Operation(_correct_count, (correct_count,)),
-        "correct_position": Operation(_correct_position, (correct_position,)),
-        "drop_invariant": Operation(_drop_invariant),
+        "correct_batch": Operation(_correct_batch, check_further=_check_batch, usual_reference=_batch_reference),
+        "correct_count": Operation(_correct_count, (correct_count,), usual_reference=lambda _: "negcon"),
+        "correct_position": Operation(_correct_position, (correct_position,), usual_reference=_position_reference),
+        "drop_invariant": Operation(_drop_invariant, usual_reference=lambda _: "negcon"),
         "limit": Operation(_limit),
-        "normalize": Operation(_normalize, check_further=_check_normalizer),
+        "normalize": Operation(_normalize, check_further=_check_normalizer, usual_reference=lambda _: "negcon"),
         "select": Operation(_select, check_further=check_selection),
     }
 )

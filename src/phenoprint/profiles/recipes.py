@@ -58,6 +58,11 @@ class RecipeStep:
         """Fit the step to all plates; see `run_recipe`."""
         return STEP_OPERATIONS[self.operation].fit(plates, **self.parameters)
 
+    @property
+    def reference(self) -> str:
+        """The wells that the step is fitted on: ``"all"``, or a value of ``Metadata_pert_type``."""
+        return STEP_OPERATIONS[self.operation].reference(self.parameters)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the step as one table of a TOML array of tables."""
         named = {} if self.name == self.operation else {"name": self.name}
@@ -141,7 +146,8 @@ def _sphering(**parameters: Any) -> _Step:
     return {**named, **parameters, "by": [], "reference": "negcon"}
 
 
-_OURS: list[_Step] = [_mad("negcon"), {"operation": "select"}, {"operation": "limit", "limit": 20.0}]
+# Limited before the selection: one extreme well must not decide which features are kept.
+_OURS: list[_Step] = [_mad("negcon"), {"operation": "limit", "limit": 20.0}, {"operation": "select"}]
 _OF_PLATE = {"pooling": 0, "floor": 0}  # the MAD of each plate alone
 _PYCYTOMINER: _Step = {
     "operation": "select",
@@ -155,8 +161,8 @@ _PRESETS: Mapping[str, tuple[str, list[_Step]]] = MappingProxyType(
     {
         "phenoprint": (
             (
-                "Ours: median and MAD of each plate's controls, stabilized over plates; selection; no value "
-                "beyond 20 spreads."
+                "Ours: median and MAD of each plate's controls, stabilized over plates; no value beyond 20 spreads; "
+                "selection."
             ),
             _OURS,
         ),
@@ -185,7 +191,7 @@ _PRESETS: Mapping[str, tuple[str, list[_Step]]] = MappingProxyType(
             "The JUMP production recipe for genes (wellpos_cc_var_mad_outlier_featselect_sphering_harmony).",
             [
                 {"operation": "correct_position", "name": "well_mean", "method": "well_mean"},
-                {"operation": "correct_count"},
+                {"operation": "correct_count", "reference": "all"},
                 {"operation": "drop_invariant", "ratio": 1e-3, "reference": "all"},
                 _mad("all", raw=True, **_OF_PLATE),
                 {"operation": "select", "name": "outliers", "operations": ["drop_outliers"], "outlier_cutoff": 100.0},
@@ -234,7 +240,7 @@ def recipe_named(recipe: RecipeLike) -> Recipe:
     Examples
     --------
     >>> [step.name for step in recipe_named("phenoprint").steps]
-    ['normalize', 'select', 'limit']
+    ['normalize', 'limit', 'select']
     """
     if isinstance(recipe, Recipe):
         return recipe

@@ -14,10 +14,23 @@ from phenoprint.tables import OBJECT_COUNT, PERT_TYPE, PLATE, StatusRow, require
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FEWEST_REFERENCE", "IS_REFERENCE", "fallback_rows", "mark_reference", "reference_of", "reference_rows"]
+__all__ = [
+    "ENOUGH_CELLS",
+    "FEWEST_REFERENCE",
+    "IS_REFERENCE",
+    "fallback_rows",
+    "mark_reference",
+    "reference_of",
+    "reference_rows",
+]
 
 FEWEST_REFERENCE = 3
 """Fewest wells for a centre and a spread."""
+
+ENOUGH_CELLS = "enough"
+"""Value of `min_cells`: 30 cells, or half of the median of the plate where that is less."""
+
+_ENOUGH = 30
 
 IS_REFERENCE = "Metadata_Is_Reference"
 """The column that `mark_reference` adds."""
@@ -26,16 +39,16 @@ IS_REFERENCE = "Metadata_Is_Reference"
 def reference_of(
     data: pl.DataFrame,
     reference: str,
-    min_cells: int = 0,
+    min_cells: int | str = 0,
     *,
     by: Sequence[str],
     fewest: int = FEWEST_REFERENCE,
 ) -> pl.Expr | None:
     """Return the expression for the reference wells of a kind that have enough cells.
 
-    A well without a count is used if `min_cells` is 1 or less, so that a plate without counts has a reference too. If a
-    group has fewer than `fewest` reference wells, all its wells with enough cells are used, since the group would have
-    no values otherwise. `fallback_rows` lists these groups.
+    A well without a count is used if `min_cells` is 1 or less, and with ``"enough"`` on a plate without counts, so
+    that such a plate has a reference too. If a group has fewer than `fewest` reference wells, all its wells with enough
+    cells are used, since the group would have no values otherwise. `fallback_rows` lists these groups.
 
     Parameters
     ----------
@@ -44,7 +57,8 @@ def reference_of(
     reference
         ``"all"`` or a value of Metadata_pert_type such as ``"negcon"``.
     min_cells
-        Smallest number of cells of a reference well.
+        Smallest number of cells of a reference well; ``"enough"``: 30, or half of the median of the plate's wells with
+        cells where that is less.
     by
         Columns whose groups are fitted separately, such as the plate; an empty list: all wells together.
     fewest
@@ -93,7 +107,7 @@ def reference_rows(data: pl.DataFrame, reference: pl.Expr | None) -> NDArray[np.
 def fallback_rows(
     data: pl.DataFrame,
     reference: str,
-    min_cells: int = 0,
+    min_cells: int | str = 0,
     *,
     by: Sequence[str],
     fewest: int = FEWEST_REFERENCE,
@@ -134,7 +148,7 @@ def fallback_rows(
 def mark_reference(
     plates: Sequence[pl.DataFrame],
     reference: str,
-    min_cells: int = 0,
+    min_cells: int | str = 0,
     *,
     by: Sequence[str],
     fewest: int,
@@ -161,15 +175,17 @@ def mark_reference(
     if PLATE in by or len(plates) == 1:
         for plate in plates:
             require_columns(plate, by, purpose="the groups of a step")
+            notes += few_cells_rows(plate, min_cells)
             notes += fallback_rows(plate, reference, min_cells, by=by, fewest=fewest, is_adjustable=True)
             serves = reference_of(plate, reference, min_cells, by=by, fewest=fewest)
             yield plate.with_columns((pl.lit(value=True) if serves is None else serves).alias(IS_REFERENCE))
         return
     for plate in plates:
         require_columns(plate, by, purpose="the groups of a step")
-    names = {*by, OBJECT_COUNT, PERT_TYPE}
+    names = {*by, PLATE, OBJECT_COUNT, PERT_TYPE}
     parts = [plate.select([name for name in plate.columns if name in names]) for plate in plates]
     about = pl.concat(parts, how="diagonal_relaxed")
+    notes += few_cells_rows(about, min_cells)
     notes += fallback_rows(about, reference, min_cells, by=by, fewest=fewest, is_adjustable=True)
     serves = reference_of(about, reference, min_cells, by=by, fewest=fewest)
     mask = None if serves is None else about.select(serves).to_series()
@@ -193,10 +209,46 @@ def _is_reference(data: pl.DataFrame, reference: str, enough: pl.Expr | None) ->
     return kind if enough is None else kind & enough
 
 
-def _has_enough(data: pl.DataFrame, min_cells: int) -> pl.Expr | None:
+def _has_enough(data: pl.DataFrame, min_cells: int | str) -> pl.Expr | None:
     """Return the expression for wells with enough cells; None if no cells are needed."""
     if not min_cells:
         return None
     if OBJECT_COUNT not in data.columns:
         raise SchemaError(f"min_cells needs the column {OBJECT_COUNT}")
-    return (pl.col(OBJECT_COUNT) >= min_cells).fill_null(value=min_cells <= 1)
+    count = pl.col(OBJECT_COUNT)
+    if isinstance(min_cells, int):
+        return (count >= min_cells).fill_null(value=min_cells <= 1)
+    if min_cells != ENOUGH_CELLS:
+        raise UsageError(f"min_cells must be a number or {ENOUGH_CELLS!r}; found {min_cells!r}")
+    least = _least_cells()
+    is_counted = _of_plate(data, least).is_not_null()
+    return ~is_counted | (count >= _of_plate(data, least)).fill_null(value=False)
+
+
+def _least_cells() -> pl.Expr:
+    """Return the expression for the fewest cells of a reference well of a plate; NULL without counts."""
+    count = pl.col(OBJECT_COUNT)
+    return (count.filter(count > 0).median() / 2).clip(upper_bound=float(_ENOUGH))
+
+
+def _of_plate(data: pl.DataFrame, expression: pl.Expr) -> pl.Expr:
+    return expression.over(PLATE) if PLATE in data.columns else expression
+
+
+def few_cells_rows(data: pl.DataFrame, min_cells: int | str) -> list[StatusRow]:
+    """List the plates on which wells with fewer than 30 cells serve as reference: status ``few_cells``, no feature."""
+    if min_cells != ENOUGH_CELLS or OBJECT_COUNT not in data.columns or data.is_empty():
+        return []
+    plates = data.select(PLATE if PLATE in data.columns else pl.lit(None, pl.String).alias(PLATE), OBJECT_COUNT)
+    least = plates.group_by(PLATE).agg(_least_cells().alias("least")).filter(pl.col("least") < _ENOUGH).sort(PLATE)
+    return [
+        StatusRow(
+            plate,
+            "",
+            "few_cells",
+            f"the wells have {2 * number:g} cells (median): those with {number:g} or more serve as reference, instead "
+            f"of {_ENOUGH}. In screen.toml, profiles.min_cells sets the number",
+            float(number),
+        )
+        for plate, number in least.iter_rows()
+    ]

@@ -16,9 +16,9 @@ class ProfilesSection(Section):
 
     ``recipe`` is the name of a recipe in `phenoprint.profiles.RECIPES`, or a list of steps, ``[[profiles.recipe]]``
     with ``operation`` and its parameters. ``reference`` replaces ``negcon`` in a recipe: ``"all"`` for
-    plates without negative controls. ``min_cells`` is how many cells a well needs to serve as reference, and
-    ``min_reference`` how many such wells a plate needs; with fewer, all its wells are the reference. ``readouts`` are
-    named SQL expressions over the columns of a cell, such as
+    plates without negative controls. ``min_cells`` is how many cells a well needs to serve as reference (by default 30,
+    or half of the plate's median where that is less), and ``min_reference`` how many such wells a plate needs; with
+    fewer, all its wells are the reference. ``readouts`` are named SQL expressions over the columns of a cell, such as
     ``"ln(Nuclei_Intensity_MeanIntensity_GFP / Cytoplasm_Intensity_MeanIntensity_GFP)"``; the median of a well is kept.
     ``keep_features`` names columns, or patterns such as ``"Image_Granularity_*"``, that are features of a profile
     though they are measured on images, are positions or numbers of objects.
@@ -26,7 +26,7 @@ class ProfilesSection(Section):
     """
 
     statistic: str = "median"
-    min_cells: int = Field(default=1, ge=1)
+    min_cells: int | None = Field(default=None, ge=1)
     min_reference: int = Field(default=3, ge=1)
     recipe: str | list[dict[str, Any]] = "phenoprint"
     reference: Literal["negcon", "all"] = "negcon"

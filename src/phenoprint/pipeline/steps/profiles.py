@@ -35,6 +35,7 @@ _NOTES = (
     "imputed",
     "skipped",
     "reference_all",
+    "few_cells",
     "worse",
     "not_converged",
     "nan_input",
