@@ -116,7 +116,7 @@ def test_columns_of_images_change_no_score() -> None:
     assert scores(made[-1].frame) == scores(clean)
     assert feature_columns(made[-1].frame) == feature_columns(clean)
     assert "Image_Quality_F0" in made[0].frame.columns  # level 4a keeps it, to be looked at
-    status = made[1].status.filter(status="nuisance")
+    status = made[-1].status.filter(status="nuisance")
     assert status.height == 30
     assert set(status["reason"]) == {"not a phenotype: measured on whole images, not on cells"}
     # said to be features, they rule the profiles
