@@ -37,7 +37,7 @@ def test_excluded_wells_have_no_effect_on_a_real_plate(
     screen = import_profiles(path, tmp_path / "screen").screen
     step = f'[[profiles.recipe]]\noperation = "normalize"\npooling = 0\nfloor = 0\nreference = "{reference}"\n'
     (screen.path / "screen.toml").write_text(
-        f'[screen]\nname = "screen"\n[evaluation]\nnull_size = 200\n[profiles]\n{step}'
+        f'[screen]\nname = "screen"\n[evaluation]\nnull_size = 200\n[profiles]\nmin_cells = 1\n{step}'
     )
     plate = screen.table("plate").collect()["Metadata_Plate"][0]
     for well in EXCLUDED:
