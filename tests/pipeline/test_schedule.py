@@ -36,6 +36,7 @@ TREATMENTS = {
     "cross_fit",
     "activity",
     "calibration",
+    "hits",
     "well_readouts",
     "neighbours",
     "feature_effects",

@@ -9,6 +9,7 @@ import typer
 from phenoprint.cli import (
     command_data,
     command_demo,
+    command_design,
     command_doctor,
     command_exchange,
     command_exclude,
@@ -64,3 +65,4 @@ app.command("doctor")(command_doctor.doctor)
 app.command("verify")(command_verify.verify)
 app.command("repair")(command_repair.repair)
 app.add_typer(command_data.app, name="data")
+app.add_typer(command_design.app, name="design")

@@ -9,8 +9,11 @@ from phenoprint.evaluation.calibration import CALIBRATION_VARIANTS, calibration,
 from phenoprint.evaluation.calls import replicate_agreement
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
-from phenoprint.evaluation.fold_profiles import also_controls
+from phenoprint.evaluation.distances import energy_distance
+from phenoprint.evaluation.fold_distances import FoldControls, FoldDistance
+from phenoprint.evaluation.fold_profiles import also_controls, treated_wells
 from phenoprint.evaluation.headlines import LEAST_TREATMENTS, based_on, is_headline
+from phenoprint.evaluation.hits import HitLimits, describe_treated, find_hits, rank_hits
 from phenoprint.evaluation.mechanism_labels import SEPARATOR
 from phenoprint.evaluation.mechanism_scores import (
     MECHANISM_PROTOCOLS,
@@ -21,6 +24,8 @@ from phenoprint.evaluation.mechanism_scores import (
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
 from phenoprint.evaluation.moa_calls import CALL_STATUSES, call_scores, moa_calls, treatments_of, with_shuffled_labels
+from phenoprint.evaluation.power import ControlNoise, PowerStudy, power_study, smallest_effects
+from phenoprint.evaluation.relative_counts import relative_counts
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
 from phenoprint.evaluation.scores import BASELINES, PROFILES, cluster_interval, score_rows
@@ -52,9 +57,14 @@ __all__ = [
     "AcceptanceLimits",
     "BatchMixing",
     "Comparison",
+    "ControlNoise",
+    "FoldControls",
+    "FoldDistance",
+    "HitLimits",
     "MechanismProtocol",
     "MechanismScores",
     "MoaAccuracy",
+    "PowerStudy",
     "ReplicateReproducibility",
     "Vectors",
     "activity",
@@ -74,7 +84,10 @@ __all__ = [
     "cluster_interval",
     "compare",
     "control_statistics",
+    "describe_treated",
     "drawn_plates",
+    "energy_distance",
+    "find_hits",
     "is_headline",
     "mean_average_precision",
     "mechanism_scores",
@@ -82,13 +95,18 @@ __all__ = [
     "moa_calls",
     "plate_acceptance",
     "position_leakage",
+    "power_study",
+    "rank_hits",
     "ranked_readouts",
+    "relative_counts",
     "replicate_agreement",
     "replicate_reproducibility",
     "score_rows",
     "score_steps",
     "similarity_block",
+    "smallest_effects",
     "to_vectors",
+    "treated_wells",
     "treatments_of",
     "with_shuffled_labels",
     "z_prime",

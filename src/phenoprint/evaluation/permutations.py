@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from phenoprint.tables import IntArray
 
-__all__ = ["PermutationTest", "permutation_test"]
+__all__ = ["PermutationTest", "compared", "permutation_test"]
 
 _DIGITS = 11  # scores are sums of fractions: in another order they differ in the last bits
 _LOOKUPS = 2e8  # that all draws of one test may take
@@ -130,7 +130,7 @@ def permutation_test(
         few = max(_LEAST_DRAWS, int(_LOOKUPS / int(sizes.sum()) ** 2))
         drawn = drawn_scores(ranks, alike, starts, sizes, min(null_size, few), seed)
         null = np.concatenate([[own], drawn])
-    return _compared(precision, round(own, _DIGITS), np.round(null, _DIGITS), is_exact=is_exact)
+    return compared(precision, round(own, _DIGITS), np.round(null, _DIGITS), is_exact=is_exact)
 
 
 def _every_set(starts: IntArray, sizes: IntArray) -> NDArray[np.int64]:
@@ -142,7 +142,8 @@ def _every_set(starts: IntArray, sizes: IntArray) -> NDArray[np.int64]:
     return np.array([sum(chosen, ()) for chosen in product(*by_plate)], dtype=np.int64)
 
 
-def _compared(precision: float, own: float, null: NDArray[np.float64], *, is_exact: bool) -> PermutationTest:
+def compared(precision: float, own: float, null: NDArray[np.float64], *, is_exact: bool) -> PermutationTest:
+    """Compare a score with those of all orders, its own among them; equal scores must be equal numbers."""
     from scipy.special import ndtri
 
     # An order without any pair scores nothing; it cannot be the treatment's own.

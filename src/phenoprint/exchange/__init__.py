@@ -20,6 +20,7 @@ Each part imports only from those before it:
 
 from phenoprint.exchange.annotation.exclusion_lists import read_exclusion_list
 from phenoprint.exchange.annotation.plate_maps import read_barcode_platemap, read_map_file
+from phenoprint.exchange.annotation.treatments import read_treatments
 from phenoprint.exchange.exports.anndata import to_anndata
 from phenoprint.exchange.exports.files import write_profiles
 from phenoprint.exchange.exports.screen import export_profiles
@@ -38,6 +39,7 @@ __all__ = [
     "read_exclusion_list",
     "read_map_file",
     "read_profiles",
+    "read_treatments",
     "to_anndata",
     "write_profiles",
 ]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.similar import Similar, find_similar
     from phenoprint.pipeline.simulated_screen import SimulatedScreen, simulate_screen
     from phenoprint.pipeline.status import ScreenState, screen_notes, screen_state, screen_summary
+    from phenoprint.pipeline.study_noise import noise_of_screen, simulated_noise
     from phenoprint.pipeline.verify import Verification, verify_screen
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "list_manifests",
     "load_config",
     "load_manifest",
+    "noise_of_screen",
     "parse_config",
     "phenoprint_home",
     "plate_drawings",
@@ -64,6 +66,7 @@ __all__ = [
     "screen_state",
     "screen_summary",
     "simulate_screen",
+    "simulated_noise",
     "step_order",
     "truth_found",
     "verify_dataset",
@@ -88,6 +91,7 @@ _HOMES = {
     "similar": ("Similar", "find_similar"),
     "simulated_screen": ("SimulatedScreen", "simulate_screen"),
     "status": ("ScreenState", "screen_notes", "screen_state", "screen_summary"),
+    "study_noise": ("noise_of_screen", "simulated_noise"),
     "verify": ("Verification", "verify_screen"),
 }
 

@@ -18,6 +18,7 @@ from phenoprint.pipeline.sections import (
     ClustersSection,
     EvaluationSection,
     FeaturesSection,
+    HitsSection,
     IlluminationSection,
     ImagesSection,
     MechanismsSection,
@@ -58,6 +59,7 @@ class ScreenConfig(Section):
     evaluation: EvaluationSection = EvaluationSection()
     mechanisms: MechanismsSection = MechanismsSection()
     clusters: ClustersSection = ClustersSection()
+    hits: HitsSection = HitsSection()
     report: ReportSection = ReportSection()
 
     def need_images(self) -> ImagesSection:

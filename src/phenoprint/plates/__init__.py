@@ -6,6 +6,7 @@ from phenoprint.plates.barcodes import assign_plate_maps, is_barcode_platemap, p
 from phenoprint.plates.content import MAP_ENDINGS, Part, one_row_per_well, read_parts, read_tables
 from phenoprint.plates.doses import Dose, canonical_unit, molar_factor, parse_dose
 from phenoprint.plates.draw import draw_plate
+from phenoprint.plates.layout_quality import LayoutQuality, layout_quality
 from phenoprint.plates.pert_types import PERT_TYPES, canonical_pert_type, infer_pert_type
 from phenoprint.plates.platemap import (
     PLATE_MAP_SCHEMA,
@@ -15,6 +16,7 @@ from phenoprint.plates.platemap import (
     plate_map_of,
     unused_words,
 )
+from phenoprint.plates.randomize import LayoutPlan, plate_map_text, randomized_layout, with_doses
 from phenoprint.plates.reconcile import PROBLEM_KINDS, Reconciliation, reconcile
 from phenoprint.plates.text_table import Problems, TextTable
 from phenoprint.plates.vocabulary import match_columns
@@ -29,6 +31,8 @@ __all__ = [
     "PROBLEM_KINDS",
     "READING_SCHEMA",
     "Dose",
+    "LayoutPlan",
+    "LayoutQuality",
     "Part",
     "PlateFormat",
     "PlateMap",
@@ -44,6 +48,7 @@ __all__ = [
     "infer_pert_type",
     "is_barcode_platemap",
     "is_workbook",
+    "layout_quality",
     "match_columns",
     "molar_factor",
     "normalize_wells",
@@ -54,10 +59,13 @@ __all__ = [
     "perturbation_id",
     "perturbation_table",
     "plate_map_of",
+    "plate_map_text",
+    "randomized_layout",
     "read_parts",
     "read_tables",
     "reconcile",
     "unused_words",
     "well_positions",
     "well_table",
+    "with_doses",
 ]

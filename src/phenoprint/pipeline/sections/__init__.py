@@ -4,6 +4,7 @@ from phenoprint.pipeline.sections.base import Section
 from phenoprint.pipeline.sections.cells import CellQualitySection, CellRuleSection, LimitSection
 from phenoprint.pipeline.sections.clusters import ClustersSection
 from phenoprint.pipeline.sections.evaluation import EvaluationSection
+from phenoprint.pipeline.sections.hits import HitsSection
 from phenoprint.pipeline.sections.images import ImagesSection, PlateMapSection, ScreenSection
 from phenoprint.pipeline.sections.mechanisms import MechanismsSection
 from phenoprint.pipeline.sections.pixels import (
@@ -21,6 +22,7 @@ __all__ = [
     "ClustersSection",
     "EvaluationSection",
     "FeaturesSection",
+    "HitsSection",
     "IlluminationSection",
     "ImagesSection",
     "LimitSection",

@@ -10,6 +10,7 @@ from phenoprint.pipeline.steps.cells import FlagCells
 from phenoprint.pipeline.steps.clusters import ClusterProfiles, ClusterSignatures, Project
 from phenoprint.pipeline.steps.cross_fit import CrossFit
 from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
+from phenoprint.pipeline.steps.hits import FindHits
 from phenoprint.pipeline.steps.illumination import Illuminate
 from phenoprint.pipeline.steps.image_quality import FlagImages, MeasureQuality
 from phenoprint.pipeline.steps.measurement import Measure, Thumbnail
@@ -43,6 +44,7 @@ STEPS: tuple[Step, ...] = (
     Activity(),
     Calibration(),
     Mechanisms(),
+    FindHits(),
     DoseResponse(),
     Project(),
     ClusterProfiles(),

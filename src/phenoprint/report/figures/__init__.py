@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from phenoprint.report.figures.controls import activity_scatter, control_separation, separation_matrix
 from phenoprint.report.figures.doses import dose_response
+from phenoprint.report.figures.hits import hit_volcano
 from phenoprint.report.figures.losses import feature_survival, ledger_waterfall
 from phenoprint.report.figures.plates import plate_grid, plate_heatmap
 from phenoprint.report.figures.profiles import replicate_histogram, resampling_curve, umap_scatter
@@ -17,6 +18,7 @@ __all__ = [
     "control_separation",
     "dose_response",
     "feature_survival",
+    "hit_volcano",
     "ledger_waterfall",
     "plate_grid",
     "plate_heatmap",

@@ -6,7 +6,8 @@ import polars as pl
 
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import activity_scatter
-from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
+from phenoprint.report.html import Html, details, join, notice, number, sql_hint, table, tag, term
+from phenoprint.report.sections.ranked_hits import hits_line, ranked_hits
 from phenoprint.report.sections.terms import MAP, NORMALIZED_MAP, SMALLEST_P
 from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.wells import treatment_label
@@ -43,6 +44,21 @@ def _names(frame: pl.DataFrame) -> pl.Series:
 
 
 def hits(page: Page) -> Section:
+    """List the treatments by their distance to the controls, and by activity where they have replicates."""
+    ranked = page.tables.find("hit")
+    if ranked is None or ranked.is_empty():
+        return _activity(page, anchor="hits-table")
+    named = with_names(page, ranked)
+    body = ranked_hits(page, named)
+    try:
+        active = _activity(page, anchor="activity-table")
+    except AbsentError as error:
+        return Section(join([hits_line(named), str(error)]), join(body))
+    body.append(details("Activity: do replicates find each other before the controls?", active.body))
+    return Section(join([hits_line(named), active.lead]), join(body))
+
+
+def _activity(page: Page, *, anchor: str) -> Section:
     """List active treatments with their score, corrected p and effect on the cell count."""
     frame = page.tables.need("activity", [MAP_COLUMN, "corrected_p_value"], why=WHY)
     score = NORMALIZED if NORMALIZED in frame.columns else MAP_COLUMN
@@ -67,10 +83,10 @@ def hits(page: Page) -> Section:
     filterable = tag(
         "label",
         "Find ",
-        tag("input", type="search", placeholder="compound or mechanism", data_filter="#hits-table"),
+        tag("input", type="search", placeholder="compound or mechanism", data_filter=f"#{anchor}"),
         class_="filter",
     )
-    listed = tag("div", filterable, _table(ranked.head(SHOWN), score), id="hits-table")
+    listed = tag("div", filterable, _table(ranked.head(SHOWN), score), id=anchor)
     body: list[Html] = [tag("div", plot, listed, class_="split wide")]
     unreachable = _unreachable(tested)
     if unreachable is not None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 __all__ = [
+    "CELL_RATIO",
+    "EFFECT",
+    "ENERGY",
+    "INDUCING_SHARE",
     "LEDGER",
     "MAP",
     "NORMALIZED_MAP",
     "NSC",
     "PERCENT_REPLICATING",
     "PREDICTION_SET",
+    "REPLICATE_AGREEMENT",
     "ROBUST_Z_PRIME",
     "SMALLEST_P",
     "UMAP",
@@ -30,6 +35,20 @@ NORMALIZED_MAP = "Mean average precision rescaled so that 0 is chance and 1 is p
 SMALLEST_P = (
     "The smallest p-value that a treatment with so many replicates and negative controls can reach, before correction. "
     "Above 0.05, the treatment cannot be a hit, whatever its effect."
+)
+EFFECT = (
+    "Mahalanobis distance of the wells to negative controls that the profile was not fitted on, less what chance "
+    "gives. 0: no further than chance; 1: the profile moves as far as the noise of one well does."
+)
+ENERGY = (
+    "Corrected p value of the energy distance, which compares the wells of a treatment with the controls as two sets "
+    "instead of their means."
+)
+INDUCING_SHARE = "Share of the features that differ from the controls by more than 3 robust standard deviations."
+REPLICATE_AGREEMENT = "Median correlation between the replicates of the treatment."
+CELL_RATIO = (
+    "Cells found, relative to the negative controls of the plate. Marked where the whole 95 % interval is below the "
+    "limit of toxicity."
 )
 UMAP = (
     "UMAP places wells with similar profiles near each other. Neighbourhoods are meaningful; "
