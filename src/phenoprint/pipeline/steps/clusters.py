@@ -86,7 +86,8 @@ class ClusterProfiles(Step):
         from phenoprint.pipeline.clusters import make_clusters
 
         made = make_clusters(context, step=self.name)
-        statuses = [] if made.status == "ok" else [(None, "", self.name, "skipped", made.reason, None)]
+        # Few active treatments are an answer and no warning of a run, so that the status is not "skipped".
+        statuses = [] if made.status == "ok" else [(None, "", self.name, made.status, made.reason, None)]
         return Outcome(made.tables | {"feature_status": frame_of("feature_status", statuses)}, made.ledger)
 
 

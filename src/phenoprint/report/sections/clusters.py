@@ -69,7 +69,7 @@ def _refusal(page: Page) -> str:
     status = page.tables.find("feature_status")
     columns = {"step", "status", "reason"}
     if status is not None and columns <= set(status.columns):
-        reasons = status.filter((pl.col("step") == "cluster_profiles") & (pl.col("status") == "skipped"))["reason"]
+        reasons = status.filter(pl.col("step") == "cluster_profiles")["reason"]
         if reasons.drop_nulls().len():
             return str(reasons.drop_nulls()[0])
     return "no profile is in one"
