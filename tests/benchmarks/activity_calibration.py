@@ -15,6 +15,7 @@ import time
 import numpy as np
 import polars as pl
 
+from phenoprint.errors import PhenoprintError
 from phenoprint.evaluation import activity
 from phenoprint.profiles import apply_recipe, cross_fit
 from phenoprint.simulation import simulate_profiles
@@ -64,13 +65,18 @@ def main() -> None:
             start = time.process_time()
             found: dict[str, list[pl.DataFrame]] = {}
             for seed in range(given.screens):
-                for kind, table in one(recipe, layout, seed, compounds=given.compounds, draws=given.draws).items():
+                try:
+                    tables = one(recipe, layout, seed, compounds=given.compounds, draws=given.draws)
+                except PhenoprintError as problem:
+                    print(f"{name:42} {recipe:24} {problem}", flush=True)
+                    break
+                for kind, table in tables.items():
                     found.setdefault(kind, []).append(table)
-            for kind, tables in found.items():
-                shares = np.array([[(t["p_value"] < level).mean() or 0.0 for level in (0.05, 0.2)] for t in tables])
-                errors = shares.std(axis=0, ddof=1) / np.sqrt(len(tables))
-                any_false = np.mean([bool(t["below_corrected_p"].any()) for t in tables])
-                status = pl.concat(t.select("status") for t in tables)["status"].mode()[0]
+            for kind, every in found.items():
+                shares = np.array([[(t["p_value"] < level).mean() or 0.0 for level in (0.05, 0.2)] for t in every])
+                errors = shares.std(axis=0, ddof=1) / np.sqrt(len(every))
+                any_false = np.mean([bool(t["below_corrected_p"].any()) for t in every])
+                status = pl.concat(t.select("status") for t in every)["status"].mode()[0]
                 cells = [f"{s:.3f} ± {e:.3f}" for s, e in zip(shares.mean(axis=0), errors, strict=True)]
                 cpu = time.process_time() - start
                 print(

@@ -20,8 +20,8 @@ def shares(scores: pl.DataFrame) -> dict[str, float]:
 
 def test_phenotypes_are_found_by_profiles_and_not_by_baselines() -> None:
     folds = cross_fit(simulate_profiles("mechanism", n_features=60, n_compounds=40, n_controls=16).wells)
-    table, scores = activity_beside_baselines(folds, count=COUNT, null_size=1000)
-    found = shares(scores)
+    tables, scores = activity_beside_baselines(folds, count=COUNT, null_size=1000)
+    table, found = tables["none"], shares(scores)
     assert found["none"] > 0.3
     assert max(found[name] for name in ("cell_count", "well_position", "plate", "shuffled_labels")) < 0.1
     profiles = scores.filter(baseline="none").row(0, named=True)
@@ -42,8 +42,8 @@ def test_toxicity_without_another_phenotype_is_a_status() -> None:
         "dose", n_compounds=12, n_doses=3, n_features=60, n_controls=16, density_effect=2.0, share_cytotoxic=0.6,
         effect_size=(0.1, 0.3),
     ).wells  # fmt: skip
-    table, _ = activity_beside_baselines(cross_fit(wells), count=COUNT, null_size=1000)
-    active = table.filter("below_corrected_p", Metadata_pert_type="trt")
+    tables, _ = activity_beside_baselines(cross_fit(wells), count=COUNT, null_size=1000)
+    active = tables["none"].filter("below_corrected_p", Metadata_pert_type="trt")
     assert active.height > 1
     assert set(active["status"]) == {"active only by cell count"}
 

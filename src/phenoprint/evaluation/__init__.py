@@ -3,10 +3,10 @@
 from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
 from phenoprint.evaluation.activity import ACTIVITY_STATUSES, activity
 from phenoprint.evaluation.activity_baselines import activity_beside_baselines
+from phenoprint.evaluation.agreement import replicate_agreement
 from phenoprint.evaluation.assay import cliffs_delta, z_prime
 from phenoprint.evaluation.baselines import baseline_profiles
 from phenoprint.evaluation.calibration import CALIBRATION_VARIANTS, calibration, calibration_plates
-from phenoprint.evaluation.calls import replicate_agreement
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
 from phenoprint.evaluation.distances import energy_distance

@@ -302,6 +302,8 @@ class Verdict:
     ----------
     p_value, smallest_p
         The p value, and the smallest that could have been found; None where the treatment was not tested.
+    position_p_value
+        Against controls that share positions in the same way; None where position does not matter.
     position_share
         Share of the similarity of its replicates that their position explains; None where that is not known.
     status
@@ -310,6 +312,7 @@ class Verdict:
 
     p_value: float | None
     smallest_p: float | None
+    position_p_value: float | None
     position_share: float | None
     status: str
 
@@ -322,18 +325,20 @@ def judged(found: Sequence[TreatmentTest], positions: ControlPositions) -> list[
         own = treatment.known
         if not own:
             single = max(len(rows) for rows in treatment.rows) < 2
-            verdicts.append(Verdict(None, None, None, "one replicate" if single else "no controls"))
+            verdicts.append(Verdict(None, None, None, None, "one replicate" if single else "no controls"))
             continue
         p, status = combined(own, correlation), "ok"
         share: float | None = 0.0
+        position: float | None = None
         if treatment.shares_places:
             against = positions.judge(treatment.rows)
             share = against.share
             if positions.p_value is None or (positions.matters and against.p_value is None):
                 status = "position not judged"
             elif positions.matters and against.p_value is not None:
-                p, status = max(p, against.p_value), "judged against control positions"
-        verdicts.append(Verdict(p, combined(own, correlation, smallest=True), share, status))
+                position = against.p_value
+                p, status = max(p, position), "judged against control positions"
+        verdicts.append(Verdict(p, combined(own, correlation, smallest=True), position, share, status))
     return verdicts
 
 
@@ -376,7 +381,8 @@ def _rows(
                 status = "too few controls"
             elif not is_cross_fitted:
                 status = "not cross-fitted"
-        rows.append(row | {"position_share": verdict.position_share, "status": status})
+        position = {"position_p_value": verdict.position_p_value, "position_share": verdict.position_share}
+        rows.append(row | position | {"status": status})
     return frame_of("activity", rows)
 
 

@@ -32,7 +32,7 @@ def activity_beside_baselines(
     seed: int = 0,
     is_cross_fitted: bool | None = None,
     vectors: Sequence[Callable[[pl.DataFrame], Vectors]] | None = None,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     """Test which treatments are active, and how many of them would be found without morphology.
 
     Parameters
@@ -46,8 +46,9 @@ def activity_beside_baselines(
     Returns
     -------
     tuple
-        Table ``activity``, in which a treatment that is active only by its cell count has that status, and the rows
-        ``active`` of table ``score``: the share of active treatments by profiles and by each baseline.
+        Table ``activity`` of the profiles (``none``), in which a treatment that is active only by its cell count has
+        that status, and of each baseline by its name; and the rows ``active`` of table ``score``: the share of active
+        treatments by profiles and by each baseline.
     """
     frames = [to_polars(fold) for fold in folds]
 
@@ -68,7 +69,7 @@ def activity_beside_baselines(
     table = scored(frames, vectors, is_cross_fitted)
     outcomes = table.select(PERTURBATION, COMPOUND, pl.col(_ACTIVE).alias(PROFILES))
     if not table["p_value"].count():
-        return table, frame_of("score")
+        return {PROFILES: table}, frame_of("score")
     by_name: dict[str, list[pl.DataFrame]] = {}
     for number, frame in enumerate(frames):
         for name, profiles in baseline_profiles(frame, count=count, reference=_reference(frames, number)).items():
@@ -87,14 +88,14 @@ def activity_beside_baselines(
         seed=seed,
     )
     if "cell_count" not in outcomes.columns:
-        return table, scores
+        return {PROFILES: table, **found}, scores
     both = outcomes.filter(pl.col(PROFILES) & pl.col("cell_count"))[PERTURBATION].to_list()
     beyond = active_beyond_count(
         frames, both, count=count, null_size=null_size, threshold=threshold, seed=seed, vectors=vectors
     )
     only = pl.col(PERTURBATION).is_in(sorted(set(both) - set(beyond)))
     status = pl.when(only).then(pl.lit(COUNT_ONLY)).otherwise("status")
-    return table.with_columns(status.alias("status")), scores
+    return {PROFILES: table.with_columns(status.alias("status")), **found}, scores
 
 
 def _reference(frames: Sequence[pl.DataFrame], number: int) -> pl.DataFrame | None:

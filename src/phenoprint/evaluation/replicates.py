@@ -11,6 +11,7 @@ import polars as pl
 
 from phenoprint.errors import UsageError
 from phenoprint.evaluation.nulls import known, null_counts
+from phenoprint.evaluation.random_groups import Design
 from phenoprint.evaluation.similarities import Vectors, to_vectors
 from phenoprint.tables import Groups, require_columns, to_polars
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["ReplicateReproducibility", "replicate_reproducibility"]
 
 _HASHED_ROWS = 2048
-_KEYS = 2**21  # random numbers held at once
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,6 +75,9 @@ def replicate_reproducibility(
     replicate_by: Sequence[str],
     quantile: float = 0.95,
     *,
+    pos_diffby: Sequence[str] = (),
+    null_sameby: Sequence[str] = (),
+    null_diffby: Sequence[str] = (),
     metric: str = "pearson",
     null_size: int = 1000,
     missing: str = "impute",
@@ -94,6 +97,14 @@ def replicate_reproducibility(
         counts them.
     quantile
         Quantile of the null that the median similarity of a treatment's pairs must exceed.
+    pos_diffby
+        Columns in which the two wells of a pair differ, such as the well position; others are no pair.
+    null_sameby
+        Columns in which the wells of random groups agree with those of the treatment, one by one: such as the plate, so
+        that random groups lie on the same plates. With more than 50 different combinations, combinations of the same
+        form (such as one well on each of four plates) share their random groups.
+    null_diffby
+        Columns in which the wells of a random group differ among each other, beside the treatment.
     metric
         ``"pearson"`` (also ``"correlation"``), ``"cosine"`` or ``"euclidean"``.
     null_size
@@ -120,10 +131,10 @@ def replicate_reproducibility(
 
     Notes
     -----
-    The null is matched in size: for treatments with m replicates it is the median over the pairs of m wells
-    of m different treatments, drawn without replacement, so that treatments with few replicates are not
-    favoured by the wider spread of their medians. The draw depends on the values of the wells and not on the order of
-    the rows. Treatments with more replicates than there are treatments have no null and no verdict.
+    The null is matched in size: for treatments with m replicates it is the median over the same pairs of m wells
+    of m different treatments, so that treatments with few replicates are not favoured by the wider spread of their
+    medians. The draw depends on the values of the wells and not on the order of the rows. Treatments with more
+    replicates than there are treatments have no null and no verdict.
 
     Examples
     --------
@@ -139,9 +150,10 @@ def replicate_reproducibility(
         raise UsageError(f"quantile must lie between 0 and 1; found {quantile}")
     data = to_polars(frame)
     require_columns(data, replicate_by, purpose="replicates")
+    require_columns(data, [*pos_diffby, *null_sameby, *null_diffby], purpose="pairs of replicates and random groups")
     if not replicate_by:
         raise UsageError("replicate_by needs at least one column that makes a treatment; found none")
-    whole, data = data, known(data, replicate_by)
+    whole, data = data, known(data, [*replicate_by, *pos_diffby, *null_sameby, *null_diffby])
     if whole.height and not data.height:
         raise UsageError(f"no row names a treatment: {null_counts(whole, replicate_by)}")
     groups = Groups.of(data, replicate_by)
@@ -150,18 +162,25 @@ def replicate_reproducibility(
     place[made.rows] = np.arange(len(made.rows))
     marks = _marks(made)
     members = [_in_fixed_order(place[rows][place[rows] >= 0], marks) for rows in groups.rows()]
-    scores = np.array([_median_similarity(made, rows[None, :])[0] for rows in members])
     sizes = np.array([len(rows) for rows in members], dtype=np.intp)
-    filled = [rows for rows in members if len(rows)]
-    nulls = {
-        int(size): _null(made, filled, int(size), null_size=null_size, seed=seed)
-        for size in np.unique(sizes)
-        if 2 <= size <= len(filled)
-    }
-    threshold = np.array([np.quantile(nulls[m], quantile) if m in nulls else np.nan for m in sizes.tolist()])
+    design = Design.of(data[made.rows], members, pos_diffby, null_sameby, null_diffby)
+    scores = np.array(
+        [
+            _median_similarity(made, rows[None, :], form.pairs)[0]
+            for rows, form in zip(members, design.forms, strict=True)
+        ]
+    )
+    nulls: dict[object, NDArray[np.float64]] = {}
+    for key in design.keys:
+        groups_drawn = design.random_groups(key, null_size=null_size, seed=seed)
+        if groups_drawn is not None:
+            nulls[key] = _in_steps(made, groups_drawn, design.pairs_of(key))
+    keys = [form.key for form in design.forms]
+    threshold = np.array([np.quantile(nulls[key], quantile) if key in nulls else np.nan for key in keys])
+    threshold[np.isnan(scores)] = np.nan
     p_values = [
-        (1 + int((nulls[m] >= score).sum())) / (1 + null_size) if m in nulls else None
-        for m, score in zip(sizes.tolist(), scores, strict=True)
+        (1 + int((nulls[key] >= score).sum())) / (1 + null_size) if key in nulls and not np.isnan(score) else None
+        for key, score in zip(keys, scores, strict=True)
     ]
     judged = ~np.isnan(threshold)
     table = groups.keys.with_columns(
@@ -174,12 +193,7 @@ def replicate_reproducibility(
         fraction=float((scores > threshold)[judged].mean()) if judged.any() else float("nan"),
         n_groups=int(judged.sum()),
         groups=table,
-        null=pl.DataFrame(
-            {
-                "n_replicates": np.repeat(np.array(list(nulls), dtype=np.int64), null_size),
-                "median_similarity": np.concatenate([*nulls.values(), np.empty(0)]),
-            }
-        ),
+        null=_null_table(design, nulls),
         n_null=whole.height - data.height,
         replicate_by=tuple(replicate_by),
         quantile=quantile,
@@ -204,33 +218,37 @@ def _in_fixed_order(rows: NDArray[np.intp], marks: NDArray[np.uint64]) -> NDArra
     return rows[np.argsort(marks[rows], kind="stable")]
 
 
-def _median_similarity(vectors: Vectors, sets: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Median similarity over the pairs of each set of rows: shape (sets, m) to (sets,); NaN for m below 2."""
-    m = sets.shape[1]
-    if m < 2:
+def _null_table(design: Design, nulls: dict[object, NDArray[np.float64]]) -> pl.DataFrame:
+    """Random groups of each size, as many of each where several kinds of groups have it."""
+    by_size: dict[int, list[NDArray[np.float64]]] = {}
+    for key, null in nulls.items():
+        by_size.setdefault(design.size_of(key), []).append(null)
+    thinned = {size: np.sort(np.concatenate(own))[:: len(own)] for size, own in sorted(by_size.items())}
+    return pl.DataFrame(
+        {
+            "n_replicates": np.repeat(np.array(list(thinned), np.int64), [len(own) for own in thinned.values()]),
+            "median_similarity": np.concatenate([*thinned.values(), np.empty(0)]),
+        }
+    )
+
+
+def _median_similarity(
+    vectors: Vectors, sets: NDArray[np.intp], pairs: tuple[NDArray[np.intp], NDArray[np.intp]]
+) -> NDArray[np.float64]:
+    """Median similarity over some pairs of each set of rows: shape (sets, m) to (sets,); NaN without a pair."""
+    if not len(pairs[0]):
         return np.full(len(sets), np.nan)
-    upper = np.triu_indices(m, 1)
     chosen = vectors.values[sets]  # (sets, m, features)
     products = (chosen @ chosen.transpose(0, 2, 1)).astype(np.float64)
     if vectors.metric == "euclidean":
         squares = np.diagonal(products, axis1=1, axis2=2)
         distance = np.sqrt(np.maximum(squares[:, :, None] + squares[:, None, :] - 2 * products, 0))
         products = 1 / (1 + distance)
-    return np.asarray(np.median(products[:, upper[0], upper[1]], axis=1), dtype=np.float64)
+    return np.asarray(np.median(products[:, pairs[0], pairs[1]], axis=1), dtype=np.float64)
 
 
-def _null(
-    vectors: Vectors, members: list[NDArray[np.intp]], size: int, *, null_size: int, seed: int
+def _in_steps(
+    vectors: Vectors, sets: NDArray[np.intp], pairs: tuple[NDArray[np.intp], NDArray[np.intp]]
 ) -> NDArray[np.float64]:
-    """Median similarities of random sets of `size` wells of different treatments."""
-    rng = np.random.default_rng([seed, size])
-    lengths = np.array([len(rows) for rows in members])
-    starts = np.cumsum(lengths) - lengths
-    pool = np.concatenate(members)
-    some = max(1, _KEYS // len(members))
-    counts = [min(some, null_size - start) for start in range(0, null_size, some)]
-    treatments = np.concatenate([np.argsort(rng.random((n, len(members))), axis=1)[:, :size] for n in counts])
-    wells = pool[starts[treatments] + rng.integers(0, lengths[treatments])]
-    step = max(1, 2**24 // max(1, size * vectors.values.shape[1]))
-    parts = [_median_similarity(vectors, wells[i : i + step]) for i in range(0, null_size, step)]
-    return np.concatenate(parts)
+    step = max(1, 2**24 // max(1, sets.shape[1] * vectors.values.shape[1]))
+    return np.concatenate([_median_similarity(vectors, sets[i : i + step], pairs) for i in range(0, len(sets), step)])

@@ -42,13 +42,13 @@ class Activity(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Score each treatment against the negative controls, and its replicates against random groups."""
-        from phenoprint.evaluation import activity_beside_baselines, also_controls, replicate_agreement
+        from phenoprint.evaluation import PROFILES, activity_beside_baselines, also_controls, replicate_agreement
 
         section = context.config.evaluation
         given = WellProfiles.of(context, "profile_selected")
         folds = WellProfiles.folds(context)
         counted = [with_found_cells(context, fold.wells)[0] for fold in folds]
-        active, score = activity_beside_baselines(
+        by_baseline, score = activity_beside_baselines(
             counted,
             count=FOUND_COUNT,
             null_size=section.null_size,
@@ -57,14 +57,18 @@ class Activity(Step):
             vectors=[partial(fold.vectors, metric="cosine") for fold in folds],
         )
         agreement, null, replicated = replicate_agreement(
-            given.wells, seed=section.seed, vectors=partial(given.vectors, metric="pearson")
+            with_found_cells(context, given.wells)[0],
+            active=by_baseline,
+            count=FOUND_COUNT,
+            seed=section.seed,
+            vectors=partial(given.vectors, metric="pearson"),
         )
         lost = {
             "the treatment is a negative control in other wells, and counts as one": also_controls(given.wells).height
         }
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
         tables = {
-            "activity": active,
+            "activity": by_baseline[PROFILES],
             "replicate_agreement": agreement,
             "replicate_null": null,
             "score": pl.concat([score, replicated]),

@@ -31,6 +31,12 @@ TABLES: Final = (
             Column("n_controls", LONG, "Negative controls that it was compared with, over all folds"),
             Column("n_features", LONG, "Features compared; of several folds the mean"),
             Column(
+                "position_p_value",
+                REAL,
+                "P value against controls that share well positions in the same way, a lower bound of p_value; NULL "
+                "where the replicates share no position or position does not make wells alike",
+            ),
+            Column(
                 "position_share",
                 REAL,
                 "Share of the similarity of the replicates that their well position explains, 0 to 1, from controls in "
@@ -44,14 +50,26 @@ TABLES: Final = (
     ),
     Table(
         "replicate_agreement",
-        "One row per treatment: whether its replicates agree better than random groups of as many wells",
+        "One row per treatment: whether its replicates agree better than random groups of wells of the same plates",
         (
             c.TREATMENT,
             Column("n_replicates", LONG, "Replicate wells"),
             Column("median_similarity", REAL, "Median Pearson correlation over the pairs of replicates"),
-            Column("threshold", REAL, "95th percentile of the null of this number of wells; NULL without a null"),
-            Column("p_value", REAL, "Share of the null, with the score itself, at or above the score"),
-            Column("is_reproducible", FLAG, "Whether the similarity is above the threshold"),
+            Column(
+                "threshold",
+                REAL,
+                "95th percentile of random groups with as many wells of the same plates; NULL without a null",
+            ),
+            Column(
+                "p_value",
+                REAL,
+                "Share of the null, with the score itself, at or above it; not below position_p_value of activity",
+            ),
+            Column(
+                "is_reproducible",
+                FLAG,
+                "Whether the similarity is above the threshold, and position_p_value, where there is one, below 0.05",
+            ),
         ),
         key=(keys.PERTURBATION,),
         per_plate=False,
