@@ -21,7 +21,7 @@ NORMALIZATIONS = [
     ("mad_robust", "mad_robustize", {"pooling": 0, "floor": 0}),
 ]
 SELECTIONS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
-    ("frequency_threshold", "frequency_threshold", {}, {}),
+    ("frequency_threshold", "frequency_threshold", {"common_cut": 0.0}, {}),
     ("min_variance", "variance_threshold", {"min_variance": 0.01}, {"min_variance": 0.01}),
     ("drop_na_columns", "drop_na_columns", {"na_cutoff": 0.001}, {"na_cutoff": 0.001}),
     ("drop_outliers", "drop_outliers", {"outlier_cutoff": 15}, {"outlier_cutoff": 15}),

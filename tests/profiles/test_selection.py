@@ -69,8 +69,8 @@ def table(*, n: int = 120, seed: int = 0, missing: float = 0.0) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("operation", "theirs", "options"),
     [
-        ("variance_threshold", "frequency_threshold", {}),
-        ("frequency_threshold", "frequency_threshold", {"unique_cut": 0.05, "freq_cut": 0.5}),
+        ("variance_threshold", "frequency_threshold", {"common_cut": 0.0}),
+        ("frequency_threshold", "frequency_threshold", {"unique_cut": 0.05, "freq_cut": 0.5, "common_cut": 0.0}),
         ("min_variance", "variance_threshold", {"min_variance": 0.02}),
         ("drop_na_columns", "drop_na_columns", {"na_cutoff": 0.03}),
         ("drop_outliers", "drop_outliers", {"outlier_cutoff": 2.6}),
@@ -83,11 +83,25 @@ def test_agrees_with_pycytominer(operation: str, theirs: str, options: dict[str,
     data = table(missing=missing)
     if operation == "correlation_threshold":
         data = data.drop("Cells_Constant")  # correlations with a constant are NaN there, 0 here
-    names = {k: v for k, v in options.items() if not k.endswith("_correlation")}
+    ours = ("signed_correlation", "greedy_correlation", "common_cut")
+    names = {k: v for k, v in options.items() if k not in ours}
     expected = feature_select(
         data.to_pandas(), features=feature_columns(data), operation=[theirs], **names
     ).columns.tolist()
     assert select_features(data, [operation], **options).columns == expected
+
+
+def test_the_median_well_of_each_plate_and_wells_at_a_limit_make_no_feature_constant() -> None:
+    """Normalized to an odd number of wells, one well of each plate is 0; a strong response is at the limit often."""
+    rng = np.random.default_rng(0)
+    n_plates, n_wells = 40, 21
+    values = rng.normal(size=(n_plates, n_wells))
+    centred = (values - np.median(values, axis=1, keepdims=True)).ravel()
+    strong = np.minimum(rng.normal(size=n_plates * n_wells) + 25 * (rng.random(n_plates * n_wells) < 0.2), 20)
+    mostly = np.where(rng.random(n_plates * n_wells) < 0.7, 0.0, rng.normal(size=n_plates * n_wells))
+    wells = pl.DataFrame({"Cells_Centred": centred, "Cells_Strong": strong, "Cells_Mostly": mostly})
+    assert select_features(wells, ["variance_threshold"]).columns == ["Cells_Centred", "Cells_Strong"]
+    assert select_features(wells, ["variance_threshold"], common_cut=0.0).columns == []
 
 
 def test_blocklist_is_pycytominers() -> None:

@@ -152,6 +152,7 @@ _OF_PLATE = {"pooling": 0, "floor": 0}  # the MAD of each plate alone
 _PYCYTOMINER: _Step = {
     "operation": "select",
     "operations": ["variance_threshold", "correlation_threshold", "drop_na_columns", "blocklist"],
+    "common_cut": 0.0,
     "signed_correlation": True,
     "greedy_correlation": False,
 }

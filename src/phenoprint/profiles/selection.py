@@ -77,10 +77,10 @@ def select_features(
 
         - ``"drop_nuisance"``: not a phenotype (`NUISANCE`), such as columns of images, positions, object numbers;
         - ``"drop_na_columns"``: more than `na_cutoff` of the values are missing;
-        - ``"variance_threshold"``, also called ``"frequency_threshold"``: constant; or the second most common value is
-          less than `freq_cut` times as common as the most common one; or the number of distinct values is less than
-          `unique_cut` times the number of rows (the rule of the public recipes under the first name:
-          ``nearZeroVar`` of Kuhn, J Stat Softw 28:5, 2008);
+        - ``"variance_threshold"``, also called ``"frequency_threshold"``: constant; or at least `common_cut` of the
+          values are the same and the second most common value is less than `freq_cut` times as common; or the number
+          of distinct values is less than `unique_cut` times the number of rows (the rule of the public recipes under
+          the first name, with a `common_cut` of 0: ``nearZeroVar`` of Kuhn, J Stat Softw 28:5, 2008);
         - ``"min_variance"``: the variance (n) is `min_variance` or less (``variance_threshold`` of pycytominer since
           1.4);
         - ``"correlation_threshold"``: the absolute correlation with a feature that is kept is above `correlation`;
@@ -94,9 +94,11 @@ def select_features(
         A polars expression for the rows that the rules use (None: all). Rows without any value (wells without cells)
         are never used.
     **options
-        ``na_cutoff`` (0.05), ``freq_cut`` (0.05), ``unique_cut`` (0.01), ``min_variance`` (1e-6),
-        ``correlation`` (0.9), ``outlier_cutoff`` (500), ``blocklist`` (Way 2019), ``noise_cutoff`` (0.8),
-        ``reproducibility_cutoff`` (0.1): see above; the defaults are those of pycytominer if it has the option.
+        ``na_cutoff`` (0.05), ``freq_cut`` (0.05), ``unique_cut`` (0.01), ``common_cut`` (0.25: after
+        normalization, the median well of every plate has the same value, and so have wells at a limit),
+        ``min_variance`` (1e-6), ``correlation`` (0.9), ``outlier_cutoff`` (500), ``blocklist`` (Way 2019),
+        ``noise_cutoff`` (0.8), ``reproducibility_cutoff`` (0.1): see above; the defaults are those of pycytominer if it
+        has the option.
         ``keep``: names or patterns such as ``"Image_Granularity_*"`` that ``drop_nuisance`` keeps.
         ``replicate_by``: columns that define a treatment, for the last two operations; rows with NULL in them are not
         used. ``signed_correlation`` (False) and ``greedy_correlation`` (True): use |r|, and drop a feature only if a

@@ -56,6 +56,7 @@ class Options:
     na_cutoff: float = 0.05
     freq_cut: float = 0.05
     unique_cut: float = 0.01
+    common_cut: float = 0.25
     min_variance: float = 1e-6
     correlation: float = 0.9
     signed_correlation: bool = False
@@ -68,7 +69,7 @@ class Options:
     keep: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name in ("na_cutoff", "freq_cut", "unique_cut", "correlation"):
+        for name in ("na_cutoff", "freq_cut", "unique_cut", "common_cut", "correlation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must lie between 0 and 1; found {getattr(self, name)}")
         for name in ("min_variance", "outlier_cutoff"):
@@ -96,7 +97,8 @@ def low_frequency(values: FloatArray, names: Sequence[str], options: Options) ->
             verdicts[i] = StatusRow(None, names[i], "constant", "every value is the same", float(len(runs)))
             continue
         ratio, unique = runs[1] / runs[0], len(runs) / n_rows
-        if ratio < options.freq_cut:
+        # Without the second condition, the median well of each plate, which is 0, or the wells at a limit would do.
+        if ratio < options.freq_cut and runs[0] >= options.common_cut * n:
             reason = f"the second most common value is {ratio:.3g} times as common as the most common one"
             verdicts[i] = StatusRow(None, names[i], "low_variance", reason, float(ratio))
         elif unique < options.unique_cut:
