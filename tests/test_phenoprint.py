@@ -17,6 +17,7 @@ import phenoprint
 PUBLIC = [
     "Screen",
     "aggregate",
+    "analyse",
     "average_precision",
     "consensus",
     "correct_batch",

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from phenoprint._api import open, run, simulate
+    from phenoprint._api import analyse, open, run, simulate
     from phenoprint.evaluation import (
         average_precision,
         mean_average_precision,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Screen",
     "aggregate",
+    "analyse",
     "average_precision",
     "consensus",
     "correct_batch",
@@ -54,6 +55,7 @@ _HOMES = {
     "__version__": "version",
     "Screen": "store",
     "aggregate": "profiles",
+    "analyse": "_api",
     "average_precision": "evaluation",
     "consensus": "profiles",
     "correct_batch": "profiles",

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from phenoprint.pipeline import SimulatedScreen
+    from phenoprint.pipeline import RunResult, SimulatedScreen
     from phenoprint.simulation import ScreenDesign
     from phenoprint.store import Screen
 
-__all__ = ["open", "run", "simulate"]
+__all__ = ["analyse", "open", "run", "simulate"]
 
 
 def open(path: str | os.PathLike[str]) -> Screen:  # noqa: A001 - the public name is phenoprint.open
@@ -86,12 +86,52 @@ def run(
     from phenoprint.pipeline import run_screen
 
     where = None if output is None else Path(output)
-    result = run_screen(Path(config_path), output=where, workers=workers, retry_failed=retry_failed)
+    return _checked(run_screen(Path(config_path), output=where, workers=workers, retry_failed=retry_failed))
+
+
+def analyse(screen: str | os.PathLike[str], *, workers: int | None = None, retry_failed: bool = False) -> Screen:
+    """Run again what follows from the well profiles of a screen, without its images: recipe, scores, calls, clusters.
+
+    Parameters
+    ----------
+    screen
+        A screen folder with well profiles.
+    workers, retry_failed
+        As in `run`.
+
+    Returns
+    -------
+    Screen
+        The screen, ready for queries.
+
+    Raises
+    ------
+    ConfigError
+        If the screen has no well profiles, or the configuration is wrong.
+    ScreenLockedError
+        If another run holds the screen.
+
+    Warns
+    -----
+    UserWarning
+        If some input of the screen could not be used.
+
+    Examples
+    --------
+    >>> screen = phenoprint.analyse("bbbc013")  # doctest: +SKIP
+    """
+    from phenoprint.pipeline import analyse_screen
+
+    return _checked(analyse_screen(Path(screen), workers=workers, retry_failed=retry_failed))
+
+
+def _checked(result: RunResult) -> Screen:
+    """Return the screen of a run; warn if something of it could not be used."""
     if result.is_partial:
         warnings.warn(
             f"some input of {result.screen.path} could not be used; what and why: "
             'screen.table("lost"), screen.status().failures',
-            stacklevel=2,
+            stacklevel=3,
         )
     return result.screen
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline import RunResult, ScreenState
     from phenoprint.store import Screen
 
-__all__ = ["exit_code", "report", "run", "status"]
+__all__ = ["analyse", "exit_code", "report", "run", "status"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ScreenPath = Annotated[Path, typer.Argument(metavar="SCREEN", help="A screen folder.")]
@@ -44,13 +44,51 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Run a screen from images to profiles; results that are up to date are kept."""
-    from phenoprint.cli.plate_maps import print_plate_maps
-    from phenoprint.pipeline import run_screen, screen_notes, wells_by_kind
+    from phenoprint.pipeline import run_screen
 
     with ProgressDisplay(quiet=as_json) as display:
         result = run_screen(
             config, output=output, workers=workers, retry_failed=retry_failed, rehash=rehash, on_event=display
         )
+    return _finished(result, write_report=write_report, as_json=as_json)
+
+
+def analyse(
+    screen: Annotated[
+        Path, typer.Argument(metavar="SCREEN", help="A screen folder with well profiles, of a run or imported.")
+    ],
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-j", min=1, help="Processes. Default: all cores.")
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Repeat units that failed on bad data, even if the data have not changed."),
+    ] = False,
+    write_report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report.")] = True,
+    as_json: Json = False,
+) -> int:
+    """Run again what follows from the well profiles, without images.
+
+    Use it after a change of screen.toml or of excluded wells: recipe, activity,
+    calls, dose-response, plate acceptance, clusters and maps are made again
+    where their options or data have changed. Images and cells are not read
+    and may be elsewhere; what was measured on them stays as it is.
+
+    Example: set evaluation.null_size = 100000 in my_screen/screen.toml, then
+    phenoprint analyse my_screen
+    """
+    from phenoprint.pipeline import analyse_screen
+
+    with ProgressDisplay(quiet=as_json) as display:
+        result = analyse_screen(screen, workers=workers, retry_failed=retry_failed, on_event=display)
+    return _finished(result, write_report=write_report, as_json=as_json)
+
+
+def _finished(result: RunResult, *, write_report: bool, as_json: bool) -> int:
+    """Write the report, print how a run ended, and return the exit code."""
+    from phenoprint.cli.plate_maps import print_plate_maps
+    from phenoprint.pipeline import screen_notes, wells_by_kind
+
     path = None
     if write_report:
         from phenoprint.report import write_report as write

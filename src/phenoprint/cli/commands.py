@@ -53,6 +53,7 @@ def _root(
 
 app.command("init")(command_init.init)
 app.command("run")(command_run.run)
+app.command("analyse")(command_run.analyse)
 app.command("status")(command_run.status)
 app.command("query")(command_query.query)
 app.command("similar")(command_similar.similar)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phenoprint.pipeline.analyse import analyse_screen
     from phenoprint.pipeline.config import ScreenConfig, load_config, parse_config
     from phenoprint.pipeline.datasets import (
         fetch_dataset,
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
     )
     from phenoprint.pipeline.doctor import Finding, examine
     from phenoprint.pipeline.events import Event, Message, StepFinished, StepStarted, UnitFinished
+    from phenoprint.pipeline.finish import RunResult
     from phenoprint.pipeline.imported import imported_tables, write_import_config
     from phenoprint.pipeline.notes import recipe_notes
     from phenoprint.pipeline.plan import schedule_of, step_order
     from phenoprint.pipeline.platemaps import count_kinds, wells_by_kind
     from phenoprint.pipeline.recovery import truth_found
-    from phenoprint.pipeline.runner import RunResult, run_screen
+    from phenoprint.pipeline.runner import run_screen
     from phenoprint.pipeline.setup import Proposal, plate_drawings, propose, write_proposal
     from phenoprint.pipeline.similar import Similar, find_similar
     from phenoprint.pipeline.simulated_screen import SimulatedScreen, simulate_screen
@@ -46,6 +48,7 @@ __all__ = [
     "StepStarted",
     "UnitFinished",
     "Verification",
+    "analyse_screen",
     "count_kinds",
     "examine",
     "fetch_dataset",
@@ -86,7 +89,9 @@ _HOMES = {
     "config": ("ScreenConfig", "load_config", "parse_config"),
     "imported": ("imported_tables", "write_import_config"),
     "recovery": ("truth_found",),
-    "runner": ("RunResult", "run_screen"),
+    "analyse": ("analyse_screen",),
+    "finish": ("RunResult",),
+    "runner": ("run_screen",),
     "setup": ("Proposal", "plate_drawings", "propose", "write_proposal"),
     "similar": ("Similar", "find_similar"),
     "simulated_screen": ("SimulatedScreen", "simulate_screen"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -72,6 +72,8 @@ class Engine:
         Whether to try units again that failed on bad data; other failures are always tried again.
     scrutiny
         How closely the outputs of earlier runs are checked.
+    kept
+        Names of steps whose results are taken as they are, without any check.
 
     Attributes
     ----------
@@ -87,12 +89,14 @@ class Engine:
         on_event: OnEvent = ignore,
         retry_failed: bool = False,
         scrutiny: Scrutiny = Scrutiny.TIME,
+        kept: Collection[str] = (),
     ) -> None:
         self.context = context
         self.executor = executor
         self.on_event = on_event
         self.retry_failed = retry_failed
         self.scrutiny = scrutiny
+        self.kept = kept
         self.failures: list[tuple[str, Unit, str]] = []
         self._tree: KeyTree
 
@@ -103,7 +107,10 @@ class Engine:
         schedule = Schedule.of(steps, self.context.given)
         self._tree = KeyTree(self.context, schedule)
         for step in schedule.steps:
-            self._run_step(step, summary.steps[step.name])
+            if step.name in self.kept:
+                self._keep(step, summary.steps[step.name])
+            else:
+                self._run_step(step, summary.steps[step.name])
         summary.seconds = time.perf_counter() - begun
         return summary
 
@@ -120,6 +127,21 @@ class Engine:
                 self._count(step, receipt, count)
         self._settle(step)
         self.on_event(StepFinished(step.name, count.done, count.failed, time.perf_counter() - begun))
+
+    def _keep(self, step: Step, count: StepCount) -> None:
+        """Take the results of a step as they are."""
+        receipts = load_receipts(self.context.path, step.name)
+        for unit in self._tree.units(step.scope):
+            receipt = receipts.get((unit.plate or None, unit_name(step, unit)))
+            if receipt is None or receipt.status != "done":
+                why = "not done" if receipt is None or receipt.error is None else f"failed: {receipt.error[1]}"
+                self._tree.remember(step.name, unit, "" if receipt is None else receipt.key, is_done=False)
+                self.failures.append((step.name, unit, why))
+                count.failed += 1
+            else:
+                self._tree.remember(step.name, unit, receipt.digest or receipt.key)
+                count.fresh += 1
+                count.unusable += receipt.n_unusable
 
     def _receipts(self, step: Step) -> dict[tuple[str | None, str], Receipt]:
         """Read the receipts of a step; remove those of units that left the screen, with their files."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -13,9 +11,10 @@ from phenoprint.errors import ConfigError, PhenoprintError
 from phenoprint.pipeline.checks import check_against_screen
 from phenoprint.pipeline.config import ScreenConfig, parse_config
 from phenoprint.pipeline.context import Context
-from phenoprint.pipeline.engine import Engine, RunSummary
+from phenoprint.pipeline.engine import Engine
 from phenoprint.pipeline.events import Message, OnEvent, count_files, ignore
 from phenoprint.pipeline.executors import make_executor
+from phenoprint.pipeline.finish import RunResult, finish
 from phenoprint.pipeline.imported import (
     adapt_reference,
     forget,
@@ -24,23 +23,17 @@ from phenoprint.pipeline.imported import (
     refuse_damaged,
 )
 from phenoprint.pipeline.ingest import Ingested, image_root, ingest
-from phenoprint.pipeline.phenotypes import nuisance_message
-from phenoprint.pipeline.plan import schedule_of, sources_of, step_order
+from phenoprint.pipeline.plan import schedule_of, sources_of
 from phenoprint.pipeline.platemaps import check_plate_map
 from phenoprint.pipeline.prepare import prepare
-from phenoprint.pipeline.screen_files import drop_table
 from phenoprint.pipeline.sections import PlateMapSection
-from phenoprint.pipeline.status import screen_notes
 from phenoprint.store import (
     TABLE,
     RunRecord,
     Screen,
     Scrutiny,
-    check_balance,
     check_outputs,
     concat_ledgers,
-    ledger_rows,
-    load_receipts,
     plate_folders,
     read_receipt,
     receipt_path,
@@ -53,38 +46,14 @@ from phenoprint.store import (
 )
 from phenoprint.version import __version__
 
-__all__ = ["RunResult", "run_screen"]
+__all__ = ["run_screen"]
 
-# The units of the receipts of tables that no step writes.
-_INGEST, _LEDGER = "ingest", "ledger"
+# The unit of the receipt of tables that no step writes.
+_INGEST = "ingest"
 _NOTHING_RUNS = (
     "only treatments (level 5) were imported, and no step uses these as input: query and export work without a run; "
     "import cells or wells (levels 2 to 4b) to have them profiled and called"
 )
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run.
-
-    Attributes
-    ----------
-    screen
-        The screen.
-    summary
-        How its steps ended.
-    problems
-        Differences between images and plate map.
-    """
-
-    screen: Screen
-    summary: RunSummary
-    problems: pl.DataFrame
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether something of the screen could not be used."""
-        return self.summary.is_partial
 
 
 def _forget_plates(screen: Screen, ingested: Ingested) -> None:
@@ -160,33 +129,6 @@ def _take_imported(screen: Screen, config: ScreenConfig) -> Ingested:
     check_against_screen(config, None, tables["feature"])
     ledger = concat_ledgers([])
     return Ingested(tables=tables, problems=tables["problem"], channels=(), ledger=ledger)
-
-
-def _write_ledger(screen: Screen, first: pl.DataFrame, engine: Engine) -> None:
-    """Write the ledger of all steps, with a row for each unit that was not done; check that it balances."""
-    rows = [first]
-    for step in step_order():
-        for _, receipt in sorted(load_receipts(screen.path, step).items(), key=str):
-            if receipt.ledger:
-                rows.append(pl.DataFrame(list(receipt.ledger), schema=first.schema))
-    for name, unit, reason in engine.failures:
-        kind = "wells" if unit.well else "plates" if unit.plate else "screens"
-        rows.append(
-            ledger_rows(
-                name,
-                unit.plate or None,
-                unit.well or None,
-                unit_of_count=kind,
-                n_in=1,
-                lost={reason.splitlines()[0]: 1},
-            )
-        )
-    ledger = concat_ledgers(rows)
-    check_balance(ledger)
-    remove_receipt(screen.path, TABLE, None, _LEDGER)
-    written = screen.write("ledger", ledger)
-    drop_table(screen.path, "ledger", part="ledger", keep=set(written))
-    record_table(screen.path, _LEDGER, written)
 
 
 def run_screen(
@@ -269,36 +211,6 @@ def run_screen(
         with make_executor(workers) as executor:
             engine = Engine(context, executor, on_event=on_event, retry_failed=retry_failed, scrutiny=scrutiny)
             summary = engine.run(schedule.steps)
-        _warn_of_phenotypes(screen, on_event)
-        for note in screen_notes(screen):
-            on_event(Message(note, level="warning"))
-        for message in nuisance_message(screen):
-            on_event(message)
-        _write_ledger(screen, ingested.ledger, engine)
-        screen.rebuild_catalog()
         summary.steps["ingest"].unusable = int((ingested.tables["site"]["status"] != "ok").sum())
-        write_run(screen.path, _ended(record, summary))
+        finish(context, engine, summary, record, ingested.ledger)
     return RunResult(screen=screen, summary=summary, problems=ingested.problems)
-
-
-def _ended(record: RunRecord, summary: RunSummary) -> RunRecord:
-    """Return the record of the run with how it ended."""
-    return replace(
-        record,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(summary.seconds, 1),
-        steps={name: vars(count) for name, count in summary.steps.items()},
-        is_partial=summary.is_partial,
-    )
-
-
-def _warn_of_phenotypes(screen: Screen, on_event: OnEvent) -> None:
-    """Warn where rules of cell quality flag cells because of what a treatment does."""
-    preview = screen.table("cell_quality_preview").filter(pl.col("is_likely_phenotype") & (pl.col("rule") != "any"))
-    found = preview.group_by("rule").agg(pl.col("Metadata_perturbation").n_unique()).sort("rule").collect()
-    for rule, count in found.iter_rows():
-        text = (
-            f"the cell rule {rule!r} flags far more cells than in the controls, which may be what a treatment does "
-            f"(treatments: {count}); see cell_quality_preview"
-        )
-        on_event(Message(text, level="warning"))
