@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from phenoprint.report.context import Page, Section
+from phenoprint.report.sections.calibration import calibration
 from phenoprint.report.sections.cells import cells
 from phenoprint.report.sections.clusters import clusters
 from phenoprint.report.sections.controls import controls
@@ -41,6 +42,7 @@ class Entry(NamedTuple):
 SECTIONS: tuple[Entry, ...] = (
     Entry("verdict", "Is the plate good?", "Verdict", verdict),
     Entry("hits", "What are the hits?", "Hits", hits),
+    Entry("calibration", "Do the p-values hold?", "P-values", calibration),
     Entry("effects", "What do the hits do?", "Effects", effects),
     Entry("plates", "The plates", "Plates", plates),
     Entry("controls", "Are the controls separated?", "Controls", controls),

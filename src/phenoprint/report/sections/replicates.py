@@ -1,4 +1,4 @@
-"""Agreement of replicates, compared with random groups of wells of different treatments."""
+"""Agreement of replicates, compared with random groups of wells of different treatments on the same plates."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ def _caution(treated: pl.DataFrame) -> str | None:
     if several.height < 2 or (several["wells"] > 1).any():
         return None
     return notice(
-        "Every treatment is in the same well on all plates, so position effects count as agreement; "
-        "a layout with replicates in different positions would separate the two."
+        "Every treatment is in the same well on all plates. Where controls show that position makes wells alike, "
+        "replicates must also agree better than controls in one position; a layout with replicates in different "
+        "positions would separate the two."
     )
