@@ -43,7 +43,7 @@ def row(variant: str, share: float, status: str, **more: object) -> dict[str, ob
 
 def test_p_values_that_hold_have_no_warning() -> None:
     found = text_of([row("random", 0.04, "ok"), row("in sample", 0.5, "off", reason="far off")])
-    assert "4 % have p &lt; 0.05" in found
+    assert "4 % have p < 0.05" in found
     assert "do not hold" not in found
 
 
