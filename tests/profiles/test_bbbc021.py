@@ -1,4 +1,4 @@
-"""BBBC021, six controls per plate: no default falls into the hole of raw MADs, and batch corrections keep biology."""
+"""BBBC021, six controls per plate: the MAD is pooled over plates by default, and batch corrections keep biology."""
 
 from __future__ import annotations
 
