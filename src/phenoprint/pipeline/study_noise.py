@@ -39,7 +39,9 @@ def noise_of_screen(screen: Screen) -> tuple[ControlNoise, str]:
     rows = without_excluded(rows, exclusions_of(screen.path)).sort(WELL_KEY)
     features = [name for name in rows.columns if not name.startswith(METADATA_PREFIX)]
     noise = ControlNoise.of(rows.drop(list(nuisance_features(features, []))))
-    return noise, f"{rows.height} negative controls on {rows[PLATE].n_unique()} plates, {noise.n_features} features"
+    n_plates = rows[PLATE].n_unique()
+    plates = f"{n_plates} plate{'' if n_plates == 1 else 's'}"
+    return noise, f"{rows.height} negative controls on {plates}, {noise.n_features} features"
 
 
 def simulated_noise(*, seed: int = 0) -> tuple[ControlNoise, str]:

@@ -50,6 +50,7 @@ def ranked_hits(page: Page, frame: pl.DataFrame) -> list[Html]:
     calls = page.tables.columns("moa_call", ["Metadata_perturbation", "predicted", "probability"])
     if calls is not None and calls.width == 3 and calls.height:
         frame = frame.join(calls, on="Metadata_perturbation", how="left", maintain_order="left")
+    frame = frame.with_columns(_mechanism=pl.coalesce(n for n in ("Metadata_moa", "predicted") if n in frame.columns))
     ranked = frame.sort("rank")
     plot = page.figure(hit_volcano(ranked), "Effect size of each treatment against its corrected p value")
     search = tag("input", type="search", placeholder="compound or mechanism", data_filter="#hits-table")
@@ -73,8 +74,7 @@ def _table(frame: pl.DataFrame) -> Html:
     """Write one row per treatment; columns without any value are left out."""
     columns = [
         ("Treatment", None),
-        ("Mechanism", "Metadata_moa"),
-        ("Call", "predicted"),
+        ("Mechanism", "_mechanism"),
         (term("effect", EFFECT), "effect"),
         (term("q", "p value of the effect, corrected for all treatments."), "q_value"),
         (term("q energy", ENERGY), "energy_q_value"),
@@ -88,8 +88,7 @@ def _table(frame: pl.DataFrame) -> Html:
         (title, name) for title, name in columns if name is None or (name in frame.columns and frame[name].count() > 0)
     ]
     rows = [[_cell(row, name) for _, name in shown] for row in frame.iter_rows(named=True)]
-    words = (None, "Metadata_moa", "predicted")
-    numeric = [place for place, (_, name) in enumerate(shown) if name not in words]
+    numeric = [place for place, (_, name) in enumerate(shown) if name not in (None, "_mechanism")]
     header = [title for title, _ in shown]
     return table(header, rows, numeric=numeric, class_="sortable", caption="Treatments by effect")
 
@@ -115,10 +114,19 @@ def _cell(row: dict[str, object], name: str | None) -> object:
         return tag("span", f"{value:.0%}", class_="low" if row.get("is_toxic") else None, title=span)
     if name == "inducing_share":
         return f"{value:.0%}"
-    if name == "predicted":
-        sure = row.get("probability")
-        return f"{value} ({sure:.0%})" if isinstance(sure, float) else value
+    if name == "_mechanism":
+        return _mechanism(row)
     return _FORMATS[name].format(value) if name in _FORMATS else value
+
+
+def _mechanism(row: dict[str, object]) -> Html:
+    """Write the annotated mechanism, and the one that was called with its probability."""
+    known, called, sure = row.get("Metadata_moa"), row.get("predicted"), row.get("probability")
+    if called is None:
+        return join([known])
+    percent = f" ({sure:.0%})" if isinstance(sure, float) else ""
+    text = f"called {'the same' if called == known else called}{percent}"
+    return join([part for part in (known, tag("span", text, class_="quiet")) if part is not None], " ")
 
 
 def _treatment(row: dict[str, object]) -> Html:
