@@ -31,3 +31,16 @@ def test_the_last_lines_can_be_copied_whatever_the_width(
     asked = shlex.split(lines["query"])
     assert asked[:3] == ["phenoprint", "query", str(tiny_run.screen.path)]
     assert call(*asked[1:])[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(["--tiny", "--design", "null"], "--tiny draws one plate"), (["--design", "batch"], "at least two plates")],
+)
+def test_designs_that_cannot_be_drawn_are_refused_before_anything_is_written(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path, options: list[str], reason: str
+) -> None:
+    code, _, problem = call("demo", *options, "-o", tmp_path / "demo")
+    assert code == 2
+    assert reason in " ".join(problem.split())
+    assert not (tmp_path / "demo").exists()

@@ -12,6 +12,7 @@ import typer
 
 from phenoprint.cli.command_run import exit_code, print_summary, summarise
 from phenoprint.cli.render import ProgressDisplay, console, print_json
+from phenoprint.errors import UsageError
 
 __all__ = ["demo"]
 
@@ -46,6 +47,8 @@ def demo(
     from phenoprint.report import write_report
     from phenoprint.simulation import demo_design, tiny_design
 
+    if tiny and design is not DemoDesign.MECHANISMS:
+        raise UsageError(f"--tiny draws one plate with mechanisms; leave it out for --design {design.value}")
     begun = time.perf_counter()
     drawing = tiny_design(seed=seed) if tiny else demo_design(n_plates=plates, kind=design.value, seed=seed)
     with ProgressDisplay(quiet=as_json) as display:

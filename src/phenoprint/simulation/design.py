@@ -245,12 +245,19 @@ def demo_design(*, n_plates: int = 1, kind: DemoKind = "mechanisms", seed: int =
     seed
         Seed of all random numbers, 0 or more.
 
+    Raises
+    ------
+    UsageError
+        For ``"batch"`` with a single plate.
+
     Examples
     --------
     >>> design = demo_design()
     >>> design.wells_needed, design.n_active, design.n_inert
     (384, 9, 9)
     """
+    if kind == "batch" and n_plates < 2:
+        raise UsageError("the batch design compares batches and needs at least two plates, got n_plates=1")
     design = ScreenDesign(
         plate_format=384,
         n_plates=n_plates,
