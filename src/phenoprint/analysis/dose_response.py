@@ -1,307 +1,313 @@
-"""Dose-response curves."""
+"""Dose-response curves of every compound and readout, relative to the negative controls of each plate."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from phenoprint.errors import UsageError
-from phenoprint.tables import WELL_KEY, frame_of, get_table
+from phenoprint.analysis.dose_fit import BENCHMARK, LEAST_CONTROLS, LEAST_DOSES, Curve, control_summary, fit_many
+from phenoprint.plates import molar_factor
+from phenoprint.profiles import Fit, MadRobust
+from phenoprint.tables import (
+    COMPOUND,
+    DOSE,
+    DOSE_UNIT,
+    PERT_TYPE,
+    PLATE,
+    WELL_KEY,
+    conform,
+    frame_of,
+    get_table,
+    require_columns,
+)
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["HillFit", "dose_curves", "fit_hill", "hill_response"]
+    from numpy.typing import NDArray
 
+    Floats = NDArray[np.float64]
 
-@dataclass(frozen=True)
-class HillFit:
-    """A fitted Hill curve ``bottom + (top - bottom) / (1 + (ec50 / dose) ** slope)``.
+__all__ = ["dose_curves", "dose_points", "dosed_wells", "relative_to_controls"]
 
-    Attributes
-    ----------
-    ec50
-        Dose whose response is midway between bottom and top, in the doses' unit; NaN without a fit.
-    ec50_low, ec50_high
-        Its 95% (or `level`) interval; from the curvature at the optimum on the scale of log dose.
-    slope
-        Hill slope, above 0; the direction is in top and bottom.
-    bottom, top
-        Response at dose 0 and at infinite dose; ``top < bottom`` for a falling curve.
-    bottom_low, bottom_high, top_low, top_high, slope_low, slope_high
-        Their intervals.
-    r2
-        Share of the variance explained.
-    p_value
-        F test of the curve against no effect of the dose.
-    n
-        Values used.
-    status
-        ``ok``; ``no_response`` (p above 0.05: the parameters mean nothing); ``extrapolated`` (EC50 outside
-        the doses: only a bound); ``loose`` (the interval of the EC50 spans more than a hundredfold);
-        ``too_few_doses`` or ``not_converged`` (all NaN).
-    reason
-        Why it has this status, in a sentence.
-    """
-
-    ec50: float
-    ec50_low: float
-    ec50_high: float
-    slope: float
-    bottom: float
-    top: float
-    r2: float
-    status: str
-    reason: str
-    n: int = 0
-    p_value: float = float("nan")
-    slope_low: float = float("nan")
-    slope_high: float = float("nan")
-    bottom_low: float = float("nan")
-    bottom_high: float = float("nan")
-    top_low: float = float("nan")
-    top_high: float = float("nan")
+READOUT, RESPONSE = "readout", "response"
+LEAST_LISTED = 2
+_ROLES = (PERT_TYPE, COMPOUND, DOSE, DOSE_UNIT)
 
 
-def fit_hill(dose: ArrayLike, response: ArrayLike, *, level: float = 0.95) -> HillFit:
-    """Fit a four-parameter Hill curve by least squares.
-
-    Parameters
-    ----------
-    dose
-        Shape (wells,), 0 or above, any unit; dose 0 (untreated wells) pins the bottom.
-    response
-        Shape (wells,). Pairs with NaN are left out.
-    level
-        Of the intervals.
-
-    Returns
-    -------
-    HillFit
-        Data without a curve are no error; `status` holds the reason.
-
-    Raises
-    ------
-    UsageError
-        For shapes that differ, negative doses, or a level outside 0 to 1.
-
-    Notes
-    -----
-    Bounded least squares (scipy) from the best of 246 pairs of EC50 and slope; EC50 is searched from a
-    thousandth of the lowest to a thousandfold of the highest dose, the slope from 0.1 to 20. Intervals use
-    Student's t with n - 4 degrees of freedom.
-
-    Examples
-    --------
-    >>> dose = np.array([0, 1, 3, 10, 30, 100, 300.0])
-    >>> fit = fit_hill(dose, 1 + 4 / (1 + (20 / np.maximum(dose, 1e-9)) ** 1.5))
-    >>> round(fit.ec50, 3), round(fit.slope, 3), round(fit.bottom, 3), round(fit.top, 3), fit.status
-    (20.0, 1.5, 1.0, 5.0, 'ok')
-    """
-    x, y = np.asarray(dose, dtype=np.float64).ravel(), np.asarray(response, dtype=np.float64).ravel()
-    if x.shape != y.shape:
-        raise UsageError(f"expected one response per dose; found {len(x)} doses and {len(y)} responses")
-    if not 0 < level < 1:
-        raise UsageError(f"level must lie between 0 and 1; found {level}")
-    there = np.isfinite(x) & np.isfinite(y)
-    x, y = x[there], y[there]
-    if (x < 0).any():
-        raise UsageError(f"doses must be 0 or above; found {x.min()}")
-    n_doses = len(np.unique(x[x > 0]))
-    if n_doses < 4 or len(x) < 5:
-        return _without(len(x), "too_few_doses", f"{n_doses} doses above 0 and {len(x)} values; 4 and 5 needed")
-    if np.ptp(y) == 0:
-        return _without(len(x), "no_response", "every response is the same")
-    return _fit(x, y, level)
-
-
-def hill_response(dose: ArrayLike, *, bottom: float, top: float, ec50: float, slope: float) -> NDArray[np.float64]:
-    """Evaluate a Hill curve, ``bottom + (top - bottom) / (1 + (ec50 / dose) ** slope)``.
-
-    Parameters
-    ----------
-    dose
-        Doses of any shape, 0 or above, in the unit of `ec50`; dose 0 gives `bottom`.
-    bottom, top, ec50, slope
-        As in `HillFit`.
-
-    Returns
-    -------
-    numpy.ndarray
-        Responses, of the shape of `dose`.
-
-    Notes
-    -----
-    Hill, J Physiol 40:iv, 1910.
-
-    Examples
-    --------
-    >>> hill_response([0.0, 20.0], bottom=1.0, top=5.0, ec50=20.0, slope=1.5).tolist()
-    [1.0, 3.0]
-    """
-    return _curve(np.array([bottom, top, np.log(ec50), np.log(slope)]), _log(np.asarray(dose, dtype=np.float64)))
-
-
-def dose_curves(values: pl.DataFrame, wells: pl.DataFrame, readouts: Collection[str]) -> pl.DataFrame:
-    """Fit a Hill curve per compound and readout.
+def relative_to_controls(values: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
+    """Express readouts relative to the negative controls of the plate, so that plates can be pooled.
 
     Parameters
     ----------
     values
         ``Metadata_Plate``, ``Metadata_Well``, ``readout``, ``value``.
     wells
-        The well table; curves are fitted to ``trt`` wells with a dose.
-    readouts
-        Which readouts to fit.
+        The well table, with ``Metadata_pert_type``.
 
     Returns
     -------
     polars.DataFrame
-        Table ``dose_response``: one row per compound and readout with EC50 and its 95% interval in
-        ``Metadata_Concentration_Unit``, slope, bottom, top, r2, number of wells and doses, status and reason.
+        ``Metadata_Plate``, ``Metadata_Well``, ``readout``, ``response``: the value less the median of the plate's
+        negative controls, divided by their robust spread. NULL on plates with fewer than three controls with a value,
+        or whose controls do not vary.
+
+    Notes
+    -----
+    The spread is 1.4826 MAD. Its logarithm is drawn to the mean over plates, the more the less the plates differ beyond
+    what the numbers of their controls explain: few controls estimate a spread badly, yet plates of raw readouts
+    may differ in gain.
+
+    Examples
+    --------
+    >>> values = pl.DataFrame(
+    ...     {
+    ...         "Metadata_Plate": "p",
+    ...         "Metadata_Well": ["A01", "A02", "A03", "A04"],
+    ...         "readout": "ratio",
+    ...         "value": [9.0, 10.0, 11.0, 14.4478],
+    ...     }
+    ... )
+    >>> wells = values.select(*WELL_KEY, Metadata_pert_type=pl.Series(["negcon"] * 3 + ["trt"]))
+    >>> relative_to_controls(values, wells)["response"].round(3).to_list()
+    [-0.674, 0.0, 0.674, 3.0]
+    """
+    require_columns(values, [*WELL_KEY, READOUT, "value"], purpose="responses")
+    names = values[READOUT].unique().sort().to_list()
+    long = values.with_columns(pl.col("value").cast(pl.Float64)).filter(pl.col("value").is_not_nan())
+    wide = long.pivot(READOUT, index=WELL_KEY, values="value").sort(WELL_KEY)
+    names = [name for name in names if name in wide.columns]
+    roles = wide.select(WELL_KEY).join(
+        wells.select(*WELL_KEY, PERT_TYPE), on=WELL_KEY, how="left", maintain_order="left"
+    )
+    is_control = (roles[PERT_TYPE] == "negcon").fill_null(value=False).to_numpy()
+    matrix = wide.select(names).cast(pl.Float64).fill_null(np.nan).to_numpy().T
+    plates = wide[PLATE].to_numpy()
+    normalizer = MadRobust(pooling=0)
+    fits, here = [], []
+    for plate in dict.fromkeys(plates):
+        rows = np.flatnonzero(plates == plate)
+        if is_control[rows].any():
+            fits.append(normalizer.fit(matrix[:, rows[is_control[rows]]]))
+            here.append(rows)
+    responses = np.full(matrix.shape, np.nan)
+    for rows, fit in zip(here, _alike(normalizer.pool(fits)), strict=True):
+        scaled = normalizer.apply(matrix[:, rows], fit)
+        scaled[fit.n < LEAST_CONTROLS] = np.nan
+        responses[:, rows] = scaled
+    # A name of a readout may be that of a column of the result.
+    frames = [
+        wide.select(WELL_KEY).with_columns(
+            pl.lit(name).alias(READOUT), pl.Series(RESPONSE, row, nan_to_null=True, dtype=pl.Float64)
+        )
+        for name, row in zip(names, responses, strict=True)
+    ]
+    schema = {PLATE: pl.String, WELL_KEY[1]: pl.String, READOUT: pl.String, RESPONSE: pl.Float64}
+    return pl.concat([pl.DataFrame(schema=schema), *frames])
+
+
+def _alike(fits: Sequence[Fit]) -> list[Fit]:
+    """Draw the spreads of plates together; see `relative_to_controls`."""
+    if not fits:
+        return []
+    # The MAD of n normal values has about 0.37 of the information on the spread, whose logarithm has variance 1 / 2n.
+    error = 1 / (2 * 0.37 * np.maximum(np.stack([fit.n for fit in fits]), 1))
+    logs = np.stack([np.log(np.where(fit.scale > 0, fit.scale, np.nan)) for fit in fits])
+    n = (~np.isnan(logs)).sum(axis=0)
+    middle = np.nansum(logs, axis=0) / np.maximum(n, 1)
+    between = np.nansum((logs - middle) ** 2, axis=0) / np.maximum(n - 1, 1) - np.nanmean(error, axis=0)
+    between = np.maximum(between, 0)
+    drawn = middle + (logs - middle) * between / (between + error)
+    return [replace(fit, scale=np.where(fit.scale > 0, np.exp(own), 0)) for fit, own in zip(fits, drawn, strict=True)]
+
+
+def dosed_wells(wells: pl.DataFrame) -> pl.DataFrame:
+    """Return the treated wells with a usable dose, each compound's doses in one unit.
+
+    Parameters
+    ----------
+    wells
+        The well table.
+
+    Returns
+    -------
+    polars.DataFrame
+        The wells of type ``trt`` with a compound and a dose of 0 or above, as numbers: other doses (text, negative,
+        infinite) are left out. Molar units of a compound are brought to the one that most of its wells have; a
+        compound with doses in units that cannot be brought together has a series for each.
+
+    Examples
+    --------
+    >>> wells = pl.DataFrame(
+    ...     {
+    ...         "Metadata_pert_type": "trt",
+    ...         "Metadata_compound": "a",
+    ...         "Metadata_Concentration": [1.0, 3.0, 500.0, -1.0],
+    ...         "Metadata_Concentration_Unit": ["uM", "uM", "nM", "uM"],
+    ...     }
+    ... )
+    >>> dosed_wells(wells).select("Metadata_Concentration", "Metadata_Concentration_Unit").rows()
+    [(1.0, 'uM'), (3.0, 'uM'), (0.5, 'uM')]
+    """
+    require_columns(wells, [PERT_TYPE, COMPOUND, DOSE], purpose="dose-response")
+    unit = pl.col(DOSE_UNIT) if DOSE_UNIT in wells.columns else pl.lit(None, pl.String)
+    dosed = wells.with_columns(
+        pl.col(DOSE).cast(pl.Float64, strict=False), unit.cast(pl.String).alias(DOSE_UNIT)
+    ).filter(
+        (pl.col(PERT_TYPE) == "trt") & pl.col(COMPOUND).is_not_null() & pl.col(DOSE).is_finite() & (pl.col(DOSE) >= 0)
+    )
+    sizes = {name: size for name in dosed[DOSE_UNIT].unique().drop_nulls() if (size := molar_factor(name)) is not None}
+    if not sizes:
+        return dosed
+    molar = dosed.filter(pl.col(DOSE_UNIT).is_in(list(sizes)))
+    usual = (
+        molar.group_by(COMPOUND, pl.col(DOSE_UNIT).alias("_usual"))
+        .len()
+        .sort([COMPOUND, "len", "_usual"], descending=[False, True, False])
+        .unique(COMPOUND, keep="first", maintain_order=True)
+        .drop("len")
+    )
+    joined = dosed.join(usual, on=COMPOUND, how="left", maintain_order="left")
+    factor = pl.col(DOSE_UNIT).replace_strict(sizes, default=None, return_dtype=pl.Float64)
+    target = pl.col("_usual").replace_strict(sizes, default=None, return_dtype=pl.Float64)
+    # A float's last digit must not make two doses of one.
+    return joined.with_columns(
+        pl.when(factor.is_not_null() & (factor != target))
+        .then((pl.col(DOSE) * (factor / target)).round_sig_figs(9))
+        .otherwise(pl.col(DOSE))
+        .alias(DOSE),
+        pl.when(factor.is_not_null()).then(pl.col("_usual")).otherwise(pl.col(DOSE_UNIT)).alias(DOSE_UNIT),
+    ).drop("_usual")
+
+
+def dose_curves(
+    responses: pl.DataFrame, wells: pl.DataFrame, *, level: float = 0.95, benchmark: float = BENCHMARK
+) -> pl.DataFrame:
+    """Fit a curve per compound and readout, through its doses and the negative controls of its plates.
+
+    Parameters
+    ----------
+    responses
+        What `relative_to_controls` returns; a column ``kind`` is kept.
+    wells
+        The well table; curves are fitted to ``trt`` wells with a dose, of compounds with two doses or more: those
+        with fewer than four get the status ``too_few_doses``.
+    level
+        Of the intervals.
+    benchmark
+        Benchmark response in standard deviations of the controls.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``dose_response``: one row per compound and readout. Doses in ``Metadata_Concentration_Unit``, responses
+        in spreads of the controls of the plate; see `phenoprint.analysis.fit_dose_response`.
 
     Examples
     --------
     >>> doses = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
-    >>> names = [f"A{i:02d}" for i in range(1, 7)]
-    >>> values = pl.DataFrame({"Metadata_Plate": "P", "Metadata_Well": names, "readout": "ratio"}).with_columns(
-    ...     pl.Series("value", hill_response(doses, bottom=0, top=1, ec50=2, slope=1))
+    >>> names = [f"A{i:02d}" for i in range(1, 13)]
+    >>> noise = [0.3, -0.4, 0.1, 0.5, -0.2, -0.3]
+    >>> ratio = [9 / (1 + 2 / dose) + e for dose, e in zip(doses, noise)]
+    >>> values = pl.DataFrame(
+    ...     {"Metadata_Plate": "P", "Metadata_Well": names, "readout": "ratio", "value": ratio + noise}
     ... )
     >>> wells = values.select("Metadata_Plate", "Metadata_Well").with_columns(
-    ...     pl.lit("trt").alias("Metadata_pert_type"),
-    ...     pl.lit("a").alias("Metadata_compound"),
-    ...     pl.Series("Metadata_Concentration", doses),
-    ...     pl.lit("uM").alias("Metadata_Concentration_Unit"),
+    ...     pl.Series("Metadata_pert_type", ["trt"] * 6 + ["negcon"] * 6),
+    ...     pl.Series("Metadata_compound", ["a"] * 6 + ["DMSO"] * 6),
+    ...     pl.Series("Metadata_Concentration", doses + [None] * 6),
+    ...     pl.Series("Metadata_Concentration_Unit", ["uM"] * 6 + [None] * 6),
     ... )
-    >>> dose_curves(values, wells, ["ratio"]).select(pl.col("ec50").round(3), "n_doses", "status").rows()
-    [(2.0, 6, 'ok')]
+    >>> dose_curves(relative_to_controls(values, wells), wells).select(
+    ...     pl.col("ec50").is_between(1, 3), "n_doses", "model", "status"
+    ... ).rows()
+    [(True, 6, 'hill3', 'ok')]
     """
-    treated = wells.filter((pl.col("Metadata_pert_type") == "trt") & pl.col("Metadata_Concentration").is_not_null())
-    wanted = values.filter(pl.col("readout").is_in(list(readouts))).drop_nulls("value")
-    joined = wanted.join(treated, on=WELL_KEY, how="inner")
-    by = ["readout", "Metadata_compound", "Metadata_Concentration_Unit"]
-    columns, rows = get_table("dose_response").schema.names(), []
-    for key, group in joined.sort(*by, "Metadata_Concentration").group_by(by, maintain_order=True):
-        fit = fit_hill(group["Metadata_Concentration"].to_numpy(), group["value"].to_numpy())
-        counts = {"n_wells": group.height, "n_doses": group["Metadata_Concentration"].n_unique()}
-        row = dict(zip(by, key, strict=True)) | vars(fit) | counts
-        rows.append({name: row[name] for name in columns})
+    series = _series(wells, least=LEAST_LISTED)
+    if "kind" not in responses.columns:
+        responses = responses.with_columns(pl.lit(None, pl.String).alias("kind"))
+    controls = wells.filter(pl.col(PERT_TYPE) == "negcon").select(WELL_KEY)
+    rows: list[dict[str, object]] = []
+    columns = get_table("dose_response").schema.names()
+    for (readout, kind), own in responses.sort(READOUT, "kind", *WELL_KEY).group_by(
+        READOUT, "kind", maintain_order=True
+    ):
+        known = own.drop_nulls(RESPONSE)
+        of_controls = _of_controls(known.join(controls, on=WELL_KEY, how="semi"))
+        treated = series.select(*WELL_KEY, *_ROLES[1:]).join(known, on=WELL_KEY, how="left")
+        keys, curves, plates = [], [], []
+        for key, group in treated.sort(COMPOUND, DOSE_UNIT, DOSE, *WELL_KEY).group_by(
+            COMPOUND, DOSE_UNIT, maintain_order=True
+        ):
+            there = group.drop_nulls(RESPONSE)
+            on = there[PLATE].unique().sort().to_list()
+            keys.append(key)
+            plates.append((group, on))
+            summary = _pooled(of_controls, on)
+            curves.append(Curve(there[DOSE].to_numpy(), there[RESPONSE].to_numpy(), summary))
+        fits = fit_many(curves, level=level, benchmark=benchmark)
+        for (compound, unit), (group, on), fit in zip(keys, plates, fits, strict=True):
+            facts = {
+                READOUT: readout,
+                "kind": kind,
+                COMPOUND: compound,
+                DOSE_UNIT: unit,
+                "n_plates": len(on),
+                "lowest_dose": group.filter(pl.col(DOSE) > 0)[DOSE].min(),
+                "highest_dose": group[DOSE].max(),
+            }
+            row = vars(fit) | facts
+            if not fit.n_wells:
+                row |= {"status": "no_values", "bmd_status": "no_values"}
+                row["reason"] = "no well has a value, or no plate has three negative controls that vary"
+            row["model"], row["reason"] = row["model"] or None, row["reason"] or None
+            rows.append({name: row[name] for name in columns})
     return frame_of("dose_response", rows)
 
 
-def _fit(x: NDArray[np.float64], y: NDArray[np.float64], level: float) -> HillFit:
-    from scipy import optimize, stats
+def dose_points(responses: pl.DataFrame, wells: pl.DataFrame) -> pl.DataFrame:
+    """List the wells that curves are fitted to.
 
-    # Plain numbers of order one: neither the unit of the dose nor that of the response matters.
-    shift, scale = float(y.mean()), float(np.ptp(y))
-    z, log_dose = (y - shift) / scale, _log(x)
-    finite = log_dose[np.isfinite(log_dose)]
-    low, high = float(finite.min() - np.log(1e3)), float(finite.max() + np.log(1e3))
-    lower, upper = np.array([-5, -5, low, np.log(0.1)]), np.array([5, 5, high, np.log(20)])
-    best = optimize.least_squares(
-        lambda p: _curve(p, log_dose) - z,
-        np.clip(_start(log_dose, z), lower + 1e-6, upper - 1e-6),
-        jac=lambda p: _gradient(p, log_dose),
-        bounds=(lower, upper),
-        x_scale="jac",
-        max_nfev=500,
-    )
-    if best.status < 0:
-        return _without(len(x), "not_converged", f"least squares did not converge: {best.message}")
-    bottom, top, log_ec50, log_slope = best.x
-    residual, total = 2 * best.cost, float(((z - z.mean()) ** 2).sum())
-    freedom = len(x) - 4
-    # No freedom is left with four values; a perfect fit has no residual: both make the variance degenerate.
-    p_value = float(stats.f.sf((total - residual) / 3 / max(residual / freedom, 1e-300), 3, freedom))
-    covariance = np.linalg.pinv(best.jac.T @ best.jac) * residual / freedom
-    half = stats.t.ppf(0.5 + level / 2, freedom) * np.sqrt(np.maximum(np.diag(covariance), 0))
-    ec50, slope = float(np.exp(log_ec50)), float(np.exp(log_slope))
-    with np.errstate(over="ignore"):
-        ec50_low, ec50_high = (float(np.exp(log_ec50 + sign * half[2])) for sign in (-1, 1))
-        slope_low, slope_high = (float(np.exp(log_slope + sign * half[3])) for sign in (-1, 1))
-    status, reason = _verdict(p_value, ec50, (ec50_low, ec50_high), x)
-    return HillFit(
-        ec50=ec50,
-        ec50_low=ec50_low,
-        ec50_high=ec50_high,
-        slope=slope,
-        bottom=float(bottom * scale + shift),
-        top=float(top * scale + shift),
-        r2=1 - residual / total,
-        status=status,
-        reason=reason,
-        n=len(x),
-        p_value=p_value,
-        slope_low=slope_low,
-        slope_high=slope_high,
-        bottom_low=float((bottom - half[0]) * scale + shift),
-        bottom_high=float((bottom + half[0]) * scale + shift),
-        top_low=float((top - half[1]) * scale + shift),
-        top_high=float((top + half[1]) * scale + shift),
-    )
+    Parameters
+    ----------
+    responses
+        What `relative_to_controls` returns; a column ``kind`` is kept.
+    wells
+        The well table.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``dose_point``: one row per well and readout of compounds with four doses or more.
+    """
+    series = _series(wells, least=LEAST_DOSES).select(*WELL_KEY, COMPOUND, DOSE, DOSE_UNIT)
+    points = series.join(responses, on=WELL_KEY, how="inner")
+    return conform(points.sort(READOUT, COMPOUND, DOSE_UNIT, DOSE, *WELL_KEY), "dose_point")
 
 
-def _start(log_dose: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Find the best start on a grid of EC50 and slope; bottom and top follow by linear least squares."""
-    from scipy.special import expit
-
-    finite = log_dose[np.isfinite(log_dose)]
-    middles, slopes = np.meshgrid(np.linspace(finite.min(), finite.max(), 41), np.log([0.3, 0.6, 1, 1.6, 3, 6]))
-    middle, slope = middles.ravel(), slopes.ravel()
-    shape = expit(np.exp(slope)[:, None] * (log_dose - middle[:, None]))
-    centered = shape - shape.mean(axis=1, keepdims=True)
-    variance = (centered**2).sum(axis=1)
-    product = centered @ z
-    best = int(np.argmax(np.divide(product**2, variance, out=np.zeros_like(variance), where=variance > 1e-12)))
-    height = product[best] / variance[best]
-    bottom = z.mean() - height * shape[best].mean()
-    return np.array([bottom, bottom + height, middle[best], slope[best]])
+def _series(wells: pl.DataFrame, *, least: int) -> pl.DataFrame:
+    """Return the treated wells of compounds with enough doses above 0."""
+    series = dosed_wells(wells)
+    counted = series.filter(pl.col(DOSE) > 0).group_by(COMPOUND, DOSE_UNIT).agg(n=pl.col(DOSE).n_unique())
+    listed = counted.filter(pl.col("n") >= least)
+    return series.join(listed, on=[COMPOUND, DOSE_UNIT], how="semi", nulls_equal=True)
 
 
-def _gradient(parameters: NDArray[np.float64], log_dose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Differentiate the curve by (bottom, top, log EC50, log slope), shape (wells, 4)."""
-    from scipy.special import expit
-
-    bottom, top, log_ec50, log_slope = parameters
-    slope = np.exp(log_slope)
-    distance = np.where(np.isfinite(log_dose), log_dose - log_ec50, 0.0)  # flat at dose 0
-    share = np.where(np.isfinite(log_dose), expit(slope * distance), 0.0)
-    steepness = (top - bottom) * slope * share * (1 - share)
-    return np.column_stack([1 - share, share, -steepness, steepness * distance])
+def _of_controls(known: pl.DataFrame) -> dict[str, Floats]:
+    """Return the responses of the controls of each plate."""
+    parts: Iterator[tuple[tuple[object, ...], pl.DataFrame]] = known.group_by(PLATE, maintain_order=True)  # type: ignore[assignment]
+    return {str(plate): own[RESPONSE].to_numpy() for (plate,), own in parts}
 
 
-def _verdict(p_value: float, ec50: float, interval: tuple[float, float], x: NDArray[np.float64]) -> tuple[str, str]:
-    doses = x[x > 0]
-    if not p_value < 0.05:
-        return "no_response", f"the dose explains no more than chance (F test, p = {p_value:.2g})"
-    if not doses.min() <= ec50 <= doses.max():
-        return (
-            "extrapolated",
-            f"EC50 {ec50:.3g} lies outside the doses {doses.min():.3g} to {doses.max():.3g}",
-        )
-    if not interval[1] < 100 * interval[0]:
-        return "loose", f"EC50 between {interval[0]:.3g} and {interval[1]:.3g}, more than a hundredfold"
-    return "ok", f"F test p = {p_value:.2g}"
-
-
-def _without(n: int, status: str, reason: str) -> HillFit:
-    nan = float("nan")
-    return HillFit(nan, nan, nan, nan, nan, nan, nan, status, reason, n=n)
-
-
-def _log(dose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Natural logarithm, minus infinity at dose 0."""
-    return np.log(dose, out=np.full(dose.shape, -np.inf), where=dose > 0)
-
-
-def _curve(parameters: NDArray[np.float64], log_dose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Hill curve of (bottom, top, log EC50, log slope) over log dose, shape kept."""
-    from scipy.special import expit
-
-    bottom, top, log_ec50, log_slope = parameters
-    curve: NDArray[np.float64] = bottom + (top - bottom) * expit(np.exp(log_slope) * (log_dose - log_ec50))
-    return curve
+def _pooled(of_controls: dict[str, Floats], plates: Sequence[str]) -> tuple[float, float, int]:
+    """Summarise the controls of some plates; their spread is that within plates."""
+    there = [of_controls[plate] for plate in plates if plate in of_controls]
+    if not there:
+        return control_summary([])
+    values = np.concatenate(there)
+    level, _, n = control_summary(values)
+    _, sd, _ = control_summary(np.concatenate([own - own.mean() for own in there]), n_lost=len(there))
+    return level, sd, n

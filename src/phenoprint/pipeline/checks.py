@@ -36,7 +36,7 @@ def check_against_screen(config: ScreenConfig, channels: tuple[str, ...] | None,
         ("cell_quality", lambda: _check_cell_rules(config, features)),
         ("profiles", lambda: _check_profiles(config)),
         ("profiles.readouts", lambda: _check_readouts(config, features)),
-        ("evaluation.dose_response", lambda: _check_curves(config, features)),
+        ("doses.features", lambda: _check_curves(config, features)),
     )
     for section, check in checks:
         try:
@@ -105,7 +105,7 @@ def _check_readouts(config: ScreenConfig, features: pl.DataFrame) -> None:
 
 
 def _check_curves(config: ScreenConfig, features: pl.DataFrame) -> None:
-    known = [*config.profiles.readouts, *DEFAULT_READOUTS, *_columns(features)]
-    for name in config.evaluation.dose_response:
+    known = _columns(features)
+    for name in config.doses.features:
         if name not in known:
-            raise UnknownNameError("readout or feature", name, known if len(known) < 50 else config.profiles.readouts)
+            raise UnknownNameError("feature", name, known)

@@ -16,6 +16,7 @@ from phenoprint.pipeline.config_errors import describe_config_error
 from phenoprint.pipeline.sections import (
     CellQualitySection,
     ClustersSection,
+    DosesSection,
     EvaluationSection,
     FeaturesSection,
     HitsSection,
@@ -60,6 +61,7 @@ class ScreenConfig(Section):
     mechanisms: MechanismsSection = MechanismsSection()
     clusters: ClustersSection = ClustersSection()
     hits: HitsSection = HitsSection()
+    doses: DosesSection = DosesSection()
     report: ReportSection = ReportSection()
 
     def need_images(self) -> ImagesSection:

@@ -3,6 +3,7 @@
 from phenoprint.pipeline.sections.base import Section
 from phenoprint.pipeline.sections.cells import CellQualitySection, CellRuleSection, LimitSection
 from phenoprint.pipeline.sections.clusters import ClustersSection
+from phenoprint.pipeline.sections.doses import DosesSection
 from phenoprint.pipeline.sections.evaluation import EvaluationSection
 from phenoprint.pipeline.sections.hits import HitsSection
 from phenoprint.pipeline.sections.images import ImagesSection, PlateMapSection, ScreenSection
@@ -20,6 +21,7 @@ __all__ = [
     "CellQualitySection",
     "CellRuleSection",
     "ClustersSection",
+    "DosesSection",
     "EvaluationSection",
     "FeaturesSection",
     "HitsSection",

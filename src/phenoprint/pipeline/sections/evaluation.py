@@ -22,5 +22,4 @@ class EvaluationSection(Section):
     null_size: int = Field(default=10_000, ge=100)
     neighbours: int = Field(default=20, ge=1)
     top_features: int = Field(default=2_000, ge=0)
-    dose_response: list[str] = Field(default_factory=list)
     seed: int = 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from phenoprint.pipeline.steps.activity import Activity, Calibration
 from phenoprint.pipeline.steps.aggregation import Aggregate
-from phenoprint.pipeline.steps.answers import DoseResponse, Gallery, PlateAcceptance
+from phenoprint.pipeline.steps.answers import Gallery, PlateAcceptance
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.cells import FlagCells
 from phenoprint.pipeline.steps.clusters import ClusterProfiles, ClusterSignatures, Project
 from phenoprint.pipeline.steps.cross_fit import CrossFit
+from phenoprint.pipeline.steps.doses import DoseResponse
 from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
 from phenoprint.pipeline.steps.hits import FindHits
 from phenoprint.pipeline.steps.illumination import Illuminate

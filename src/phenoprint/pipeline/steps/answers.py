@@ -1,4 +1,4 @@
-"""Steps that answer questions: plate acceptance, dose-response, galleries."""
+"""Steps that answer questions: plate acceptance, galleries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
 
-__all__ = ["DoseResponse", "Gallery", "PlateAcceptance"]
+__all__ = ["Gallery", "PlateAcceptance"]
 
 
 class PlateAcceptance(Step):
@@ -63,40 +63,6 @@ def _wide_readouts(context: Context) -> pl.DataFrame | None:
         return None
     wide = readouts.pivot("readout", index=WELL_KEY, values="value")
     return wide.join(context.table("well").select(*WELL_KEY, "Metadata_pert_type").collect(), on=WELL_KEY, how="left")
-
-
-class DoseResponse(Step):
-    """Fit Hill curves to the chosen readouts."""
-
-    name = "dose_response"
-    title = "Dose-response"
-    scope = Scope.SCREEN
-    needs = ("readout", "well", "exclusion")
-    uses = ("profile_normalized",)
-    tables = ("dose_response",)
-
-    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the readouts and features to fit."""
-        return {"of": config.evaluation.dose_response}
-
-    def run(self, unit: Unit, context: Context) -> Outcome:
-        """Fit a curve per compound and readout, through its doses and the plate's negative controls."""
-        from phenoprint.analysis import dose_curves
-
-        wells = context.table("well").collect()
-        values = context.table("readout").select(*WELL_KEY, "readout", "value").collect()
-        wanted = context.config.evaluation.dose_response
-        normalized = context.table("profile_normalized")
-        features = [name for name in wanted if name in normalized.collect_schema().names()]
-        if features:
-            long = (
-                normalized.select(*WELL_KEY, *features)
-                .unpivot(index=WELL_KEY, variable_name="readout", value_name="value")
-                .with_columns(pl.col("value").cast(pl.Float64))
-                .collect()
-            )
-            values = pl.concat([values, without_excluded(long, context.exclusions())])
-        return Outcome({"dose_response": dose_curves(values, wells, wanted)})
 
 
 class Gallery(Step):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -25,6 +25,7 @@ def dose_response(
     label: str | None = None,
     reference: float | None = None,
     curves: pl.DataFrame | None = None,
+    marks: pl.DataFrame | None = None,
 ) -> go.Figure:
     """Draw a readout against dose on a logarithmic axis, with a line through the medians of each compound.
 
@@ -43,8 +44,11 @@ def dose_response(
     reference
         Level of the negative controls, drawn as a dotted line.
     curves
-        Fitted curves as points: ``Metadata_compound``, `dose` and `value`. They replace the line of medians, which is
-        dotted for compounds without a curve.
+        Fitted curves as points: ``Metadata_compound``, `dose` and `value`, with ``low`` and ``high`` for a band. They
+        replace the line of medians, which is dotted for compounds without a curve.
+    marks
+        Doses to mark on the curves: ``Metadata_compound``, `dose`, `value`, ``low`` and ``high`` (ends of the interval
+        of the dose), ``mark`` (its name) and ``symbol``.
 
     Examples
     --------
@@ -65,7 +69,21 @@ def dose_response(
             line = fitted.select(dose, value)
         else:
             line = part.group_by(dose).agg(pl.col(value).median()).sort(dose)
+        own_marks = None if marks is None else marks.filter(pl.col(COMPOUND) == name)
         shared = {"legendgroup": plain(name), "name": plain(name)}
+        if fitted is not None and is_fitted and "low" in fitted.columns:
+            figure.add_trace(
+                go.Scatter(
+                    x=[*fitted[dose], *fitted[dose].reverse()],
+                    y=[*fitted["high"], *fitted["low"].reverse()],
+                    fill="toself",
+                    fillcolor=f"rgba{(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)), 0.14)}",
+                    mode="none",
+                    hoverinfo="skip",
+                    showlegend=False,
+                    **shared,
+                )
+            )
         figure.add_trace(
             go.Scatter(
                 x=line[dose].to_list(),
@@ -92,6 +110,8 @@ def dose_response(
                 **shared,
             )
         )
+        for mark in [] if own_marks is None else own_marks.iter_rows(named=True):
+            figure.add_trace(_mark(mark, dose, value, colour, shared))
     if reference is not None:
         figure.add_hline(y=reference, line={"dash": "dot", "width": 1.2, "color": NEUTRAL})
     return finish(
@@ -104,6 +124,30 @@ def dose_response(
             **dose_ticks(known[dose]),
         },
         yaxis={"title": {"text": plain(label or value)}},
+    )
+
+
+def _mark(mark: dict[str, Any], dose: str, value: str, colour: str, shared: dict[str, str]) -> go.Scatter:
+    """Draw a dose on a curve with its interval; an end that is not known is not drawn."""
+    import plotly.graph_objects as go
+
+    low, high = (mark[dose] if mark[end] is None else mark[end] for end in ("low", "high"))
+    return go.Scatter(
+        x=[mark[dose]],
+        y=[mark[value]],
+        mode="markers",
+        marker={"color": "white", "symbol": mark["symbol"], "size": 10, "line": {"color": colour, "width": 2}},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [high - mark[dose]],
+            "arrayminus": [mark[dose] - low],
+            "color": colour,
+            "thickness": 2,
+        },
+        hovertemplate=f"<b>{plain(mark['mark'])}</b> {mark[dose]:.3g}<extra>%{{fullData.name}}</extra>",
+        showlegend=False,
+        **shared,
     )
 
 

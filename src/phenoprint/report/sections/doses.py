@@ -1,241 +1,223 @@
-"""Dose series of readouts with their fits, of the features that separate the controls best, and of the cell count."""
+"""Dose-response curves of the distance to the controls, the cell count, readouts and feature groups."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from phenoprint.analysis import hill_response
-from phenoprint.evaluation import best_readouts
+from phenoprint.analysis import BENCHMARK, HIT_CALL, curve_band
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import dose_response
-from phenoprint.report.html import Html, join, number, sql_hint, table, tag, term
+from phenoprint.report.html import Html, details, join, number, sql_hint, table, tag, term
 from phenoprint.report.sections.terms import short_name
-from phenoprint.report.source import AbsentError, feature_names
+from phenoprint.report.source import AbsentError
 from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
-from phenoprint.report.summaries.wells import feature_spreads
-from phenoprint.tables import COMPOUND, DOSE, DOSE_UNIT, OBJECT_COUNT, WELL_KEY
+from phenoprint.tables import COMPOUND, DOSE_UNIT
 
-__all__ = ["doses", "hill_points"]
+__all__ = ["curve_points", "doses"]
 
-LEAST_DOSES = 4
 MOST_COMPOUNDS = 12
-FIT = ["readout", COMPOUND, "ec50", "slope", "bottom", "top"]
+MOST_GROUPS = 3
+MOST_ROWS = 300
+# Doses of a fit or a summary, which change with the unit of the axis.
+_FIT_DOSES = ("ec50", "ec50_low", "ec50_high", "bmd", "bmd_low", "bmd_high", "gain_dose", "loss_dose")
+_ENDS = ("lowest_dose", "highest_dose")
+_SUMMARY_DOSES = tuple(f"{of}_bmd{end}" for of in ("global", "lowest", "count") for end in ("", "_low", "_high"))
+_KINDS = {"distance": "Distance to controls", "count": "Cell count"}
+_WHY = "It is written when a compound has four doses or more beside negative controls."
+BMD = (
+    f"Benchmark dose: where the fitted curve leaves the negative controls by {BENCHMARK} of their standard deviations. "
+    "The interval is by profile likelihood."
+)
+WINDOW = (
+    "How many times the dose that lowers the cell count lies above the lowest dose that changes a feature group. "
+    "Above 1, the phenotype comes before cytotoxicity."
+)
 
 
 def doses(page: Page) -> Section:
-    """Draw each compound with at least four doses, and list the fitted curves."""
-    name = "profile_normalized" if page.tables.height("profile_normalized") else "profile_well"
-    about = [*WELL_KEY, "Metadata_pert_type", "Metadata_perturbation", DOSE_UNIT, OBJECT_COUNT]
-    why = "It contains the profiles of wells with their doses."
-    frame = page.tables.need(name, [COMPOUND, DOSE], why=why, beside=[*about, *_best_features(page, name)])
-    fits = page.tables.find("dose_response")
-    if fits is not None and not set(FIT) <= set(fits.columns):
-        fits = None
-    units = axis_units(_units(_treated(frame)) | (_units(fits) if fits is not None else set()))
-    series = _series(with_axis_doses(_treated(frame), units))
-    if series.is_empty():
-        raise AbsentError(f"No compound has {LEAST_DOSES} doses or more, so there is no curve to draw.")
-    chosen = _readouts(page, frame, name)
-    if fits is not None:
-        fits = with_axis_doses(
-            fits, units, doses={n: n for n in ("ec50", "ec50_low", "ec50_high") if n in fits.columns}
-        )
+    """Draw the curves of the compounds that respond most, and list all compounds and curves."""
+    fits = page.tables.need("dose_response", ["kind", "model", "gain_dose", "hit_call"], why=_WHY)
+    points = page.tables.need("dose_point", ["response"], why=_WHY)
+    summary = page.tables.find("dose_summary")
+    units = axis_units(set(fits[DOSE_UNIT].to_list()) | set(points[DOSE_UNIT].to_list()))
+    fits = with_axis_doses(fits, units, doses={name: name for name in (*_FIT_DOSES, *_ENDS)})
+    points = with_axis_doses(points, units).drop_nulls("response")
+    if points.is_empty():
+        raise AbsentError("No compound has four doses or more, so there is no curve to draw.")
     panels: list[tuple[str, object]] = []
-    for label, column, source, origin in chosen:
-        treated = with_axis_doses(_treated(source), units).join(series, on=[COMPOUND, AXIS_UNIT], how="semi")
+    for label, readout in _readouts(fits):
+        own, wells = fits.filter(readout=readout), points.filter(readout=readout)
         # Molar and other units cannot share an axis.
-        drawn = [
-            _panel(
-                page,
-                treated.filter(pl.col(AXIS_UNIT) == unit),
-                column,
-                origin=origin,
-                unit=unit,
-                fits=fits,
-                reference=_reference(source, column),
-            )
-            for unit in treated[AXIS_UNIT].unique().sort().to_list()
+        of_units = [
+            _panel(page, own.filter(pl.col(AXIS_UNIT) == unit), wells.filter(pl.col(AXIS_UNIT) == unit), readout, unit)
+            for unit in wells[AXIS_UNIT].unique().sort().to_list()
         ]
-        panels.append((label, join(drawn)))
-    body: list[Html] = [page.tabs("Readout", panels)]
-    if fits is not None:
-        body += [tag("h3", "Fitted curves"), _fits(fits)]
-        body.append(
-            sql_hint(
-                "SELECT readout, Metadata_compound, Metadata_Concentration_Unit, ec50, ec50_low, ec50_high\n"
-                "FROM dose_response ORDER BY Metadata_Concentration_Unit, ec50"
-            )
+        panels.append((label, join(of_units)))
+    body: list[Html] = []
+    if summary is not None:
+        summary = with_axis_doses(summary, units, doses={name: name for name in (*_SUMMARY_DOSES, *_ENDS)})
+        body.append(_summary(summary))
+    body.append(page.tabs("Readout", panels))
+    body.append(details("All fitted curves", _fits(fits)))
+    body.append(
+        sql_hint(
+            "SELECT Metadata_compound, lowest_group, lowest_bmd, count_bmd, window, status\n"
+            "FROM dose_summary ORDER BY lowest_bmd NULLS LAST"
         )
-    n = series[COMPOUND].n_unique()
-    more = f" Each panel shows the {MOST_COMPOUNDS} with the largest response." if n > MOST_COMPOUNDS else ""
-    joined = sorted(unit for unit, (target, factor) in units.items() if factor != 1)
-    to = units[joined[0]][0] if joined else ""
-    scale = f" Doses given in {', '.join(joined)} are drawn in {to}." if joined else ""
-    lead = f"{number(n)} compound{'s have' if n != 1 else ' has'} {LEAST_DOSES} doses or more.{more}{scale}"
-    return Section(lead, join(body))
+    )
+    return Section(_lead(fits, summary, units), join(body))
 
 
-def _panel(
-    page: Page,
-    treated: pl.DataFrame,
-    column: str,
-    *,
-    origin: str,
-    unit: str,
-    fits: pl.DataFrame | None,
-    reference: float | None,
-) -> Html:
+def _lead(fits: pl.DataFrame, summary: pl.DataFrame | None, units: dict[str, tuple[str, float]]) -> str:
+    n = fits.filter(pl.col("n_doses") >= 4)[COMPOUND].n_unique()
+    text = f"{number(n)} compound{'s have' if n != 1 else ' has'} four doses or more."
+    if summary is not None:
+        status = summary["status"]
+        active, safe = int(status.is_in(["ok", "not_cytotoxic"]).sum()), int((status == "ok").sum())
+        text += (
+            f" {number(active)} change{'s' if active == 1 else ''} the cells' appearance below any dose that lowers "
+            f"their number; {number(safe)} of these become{'s' if safe == 1 else ''} cytotoxic within the doses."
+        )
+    joined = sorted(unit for unit, (_, factor) in units.items() if factor != 1)
+    return text + (f" Doses given in {', '.join(joined)} are drawn in {units[joined[0]][0]}." if joined else "")
+
+
+def _readouts(fits: pl.DataFrame) -> list[tuple[str, str]]:
+    """Return the tabs: distance, count, readouts, features by name, and the groups that respond most often."""
+    by_kind = fits.select("kind", "readout").unique().sort("readout")
+    found = [(_KINDS[kind], name) for kind in _KINDS for name in by_kind.filter(kind=kind)["readout"]]
+    named = by_kind.filter(pl.col("kind").is_in(["readout", "feature"]))["readout"].to_list()
+    found += [(short_name(name), name) for name in named[:6]]
+    groups = (
+        fits.filter(kind="feature_group")
+        .group_by("readout")
+        .agg(n=(pl.col("hit_call") >= HIT_CALL).sum(), peak=pl.col("peak").abs().median())
+        .sort(["n", "peak", "readout"], descending=[True, True, False], nulls_last=True)
+    )
+    return found + [(short_name(name), name) for name in groups["readout"].head(MOST_GROUPS)]
+
+
+def _panel(page: Page, fits: pl.DataFrame, points: pl.DataFrame, readout: str, unit: str) -> Html:
     """Draw one readout against the doses of one unit."""
-    curves = None
-    if fits is not None:
-        own = fits.filter((pl.col("readout") == column) & (pl.col(AXIS_UNIT) == unit))
-        curves = hill_points(own, treated, column, dose=AXIS_DOSE)
-    fitted = curves is not None and not curves.is_empty()
-    name = "Cell count" if column == OBJECT_COUNT else column
+    ranked = fits.sort(
+        [pl.col("hit_call").fill_null(0).round(2), pl.col("peak").abs(), COMPOUND],
+        descending=[True, True, False],
+        nulls_last=True,
+    )
+    shown = ranked.head(MOST_COMPOUNDS)
+    wells = points.filter(pl.col(COMPOUND).is_in(shown[COMPOUND].to_list()))
+    curves, marks = curve_points(shown, wells)
     figure = dose_response(
-        treated.filter(pl.col(COMPOUND).is_in(_strongest(treated, column))),
-        column,
+        wells,
+        "response",
         dose=AXIS_DOSE,
         unit=unit or "no unit given",
-        label="cells per well" if column == OBJECT_COUNT else short_name(column),
-        reference=reference,
-        curves=curves if fitted else None,
+        label=f"{short_name(readout)}, in spreads of the controls",
+        reference=0.0,
+        curves=curves,
+        marks=marks,
     )
-    lines = "solid lines are fitted Hill curves, dotted lines connect medians" if fitted else "lines connect medians"
-    caption = f"{name} in '{origin}'. Dots are wells, {lines}; the horizontal line is the negative controls' median."
-    return page.figure(figure, f"{name} over dose in {unit or 'no unit'}", caption=caption)
+    more = f" The {MOST_COMPOUNDS} with the strongest response are shown." if fits.height > MOST_COMPOUNDS else ""
+    caption = (
+        f"{readout}, relative to the negative controls of each plate (dotted line). Dots are wells, lines fitted "
+        f"curves with 95 % bands. Diamonds mark the EC50, triangles the benchmark dose, with their intervals.{more}"
+    )
+    return page.figure(figure, f"{readout} over dose in {unit or 'no unit'}", caption=caption)
 
 
-def hill_points(
-    fits: pl.DataFrame, treated: pl.DataFrame, column: str, *, dose: str = DOSE, n: int = 60
-) -> pl.DataFrame:
-    """Points along fitted Hill curves over the doses that were given.
+def curve_points(fits: pl.DataFrame, wells: pl.DataFrame, *, n: int = 60) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Points along fitted curves with their bands, and the doses to mark on them.
 
     Parameters
     ----------
     fits
-        Rows of ``dose_response`` of one readout: ``bottom`` and ``top`` are the levels at no and at endless dose,
-        ``ec50`` the dose of half the effect, in the unit of `dose`, ``slope`` the steepness. Rows without an EC50 give
-        no curve, nor do compounds with two fits, one for each unit their doses were written in.
-    treated
-        The wells, for the range of doses of each compound.
-    column
-        Name of the column of values to write.
-    dose
-        Column of the dose.
+        Rows of ``dose_response`` of one readout, doses in the unit of the axis. Rows without a model give no curve.
+    wells
+        Rows of ``dose_point`` of the readout, with `AXIS_DOSE`.
     n
-        Points a curve.
+        Points of a curve.
 
     Returns
     -------
-    pl.DataFrame
-        Metadata_compound, `dose`, `column`.
+    tuple
+        Curves (compound, dose, ``response``, ``low``, ``high``), and marks as `figures.dose_response` takes them.
     """
-    ranges = treated.group_by(COMPOUND).agg(pl.col(dose).min().alias("low"), pl.col(dose).max().alias("high"))
-    parts = [pl.DataFrame(schema={COMPOUND: pl.String, dose: pl.Float64, column: pl.Float64})]
-    known = fits.select(FIT[1:]).drop_nulls().unique(COMPOUND, keep="none").join(ranges, on=COMPOUND)
-    for compound, ec50, slope, bottom, top, low, high in known.sort(COMPOUND).iter_rows():
-        x = np.geomspace(low, high, n)
-        y = hill_response(x, bottom=bottom, top=top, ec50=ec50, slope=slope)
-        parts.append(pl.DataFrame({COMPOUND: [compound] * n, dose: x, column: y}))
-    return pl.concat(parts)
+    numbers = pl.Schema({COMPOUND: pl.String(), **dict.fromkeys((AXIS_DOSE, "response", "low", "high"), pl.Float64())})
+    curves, marks = [pl.DataFrame(schema=numbers)], []
+    for fit in fits.drop_nulls("model").unique(COMPOUND, keep="none").sort(COMPOUND).iter_rows(named=True):
+        own = wells.filter(pl.col(COMPOUND) == fit[COMPOUND])
+        given, response = own[AXIS_DOSE].to_numpy(), own["response"].to_numpy()
+        x = np.geomspace(fit["lowest_dose"], fit["highest_dose"], n)
+        middle, low, high = curve_band(x, fit, given, response)
+        columns = {AXIS_DOSE: x, "response": middle, "low": low, "high": high}
+        curves.append(pl.DataFrame({COMPOUND: [fit[COMPOUND]] * n, **columns}))
+        for name, symbol in (("ec50", "diamond"), ("bmd", "triangle-up")):
+            if fit[name] is not None:
+                at = float(curve_band([fit[name]], fit, given, response)[0][0])
+                ends = (fit[f"{name}_low"], fit[f"{name}_high"])
+                marks.append((fit[COMPOUND], fit[name], at, *ends, name.upper(), symbol))
+    schema = pl.Schema({**numbers, "mark": pl.String(), "symbol": pl.String()})
+    return pl.concat(curves), pl.DataFrame(marks, schema=schema, orient="row")
 
 
-def _is_treatment(frame: pl.DataFrame) -> pl.Expr:
-    if "Metadata_pert_type" not in frame.columns:
-        return pl.lit(value=True)
-    kind = pl.col("Metadata_pert_type")
-    return kind.is_null() | (kind == "trt")
+def _dose(row: Mapping[str, Any], name: str, status_name: str) -> str:
+    """Write a dose with its interval; bounds where there is no number."""
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    lowest, highest, status = row["lowest_dose"], row["highest_dose"], row[status_name]
+    if status == "above_highest_dose":
+        return f"> {number(low if low is not None else highest)}"
+    if status == "below_lowest_dose":
+        return f"< {number(high if high is not None else lowest)}"
+    if value is None:
+        return "–"
+    return f"{number(value)} ({number(low) if low else '<'} to {number(high) if high else '>'})"
 
 
-def _treated(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.filter((pl.col(DOSE) > 0) & pl.col(COMPOUND).is_not_null() & _is_treatment(frame))
-
-
-def _units(frame: pl.DataFrame) -> set[str | None]:
-    return set(frame[DOSE_UNIT].cast(pl.String).unique().to_list()) if DOSE_UNIT in frame.columns else set()
-
-
-def _series(treated: pl.DataFrame) -> pl.DataFrame:
-    """Return the compounds with enough doses, by the unit of their axis."""
-    counts = treated.group_by(COMPOUND, AXIS_UNIT).agg(pl.col(AXIS_DOSE).n_unique().alias("n"))
-    return counts.filter(pl.col("n") >= LEAST_DOSES)
-
-
-def _best_features(page: Page, name: str) -> list[str]:
-    """Return the three features that separate the controls best, or that vary most if there are no readouts."""
-    there = page.tables.features(name)
-    _, _, _, statistics = page.measured
-    best = [column for column in best_readouts(statistics, n=3, each=1) if column in set(there)]
-    if best or page.readouts is not None:
-        return best
-    spread = feature_spreads(page.tables, name, there)
-    return sorted(spread, key=lambda column: (-(spread[column] or 0), column))[:3]
-
-
-def _readouts(page: Page, frame: pl.DataFrame, name: str) -> list[tuple[str, str, pl.DataFrame, str]]:
-    """Return tab, column, frame and table of each panel: readouts, up to three features, the cell count."""
-    found: list[tuple[str, str, pl.DataFrame, str]] = []
-    wide = page.readouts
-    if wide is not None:
-        named = sorted(set(wide.columns) - set(page.wells.columns))
-        found += [(short_name(column), column, wide, "readout") for column in named[:6]]
-    best = feature_names(frame)
-    if not best and not found:
-        raise AbsentError("The profiles have no features to draw against dose.")
-    found += [(short_name(column), column, frame, name) for column in best]
-    if OBJECT_COUNT in frame.columns and frame[OBJECT_COUNT].count():
-        found.append(("Cell count", OBJECT_COUNT, frame, name))
-    return found
-
-
-def _strongest(treated: pl.DataFrame, column: str) -> list[str]:
-    """Return the compounds whose median changes most between doses."""
-    medians = treated.group_by(COMPOUND, AXIS_DOSE).agg(pl.col(column).median())
-    span = medians.group_by(COMPOUND).agg((pl.col(column).max() - pl.col(column).min()).alias("span"))
-    return (
-        span.sort(["span", COMPOUND], descending=[True, False], nulls_last=True)[COMPOUND]
-        .head(MOST_COMPOUNDS)
-        .to_list()
+def _summary(summary: pl.DataFrame) -> Html:
+    rows = []
+    shown = summary.filter(pl.col("status") != "too_few_doses")
+    for row in shown.sort("lowest_bmd", COMPOUND, nulls_last=True).head(MOST_ROWS).iter_rows(named=True):
+        found = [_dose(row, f"{of}_bmd", f"{of}_status") for of in ("lowest", "global", "count")]
+        at_least = "≥ " if row["status"] == "not_cytotoxic" else ""
+        window = None if row["window"] is None else f"{at_least}{number(row['window'], digits=2)}"
+        note = row["reason"] or row["status"].replace("_", " ")
+        rows.append((row[COMPOUND], row[AXIS_UNIT], found[0], row["lowest_group"], *found[1:], window, note))
+    header = (
+        "Compound",
+        "Unit",
+        term("Lowest BMD", f"{BMD} The lowest over the feature groups that respond."),
+        "Feature group",
+        term("Global BMD", "The same of the distance to the controls over all features."),
+        term("Cytotoxic BMD", "The same of a falling cell count."),
+        term("Window", WINDOW),
+        "Note",
     )
-
-
-def _reference(frame: pl.DataFrame, column: str) -> float | None:
-    if "Metadata_pert_type" not in frame.columns:
-        return None
-    median = frame.filter(pl.col("Metadata_pert_type") == "negcon")[column].median()
-    return float(median) if isinstance(median, int | float) else None
+    return table(header, rows, numeric=(), class_="sortable", caption="Where phenotype and cytotoxicity start")
 
 
 def _fits(fits: pl.DataFrame) -> Html:
     rows = []
-    for row in fits.sort("readout", COMPOUND).head(300).iter_rows(named=True):
-        unit = row[AXIS_UNIT]
-        ec50 = None if row["ec50"] is None else f"{number(row['ec50'])} {unit}".strip()
-        low, high = row.get("ec50_low"), row.get("ec50_high")
-        interval = f"{number(low)} to {number(high)}" if low is not None and high is not None else None
-        note = None if row.get("status") in {None, "ok"} else row.get("reason") or row.get("status")
+    listed = fits.filter(pl.col("kind").is_null() | (pl.col("kind") != "feature_group"))
+    for row in listed.sort("readout", COMPOUND).head(MOST_ROWS).iter_rows(named=True):
+        found = [_dose(row, "ec50", "status"), _dose(row, "bmd", "bmd_status")]
+        note = None if row["status"] == "ok" else row["status"].replace("_", " ")
         rows.append(
-            (
-                row["readout"],
-                row[COMPOUND],
-                ec50,
-                interval,
-                row["slope"],
-                row.get("r2"),
-                row.get("n_wells"),
-                note,
-            )
+            (row["readout"], row[COMPOUND], row[AXIS_UNIT], row["model"], *found, row["hit_call"], row["r2"], note)
         )
     header = (
         "Readout",
         "Compound",
-        term("EC50", "Dose at which the response is half-way between its two plateaus."),
-        "95 % interval",
-        term("Slope", "Steepness of the curve; 1 is one molecule binding one site."),
+        "Unit",
+        "Model",
+        term("EC50", "Dose of half the largest response, with its 95 % interval by profile likelihood."),
+        term("BMD", BMD),
+        term("Hit call", "0 to 1: how sure it is that there is a response above the benchmark; 0.9 counts as one."),
         term("R²", "Share of the variation between wells that the curve explains."),
-        "Wells",
         "Note",
     )
-    return table(header, rows, numeric=(4, 5, 6), class_="sortable", caption="Fitted dose-response curves")
+    quiet = tag("p", "Curves of feature groups are in the table dose_response.", class_="quiet")
+    return join([table(header, rows, numeric=(6, 7), class_="sortable", caption="Fitted dose-response curves"), quiet])

@@ -11,28 +11,6 @@ from phenoprint.tables.records import Column, Table
 
 TABLES: Final = (
     Table(
-        "dose_response",
-        "One row per compound and readout: a fitted Hill curve",
-        (
-            required("readout", TEXT, "Readout or feature"),
-            required(keys.COMPOUND, TEXT, "Compound"),
-            Column(c.DOSE_UNIT.name, TEXT, "Unit of ec50"),
-            Column("ec50", REAL, "Dose of half the effect, in Metadata_Concentration_Unit"),
-            Column("ec50_low", REAL, "Lower end of its 95% interval"),
-            Column("ec50_high", REAL, "Upper end of its 95% interval"),
-            Column("slope", REAL, "Hill slope"),
-            Column("bottom", REAL, "Response without the compound"),
-            Column("top", REAL, "Response at saturation"),
-            Column("r2", REAL, "Share of the variance explained"),
-            Column("n_wells", LONG, "Wells on the curve"),
-            Column("n_doses", LONG, "Distinct doses"),
-            required("status", TEXT, "ok, or what is wrong with the fit"),
-            c.REASON,
-        ),
-        order=("readout", keys.COMPOUND, c.DOSE_UNIT.name),
-        per_plate=False,
-    ),
-    Table(
         "readout",
         "One row per well and readout: cell counts and distance to the controls, and the readouts of profiles.readouts",
         (
