@@ -56,7 +56,9 @@ def test_plates_of_different_gain_and_level_are_pooled_relative_to_their_control
     assert curve["ec50_low"] < 2 < (curve["ec50_high"] or np.inf)
     assert curve["r2"] > 0.7
     controls = relative.join(wells.filter(Metadata_pert_type="negcon"), on=WELL_KEY, how="semi")
-    assert controls.group_by("Metadata_Plate").agg(pl.col("response").median())["response"].to_list() == pytest.approx([0, 0])
+    assert controls.group_by("Metadata_Plate").agg(pl.col("response").median())["response"].to_list() == pytest.approx(
+        [0, 0]
+    )
     shuffled = dose_curves(relative.sample(fraction=1, shuffle=True, seed=1), wells.reverse()).row(0, named=True)
     assert shuffled == curve
     points = dose_points(relative, wells)

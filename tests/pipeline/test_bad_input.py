@@ -336,7 +336,7 @@ def test_renamed_plate_leaves_no_rows_behind(own_images: Callable[[], Path], tmp
         ),
         ('[profiles]\nreadouts = { area = "Nuclei_AreaShape_Arae * 2" }', "did you mean 'Nuclei_AreaShape_Area'"),
         ('[profiles]\nreadouts = { area = "Nuclei_AreaShape_Area *" }', "not an expression"),
-        ('[evaluation]\ndose_response = ["ratio"]', "ratio"),
+        ('[doses]\nfeatures = ["Nuclei_AreaShape_Arae"]', "did you mean 'Nuclei_AreaShape_Area'"),
     ],
 )
 def test_misspelt_names_stop_the_run_before_pixels_are_read(

@@ -322,12 +322,15 @@ def test_features_keep_their_meaning_after_sphering(screen: Screen, tmp_path: Pa
     np.testing.assert_allclose(joined["effect"], joined["effect_sphered"], rtol=1e-5)
 
 
-def test_a_curve_is_fitted_to_a_default_readout_where_it_is_asked_for(screen: Screen, tmp_path: Path) -> None:
-    assert rows(screen, "dose_response").is_empty()
+def test_compounds_with_two_doses_have_no_curve_and_a_reason(screen: Screen, tmp_path: Path) -> None:
+    curves = rows(screen, "dose_response")
+    assert set(curves["kind"]) == {"distance", "feature_group", "count"}
+    assert set(curves["status"]) == {"too_few_doses"}
+    assert curves["ec50"].null_count() == curves.height
+    assert set(rows(screen, "dose_summary")["status"]) == {"too_few_doses"}
+    assert rows(screen, "dose_point").is_empty()
     own = Path(shutil.copytree(screen.path, tmp_path / "own"))
     text = (own / "screen.toml").read_text()
-    (own / "screen.toml").write_text(text + '\n[evaluation]\ndose_response = ["distance_to_controls"]\n')
-    assert set(rows(run_screen(own, workers=1).screen, "dose_response")["readout"]) == {"distance_to_controls"}
     (own / "screen.toml").write_text(text.replace("[profiles]", '[profiles]\nreadouts = { cell_count = "1" }'))
     with pytest.raises(ConfigError, match="every well has a readout of this name"):
         run_screen(own, workers=1)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from phenoprint.analysis import dose_curves, dose_points, dose_summary, relative_to_controls
 from phenoprint.evaluation import replicate_agreement
 from phenoprint.plates import PlateFormat, perturbation_id
 from phenoprint.tables import WELL_KEY, conform, frame_of, get_table
@@ -157,6 +158,7 @@ def make_source(
         ),
     }
     frames |= _images(wells, rng, counts) | _answers(wells, meta, z, rng) | _losses(wells, counts, names, selected)
+    frames |= _doses(wells, frames["readout"], counts)
     frames["replicate_agreement"], frames["replicate_null"], _ = replicate_agreement(frames["profile_selected"])
     if pictures:
         frames["gallery"] = _gallery(wells, rng)
@@ -169,6 +171,21 @@ def make_source(
             path.write_bytes(jpeg(picture(rng, 160, hues.get(moa, np.ones(3)))))
     (folder / "screen.toml").write_text('[screen]\nname = "Synthetic <screen>"\n', encoding="utf-8")
     return source
+
+
+def _doses(wells: pl.DataFrame, readout: pl.DataFrame, counts: np.ndarray) -> dict[str, pl.DataFrame]:
+    named = readout.select(*WELL_KEY, "readout", "value")
+    count = wells.select(*WELL_KEY, readout=pl.lit("cell_count"), value=pl.Series(counts, dtype=pl.Float64))
+    responses = pl.concat(
+        relative_to_controls(rows, wells).with_columns(kind=pl.lit(kind))
+        for kind, rows in (("readout", named), ("count", count))
+    )
+    curves = dose_curves(responses, wells)
+    return {
+        "dose_response": curves,
+        "dose_summary": dose_summary(curves, wells),
+        "dose_point": dose_points(responses, wells),
+    }
 
 
 def _declared(frame: pl.DataFrame, table: str) -> pl.DataFrame:
@@ -294,24 +311,6 @@ def _answers(
             ),
             (plate, "flagged_fields_percent", 1.0, 5.0, "pass", None),
         ]
-    fits = pl.DataFrame(
-        {
-            "readout": ["log ratio"] * 2,
-            "Metadata_compound": ["tubulin b", "tubulin c"],
-            "Metadata_Concentration_Unit": ["uM"] * 2,
-            "ec50": [0.3, None],
-            "ec50_low": [0.2, None],
-            "ec50_high": [0.5, None],
-            "slope": [1.1, None],
-            "bottom": [0.0, None],
-            "top": [3.0, None],
-            "r2": [0.91, None],
-            "n_wells": [16, 16],
-            "n_doses": [4, 4],
-            "status": ["ok", "flat"],
-            "reason": [None, "no response to fit"],
-        }
-    )
     return {
         "activity": activity,
         "moa_call": calls,
@@ -320,7 +319,6 @@ def _answers(
         "score": frame_of("score", scores),
         "projection": points,
         **_clusters(activity["Metadata_perturbation"], points),
-        "dose_response": fits,
         "step_score": _step_scores(),
         "plate_acceptance": frame_of("plate_acceptance", checks),
     }

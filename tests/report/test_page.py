@@ -20,7 +20,8 @@ from phenoprint.report import ReportSource, render_report, write_report
 from phenoprint.report.context import Page
 from phenoprint.report.page import _cells, _features, _sites
 from phenoprint.report.sections import SECTIONS
-from phenoprint.report.sections.doses import hill_points
+from phenoprint.report.sections.doses import curve_points
+from phenoprint.report.summaries.doses import AXIS_DOSE
 
 NOW = datetime(2026, 3, 2, 10, 4, tzinfo=UTC)
 VOID = {"meta", "br", "img", "input", "link", "hr"}
@@ -266,7 +267,7 @@ def test_every_section_of_a_screen_without_tables_gives_the_reason(empty_source:
         "projection": "'projection' is not in this screen",
         "clusters": "'cluster' is not in this screen",
         "mechanisms": "'moa_call' is not in this screen",
-        "doses": "'profile_well' is not in this screen",
+        "doses": "'dose_response' is not in this screen",
         "cells": "'gallery' is not in this screen",
         "losses": "'ledger' is not in this screen",
         "features": "Neither profiles nor the feature dictionary",
@@ -495,22 +496,20 @@ def test_steps_of_the_ledger_are_in_the_order_of_a_run(text: str) -> None:
     assert found == ["ingest", "segment", "aggregate", "normalize", "select"]
 
 
-def test_fitted_curves_are_hill_curves_between_the_given_doses() -> None:
-    fits = pl.DataFrame(
-        {
-            "readout": ["r", "r"],
-            "Metadata_compound": ["c", "d"],
-            "ec50": [1.0, None],
-            "slope": [2.0, None],
-            "bottom": [0.0, None],
-            "top": [4.0, None],
-        }
-    )
-    treated = pl.DataFrame({"Metadata_compound": ["c", "c", "d"], "Metadata_Concentration": [0.01, 100.0, 1.0]})
-    curve = hill_points(fits, treated, "r", n=3)
+def test_fitted_curves_lie_between_the_given_doses_with_a_band_and_marks() -> None:
+    shape = {"model": "hill3", "slope": 2.0, "bottom": 0.0, "top": 4.0, "gain_dose": 1.0}
+    noise = {"level": 0.0, "noise": 0.2, "residual": 0.2, "n_controls": 16, "lowest_dose": 0.01, "highest_dose": 100.0}
+    marked = {"ec50": 1.0, "ec50_low": 0.5, "ec50_high": None, "bmd": None, "bmd_low": None, "bmd_high": None}
+    fits = [{"Metadata_compound": "c"} | shape | noise | marked, {"Metadata_compound": "d", "model": None} | marked]
+    doses = [0.01, 0.1, 1.0, 10.0, 100.0]
+    wells = pl.DataFrame({"Metadata_compound": ["c"] * 5, AXIS_DOSE: doses, "response": [0.1, 0.0, 2.1, 3.9, 4.0]})
+    curve, marks = curve_points(pl.DataFrame(fits, infer_schema_length=None), wells, n=3)
     assert curve["Metadata_compound"].unique().to_list() == ["c"]
-    np.testing.assert_allclose(curve["Metadata_Concentration"], [0.01, 1, 100])
-    np.testing.assert_allclose(curve["r"], [4e-4, 2, 4], atol=1e-3)
+    np.testing.assert_allclose(curve[AXIS_DOSE], [0.01, 1, 100])
+    np.testing.assert_allclose(curve["response"], [4e-4, 2, 4], atol=1e-3)
+    assert ((curve["low"] < curve["response"]) & (curve["response"] < curve["high"])).all()
+    assert marks.select(AXIS_DOSE, "low", "high", "mark").rows() == [(1.0, 0.5, None, "EC50")]
+    np.testing.assert_allclose(marks["response"], [2])
 
 
 def with_frames(source: Any, **frames: pl.DataFrame) -> Any:
@@ -524,11 +523,11 @@ def test_doses_in_two_molar_units_share_an_axis_and_others_get_their_own(small_s
     in_nm, by_weight = pl.col(compound) == names[0], pl.col(compound) == names[1]
     rewritten = {
         name: frame.with_columns(
-            pl.when(in_nm).then(pl.col(dose) * 1000).otherwise(dose).alias(dose),
+            *(pl.when(in_nm).then(pl.col(n) * 1000).otherwise(n).alias(n) for n in [dose] if n in frame.columns),
             pl.when(in_nm).then(pl.lit("nM")).when(by_weight).then(pl.lit("mg/mL")).otherwise(unit).alias(unit),
         )
         for name, frame in small_source.frames.items()
-        if {compound, dose, unit} <= set(frame.columns)
+        if {compound, unit} <= set(frame.columns)
     }
     page = ParsedPage(render_report(with_frames(small_source, **rewritten)))
     assert "Doses given in nM are drawn in µM." in page.sections["doses"]
@@ -547,29 +546,32 @@ def test_doses_in_two_molar_units_share_an_axis_and_others_get_their_own(small_s
     assert {"text": "dose, µM"} in bars
 
 
-def test_curves_are_drawn_in_the_unit_of_the_axis() -> None:
-    fit = {"readout": "r", "Metadata_compound": "c", "ec50": 1.0, "slope": 1.0, "bottom": 0.0, "top": 1.0}
-    treated = pl.DataFrame({"Metadata_compound": ["c", "c"], "d": [0.1, 10.0]})
-    assert hill_points(pl.DataFrame([fit]), treated, "r", dose="d", n=3)["d"].to_list() == pytest.approx([0.1, 1, 10])
-    assert hill_points(pl.DataFrame([fit, fit | {"ec50": 2.0}]), treated, "r", dose="d").is_empty()
-
-
 def test_fits_are_given_and_drawn_in_the_unit_of_the_axis(small_source: Any) -> None:
-    doses = small_source.frames["well"].filter(Metadata_pert_type="trt").group_by("Metadata_compound")
-    four = doses.agg(pl.col("Metadata_Concentration").n_unique()).filter(Metadata_Concentration=4)
-    name = four["Metadata_compound"].sort()[1]
-    fit = small_source.frames["dose_response"].head(1)
-    fit = fit.with_columns(Metadata_compound=pl.lit(name), Metadata_Concentration_Unit=pl.lit("nM"), ec50=pl.lit(340.0))
-    page = ParsedPage(render_report(with_frames(small_source, dose_response=fit)))
-    assert "0.34 µM" in page.sections["doses"]
-    lines = [trace for f in page.data["figures"].values() for trace in f["data"] if len(trace.get("x", [])) == 60]
-    curve = next(trace for trace in lines if trace["name"] == name)
-    steepest = max(range(59), key=lambda i: curve["y"][i + 1] - curve["y"][i])
-    assert curve["x"][steepest] == pytest.approx(0.34, rel=0.2)
+    compound, dose, unit = "Metadata_compound", "Metadata_Concentration", "Metadata_Concentration_Unit"
+    fits = small_source.frames["dose_response"]
+    first = fits.filter(pl.col("ec50").is_not_null(), readout="log ratio").sort("hit_call", descending=True)
+    name, before = first[compound][0], first["ec50"][0]
+    own = pl.col(compound) == name
+    doses = [*(f"{of}{end}" for of in ("ec50", "bmd") for end in ("", "_low", "_high")), "gain_dose", "loss_dose"]
+    changed = {
+        table: small_source.frames[table].with_columns(
+            pl.when(own).then(pl.lit("nM")).otherwise(unit).alias(unit),
+            *(pl.when(own).then(pl.col(n) * 1000).otherwise(n).alias(n) for n in columns),
+        )
+        for table, columns in {
+            "dose_response": [*doses, "lowest_dose", "highest_dose"],
+            "dose_point": [dose],
+        }.items()
+    }
+    page = ParsedPage(render_report(with_frames(small_source, **changed)))
+    assert "Doses given in nM are drawn in µM." in page.sections["doses"]
+    marks = [trace for f in page.data["figures"].values() for trace in f["data"] if trace.get("error_x")]
+    assert any(trace.get("name") == name and trace["x"][0] == pytest.approx(before, rel=1e-6) for trace in marks)
 
 
 def test_readouts_are_named_on_their_tabs(page: ParsedPage) -> None:
-    assert "Feature 1" not in page.sections["doses"]
+    assert "Cell count" in page.sections["doses"]
+    assert "log ratio" in page.sections["doses"]
 
 
 def test_positive_controls_are_judged_separately(small_source: Any) -> None:

@@ -37,6 +37,7 @@ _SUBJECTS = (
     hits,
     answers,
     clusters,
+    doses,
     similarity,
     mechanisms,
     run,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -33,7 +34,7 @@ class DoseResponse(Step):
     title = "Dose-response"
     version = 2
     scope = Scope.SCREEN
-    needs = ("readout", "well", "profile_selected", "exclusion")
+    needs = ("readout", "well", "profile_cross_fitted", "exclusion")
     uses = ("profile_normalized", "cell_quality")
     tables = ("dose_response", "dose_summary", "dose_point")
 
@@ -70,30 +71,48 @@ class DoseResponse(Step):
 
 def _values(context: Context, wells: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     """Return the values that curves are fitted to, by kind: plate, well, readout, value."""
-    from phenoprint.analysis import GLOBAL, feature_groups, group_distances
+    from phenoprint.analysis import GLOBAL
 
-    profiles = WellProfiles.of(context, "profile_selected")
     section = context.config.doses
-    groups = feature_groups(profiles.features) if section.feature_groups else {}
-    distances = group_distances(
-        lambda: (frame for _, frame in profiles.plates()), {GLOBAL: list(profiles.features), **groups}, pooled=False
-    )
+    folds = WellProfiles.folds(context)
+    distances = _distances(folds, with_groups=section.feature_groups)
     is_global = pl.col("readout") == GLOBAL
     named = context.table("readout").filter(pl.col("readout").is_in(_OWN).not_())
     found = [
         ("distance", distances.filter(is_global)),
         ("feature_group", distances.filter(~is_global)),
-        ("count", _counts(context, wells, profiles.wells)),
+        ("count", _counts(context, wells, folds)),
         ("readout", without_excluded(named.select(*WELL_KEY, "readout", "value").collect(), context.exclusions())),
         ("feature", _features(context, section.features)),
     ]
     return [(kind, rows) for kind, rows in found if rows.height]
 
 
-def _counts(context: Context, wells: pl.DataFrame, profiled: pl.DataFrame) -> pl.DataFrame:
+def _distances(folds: Sequence[WellProfiles], *, with_groups: bool) -> pl.DataFrame:
+    """Return the distance of each well to controls that its profile was not fitted on, averaged over the folds.
+
+    A treated well is in every fold, a control in the one that holds it out. Each is compared within a fold only.
+    """
+    from phenoprint.analysis import GLOBAL, feature_groups, group_distances
+
+    parts = []
+    for fold in folds:
+        groups = {GLOBAL: list(fold.features), **(feature_groups(fold.features) if with_groups else {})}
+        frames = partial(_frames, fold)
+        parts.append(group_distances(frames, groups, pooled=len(folds) > 1))
+    together = pl.concat(parts).group_by(*WELL_KEY, "readout").agg(pl.col("value").mean())
+    return together.sort("readout", *WELL_KEY)
+
+
+def _frames(fold: WellProfiles) -> Iterator[pl.DataFrame]:
+    return (frame for _, frame in fold.plates())
+
+
+def _counts(context: Context, wells: pl.DataFrame, folds: Sequence[WellProfiles]) -> pl.DataFrame:
     """Return the cells of each well, also of wells without a profile: those of the most toxic treatments."""
-    if OBJECT_COUNT in profiled.columns:
-        wells = wells.join(profiled.select(*WELL_KEY, OBJECT_COUNT), on=WELL_KEY, how="left", maintain_order="left")
+    if all(OBJECT_COUNT in fold.wells.columns for fold in folds):
+        profiled = pl.concat([fold.wells.select(*WELL_KEY, OBJECT_COUNT) for fold in folds]).unique(WELL_KEY)
+        wells = wells.join(profiled, on=WELL_KEY, how="left", maintain_order="left")
     counted, _ = with_found_cells(context, wells)
     return counted.select(*WELL_KEY, readout=pl.lit("cell_count"), value=pl.col(FOUND_COUNT).cast(pl.Float64))
 

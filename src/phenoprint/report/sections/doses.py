@@ -150,6 +150,8 @@ def curve_points(fits: pl.DataFrame, wells: pl.DataFrame, *, n: int = 60) -> tup
     curves, marks = [pl.DataFrame(schema=numbers)], []
     for fit in fits.drop_nulls("model").unique(COMPOUND, keep="none").sort(COMPOUND).iter_rows(named=True):
         own = wells.filter(pl.col(COMPOUND) == fit[COMPOUND])
+        if own.is_empty():
+            continue
         given, response = own[AXIS_DOSE].to_numpy(), own["response"].to_numpy()
         x = np.geomspace(fit["lowest_dose"], fit["highest_dose"], n)
         middle, low, high = curve_band(x, fit, given, response)
