@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +76,44 @@ def test_half_effect_is_at_the_published_dose(
     plate: RunResult, compound: str, unit: str, low: float, high: float
 ) -> None:
     curves = plate.screen.table("dose_response").collect()
-    row = curves.filter(pl.col("Metadata_compound") == compound).row(0, named=True)
+    row = curves.filter(pl.col("Metadata_compound") == compound, pl.col("readout") == RATIO).row(0, named=True)
     assert row["Metadata_Concentration_Unit"] == unit
     assert low < row["ec50"] < high
+    assert low < row["ec50_low"] < row["ec50"] < row["ec50_high"] < high
+    assert (row["n_wells"], row["n_doses"], row["n_controls"], row["status"]) == (36, 9, 12, "ok")
     assert row["r2"] > 0.95
-    assert (row["n_wells"], row["n_doses"]) == (36, 9)
+    assert row["hit_call"] > 0.99
+
+
+def test_phenotype_comes_without_cytotoxicity(plate: RunResult) -> None:
+    summary = plate.screen.table("dose_summary").collect()
+    assert summary["status"].to_list() == ["not_cytotoxic", "not_cytotoxic"]
+    assert summary["count_status"].to_list() == ["no_response", "no_response"]
+    assert (summary["window"] > 10).all()
+    curves = plate.screen.table("dose_response").collect()
+    assert set(curves["kind"]) == {"distance", "feature_group", "count", "readout"}
+    # A group that responds has its EC50 near that of the assay's own readout.
+    groups = curves.filter(pl.col("kind") == "feature_group", pl.col("hit_call") > 0.99, pl.col("status") == "ok")
+    usual = groups.group_by("Metadata_compound").agg(pl.col("ec50").median()).sort("Metadata_compound")
+    assert 2 < usual["ec50"][0] < 15
+    assert 4 < usual["ec50"][1] < 40
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the kernel's own dependencies
+def test_notebook_on_doses_runs(plate: RunResult, project_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PHENOPRINT_DOSES", str(plate.screen.path))
+    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    path = project_root / "notebooks" / "04_dose_response.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    )
+    client.execute(env=dict(os.environ))
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) >= 5
 
 
 def test_mean_ratio_rises_with_dose_in_plain_sql(plate: RunResult) -> None:

@@ -13,6 +13,7 @@ from phenoprint.tables.declarations import (
     cells,
     clusters,
     cross_fit,
+    doses,
     hits,
     images,
     mechanisms,
