@@ -31,7 +31,7 @@ PIXELS = {
     "flag_images",
     "gallery",
 }
-CELLS = {"flag_cells", "learn_states", "heterogeneity"}
+CELLS = {"flag_cells", "judge_cell_rules", "learn_states", "heterogeneity"}
 TREATMENTS = {
     "cross_fit",
     "activity",

@@ -125,12 +125,17 @@ def _ended(record: RunRecord, summary: RunSummary) -> RunRecord:
 
 
 def _warn_of_phenotypes(screen: Screen, on_event: OnEvent) -> None:
-    """Warn where rules of cell quality flag cells because of what a treatment does."""
-    preview = screen.table("cell_quality_preview").filter(pl.col("is_likely_phenotype") & (pl.col("rule") != "any"))
-    found = preview.group_by("rule").agg(pl.col("Metadata_perturbation").n_unique()).sort("rule").collect()
-    for rule, count in found.iter_rows():
+    """Warn of rules of cell quality that flag cells because of what a treatment does."""
+    for row in screen.table("cell_rule").filter("is_phenotypic").collect().iter_rows(named=True):
+        what = (
+            "and removes them from the profiles (cell_quality.protect_phenotypes = true would keep them)"
+            if row["is_applied"]
+            else "so it only flags, and no cell of the screen is left out because of it "
+            "(cell_quality.protect_phenotypes = false leaves them out)"
+        )
+        shares = f"{row['worst_share']:.0%} against {row['share_reference']:.0%}"
         text = (
-            f"the cell rule {rule!r} flags far more cells than in the controls, which may be what a treatment does "
-            f"(treatments: {count}); see cell_quality_preview"
+            f"the cell rule {row['rule']!r} flags more cells than in the controls (treatments: {row['n_over']}, such "
+            f"as {row['worst']}, {shares}), {what}; see cell_rule"
         )
         on_event(Message(text, level="warning"))

@@ -9,6 +9,7 @@ from phenoprint.profiles.aggregation import (
 )
 from phenoprint.profiles.batch import BATCH_METHODS, correct_batch, correct_batch_with_status
 from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality, preview_cell_quality
+from phenoprint.profiles.cell_rules import judge_cell_rules
 from phenoprint.profiles.cell_states import CellStates, learn_cell_states
 from phenoprint.profiles.cross_fit import CrossFitted, cross_fit, cross_fit_plates, cross_fit_with_status
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
@@ -94,6 +95,7 @@ __all__ = [
     "extreme_features",
     "fit_normalization",
     "fit_plates",
+    "judge_cell_rules",
     "learn_cell_states",
     "learned",
     "limit_values_with_status",

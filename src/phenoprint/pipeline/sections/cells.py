@@ -42,8 +42,13 @@ class CellRuleSection(Section):
 
 
 class CellQualitySection(Section):
-    """Which cells are flagged, and which are left out of profiles; by default, the rules of coSMicQC."""
+    """Which cells are flagged, and which are left out of profiles; by default, the rules of coSMicQC.
+
+    With ``protect_phenotypes`` a rule that flags far more cells of some treatment than of the controls leaves out no
+    cell of the screen: it would remove what the treatment does. Table ``cell_rule`` lists the rules.
+    """
 
     exclude_flagged_cells: bool = True
     exclude_border_cells: bool = True
+    protect_phenotypes: bool = True
     rules: list[CellRuleSection] | None = None

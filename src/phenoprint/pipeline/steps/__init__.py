@@ -6,6 +6,7 @@ from phenoprint.pipeline.steps.activity import Activity, Calibration
 from phenoprint.pipeline.steps.aggregation import Aggregate
 from phenoprint.pipeline.steps.answers import Gallery, PlateAcceptance
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
+from phenoprint.pipeline.steps.cell_rules import JudgeCellRules
 from phenoprint.pipeline.steps.cells import FlagCells
 from phenoprint.pipeline.steps.clusters import ClusterProfiles, ClusterSignatures, Project
 from phenoprint.pipeline.steps.cross_fit import CrossFit
@@ -32,6 +33,7 @@ STEPS: tuple[Step, ...] = (
     Measure(),
     FlagImages(),
     FlagCells(),
+    JudgeCellRules(),
     Aggregate(),
     ApplyRecipe(),
     CrossFit(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -29,7 +29,7 @@ class Aggregate(Step):
     name = "aggregate"
     title = "Well profiles"
     scope = Scope.PLATE
-    needs = ("well", "cell", "cell_quality", "exclusion")
+    needs = ("well", "cell", "cell_quality", "cell_rule", "exclusion")
     uses = ("object", "image_quality")
     tables = ("profile_well", "readout")
 
@@ -108,7 +108,9 @@ def judged_cells(unit: Unit, context: Context) -> pl.DataFrame:
     sites = context.table("image_quality").filter(here).group_by(SITE_KEY).agg(flagged).collect()
     joined = flags.join(sites, on=SITE_KEY, how="left")
     excluded = exclusion_reasons(joined, context.exclusions(unit.plate))
-    return joined.select(*CELL_KEY, pl.coalesce(excluded, _flag_reason(context.config)).alias("_reason")).sort(CELL_KEY)
+    rules = context.table("cell_rule").filter("is_applied").select("rule").collect().to_series()
+    reason = pl.coalesce(excluded, _flag_reason(context.config, rules.to_list()))
+    return joined.select(*CELL_KEY, reason.alias("_reason")).sort(CELL_KEY)
 
 
 def well_batches(cells: pl.DataFrame) -> list[list[str]]:
@@ -135,11 +137,15 @@ def well_batches(cells: pl.DataFrame) -> list[list[str]]:
     return batches
 
 
-def _flag_reason(config: ScreenConfig) -> pl.Expr:
-    """Return an expression for the flag because of which a cell does not count, NULL for the others."""
+def _flag_reason(config: ScreenConfig, rules: Sequence[str]) -> pl.Expr:
+    """Return an expression for the flag because of which a cell does not count, NULL for the others.
+
+    Of the rules of cell quality, only those named leave cells out.
+    """
     reason = pl.lit(None, pl.String)
     if config.cell_quality.exclude_flagged_cells:
-        reason = pl.when("is_outlier").then(pl.lit("flagged cell, see cell_quality")).otherwise(reason)
+        is_out = pl.col("reasons").str.split(";").list.eval(pl.element().is_in(list(rules))).list.any()
+        reason = pl.when(is_out.fill_null(value=False)).then(pl.lit("flagged cell, see cell_quality")).otherwise(reason)
     if config.cell_quality.exclude_border_cells:
         reason = pl.when("touches_border").then(pl.lit("cell cut by the border of the field")).otherwise(reason)
     if config.quality.exclude_flagged_sites:

@@ -37,7 +37,7 @@ class LearnStates(Step):
     name = "learn_states"
     title = "Cell states"
     scope = Scope.SCREEN
-    needs = ("well", "cell", "cell_quality", "profile_selected", "exclusion")
+    needs = ("well", "cell", "cell_quality", "cell_rule", "profile_selected", "exclusion")
     uses = ("image_quality",)
     tables = ("feature_status",)
     files = ("cell_states",)
@@ -105,7 +105,16 @@ class Heterogeneity(Step):
     name = "heterogeneity"
     title = "Heterogeneity"
     scope = Scope.PLATE
-    needs = ("well", "cell", "cell_quality", "profile_well", "profile_selected", "cell_states", "exclusion")
+    needs = (
+        "well",
+        "cell",
+        "cell_quality",
+        "cell_rule",
+        "profile_well",
+        "profile_selected",
+        "cell_states",
+        "exclusion",
+    )
     uses = ("image_quality",)
     tables = ("profile_heterogeneity", "feature_status")
     parts: ClassVar = {"feature_status": "heterogeneity"}

@@ -71,6 +71,22 @@ TABLES: Final = (
         order=(keys.PLATE, "rule", keys.PERTURBATION),
     ),
     Table(
+        "cell_rule",
+        "One row per rule of cell quality: whether it leaves cells out, or only flags them since treatments cause it",
+        (
+            required("rule", TEXT, "Rule"),
+            Column("n_treatments", LONG, "Treatments compared with the controls of their plates"),
+            Column("n_over", LONG, "Treatments of which the rule flags far more cells than of the controls"),
+            Column("worst", TEXT, "Treatment with the largest difference to the controls"),
+            Column("worst_share", REAL, "Share of its cells that the rule flags"),
+            Column("share_reference", REAL, "Share of the control cells of the same plates that the rule flags"),
+            Column("is_phenotypic", FLAG, "Whether the rule flags what treatments do; NULL without controls"),
+            Column("is_applied", FLAG, "Whether flagged cells are left out of profiles because of the rule"),
+        ),
+        key=("rule",),
+        per_plate=False,
+    ),
+    Table(
         "gallery",
         "One row per typical cell of a treatment, with its picture",
         (
