@@ -217,8 +217,8 @@ def test_bbbc021(real_data: Path) -> None:
 
 @pytest.mark.real
 def test_recipes_on_bbbc021(real_data: Path) -> None:
-    """The presets on one published screen, six controls per plate: what the MAD of each plate alone costs."""
-    from phenoprint.profiles import RECIPES, apply_recipe
+    """The named recipes on a published screen with six controls per plate."""
+    from phenoprint.profiles import RECIPES, Recipe, apply_recipe
 
     control = pl.col("Metadata_compound") == "DMSO"
     wells = bbbc021(real_data).with_columns(
@@ -226,17 +226,26 @@ def test_recipes_on_bbbc021(real_data: Path) -> None:
         Metadata_Batch=pl.col("Metadata_Plate").str.split("_").list.first(),
     )
 
-    def nsc(name: str) -> float:
-        recipe = RECIPES[name].without("harmony") if name.startswith("jump") else RECIPES[name]
-        profiles = apply_recipe(wells, recipe)[-1].frame.filter(~control & pl.col("Metadata_moa").is_not_null())
-        result = moa_accuracy(consensus(profiles, ["Metadata_compound", "Metadata_Concentration"]), n_shuffles=0)
-        assert result.n == 103
-        return result.accuracy
+    treatment = ["Metadata_compound", "Metadata_Concentration"]
 
-    assert nsc("phenoprint") > 0.85
-    assert nsc("phenoprint-sphering") > 0.92
-    assert nsc("jump-production") > 0.8
-    assert nsc("profiling-recipe") < 0.75  # the MAD of all wells of each plate alone
+    def accuracies(recipe: Recipe) -> tuple[float, float]:
+        profiles = apply_recipe(wells, recipe)[-1].frame.filter(~control & pl.col("Metadata_moa").is_not_null())
+        batches = profiles.group_by(treatment).agg(pl.col("Metadata_Batch").first())
+        level5 = consensus(profiles.drop("Metadata_Batch"), treatment).join(batches, on=treatment)
+        nsc = moa_accuracy(level5, n_shuffles=0)
+        several = level5.filter(~pl.col("Metadata_moa").is_in(["Cholesterol-lowering", "Kinase inhibitors"]))
+        nscb = moa_accuracy(several, not_same=["Metadata_compound", "Metadata_Batch"], n_shuffles=0)
+        assert (nsc.n, nscb.n) == (103, 92)
+        return round(nsc.accuracy, 2), round(nscb.accuracy, 2)
+
+    # As in the table of the README.
+    assert accuracies(RECIPES["phenoprint"]) == (0.90, 0.74)
+    assert accuracies(RECIPES["phenoprint-sphering"]) == (0.93, 0.83)
+    assert accuracies(RECIPES["profiling-recipe"]) == (0.68, 0.53)
+    assert accuracies(RECIPES["jump-production"].without("harmony"))[0] > 0.8
+    controls = [{**step, "reference": "negcon"} if step["operation"] == "normalize" else step
+                for step in RECIPES["profiling-recipe"].to_list()]  # fmt: skip
+    assert accuracies(Recipe.of("with controls", controls)) == (0.78, 0.78)
 
 
 def test_it_prints_as_one_line_with_its_number_and_baselines() -> None:
