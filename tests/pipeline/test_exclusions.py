@@ -262,3 +262,39 @@ def test_sites_of_imported_cells_are_left_out(tmp_path: Path) -> None:
     assert found.filter(Metadata_Well="A05")["Cells_Texture_F0"][0] == pytest.approx(half, rel=1e-6)
     check_balance(screen.table("ledger").collect())
     assert "NaN" not in json.dumps(screen_summary(screen))
+
+
+@pytest.mark.parametrize("table", AFTER)
+def test_a_plate_that_fails_is_left_out_before_plates_are_pooled_where_this_is_wanted(
+    tmp_path: Path, table: str
+) -> None:
+    """As if it had been excluded by hand; the plate is judged all the same, so that a second run changes nothing."""
+    few = pl.when(Metadata_Plate="P2").then(5).otherwise("Metadata_Object_Count").alias("Metadata_Object_Count")
+    screen = imported(tmp_path / "by_hand", profiles().with_columns(few), table)
+    phenoprint.exclude(screen, "P2", reason="few cells")
+    expected = made(screen, AFTER[table])
+    screen = imported(tmp_path / "failed", profiles().with_columns(few), table)
+    before = made(screen, AFTER[table])
+    checks = screen.table("plate_acceptance").filter(Metadata_Plate="P2", criterion="cell_count").collect()
+    assert checks.select("verdict", "is_excluded").rows() == [("fail", False)]
+    text = (screen.path / "screen.toml").read_text()
+    (screen.path / "screen.toml").write_text(text + "[plate_acceptance]\nexclude_failed = true\n")
+    found = made(screen, AFTER[table])
+    for name in AFTER[table]:
+        assert not found[name].equals(before[name]), name
+        assert_frame_equal(found[name], expected[name], check_column_order=False, check_row_order=False)
+    assert not any(count.done for count in run_screen(screen.path, workers=1).summary.steps.values())
+    judged = screen.table("plate_acceptance").filter(Metadata_Plate="P2").filter("is_excluded").collect()
+    assert "cell_count" in judged["criterion"].to_list()
+    lost = screen.sql("SELECT Metadata_Plate, Metadata_Well, reason FROM lost WHERE step = 'plate_acceptance'")
+    assert lost["Metadata_Plate"].unique().to_list() == ["P2"]
+    assert lost["Metadata_Well"].n_unique() == 24
+    assert "cell_count" in lost["reason"][0]
+    assert screen_summary(screen)["wells_excluded"] == 24
+    flagged = screen.sql("SELECT DISTINCT Metadata_Plate, reason FROM wells_flagged WHERE kind = 'excluded'").rows()
+    assert {plate for plate, _ in flagged} == {"P2"}
+    assert "plate acceptance failed" in flagged[0][1]
+    spared = 'exclude_failed = true\nnever_exclude = ["*"]\n'
+    (screen.path / "screen.toml").write_text(text + f"[plate_acceptance]\n{spared}")
+    again = made(screen, AFTER[table])
+    assert all(again[name].equals(before[name]) for name in AFTER[table])

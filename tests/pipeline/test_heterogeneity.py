@@ -41,11 +41,19 @@ def test_every_well_is_described(tiny_run: RunResult) -> None:
     assert wells.height == profiles.height
     counts = wells.join(profiles, on=["Metadata_Plate", "Metadata_Well"]).filter(pl.col("Metadata_Object_Count") > 0)
     assert (counts["Metadata_Object_Count"] == counts["Metadata_Object_Count_right"]).all()
-    fractions = wells.select("^Cells_State_Fraction_.*$").drop_nulls().to_numpy()
-    np.testing.assert_allclose(fractions.sum(axis=1), 1, atol=1e-5)
-    distances = wells.select("^.*_KS$").drop_nulls().to_numpy()
-    assert distances.size
-    assert np.abs(distances).max() <= 1
+    assert {name.rpartition("_")[2] for name in feature_columns(wells) if "_State_" not in name} == {
+        "Shift",
+        "Spread",
+        "Shape",
+        "Tail",
+    }
+    table = screen.table("heterogeneity").collect()
+    assert set(table["aspect"]) == {"shift", "spread", "shape", "tail", "responders", "states"}
+    assert table.group_by("aspect").len()["len"].n_unique() == 1
+    reasons = table.filter(pl.col("status") != "ok")
+    assert reasons["reason"].null_count() == 0
+    responders = table.filter(pl.col("aspect") == "responders", pl.col("low").is_not_null())
+    assert ((responders["low"] <= responders["value"]) & (responders["value"] <= responders["high"])).all()
 
 
 def test_wells_are_compared_with_cells_of_controls_that_count(tiny_run: RunResult) -> None:
@@ -54,7 +62,8 @@ def test_wells_are_compared_with_cells_of_controls_that_count(tiny_run: RunResul
     context = Context(screen.path, config, screen.path, ("DNA",))
     unit = Unit(screen.table("plate").collect()["Metadata_Plate"][0])
     features = heterogeneity_features(context)
-    assert set(features) <= set(feature_columns(screen.table("profile_selected").collect()))
+    assert features
+    assert set(features) <= set(feature_columns(screen.table("profile_well").collect()))
     controls = control_cells(unit, context, features, most=10_000)
     wells = screen.table("well").filter(Metadata_pert_type="negcon").collect()["Metadata_Well"]
     judged = judged_cells(unit, context)
@@ -161,6 +170,9 @@ def test_a_plate_without_control_cells_is_reported(tiny_run: RunResult, tmp_path
         "evaluation.seed = 1",
         "cell_quality.exclude_flagged_cells = false",
         "quality.exclude_flagged_sites = false",
+        "heterogeneity.max_features = 20",
+        "heterogeneity.least_agreement = 0.9",
+        "heterogeneity.states = [4]",
     ],
 )
 def test_what_decides_which_cells_are_compared_is_part_of_the_key(step: Step, change: str) -> None:
@@ -181,3 +193,34 @@ def test_a_rule_needs_a_number_and_a_side(own_screen: Path, limit: str, reported
     config.write_text(config.read_text() + f'\n[[cell_quality.rules]]\nname = "r"\nlimits = [{limit}]\n')
     with pytest.raises(ConfigError, match=reported):
         run_screen(own_screen, workers=1)
+
+
+def test_states_that_halves_of_the_controls_do_not_agree_on_are_null_with_the_reason(own_screen: Path) -> None:
+    config = own_screen / "screen.toml"
+    config.write_text(config.read_text() + "\n[heterogeneity]\nleast_agreement = 1.0\n")
+    screen = run_screen(own_screen, workers=1).screen
+    wells = screen.table("profile_heterogeneity").collect()
+    assert wells.select("^Cells_State_(Fraction|Entropy).*$").null_count().row(0) == (wells.height,) * (
+        len(wells.select("^Cells_State_(Fraction|Entropy).*$").columns)
+    )
+    states = screen.table("heterogeneity").filter(aspect="states").collect()
+    assert states.height == wells.height
+    status = screen.table("feature_status").filter(step="learn_states").collect()
+    kind = {"skipped": "no_states"}.get(status["status"].item(), "unstable")
+    assert states["status"].unique().to_list() == [kind]
+    assert states["reason"].unique().to_list() == [status["reason"].item()]
+
+
+def test_columns_of_distributions_enter_the_recipe_where_they_are_wanted(own_screen: Path) -> None:
+    screen = open_screen(own_screen)
+    before = set(feature_columns(screen.table("profile_normalized").collect()))
+    described = set(feature_columns(screen.table("profile_heterogeneity").collect()))
+    assert not before & described
+    config = own_screen / "screen.toml"
+    config.write_text(config.read_text() + "\n[heterogeneity]\nin_profiles = true\n")
+    result = run_screen(own_screen, workers=1)
+    assert not result.is_partial, result.screen.status().failures
+    after = set(feature_columns(result.screen.table("profile_normalized").collect()))
+    assert before <= after
+    assert after - before <= described
+    check_balance(result.screen.table("ledger").collect())

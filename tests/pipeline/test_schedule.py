@@ -31,7 +31,7 @@ PIXELS = {
     "flag_images",
     "gallery",
 }
-CELLS = {"flag_cells", "judge_cell_rules", "learn_states", "heterogeneity"}
+CELLS = {"flag_cells", "judge_cell_rules", "learn_states", "heterogeneity", "heterogeneity_gain"}
 TREATMENTS = {
     "cross_fit",
     "activity",
@@ -48,7 +48,15 @@ TREATMENTS = {
     "cluster_signatures",
 }
 # Tables that a declared name includes, and the table of notes on the features of others.
-INCLUDED = {"site": "image", "plate": "well", "perturbation": "well", "feature": "well"}
+INCLUDED = {
+    "site": "image",
+    "plate": "well",
+    "perturbation": "well",
+    "feature": "well",
+    "plate_acceptance": "exclusion",
+}
+# The file of a step by which another reads its rows of a table that later steps write, too.
+ROWS_OF = {"well_medians": "readout"}
 NOTES = "feature_status"
 
 
@@ -79,8 +87,19 @@ def test_treatments_without_wells_run_no_step() -> None:
 
 def test_a_recipe_starts_from_normalized_profiles_where_they_were_imported() -> None:
     given = {"well", "exclusion", "profile_well", "profile_normalized"}
-    assert Schedule.of(STEPS, given).depends_on["recipe"] == ("profile_normalized", "well", "exclusion")
-    assert Schedule.of(STEPS).depends_on["recipe"] == ("aggregate", "well", "exclusion")
+    assert Schedule.of(STEPS, given).depends_on["recipe"] == (
+        "profile_normalized",
+        "well",
+        "exclusion",
+        "plate_acceptance",
+    )
+    assert Schedule.of(STEPS).depends_on["recipe"] == (
+        "aggregate",
+        "well",
+        "exclusion",
+        "heterogeneity",
+        "plate_acceptance",
+    )
 
 
 @pytest.mark.parametrize("listed", [STEPS, STEPS[::-1], STEPS[7:] + STEPS[:7]])
@@ -151,4 +170,5 @@ def test_a_step_reads_only_what_it_declares(step: Step, own_screen: Path, monkey
     step.run(unit, context)
     assert read
     undeclared = {INCLUDED.get(name, name) for name in read} - {*step.needs, *step.uses, NOTES}
+    undeclared -= {ROWS_OF.get(name) for name in step.uses}
     assert not undeclared

@@ -1,4 +1,4 @@
-"""Cell states and distributions: against scikit-learn and scipy, and on planted subpopulations."""
+"""Cell states: against scikit-learn, and on planted subpopulations."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from phenoprint.errors import DataError, SchemaError, UnknownNameError, UsageError
-from phenoprint.profiles import CellStates, distribution_profiles, learn_cell_states
-from phenoprint.profiles.distributions import bimodality
-from phenoprint.tables import feature_columns
+from phenoprint.profiles import CellStates, learn_cell_states, responding_share, stable_cell_states
 
 NEGCON = pl.col("Metadata_pert_type") == "negcon"
 
@@ -105,45 +100,62 @@ def test_incomplete_cells_have_no_state() -> None:
     assert well["Metadata_State_Cells"].item() == 0
 
 
-def test_distances_are_scipys() -> None:
-    data = cells(per_well=60)
-    data = data.with_columns(
-        pl.when(pl.int_range(pl.len()) % 7 != 0).then(pl.col("Cells_F2").round(0)).alias("Cells_F2")
-    )
-    ours = distribution_profiles(data, reference=NEGCON)
-    assert ours.height == 8
-    for row in ours.to_dicts():
-        plate = data.filter(Metadata_Plate=row["Metadata_Plate"])
-        controls, own = plate.filter(NEGCON), plate.filter(Metadata_Well=row["Metadata_Well"])
-        for name in feature_columns(data):
-            x, y = own[name].drop_nulls().to_numpy(), controls[name].drop_nulls().to_numpy()
-            assert abs(row[f"{name}_Wasserstein"]) == pytest.approx(
-                stats.wasserstein_distance(x, y), rel=1e-5, abs=1e-6
-            )
-            assert abs(row[f"{name}_KS"]) == pytest.approx(stats.ks_2samp(x, y).statistic, abs=1e-6)
-            if abs(x.mean() - y.mean()) > 1e-4:
-                assert np.sign(row[f"{name}_Wasserstein"]) == np.sign(x.mean() - y.mean())
-    third = ours.filter(Metadata_Well="A03")
-    assert (third["Cells_F0_Wasserstein"] > 3).all()
-    assert (third["Cells_F1_KS"] < -0.6).all()
+def blobs(*, distinct: bool, seed: int = 0, wells: int = 8, per_well: int = 150) -> pl.DataFrame:
+    """Control cells of three distinct kinds, or of one continuous kind without structure."""
+    rng = np.random.default_rng(seed)
+    n = wells * per_well
+    values = rng.normal(size=(n, 6))
+    if distinct:
+        values += np.array([[0, 0, 0, 0, 0, 0], [7, -7, 0, 0, 0, 0], [0, 0, 7, 7, 0, 0]])[rng.integers(0, 3, n)]
+    names = np.repeat([f"A{well:02d}" for well in range(1, wells + 1)], per_well)
+    about = pl.DataFrame({"Metadata_Plate": ["p"] * n, "Metadata_Well": names})
+    return about.hstack(pl.DataFrame(values, schema=[f"Cells_F{i}" for i in range(6)]))
 
 
-@given(arrays(np.float64, (1, 25), elements=st.floats(-100, 100).map(lambda v: round(v, 2)), unique=True))
-@settings(max_examples=60, deadline=None)
-def test_bimodality_is_that_of_scipys_moments(values: np.ndarray) -> None:
-    n = 25
-    skew, excess = stats.skew(values[0], bias=False), stats.kurtosis(values[0], bias=False)
-    expected = (skew**2 + 1) / (excess + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)))
-    assert bimodality(values)[0] == pytest.approx(expected, rel=1e-6)
+def test_states_are_kept_only_where_halves_of_the_controls_agree() -> None:
+    found = stable_cell_states(blobs(distinct=True), candidates=(8, 5, 3, 2))
+    assert found.is_stable
+    assert found.n_states == 3
+    assert found.agreement is not None
+    assert found.agreement > 0.95
+    none = stable_cell_states(blobs(distinct=False), candidates=(8, 5))
+    assert not none.is_stable
+    assert none.agreement is not None
+    assert none.agreement < 0.5
+    wells = none.describe(blobs(distinct=False))
+    assert wells["Cells_State_Entropy"].null_count() == wells.height
+    assert wells["Cells_State_Fraction_1"].null_count() == wells.height
+    assert wells["Cells_State_Responding"].null_count() == 0
+    few = stable_cell_states(blobs(distinct=True, wells=3))
+    assert (few.is_stable, few.agreement) == (False, None)
+    again = stable_cell_states(blobs(distinct=True), candidates=(8, 5, 3, 2))
+    assert again.to_dict() == found.to_dict()
 
 
-def test_bimodality_of_known_shapes() -> None:
+def test_the_interval_of_the_share_of_responders_covers_it() -> None:
+    """Cells of a well are correlated; an interval for independent cells would be far too narrow."""
     rng = np.random.default_rng(0)
-    shapes = np.stack([rng.normal(size=50_000), rng.random(50_000), np.sign(rng.random(50_000) - 0.5), np.ones(50_000)])
-    found = bimodality(shapes)
-    np.testing.assert_allclose(found[:3], [1 / 3, 5 / 9, 1], atol=0.01)
-    assert np.isnan(found[3])
-    assert np.isnan(bimodality(shapes[:1, :3])[0])
+    n, n_controls, n_wells = 150, 16, 400
+
+    def far(share: float, wells: int) -> np.ndarray:
+        baseline = rng.beta(0.05 * 60, 0.95 * 60, wells)
+        return rng.binomial(n, baseline + (1 - baseline) * share)
+
+    for share in (0.0, 0.2):
+        covered, found, positive = [], [], []
+        for _ in range(20):
+            made = responding_share(far(share, 20), [n] * 20, far(0.0, n_controls), [n] * n_controls)
+            covered += ((made.low <= share) & (share <= made.high)).tolist()
+            found += made.share.tolist()
+            positive += (made.p < 0.05).tolist()
+        assert len(found) == n_wells
+        assert 0.9 <= np.mean(covered) <= 1.0
+        assert np.mean(found) == pytest.approx(share, abs=0.02)
+        assert np.mean(positive) <= 0.09 if share == 0 else np.mean(positive) > 0.9
+    naive = responding_share(far(0.0, 200), [n] * 200, [8] * 16, [n] * 16)
+    assert np.mean((naive.low <= 0) & (naive.high >= 0)) < 0.85
+    few = responding_share([30], [100], [5, 5, 5], [100] * 3)
+    assert np.isnan([few.low[0], few.p[0]]).all()
 
 
 def test_wrong_use() -> None:
@@ -157,9 +169,3 @@ def test_wrong_use() -> None:
     states = learn_cell_states(data, reference=NEGCON, n_states=2)
     with pytest.raises(SchemaError, match="Cells_F3"):
         states.assign(data.drop("Cells_F3"))
-    with pytest.raises(DataError, match=r"none on \('p1',\)"):
-        distribution_profiles(data, reference=NEGCON & (pl.col("Metadata_Plate") == "p0"))
-    with pytest.raises(UnknownNameError, match="wasserstein"):
-        distribution_profiles(data, reference=NEGCON, measures=["emd"])
-    with pytest.raises(UsageError, match="keys of a well"):
-        distribution_profiles(data, reference=NEGCON, by=["Metadata_Well"])

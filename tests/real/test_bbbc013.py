@@ -142,7 +142,12 @@ def test_conflicting_wells_are_on_no_curve(plate: RunResult) -> None:
 def test_plate_is_accepted_with_its_reasons(plate: RunResult) -> None:
     checks = plate.screen.table("plate_acceptance").collect()
     verdicts = dict(checks.select("criterion", "verdict").iter_rows())
-    assert verdicts[f"z_prime:{RATIO}"] == "pass"
+    judged = checks.filter(pl.col("criterion").str.starts_with(f"z_prime:{RATIO}:")).sort("poscon")
+    assert judged["poscon"].n_unique() == judged.height
+    best = judged.filter("is_best").row(0, named=True)
+    assert best["verdict"] == "pass"
+    assert best["n_compared"] == judged.height
+    assert judged.filter(~pl.col("is_best"))["verdict"].null_count() == judged.height - 1
     assert verdicts["negative_controls"] == "pass"
 
 

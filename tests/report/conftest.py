@@ -49,6 +49,9 @@ class Source:
         raise AssertionError(f"the report asks for whole tables only: {query}")
 
 
+_CHECK = ("Metadata_Plate", "criterion", "value", "threshold", "verdict", "reason")
+
+
 def picture(rng: np.random.Generator, side: int, hue: np.ndarray) -> np.ndarray:
     """A few soft blobs in colour, (side, side, 3) uint8."""
     y, x = np.mgrid[:side, :side]
@@ -320,7 +323,28 @@ def _answers(
         "projection": points,
         **_clusters(activity["Metadata_perturbation"], points),
         "step_score": _step_scores(),
-        "plate_acceptance": frame_of("plate_acceptance", checks),
+        **_heterogeneity(wells),
+        "plate_acceptance": frame_of("plate_acceptance", [dict(zip(_CHECK, row, strict=True)) for row in checks]),
+    }
+
+
+def _heterogeneity(wells: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Every aspect of every well; no stable states; one score with columns of distributions."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for aspect in ("shift", "spread", "shape", "tail", "responders", "states"):
+        for plate, well in wells.select(WELL_KEY).iter_rows():
+            row = {"Metadata_Plate": plate, "Metadata_Well": well, "aspect": aspect, "n_cells": 90}
+            if aspect == "states":
+                row |= {"value": 0.2, "status": "unstable", "reason": "states are not given: halves disagree"}
+            else:
+                row |= {"value": 1.0, "p": rng.random(), "q": rng.random(), "status": "ok", "low": 0.1, "high": 0.3}
+            rows.append(row)
+    gain = {"score": "activity", "without": 0.4, "with_columns": 0.5, "gain": 0.1, "gain_low": 0.05, "gain_high": 0.2}
+    gain |= {"n": 30, "status": "ok", "description": "precision among controls"}
+    return {
+        "heterogeneity": frame_of("heterogeneity", rows),
+        "heterogeneity_gain": frame_of("heterogeneity_gain", [gain]),
     }
 
 

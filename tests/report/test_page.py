@@ -268,6 +268,7 @@ def test_every_section_of_a_screen_without_tables_gives_the_reason(empty_source:
         "clusters": "'cluster' is not in this screen",
         "mechanisms": "'moa_call' is not in this screen",
         "doses": "'dose_response' is not in this screen",
+        "heterogeneity": "'heterogeneity' is not in this screen",
         "cells": "'gallery' is not in this screen",
         "losses": "'ledger' is not in this screen",
         "features": "Neither profiles nor the feature dictionary",
@@ -693,3 +694,31 @@ class _Bare:
 
     def sql(self, query: str) -> pl.DataFrame:
         raise NotImplementedError(query)
+
+
+def test_heterogeneity_is_shown_beside_the_controls_and_with_its_gain(small_source: Any) -> None:
+    text = ParsedPage(render_report(small_source)).sections["heterogeneity"]
+    for words in (
+        "5 % are expected",
+        "tails, without shift and spread",
+        "No cell states: states are not given: halves disagree",
+        "Do the columns of distributions help?",
+        "precision among controls",
+    ):
+        assert words in text, words
+
+
+def test_positive_controls_are_tabulated_and_excluded_plates_are_named(small_source: Any) -> None:
+    about = {"Metadata_Plate": "SIM-01", "poscon": "up", "readout": "ratio", "n": 20, "verdict": "fail"}
+    rows = [
+        about
+        | {"criterion": "z_prime:ratio:up", "value": -0.2, "threshold": 0.0, "is_best": True, "is_excluded": True},
+        about | {"criterion": "ssmd:ratio:up", "value": 1.5, "threshold": 1.0, "verdict": "warn"},
+        about | {"criterion": "z_prime:ratio:down", "poscon": "down", "value": -4.0, "verdict": None, "is_best": False},
+    ]
+    checks = pl.DataFrame(rows, schema_overrides={"is_excluded": pl.Boolean, "is_best": pl.Boolean})
+    text = ParsedPage(render_report(with_frames(small_source, plate_acceptance=checks))).sections["verdict"]
+    assert "Fail, left out" in text
+    assert "1 left out before plates are pooled" in text
+    assert "up (best)" in text
+    assert "Separation of controls: 2 rows" in text

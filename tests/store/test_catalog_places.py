@@ -120,7 +120,7 @@ def test_only_cells_and_features_stay_outside_the_catalog(filled):
     filled.rebuild_catalog()
     path = filled.path / "screen.duckdb"
     views = {name for (name,) in direct(path, "SELECT view_name FROM duckdb_views() WHERE NOT internal")}
-    profiles = {"well", "normalized", "selected", "step", "consensus", "heterogeneity"}
+    profiles = {"well", "normalized", "selected", "step", "consensus", "heterogeneity", "cross_fitted"}
     wide = {"cell", "object", "cell_quality", "site_feature", *(f"profile_{level}" for level in profiles)}
     assert views & set(table_names()) == wide
 

@@ -1,12 +1,13 @@
 """Scores and their baselines: retrieval, reproducibility, mechanisms, assay quality, plate acceptance."""
 
-from phenoprint.evaluation.acceptance import AcceptanceLimits, plate_acceptance
+from phenoprint.evaluation.acceptance import plate_acceptance
 from phenoprint.evaluation.activity import ACTIVITY_STATUSES, activity
 from phenoprint.evaluation.activity_baselines import activity_beside_baselines
 from phenoprint.evaluation.agreement import replicate_agreement
-from phenoprint.evaluation.assay import cliffs_delta, z_prime
+from phenoprint.evaluation.assay import cliffs_delta, ssmd, z_prime
 from phenoprint.evaluation.baselines import baseline_profiles
 from phenoprint.evaluation.calibration import CALIBRATION_VARIANTS, calibration, calibration_plates
+from phenoprint.evaluation.column_gain import column_gain
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
 from phenoprint.evaluation.distances import energy_distance
@@ -24,6 +25,7 @@ from phenoprint.evaluation.mechanism_scores import (
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
 from phenoprint.evaluation.moa_calls import CALL_STATUSES, call_scores, moa_calls, treatments_of, with_shuffled_labels
+from phenoprint.evaluation.plate_check import AcceptanceLimits
 from phenoprint.evaluation.power import ControlNoise, PowerStudy, power_study, smallest_effects
 from phenoprint.evaluation.relative_counts import relative_counts
 from phenoprint.evaluation.replicates import ReplicateReproducibility, replicate_reproducibility
@@ -82,6 +84,7 @@ __all__ = [
     "call_scores",
     "cliffs_delta",
     "cluster_interval",
+    "column_gain",
     "compare",
     "control_statistics",
     "describe_treated",
@@ -105,6 +108,7 @@ __all__ = [
     "score_steps",
     "similarity_block",
     "smallest_effects",
+    "ssmd",
     "to_vectors",
     "treated_wells",
     "treatments_of",

@@ -19,10 +19,12 @@ from phenoprint.pipeline.sections import (
     DosesSection,
     EvaluationSection,
     FeaturesSection,
+    HeterogeneitySection,
     HitsSection,
     IlluminationSection,
     ImagesSection,
     MechanismsSection,
+    PlateAcceptanceSection,
     PlateMapSection,
     ProfilesSection,
     QualitySection,
@@ -57,6 +59,8 @@ class ScreenConfig(Section):
     features: FeaturesSection = FeaturesSection()
     cell_quality: CellQualitySection = CellQualitySection()
     profiles: ProfilesSection = ProfilesSection()
+    heterogeneity: HeterogeneitySection = HeterogeneitySection()
+    plate_acceptance: PlateAcceptanceSection = PlateAcceptanceSection()
     evaluation: EvaluationSection = EvaluationSection()
     mechanisms: MechanismsSection = MechanismsSection()
     clusters: ClustersSection = ClustersSection()

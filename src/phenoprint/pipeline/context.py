@@ -107,9 +107,9 @@ class Context:
         """Return the well table of a plate."""
         return read_table(self.path, "well", plate=plate).collect()
 
-    def exclusions(self, plate: str | None = None) -> pl.DataFrame:
-        """Return the exclusions of a plate, or of all plates."""
-        return exclusions_of(self.path, plate)
+    def exclusions(self, plate: str | None = None, *, by_hand: bool = False) -> pl.DataFrame:
+        """Return the exclusions of a plate, or of all plates, with those of plate acceptance unless `by_hand`."""
+        return exclusions_of(self.path, plate, by_hand=by_hand)
 
     def profiles(
         self,
@@ -118,6 +118,7 @@ class Context:
         plate: str | None = None,
         columns: str = "*",
         schema: Mapping[str, pl.DataType] | None = None,
+        by_hand: bool = False,
     ) -> pl.DataFrame:
         """Return well profiles without excluded wells.
 
@@ -134,9 +135,11 @@ class Context:
             A name or regular expression that selects columns.
         schema
             The schema of the whole table, where it is known, so that it is not read again for each of many plates.
+        by_hand
+            Whether only the exclusions made by hand count, and not those of plate acceptance.
         """
         frame = read_table(self.path, table, plate=plate, schema=schema).select(pl.col(columns)).collect()
-        frame = without_excluded(frame, self.exclusions(plate))
+        frame = without_excluded(frame, self.exclusions(plate, by_hand=by_hand))
         if frame.height and table not in self.given:
             return frame
         wells = _annotation(self.path, self.stamp)

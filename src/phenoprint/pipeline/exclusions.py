@@ -15,15 +15,37 @@ __all__ = ["exclusion_keys", "exclusion_reasons", "exclusions_of", "lost_by_reas
 _SCOPES = {"plate": ("plate", 1), "well": ("well", 2), "site": ("site", 3), "object": ("cell", 4)}
 
 
-def exclusions_of(root: Path, plate: str | None = None) -> pl.DataFrame:
-    """Return the exclusions of a screen, or of one of its plates."""
+def exclusions_of(root: Path, plate: str | None = None, *, by_hand: bool = False) -> pl.DataFrame:
+    """Return the exclusions of a screen, or of one of its plates: those made by hand, and plates that failed.
+
+    Parameters
+    ----------
+    root
+        The screen folder.
+    plate
+        The plate; None: all.
+    by_hand
+        Whether plates that plate acceptance excludes are left out. What plates are judged by must not depend on the
+        verdict.
+    """
     rows = read_table(root, "exclusion")
+    if not by_hand:
+        rows = pl.concat([rows, _failed_plates(root)], how="diagonal")
     return (rows if plate is None else rows.filter(pl.col("Metadata_Plate") == plate)).collect()
 
 
+def _failed_plates(root: Path) -> pl.LazyFrame:
+    """Return an exclusion for each plate that plate acceptance excludes, with the checks that failed."""
+    failed = read_table(root, "plate_acceptance").filter(pl.col("is_excluded").fill_null(value=False))
+    checks = pl.col("criterion").sort().str.join(", ")
+    return failed.group_by("Metadata_Plate").agg(
+        pl.lit("plate").alias("scope"), pl.format("plate acceptance failed ({})", checks).alias("reason")
+    )
+
+
 def exclusion_keys(root: Path) -> dict[str, str]:
-    """Return a key for every plate with exclusions; it changes with the rows left out and with the reasons."""
-    rows = exclusions_of(root).select("scope", *CELL_KEY, "reason").sort(pl.all(), nulls_last=True)
+    """Return a key for every plate with exclusions by hand; it changes with the rows left out and with the reasons."""
+    rows = exclusions_of(root, by_hand=True).select("scope", *CELL_KEY, "reason").sort(pl.all(), nulls_last=True)
     return {str(plate): hash_key(group.rows()) for (plate,), group in rows.group_by("Metadata_Plate")}
 
 

@@ -119,6 +119,23 @@ class _Model:
         return [self._path]
 
 
+def _distributions(context: Context, table: str) -> list[str]:
+    """Return the columns of distributions that enter the recipe: none unless they are wanted."""
+    from phenoprint.tables import feature_columns
+
+    wanted = context.config.heterogeneity.in_profiles and table == "profile_well"
+    if not wanted or not context.holds("profile_heterogeneity"):
+        return []
+    return feature_columns(context.table("profile_heterogeneity").collect_schema().to_frame())
+
+
+def _with_distributions(wells: pl.DataFrame, context: Context, plate: str, names: Sequence[str]) -> pl.DataFrame:
+    """Join the columns of distributions to the wells of a plate; NULL for wells that are not described."""
+    described = context.table("profile_heterogeneity").filter(pl.col("Metadata_Plate") == plate)
+    known = described.select(*WELL_KEY, *names).collect()
+    return wells.join(known, on=WELL_KEY, how="left", validate="1:1", maintain_order="left")
+
+
 def _without_value(frame: pl.DataFrame, features: Sequence[str]) -> frozenset[str]:
     if not features:
         return frozenset()
@@ -174,7 +191,8 @@ class RecipeRun:
         if about.is_empty() and not context.exclusions().is_empty():
             raise DataError(
                 "every well with a profile is excluded: 'phenoprint exclude SCREEN --list' shows the exclusions and "
-                "their reasons, '--undo' removes them"
+                "their reasons, '--undo' removes them; plates that failed are in table plate_acceptance "
+                "(plate_acceptance.exclude_failed)"
             )
         is_control = pl.col("Metadata_pert_type") == "negcon"
         if reference_kind(recipe) == "negcon" and not context.table("well").select(is_control.any()).collect().item():
@@ -184,8 +202,14 @@ class RecipeRun:
             )
         sizes = dict(about.group_by("Metadata_Plate").len().sort("Metadata_Plate").iter_rows())
         schema = context.table(table).collect_schema()
-        features = tuple(feature_columns(schema.to_frame()))
-        given = Profiles(lambda plate: context.profiles(table, plate=plate, schema=schema), features, sizes)
+        added = _distributions(context, table)
+        features = (*feature_columns(schema.to_frame()), *added)
+
+        def read(plate: str) -> pl.DataFrame:
+            wells = context.profiles(table, plate=plate, schema=schema)
+            return _with_distributions(wells, context, plate, added) if added else wells
+
+        given = Profiles(read, features, sizes)
         return cls(context, recipe, kept_as, given, left_out)
 
     @property
@@ -213,7 +237,7 @@ class RecipeRun:
         """Balance the excluded wells of imported profiles: rows of the ledger."""
         wells = self.context.table(self.table).select(WELL_KEY).collect()
         is_imported = self.table in self.context.given
-        return well_ledger(wells if is_imported else wells.clear(), self.context.exclusions())
+        return well_ledger(wells if is_imported else wells.clear(), self.context.exclusions(by_hand=True))
 
     def keep(self, step: RecipeStep, number: int, fitted: Fitted, results: Iterator[Result]) -> Profiles:
         """Write the results of a step, one file per plate, and the fitted arrays."""

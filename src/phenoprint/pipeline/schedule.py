@@ -14,6 +14,9 @@ from phenoprint.pipeline.steps.base import Step
 
 __all__ = ["Schedule"]
 
+# What reads exclusions leaves out the plates that this step excludes, unless the step itself depends on it.
+_JUDGE = "plate_acceptance"
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -33,9 +36,9 @@ class Schedule:
     >>> from phenoprint.pipeline.steps import STEPS
     >>> schedule = Schedule.of(STEPS, {"well", "exclusion", "profile_well"})
     >>> [step.name for step in schedule.steps][:3]
-    ['recipe', 'consensus', 'well_readouts']
+    ['plate_acceptance', 'recipe', 'consensus']
     >>> schedule.depends_on["consensus"]
-    ('recipe', 'exclusion')
+    ('recipe', 'exclusion', 'plate_acceptance')
     >>> schedule.left_out["aggregate"], schedule.left_out["measure"]
     ('profile_well was imported', 'there is no image')
     """
@@ -86,7 +89,24 @@ class Schedule:
             )
             for step in running
         }
+        before = _ancestors(_JUDGE, depends_on)
+        if _JUDGE in depends_on:
+            depends_on |= {
+                step.name: (*depends_on[step.name], _JUDGE)
+                for step in running
+                if "exclusion" in step.needs and step.name not in before and _JUDGE not in depends_on[step.name]
+            }
         return cls(_ordered(running, depends_on), depends_on, left_out)
+
+
+def _ancestors(step: str, depends_on: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return a step and all that it depends on."""
+    found, waiting = {step}, [step]
+    while waiting:
+        new = set(depends_on.get(waiting.pop(), ())) - found
+        found |= new
+        waiting.extend(sorted(new))
+    return found
 
 
 def _ordered(steps: Sequence[Step], depends_on: Mapping[str, Sequence[str]]) -> tuple[Step, ...]:

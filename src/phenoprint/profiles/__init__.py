@@ -10,9 +10,16 @@ from phenoprint.profiles.aggregation import (
 from phenoprint.profiles.batch import BATCH_METHODS, correct_batch, correct_batch_with_status
 from phenoprint.profiles.cell_quality import DEFAULT_CELL_RULES, CellRule, Limit, cell_quality, preview_cell_quality
 from phenoprint.profiles.cell_rules import judge_cell_rules
-from phenoprint.profiles.cell_states import CellStates, learn_cell_states
+from phenoprint.profiles.cell_states import CellStates, learn_cell_states, stable_cell_states
+from phenoprint.profiles.control_distributions import (
+    ASPECTS,
+    FEWEST_CELLS,
+    FEWEST_CONTROL_WELLS,
+    ControlDistributions,
+    distribution_profiles,
+)
 from phenoprint.profiles.cross_fit import CrossFitted, cross_fit, cross_fit_plates, cross_fit_with_status
-from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES, distribution_profiles
+from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES
 from phenoprint.profiles.fitted import FittedNormalization
 from phenoprint.profiles.folds import Folds, plan_folds
 from phenoprint.profiles.limits import EXTREME, extreme_features, limit_values_with_status
@@ -32,6 +39,7 @@ from phenoprint.profiles.recipes import (
     run_recipe,
 )
 from phenoprint.profiles.reference_wells import ENOUGH_CELLS, FEWEST_REFERENCE, reference_of
+from phenoprint.profiles.responders import Responders, responding_share
 from phenoprint.profiles.selection import (
     DEFAULT_OPERATIONS,
     OPERATIONS,
@@ -44,12 +52,15 @@ from phenoprint.profiles.sphering import Sphering, Tvn
 from phenoprint.profiles.surfaces import position_share
 
 __all__ = [
+    "ASPECTS",
     "BATCH_METHODS",
     "DEFAULT_CELL_RULES",
     "DEFAULT_OPERATIONS",
     "DISTRIBUTION_MEASURES",
     "ENOUGH_CELLS",
     "EXTREME",
+    "FEWEST_CELLS",
+    "FEWEST_CONTROL_WELLS",
     "FEWEST_REFERENCE",
     "NORMALIZERS",
     "NUISANCE",
@@ -59,6 +70,7 @@ __all__ = [
     "STEP_OPERATIONS",
     "CellRule",
     "CellStates",
+    "ControlDistributions",
     "CrossFitted",
     "FeatureChoice",
     "Fit",
@@ -73,6 +85,7 @@ __all__ = [
     "Recipe",
     "RecipeLike",
     "RecipeStep",
+    "Responders",
     "Robust",
     "Sphering",
     "Standardize",
@@ -107,8 +120,10 @@ __all__ = [
     "preview_cell_quality",
     "recipe_named",
     "reference_of",
+    "responding_share",
     "run_recipe",
     "select_features",
     "select_features_with_status",
     "select_plates",
+    "stable_cell_states",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-__all__ = ["CellStates", "learn_cell_states"]
+__all__ = ["CellStates", "learn_cell_states", "stable_cell_states"]
 
 _BASELINE = 0.05  # share of control cells that count as responding
+_FEWEST_WELLS = 2  # control wells of each half
+_HALF_CELLS = 5_000  # cells of each half of the controls by which stability is judged
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class CellStates:
         Distance from the centre of the controls, each component in units of its deviation, that contains 95% of them.
     method, seed
         As given to `learn_cell_states`.
+    agreement
+        Adjusted Rand index of the states of control cells by the two halves of the control wells; None where it was not
+        judged.
+    is_stable
+        Whether cells are given states. Otherwise only the share of responding cells is described.
     """
 
     features: tuple[str, ...]
@@ -65,6 +72,8 @@ class CellStates:
     limit: float
     method: str
     seed: int
+    agreement: float | None = None
+    is_stable: bool = True
 
     @property
     def n_states(self) -> int:
@@ -92,10 +101,10 @@ class CellStates:
         -------
         polars.DataFrame
             One row per well, sorted: the keys, ``Metadata_State_Cells`` (cells that have all features), and as features
-            ``Cells_State_Fraction_1`` and so on (sum 1), ``Cells_State_Entropy`` (of the fractions, in bits) and
-            ``Cells_State_Responding``: the share of cells that are farther from the centre of the controls than 95% of
-            the control cells, rescaled so that 0 is expected for control wells (negative values occur by chance) and 1
-            means all cells.
+            ``Cells_State_Fraction_1`` and so on (sum 1), ``Cells_State_Entropy`` (of the fractions, in bits), both NULL
+            where the states are not stable, and ``Cells_State_Responding``: the share of cells that are farther from
+            the centre of the controls than 95% of the control cells, rescaled so that 0 is expected for control wells
+            (negative values occur by chance) and 1 means all cells.
         """
         data = to_polars(cells)
         points, complete = self._points(data)
@@ -114,9 +123,28 @@ class CellStates:
         entropy = np.where(np.isnan(known), np.nan, -(fractions * logs).sum(axis=1))
         share = np.bincount(codes, weights=far[complete], minlength=len(groups)) / known
         names = [f"Cells_State_Fraction_{i}" for i in range(1, self.n_states + 1)]
+        if not self.is_stable:
+            fractions, entropy = np.full_like(fractions, np.nan), np.full_like(entropy, np.nan)
         values = np.vstack([fractions.T, entropy, (share - _BASELINE) / (1 - _BASELINE)]).astype(np.float32)
         columns = feature_series([*names, "Cells_State_Entropy", "Cells_State_Responding"], values)
         return groups.keys.with_columns(pl.Series("Metadata_State_Cells", total.astype(np.int64)), *columns)
+
+    def count_far(self, cells: FrameLike, by: Sequence[str] = WELL_KEY) -> pl.DataFrame:
+        """Count the cells of each well, and those farther from the centre of the controls than 95% of the controls.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row per well, sorted: the keys, ``n_cells`` (cells that have all features) and ``n_far``.
+        """
+        data = to_polars(cells)
+        points, complete = self._points(data)
+        groups = Groups.of(data, by)
+        codes = groups.codes[complete]
+        far = _distance(points, self.deviations) > self.limit
+        counts = np.bincount(codes, minlength=len(groups))
+        beyond = np.bincount(codes[far], minlength=len(groups))
+        return groups.keys.with_columns(n_cells=pl.Series(counts), n_far=pl.Series(beyond))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain lists and values, for JSON."""
@@ -248,6 +276,109 @@ def learn_cell_states(
         method=method,
         seed=seed,
     )
+
+
+def stable_cell_states(
+    cells: FrameLike,
+    *,
+    by: Sequence[str] = WELL_KEY,
+    candidates: Sequence[int] = (8, 5, 3, 2),
+    least_agreement: float = 0.6,
+    splits: int = 3,
+    n_components: int = 20,
+    max_cells: int = 50_000,
+    seed: int = 0,
+) -> CellStates:
+    """Learn the states of control cells that two halves of the control wells agree on best.
+
+    The control wells are split at random, states are learned on each half, and all cells are given states by both. The
+    number of states with the largest median adjusted Rand index is learned on all cells; it is stable where the index
+    reaches `least_agreement`.
+
+    Parameters
+    ----------
+    cells
+        Control cells, normalized by plate.
+    by
+        Keys of a well.
+    candidates
+        Numbers of states.
+    least_agreement
+        Smallest agreement; 0 is expected by chance, 1 is perfect.
+    splits
+        Number of random splits.
+    n_components, max_cells, seed
+        As for `learn_cell_states`.
+
+    Returns
+    -------
+    CellStates
+        With ``agreement``; not stable where no number of states reaches the limit, or there are fewer than four wells.
+
+    Raises
+    ------
+    DataError
+        As `learn_cell_states`, for the smallest number of states.
+
+    Notes
+    -----
+    Hubert and Arabie, J Classif 2:193, 1985; stability of clusters under splitting: Lange et al., Neural Comput
+    16:1299, 2004. A continuum can be cut at the same place twice: stable states need not be distinct ones.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> kind = rng.random(800) < 0.5
+    >>> cells = pl.DataFrame({"Metadata_Plate": ["p"] * 800, "Metadata_Well": np.repeat(["A1", "A2", "A3", "A4"], 200)})
+    >>> values = rng.normal(size=(800, 3)) + 6 * kind[:, None]
+    >>> states = stable_cell_states(cells.with_columns(pl.DataFrame(values, schema=["a", "b", "c"])))
+    >>> states.n_states, states.is_stable
+    (2, True)
+    """
+    data = to_polars(cells)
+    order = sorted(set(candidates), reverse=True)
+    options: dict[str, Any] = {"n_components": n_components, "seed": seed}
+    groups = Groups.of(data, by)
+    rng = np.random.default_rng(seed)
+    halves = [_half(groups, rng) for _ in range(splits)] if len(groups) >= 2 * _FEWEST_WELLS else []
+    best: tuple[int, float] | None = None
+    for n_states in order:
+        try:
+            agreement = [_agreement(data, first, n_states, options) for first in halves]
+        except DataError:  # too few cells for so many states
+            continue
+        if not agreement:
+            break
+        middle = float(np.median(agreement))
+        if best is None or middle > best[1]:
+            best = (n_states, middle)
+    n_states, found = best if best is not None else (order[-1], None)
+    states = learn_cell_states(data, reference=None, n_states=n_states, max_cells=max_cells, **options)
+    return replace(states, agreement=found, is_stable=found is not None and found >= least_agreement)
+
+
+def _half(groups: Groups, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return whether each cell is of the first half of the wells; plates are split evenly."""
+    plates = groups.keys.to_series(0)
+    first = np.zeros(len(groups), dtype=bool)
+    for number, plate in enumerate(plates.unique().sort()):
+        wells = rng.permutation(np.flatnonzero((plates == plate).to_numpy()))
+        first[wells[number % 2 :: 2]] = True
+    return first[groups.codes]
+
+
+def _agreement(data: pl.DataFrame, first: NDArray[np.bool_], n_states: int, options: dict[str, Any]) -> float:
+    """Return the adjusted Rand index between the states that two halves give to all cells."""
+    from sklearn.metrics import adjusted_rand_score
+
+    labels = [
+        learn_cell_states(
+            data.filter(pl.Series(half)), reference=None, n_states=n_states, max_cells=_HALF_CELLS, **options
+        ).assign(data)
+        for half in (first, ~first)
+    ]
+    known = (labels[0] > 0) & (labels[1] > 0)
+    return float(adjusted_rand_score(labels[0][known], labels[1][known]))
 
 
 def _cluster(points: Matrix, n_states: int, method: str, seed: int) -> tuple[Matrix, Matrix, Matrix, NDArray[np.intp]]:

@@ -86,8 +86,8 @@ def ranks_of_order(values, order, out):
 
 
 @njit(cache=True)
-def distances_of_sorted(cells, n_cells, controls, n_controls, earth, ks):
-    """Write signed Wasserstein-1 and Kolmogorov-Smirnov distances of sorted cells to sorted controls.
+def distances_of_sorted(cells, n_cells, controls, n_controls, earth, energy, ks):
+    """Write Wasserstein-1, energy and Kolmogorov-Smirnov distances of sorted cells to sorted controls.
 
     Parameters
     ----------
@@ -95,33 +95,33 @@ def distances_of_sorted(cells, n_cells, controls, n_controls, earth, ks):
         Shape (features, cells) and (features, controls), ascending, NaN last.
     n_cells, n_controls
         Number of values, shape (features,).
-    earth, ks
-        Shape (features,); positive if the cells have larger values; NaN if one side is empty.
+    earth, energy, ks
+        Shape (features,); 0 or more; NaN if one side is empty.
     """
     for feature in range(cells.shape[0]):
         n, m = n_cells[feature], n_controls[feature]
         if n == 0 or m == 0:
             earth[feature] = np.nan
+            energy[feature] = np.nan
             ks[feature] = np.nan
             continue
         i, j = 0, 0
-        area, highest, lowest, lift = 0.0, 0.0, 0.0, 0.0
+        area, square, largest = 0.0, 0.0, 0.0
         previous = min(cells[feature, 0], controls[feature, 0])
         while i < n or j < m:
             if j >= m or (i < n and cells[feature, i] <= controls[feature, j]):
                 value = cells[feature, i]
             else:
                 value = controls[feature, j]
-            gap = j / m - i / n
-            area += abs(gap) * (value - previous)
-            lift += gap * (value - previous)
+            gap = abs(j / m - i / n)
+            area += gap * (value - previous)
+            square += gap * gap * (value - previous)
             while i < n and cells[feature, i] == value:
                 i += 1
             while j < m and controls[feature, j] == value:
                 j += 1
-            gap = j / m - i / n
-            highest = max(highest, gap)
-            lowest = min(lowest, gap)
+            largest = max(largest, abs(j / m - i / n))
             previous = value
-        earth[feature] = area if lift >= 0 else -area
-        ks[feature] = highest if highest >= -lowest else lowest
+        earth[feature] = area
+        energy[feature] = np.sqrt(2 * square)
+        ks[feature] = largest

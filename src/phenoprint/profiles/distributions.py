@@ -1,136 +1,141 @@
-"""Differences between the distributions of a well's cells and of its plate's control cells, per feature."""
+"""Differences between the distributions of a well's cells and of control cells, feature by feature.
+
+Location, spread and shape are measured separately, so that a column responds to one of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
-from phenoprint.errors import DataError, UnknownNameError, UsageError
-from phenoprint.profiles.reference_wells import reference_rows
-from phenoprint.tables import WELL_KEY, Groups, count, feature_columns, feature_matrix, feature_series, mean, to_polars
+from phenoprint.errors import UnknownNameError
+from phenoprint.tables import count, mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from phenoprint.tables import FloatArray, FrameLike
+    from phenoprint.tables import FloatArray
 
     Vector = NDArray[np.float64]
+    Counts = NDArray[np.int64]
 
-__all__ = ["DISTRIBUTION_MEASURES", "bimodality", "distribution_profiles"]
+__all__ = ["DISTRIBUTION_MEASURES", "UNSIGNED", "Sorted", "bimodality", "check_measures", "compare_cells"]
 
-DISTRIBUTION_MEASURES = ("bimodality", "ks", "wasserstein")
-"""Measures of `distribution_profiles`."""
+DISTRIBUTION_MEASURES = ("bimodality", "energy", "ks", "shape", "shift", "spread", "tail", "wasserstein")
+"""Measures of `compare_cells`."""
 
-_SUFFIX = {"bimodality": "Bimodality", "ks": "KS", "wasserstein": "Wasserstein"}
+UNSIGNED = ("energy", "ks", "shape", "wasserstein")
+"""Measures that are distances: 0 or more."""
+
+_IQR = 1.3489795003921634  # interquartile range of a normal distribution with a standard deviation of 1
+_CLIPPED = 10.0  # robust standard deviations: a speck of dust must not outweigh all cells
+_TAIL = 0.05  # share of the control cells in each tail
 
 
-def distribution_profiles(
-    cells: FrameLike,
-    *,
-    reference: pl.Expr,
-    by: Sequence[str] = WELL_KEY,
-    plate: Sequence[str] = ("Metadata_Plate",),
-    features: Sequence[str] | None = None,
-    measures: Sequence[str] = ("wasserstein", "ks", "bimodality"),
-    max_controls: int = 5000,
-    seed: int = 0,
-) -> pl.DataFrame:
-    """Compare the distribution of each feature between the cells of a well and the control cells of the plate.
+@dataclass(frozen=True)
+class Sorted:
+    """Cells sorted by each feature.
 
-    Parameters
+    Attributes
     ----------
-    cells
-        Cells of one or several plates.
-    reference
-        A polars expression for the control cells. A control well is compared with all control cells of its plate,
-        including its own.
-    by
-        Keys of a well; they include those of the plate.
-    plate
-        Keys of a plate.
-    features
-        Features to compare; None: all.
-    measures
-        ``"wasserstein"``: area between the two distribution functions, in the feature's unit, positive if the values of
-        the cells are larger on average; ``"ks"``: largest difference between the functions, positive if the values of
-        the cells are larger there; ``"bimodality"``: Sarle's coefficient of the well's cells, above 5/9 for
-        distributions with two modes.
-    max_controls
-        Largest number of control cells per plate; if there are more, they are drawn at random.
-    seed
-        Seed of the draw.
-
-    Returns
-    -------
-    polars.DataFrame
-        One row per well, sorted: the keys, ``Metadata_Object_Count`` (cells) and Float32 features named
-        ``<feature>_Wasserstein``, ``<feature>_KS``, ``<feature>_Bimodality``; NULL if cells or controls have no
-        value; bimodality is also NULL for fewer than four cells or no variation.
-
-    Raises
-    ------
-    DataError
-        If a plate has no control cell.
-    UnknownNameError, UsageError
-        For unknown measures or features, or a `plate` that is not part of `by`.
-
-    Examples
-    --------
-    >>> wells = ["A01", "A01", "A02", "A02"]
-    >>> cells = pl.DataFrame({"Metadata_Plate": ["p"] * 4, "Metadata_Well": wells, "area": [1.0, 3.0, 4.0, 6.0]})
-    >>> controls = pl.col("Metadata_Well") == "A01"
-    >>> distribution_profiles(cells, reference=controls, measures=["wasserstein"]).rows()
-    [('p', 'A01', 2, 0.0), ('p', 'A02', 2, 3.0)]
+    values
+        Shape (features, cells), ascending, NaN last.
+    n
+        Number of values, shape (features,).
+    center, scale
+        Median, and interquartile range in units of the standard deviation of a normal distribution, shape (features,);
+        NaN without values, and for a scale of 0.
+    scaled
+        Values without centre and scale, limited to ten spreads, shape (features, cells).
     """
-    data = to_polars(cells)
+
+    values: FloatArray
+    n: Counts
+    center: Vector
+    scale: Vector
+    scaled: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray, *, is_sorted: bool = False) -> Sorted:
+        """Sort cells, shape (features, cells)."""
+        ordered = values if is_sorted else np.sort(values, axis=1)
+        n = count(ordered).astype(np.int64)
+        low, center, high = (_quantile(ordered, n, share) for share in (0.25, 0.5, 0.75))
+        scale = (high - low) / _IQR
+        scale[~(scale > 0)] = np.nan
+        with np.errstate(invalid="ignore"):
+            scaled = np.clip((ordered - center[:, None]) / scale[:, None], -_CLIPPED, _CLIPPED)
+        return cls(ordered, n, center, scale, scaled.astype(ordered.dtype))
+
+    @property
+    def tails(self) -> tuple[Vector, Vector]:
+        """The limits of the lower and upper tail, in spreads from the centre, shape (features,) each."""
+        return _quantile(self.scaled, self.n, _TAIL), _quantile(self.scaled, self.n, 1 - _TAIL)
+
+
+def check_measures(measures: Sequence[str]) -> None:
+    """Raise UnknownNameError for a name that is not in `DISTRIBUTION_MEASURES`."""
     for name in measures:
         if name not in DISTRIBUTION_MEASURES:
             raise UnknownNameError("measure of distributions", name, DISTRIBUTION_MEASURES)
-    if not set(plate) <= set(by):
-        raise UsageError(f"keys of a well must include those of its plate; found by={list(by)}, plate={list(plate)}")
-    names = feature_columns(data) if features is None else list(features)
-    unknown = sorted(set(names) - set(data.columns))
-    if unknown:
-        raise UnknownNameError("feature", unknown[0], data.columns)
-    chosen = reference_rows(data, reference)
-    wells = Groups.of(data, by)
-    out = {name: np.full((len(names), len(wells)), np.nan) for name in measures}
-    place = np.empty(data.height, dtype=np.intp)
-    place[wells.order] = np.repeat(np.arange(len(wells)), wells.sizes)
-    plates = Groups.of(data, plate)
-    for key, rows in plates.items():
-        values = feature_matrix(data[rows], names)
-        controls = np.flatnonzero(chosen[rows])
-        if not len(controls) and ("ks" in measures or "wasserstein" in measures):
-            raise DataError(f"expected control cells on each plate; found none on {key}: check the plate map's negcon")
-        if len(controls) > max_controls:
-            rng = np.random.default_rng(seed)
-            controls = np.sort(rng.choice(controls, max_controls, replace=False))
-        ordered = np.sort(values[:, controls], axis=1)
-        n_controls = count(ordered).astype(np.int64)
-        own = place[rows]
-        order = np.argsort(own, kind="stable")
-        starts = np.flatnonzero(np.diff(own[order], prepend=-1))
-        for members in np.split(order, starts[1:]):
-            well = own[members[0]]
-            block = np.sort(values[:, members], axis=1)
-            if "ks" in measures or "wasserstein" in measures:
-                earth, ks = _distances(block, ordered, n_controls)
-                if "wasserstein" in measures:
-                    out["wasserstein"][:, well] = earth
-                if "ks" in measures:
-                    out["ks"][:, well] = ks
-            if "bimodality" in measures:
-                out["bimodality"][:, well] = bimodality(block)
-    columns = [
-        column
-        for name in measures
-        for column in feature_series([f"{feature}_{_SUFFIX[name]}" for feature in names], out[name].astype(np.float32))
-    ]
-    return wells.keys.with_columns(pl.Series("Metadata_Object_Count", wells.sizes, dtype=pl.Int64), *columns)
+
+
+def compare_cells(cells: Sorted, controls: Sorted, measures: Sequence[str]) -> dict[str, Vector]:
+    """Measure how the distribution of each feature differs between the cells of a well and control cells.
+
+    Parameters
+    ----------
+    cells, controls
+        Cells with the same features.
+    measures
+        - ``"shift"``: difference of the medians, in the root mean square of both spreads; signed;
+        - ``"spread"``: logarithm (base 2) of the ratio of the interquartile ranges; positive if the cells vary more;
+        - ``"shape"``: Wasserstein distance of both after their own centre and scale are removed;
+        - ``"tail"``: share of the cells, without centre and scale, above the 95th percentile of the controls minus the
+          share below the 5th; positive where a subpopulation has larger values;
+        - ``"wasserstein"``: Wasserstein-1 distance, in spreads of the controls;
+        - ``"energy"``: energy distance, the square root of twice the integrated squared difference between the
+          distribution functions, in the root of a spread of the controls;
+        - ``"ks"``: largest difference between the distribution functions;
+        - ``"bimodality"``: Sarle's coefficient of the well's cells, above 5/9 for distributions with two modes.
+
+    Returns
+    -------
+    dict
+        By measure: shape (features,); NaN where it is not known.
+
+    Examples
+    --------
+    >>> cells, controls = (Sorted.of(np.arange(9.0)[None] * width + at) for width, at in ((2, 5), (1, 0)))
+    >>> found = compare_cells(cells, controls, ["shift", "spread", "shape"])
+    >>> {name: round(values.item(), 2) for name, values in found.items()}
+    {'shift': 1.92, 'spread': 1.0, 'shape': 0.0}
+    """
+    check_measures(measures)
+    found: dict[str, Vector] = {}
+    if "shift" in measures:
+        # With the spread of both, a mere change of spread does not look like a shift.
+        found["shift"] = (cells.center - controls.center) / np.sqrt((cells.scale**2 + controls.scale**2) / 2)
+    if "spread" in measures:
+        found["spread"] = np.log2(cells.scale / controls.scale)
+    if "shape" in measures:
+        found["shape"] = _distances(cells.scaled, cells, controls.scaled, controls)[0]
+    if "tail" in measures:
+        low, high = controls.tails
+        with np.errstate(invalid="ignore"):
+            beyond = (cells.scaled > high[:, None]).sum(axis=1) - (cells.scaled < low[:, None]).sum(axis=1)
+        known = np.isfinite(cells.scale) & np.isfinite(controls.scale)
+        found["tail"] = np.where(known, beyond / np.maximum(cells.n, 1), np.nan)
+    if {"wasserstein", "energy", "ks"}.intersection(measures):
+        earth, energy, ks = _distances(cells.values, cells, controls.values, controls)
+        found["wasserstein"], found["energy"] = earth / controls.scale, energy / np.sqrt(controls.scale)
+        found["ks"] = ks
+    if "bimodality" in measures:
+        found["bimodality"] = bimodality(cells.values)
+    return {name: found[name] for name in measures}
 
 
 def bimodality(block: FloatArray) -> Vector:
@@ -160,9 +165,25 @@ def bimodality(block: FloatArray) -> Vector:
     return coefficient
 
 
-def _distances(block: FloatArray, ordered: FloatArray, n_controls: NDArray[np.int64]) -> tuple[Vector, Vector]:
+def _quantile(ordered: FloatArray, n: Counts, share: float) -> Vector:
+    """Return a quantile of sorted values with linear interpolation, shape (features,); NaN without values."""
+    if not ordered.shape[1]:
+        return np.full(len(ordered), np.nan)
+    place = share * np.maximum(n - 1, 0)
+    below = np.floor(place).astype(np.int64)
+    rows = np.arange(len(ordered))
+    low, high = ordered[rows, below], ordered[rows, np.minimum(below + 1, np.maximum(n - 1, 0))]
+    found: Vector = low + (place - below) * (high.astype(np.float64) - low)
+    return found
+
+
+def _distances(
+    values: FloatArray, cells: Sorted, reference: FloatArray, controls: Sorted
+) -> tuple[Vector, Vector, Vector]:
     from phenoprint.profiles.compiled_ranks import distances_of_sorted
 
-    earth, ks = np.empty(len(block)), np.empty(len(block))
-    distances_of_sorted(block, count(block).astype(np.int64), ordered, n_controls, earth, ks)
-    return earth, ks
+    earth, energy, ks = (np.empty(len(values)) for _ in range(3))
+    is_known = np.isfinite(values[:, :1]).any(axis=1) & np.isfinite(reference[:, :1]).any(axis=1)
+    n, m = np.where(is_known, cells.n, 0), np.where(is_known, controls.n, 0)
+    distances_of_sorted(values, n, reference, m, earth, energy, ks)
+    return earth, energy, ks

@@ -67,6 +67,9 @@ _EXCLUDED = """
     UNION ALL
     SELECT w.Metadata_Plate, w.Metadata_Well, x.reason FROM exclusion x JOIN well w USING (Metadata_Plate)
     WHERE x.scope = 'plate'
+    UNION ALL
+    SELECT w.Metadata_Plate, w.Metadata_Well, 'plate acceptance failed (' || a.criterion || ')'
+    FROM plate_acceptance a JOIN well w USING (Metadata_Plate) WHERE a.is_excluded
 """
 
 _SUMMARY_COLUMNS = {
@@ -75,7 +78,7 @@ _SUMMARY_COLUMNS = {
     "n_sites_flagged": "Sites with a flagged image (image_quality)",
     "n_cells": "Cells found in the well",
     "n_cells_flagged": "Cells that look like artefacts (cell_quality)",
-    "is_excluded": "Whether the well or its plate is excluded (exclusion)",
+    "is_excluded": "Whether the well or its plate is excluded (exclusion, plate_acceptance)",
 }
 
 _WELLS_FLAGGED = f"""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from phenoprint.errors import UnknownNameError
 from phenoprint.tables.declarations import (
+    acceptance,
     activity,
     answers,
     cells,
     clusters,
     cross_fit,
     doses,
+    heterogeneity,
     hits,
     images,
     mechanisms,
@@ -34,6 +36,8 @@ _SUBJECTS = (
     cells,
     profiles,
     cross_fit,
+    heterogeneity,
+    acceptance,
     activity,
     hits,
     answers,

@@ -1,10 +1,12 @@
 """The sections of ``screen.toml``, one module per subject."""
 
+from phenoprint.pipeline.sections.acceptance import PlateAcceptanceSection
 from phenoprint.pipeline.sections.base import Section
 from phenoprint.pipeline.sections.cells import CellQualitySection, CellRuleSection, LimitSection
 from phenoprint.pipeline.sections.clusters import ClustersSection
 from phenoprint.pipeline.sections.doses import DosesSection
 from phenoprint.pipeline.sections.evaluation import EvaluationSection
+from phenoprint.pipeline.sections.heterogeneity import HeterogeneitySection
 from phenoprint.pipeline.sections.hits import HitsSection
 from phenoprint.pipeline.sections.images import ImagesSection, PlateMapSection, ScreenSection
 from phenoprint.pipeline.sections.mechanisms import MechanismsSection
@@ -24,11 +26,13 @@ __all__ = [
     "DosesSection",
     "EvaluationSection",
     "FeaturesSection",
+    "HeterogeneitySection",
     "HitsSection",
     "IlluminationSection",
     "ImagesSection",
     "LimitSection",
     "MechanismsSection",
+    "PlateAcceptanceSection",
     "PlateMapSection",
     "ProfilesSection",
     "QualitySection",

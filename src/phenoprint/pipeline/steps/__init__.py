@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from phenoprint.pipeline.steps.acceptance import PlateAcceptance
 from phenoprint.pipeline.steps.activity import Activity, Calibration
 from phenoprint.pipeline.steps.aggregation import Aggregate
-from phenoprint.pipeline.steps.answers import Gallery, PlateAcceptance
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.cell_rules import JudgeCellRules
 from phenoprint.pipeline.steps.cells import FlagCells
 from phenoprint.pipeline.steps.clusters import ClusterProfiles, ClusterSignatures, Project
 from phenoprint.pipeline.steps.cross_fit import CrossFit
 from phenoprint.pipeline.steps.doses import DoseResponse
+from phenoprint.pipeline.steps.gallery import Gallery
 from phenoprint.pipeline.steps.heterogeneity import Heterogeneity, LearnStates
+from phenoprint.pipeline.steps.heterogeneity_gain import HeterogeneityGain
 from phenoprint.pipeline.steps.hits import FindHits
 from phenoprint.pipeline.steps.illumination import Illuminate
 from phenoprint.pipeline.steps.image_quality import FlagImages, MeasureQuality
@@ -35,15 +37,16 @@ STEPS: tuple[Step, ...] = (
     FlagCells(),
     JudgeCellRules(),
     Aggregate(),
+    PlateAcceptance(),
+    LearnStates(),
+    Heterogeneity(),
     ApplyRecipe(),
     CrossFit(),
     Consensus(),
     WellReadouts(),
     Neighbours(),
     FeatureEffects(),
-    LearnStates(),
-    Heterogeneity(),
-    PlateAcceptance(),
+    HeterogeneityGain(),
     Activity(),
     Calibration(),
     Mechanisms(),

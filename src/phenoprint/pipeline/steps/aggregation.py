@@ -32,6 +32,7 @@ class Aggregate(Step):
     needs = ("well", "cell", "cell_quality", "cell_rule", "exclusion")
     uses = ("object", "image_quality")
     tables = ("profile_well", "readout")
+    files = ("well_medians",)  # its rows of table readout; those of other steps follow later
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return which cells count and how they are aggregated."""
@@ -50,7 +51,7 @@ class Aggregate(Step):
         config = context.config
         here = pl.col("Metadata_Plate") == unit.plate
         names = list(config.profiles.readouts)
-        judged = judged_cells(unit, context)
+        judged = judged_cells(unit, context, by_hand=True)
         profiles, readouts = [], []
         for wells in well_batches(judged):
             chosen = pl.col("Metadata_Well").is_in(wells)
@@ -63,7 +64,7 @@ class Aggregate(Step):
             kept = kept.with_columns(*_readouts(config, kept))
             profiles.append(aggregate(kept.drop(names), by=WELL_KEY, statistic=config.profiles.statistic))
             readouts.append(_well_readouts(kept, names))
-        counted = without_excluded(context.wells(unit.plate), context.exclusions(unit.plate))
+        counted = without_excluded(context.wells(unit.plate), context.exclusions(unit.plate, by_hand=True))
         annotated = _annotate(pl.concat(profiles), counted)
         tables = {"profile_well": annotated, "readout": pl.concat(readouts).sort("readout", *WELL_KEY)}
         return Outcome(tables, self._ledger(unit, context, judged))
@@ -71,7 +72,7 @@ class Aggregate(Step):
     def _ledger(self, unit: Unit, context: Context, cells: pl.DataFrame) -> pl.DataFrame:
         """Count the cells of each well that were lost, and the wells without any cell left."""
         wells = _wells_with_cells(context.wells(unit.plate)).sort("Metadata_Well")
-        excluded = exclusion_reasons(wells, context.exclusions(unit.plate))
+        excluded = exclusion_reasons(wells, context.exclusions(unit.plate, by_hand=True))
         tables = [table for table in ("object", "cell") if context.holds(table)]
         held = {table: context.screen.stored_wells(table, unit.plate) for table in tables}
         by_well = {well: group for (well,), group in cells.group_by("Metadata_Well")}
@@ -97,17 +98,17 @@ def _why_empty(well: str, cells: pl.DataFrame, held: Mapping[str, Collection[str
     return "no cell found" if well in held.get("cell", ()) else "measurement failed, see status"
 
 
-def judged_cells(unit: Unit, context: Context) -> pl.DataFrame:
+def judged_cells(unit: Unit, context: Context, *, by_hand: bool = False) -> pl.DataFrame:
     """Return the key of every cell of a plate, with ``_reason``: why the cell does not count, or NULL.
 
-    An exclusion takes precedence over a flag.
+    An exclusion takes precedence over a flag; with `by_hand`, those of plate acceptance do not count.
     """
     here = pl.col("Metadata_Plate") == unit.plate
     flags = context.table("cell_quality").filter(here).collect()
     flagged = pl.col("is_flagged").any().alias("_site")
     sites = context.table("image_quality").filter(here).group_by(SITE_KEY).agg(flagged).collect()
     joined = flags.join(sites, on=SITE_KEY, how="left")
-    excluded = exclusion_reasons(joined, context.exclusions(unit.plate))
+    excluded = exclusion_reasons(joined, context.exclusions(unit.plate, by_hand=by_hand))
     rules = context.table("cell_rule").filter("is_applied").select("rule").collect().to_series()
     reason = pl.coalesce(excluded, _flag_reason(context.config, rules.to_list()))
     return joined.select(*CELL_KEY, reason.alias("_reason")).sort(CELL_KEY)

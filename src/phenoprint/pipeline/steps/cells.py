@@ -45,7 +45,7 @@ class FlagCells(Step):
         rules, missing = cell_rules(context.config.cell_quality, table.collect_schema().names())
         columns = sorted({limit.feature for rule in rules for limit in rule.limits})
         cells = table.select(*CELL_KEY, *columns).collect()
-        counts = exclusion_reasons(cells, context.exclusions(unit.plate)).is_null()
+        counts = exclusion_reasons(cells, context.exclusions(unit.plate, by_hand=True)).is_null()
         # The reference is the cells that are not excluded, if there are any.
         usual = cells.with_columns(counts.alias("Metadata_counts"))
         flagged = cell_quality(usual, rules=rules, reference=pl.col("Metadata_counts") if counts.any() else None)

@@ -46,7 +46,7 @@ class CrossFit(Step):
     title = "Cross-fitted profiles"
     scope = Scope.SCREEN
     needs = ("profile_selected", "well", "exclusion")
-    uses = ("profile_well", "profile_normalized")
+    uses = ("profile_well", "profile_normalized", "profile_heterogeneity")
     tables = (_TABLE, "cross_fit", "profile_gap")
     parts: ClassVar = {_TABLE: _EVERY_FOLD}
 
@@ -56,6 +56,7 @@ class CrossFit(Step):
         return {
             "steps": recipe.to_list(),
             "folds": config.evaluation.folds,
+            "distributions": config.heterogeneity.in_profiles,
             "seed": config.evaluation.seed,
             **keep_parameter(config),
             **normalizer_packages(recipe),

@@ -88,7 +88,7 @@ class FlagImages(Step):
             )
             .drop("_area", "_pixels")
         )
-        excluded = context.exclusions(unit.plate)
+        excluded = context.exclusions(unit.plate, by_hand=True)
         counted = without_excluded(joined, excluded)
         thresholds = quality_thresholds(joined if counted.is_empty() else counted)
         flagged = _flag_unread(flag_image_quality(joined, thresholds=thresholds))

@@ -11,6 +11,7 @@ import polars as pl
 from phenoprint.errors import DataError
 from phenoprint.pipeline.exclusions import well_ledger
 from phenoprint.pipeline.imported import require_all_plates
+from phenoprint.pipeline.notes import reference_verdicts
 from phenoprint.pipeline.phenotypes import keep_parameter, left_out
 from phenoprint.pipeline.recipe import normalizer_packages, recipe_of, reference_kind
 from phenoprint.pipeline.recipe_run import Profiles, RecipeRun
@@ -51,9 +52,17 @@ class ApplyRecipe(Step):
     title = "Recipe"
     scope = Scope.SCREEN
     needs = ("profile_well", "well", "exclusion")
+    uses = ("profile_heterogeneity",)
     instead: ClassVar = {"profile_well": "profile_normalized"}
-    tables = ("profile_selected", "profile_normalized", "profile_step", "step_score", "feature_status")
-    parts: ClassVar = {"feature_status": "recipe", "profile_step": _EVERY_STEP}
+    tables = (
+        "profile_selected",
+        "profile_normalized",
+        "profile_step",
+        "step_score",
+        "feature_status",
+        "plate_acceptance",
+    )
+    parts: ClassVar = {"feature_status": "recipe", "profile_step": _EVERY_STEP, "plate_acceptance": "reference"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return the steps, the kind of the reference wells, and the seed of the scores."""
@@ -63,6 +72,7 @@ class ApplyRecipe(Step):
             "steps": recipe.to_list(),
             "reference": reference_kind(recipe),
             "seed": config.evaluation.seed,
+            "distributions": config.heterogeneity.in_profiles,
             **normalizer_packages(recipe),
         }
 
@@ -96,7 +106,12 @@ class ApplyRecipe(Step):
         _check_features(before, statuses)
         statuses.append(_extreme(before))
         _drop_models(context.path, keep=paths)
-        tables = {"step_score": pl.concat(scores), "feature_status": pl.concat(statuses)}
+        status = pl.concat(statuses)
+        tables = {
+            "step_score": pl.concat(scores),
+            "feature_status": status,
+            "plate_acceptance": reference_verdicts(status),
+        }
         files = tuple(sorted(path.relative_to(context.path).as_posix() for path in paths))
         return Outcome(tables, pl.concat(ledgers), files)
 
@@ -194,7 +209,7 @@ class Consensus(Step):
         ledger = ledger_rows(self.name, None, unit_of_count="wells", n_in=given.wells.height, lost=lost)
         if "profile_selected" in context.given:
             wells = context.table("profile_selected").select(WELL_KEY).collect()
-            ledger = pl.concat([well_ledger(wells, context.exclusions()), ledger])
+            ledger = pl.concat([well_ledger(wells, context.exclusions(by_hand=True)), ledger])
         out = left_out(context, "profile_selected", given.schema)
         reasons = [status for status, _ in out.values()]
         if reasons:

@@ -17,6 +17,7 @@ from phenoprint.report.sections.controls import controls
 from phenoprint.report.sections.doses import doses
 from phenoprint.report.sections.effects import effects
 from phenoprint.report.sections.features import features
+from phenoprint.report.sections.heterogeneity import heterogeneity
 from phenoprint.report.sections.hits import hits
 from phenoprint.report.sections.losses import losses
 from phenoprint.report.sections.making import making
@@ -51,6 +52,7 @@ SECTIONS: tuple[Entry, ...] = (
     Entry("clusters", "Which treatments belong together?", "Clusters", clusters),
     Entry("mechanisms", "Are mechanisms recovered?", "Mechanisms", mechanisms),
     Entry("doses", "Response over dose", "Doses", doses),
+    Entry("heterogeneity", "Do the cells of a well differ?", "Heterogeneity", heterogeneity),
     Entry("cells", "The cells themselves", "Cells", cells),
     Entry("steps", "What did each step do?", "Steps", steps),
     Entry("losses", "What was lost, and where", "Losses", losses),

@@ -16,6 +16,7 @@ __all__ = [
     "REPLICATE_AGREEMENT",
     "ROBUST_Z_PRIME",
     "SMALLEST_P",
+    "SSMD",
     "UMAP",
     "Z_PRIME",
     "meaning_of_check",
@@ -68,13 +69,23 @@ LEDGER = (
     "and why the others were lost."
 )
 
+SSMD = (
+    "Strictly standardized mean difference: distance of the means of positive and negative controls divided by the "
+    "standard deviation of such a difference. 2 or more for a strong control, 1 for a moderate one."
+)
+
 _CHECKS = {
+    "best_z_prime": "The single feature that separates this control best: an upper bound, since many were tried.",
     "robust_z": ROBUST_Z_PRIME,
     "z_prime": Z_PRIME,
-    "edge": "Difference between the outer ring of wells and the inside.",
-    "row_": "Drift of the cell count from row to row.",
-    "column_": "Drift of the cell count from column to column.",
-    "gradient": "Drift along the rows or columns of the plate.",
+    "ssmd": SSMD,
+    "edge": "Difference between the outermost rows and columns of the plate and the inside.",
+    "_row_": "Differences between the rows of the plate: the share of the variance between wells that they explain.",
+    "_column_": "Differences between the columns: the share of the variance between wells that they explain.",
+    "gradient": "Drift along rows and columns: the share of the variance between wells that a plane explains.",
+    "control_shift": "Distance of the negative controls of this plate from those of the other plates.",
+    "control_drift": "Share of the differences between the plates' negative controls that follows their order.",
+    "replicate": "Correlation with plates of the same layout, well by well.",
     "negative_controls": "How many wells of the negative control the plate has: all effects are relative to them.",
     "reference": "Wells used for normalization: negative controls, or all wells of the plate if controls are too few.",
     "excluded": "The plate was left out by hand: 'phenoprint exclude SCREEN --list' shows when, by whom and why.",
@@ -90,7 +101,7 @@ def meaning_of_check(name: str) -> str | None:
     Examples
     --------
     >>> meaning_of_check("edge_effect")
-    'Difference between the outer ring of wells and the inside.'
+    'Difference between the outermost rows and columns of the plate and the inside.'
     """
     return next((text for part, text in _CHECKS.items() if part in f"_{name.lower()}"), None)
 

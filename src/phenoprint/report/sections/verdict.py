@@ -6,13 +6,14 @@ import numpy as np
 import polars as pl
 
 from phenoprint.report.context import Page, Section
-from phenoprint.report.html import Html, details, join, notice, number, sql_hint, tag, term
-from phenoprint.report.sections.terms import meaning_of_check
+from phenoprint.report.html import Html, details, join, notice, number, sql_hint, table, tag, term
+from phenoprint.report.sections.terms import ROBUST_Z_PRIME, SSMD, Z_PRIME, meaning_of_check
 
 __all__ = ["verdict"]
 
 ORDER = {"fail": 0, "warn": 1, "pass": 2}
 WORDS = {"pass": "Pass", "warn": "Look closer", "fail": "Fail", "none": "Not judged"}
+MOST_LINES = 10  # with more checks, those that pass are folded
 MOST_CARDS = 6  # with more plates, those that pass are folded
 SYMBOL = {"pass": "✓", "warn": "!", "fail": "✕", "none": "–"}
 
@@ -42,9 +43,14 @@ def verdict(page: Page) -> Section:
         )
     body += [notice(text) for text in _notes(page)]
     body += _shown(cards, verdicts)
+    separations = _separations(frame)
+    if separations is not None:
+        body.append(separations)
     if judged:
         body.append(sql_hint("SELECT * FROM plate_acceptance WHERE verdict <> 'pass' ORDER BY Metadata_Plate"))
-    return Section(_sentence(verdicts, rows), join(body))
+    left = sum(any(row.get("is_excluded") for row in plate) for plate in rows.values())
+    note = f" {left} left out before plates are pooled." if left else ""
+    return Section(_sentence(verdicts, rows) + note, join(body))
 
 
 def _notes(page: Page) -> list[str]:
@@ -103,20 +109,73 @@ def _sentence(verdicts: list[str], rows: dict[str, list[dict[str, object]]]) -> 
 
 def _card(page: Page, plate: str, worst: str, checks: list[dict[str, object]]) -> Html:
     facts = [tag("div", tag("dt", label), tag("dd", value)) for label, value in _facts(page, plate)]
-    lines = [_check(row) for row in checks]
+    word = WORDS[worst] + (", left out" if any(row.get("is_excluded") for row in checks) else "")
     return tag(
         "article",
-        tag("header", tag("h3", plate), tag("span", SYMBOL[worst], " ", WORDS[worst], class_=f"badge {worst}")),
+        tag("header", tag("h3", plate), tag("span", SYMBOL[worst], " ", word, class_=f"badge {worst}")),
         tag("dl", *facts),
-        tag("ul", *lines, class_="checks") if lines else None,
+        *_lists(checks),
         class_=f"card {worst}",
     )
+
+
+def _lists(checks: list[dict[str, object]]) -> list[Html]:
+    """List the checks that warn or fail, and fold the others where they are many; separations are in a table."""
+    kinds: dict[str, list[Html]] = {"wanting": [], "pass": [], "none": []}
+    for row in checks:
+        kind = str(row["verdict"])
+        if kind not in ORDER and row.get("poscon") is not None:
+            continue
+        kinds["wanting" if kind in ("warn", "fail") else kind if kind == "pass" else "none"].append(_check(row))
+    if sum(map(len, kinds.values())) <= MOST_LINES:
+        lines = [line for group in kinds.values() for line in group]
+        return [tag("ul", *lines, class_="checks")] if lines else []
+    shown = [tag("ul", *kinds["wanting"], class_="checks")] if kinds["wanting"] else []
+    for kind, words in (("pass", "passed"), ("none", "not judged")):
+        if lines := kinds[kind]:
+            n = f"{len(lines)} check{'s' if len(lines) != 1 else ''}"
+            shown.append(details(f"{n} {words}", tag("ul", *lines, class_="checks")))
+    return shown
+
+
+def _separations(frame: pl.DataFrame | None) -> Html | None:
+    """Tabulate Z', robust Z' and SSMD of each positive control; None without positive controls."""
+    needed = {"Metadata_Plate", "criterion", "value", "verdict", "poscon", "readout", "is_best", "n"}
+    if frame is None or not needed <= set(frame.columns):
+        return None
+    rows = frame.filter(pl.col("poscon").is_not_null() & ~pl.col("criterion").str.starts_with("best_z_prime"))
+    if rows.is_empty():
+        return None
+    measure = pl.col("criterion").str.split(":").list.first().alias("measure")
+    wide = rows.with_columns(measure).pivot("measure", index=["Metadata_Plate", "readout", "poscon"], values="value")
+    about = rows.group_by("Metadata_Plate", "readout", "poscon").agg(
+        pl.col("is_best").any(), pl.col("n").max(), pl.col("verdict").is_not_null().any().alias("is_judged")
+    )
+    measures = {"z_prime": ("Z'", Z_PRIME), "robust_z_prime": ("robust Z'", ROBUST_Z_PRIME), "ssmd": ("SSMD", SSMD)}
+    wide = wide.with_columns(pl.lit(None, pl.Float64).alias(name) for name in measures if name not in wide.columns)
+    several = (rows["poscon"].n_unique() or 0) > 1
+    both = wide.join(about, on=["Metadata_Plate", "readout", "poscon"]).sort("Metadata_Plate", "readout", "poscon")
+    body = [
+        (
+            row["Metadata_Plate"],
+            "whole profile" if row["readout"] == "profile" else row["readout"].replace("_", " "),
+            row["poscon"] + (" (best)" if several and row["is_best"] else ""),
+            *(row[name] for name in measures),
+            row["n"],
+            "yes" if row["is_judged"] else "no",
+        )
+        for row in both.iter_rows(named=True)
+    ]
+    header = ("Plate", "Readout", "Positive control", *(term(*names) for names in measures.values()), "wells", "judged")
+    caption = "Positive against negative controls, each compound by itself; of several, the best of a readout is judged"
+    shown = table(header, body, numeric=(3, 4, 5, 6), class_="sortable", caption=caption)
+    return details(f"Separation of controls: {len(body)} rows", shown, open_=len(body) <= MOST_LINES)
 
 
 def _check(row: dict[str, object]) -> Html:
     kind = str(row["verdict"]) if str(row["verdict"]) in ORDER else "none"
     name = str(row["criterion"])
-    plain = name.replace("z_prime", "Z'").replace("_", " ").replace(":", ": ")
+    plain = name.replace("z_prime", "Z'").replace("ssmd", "SSMD").replace("_", " ").replace(":", ": ")
     meaning = meaning_of_check(name)
     value, threshold = row.get("value"), row.get("threshold")
     shown = number(float(value)) if isinstance(value, int | float) else None

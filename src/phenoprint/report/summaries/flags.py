@@ -24,6 +24,7 @@ def flagged_wells(tables: Tables) -> pl.DataFrame:
     parts = [
         pl.DataFrame(schema=_SCHEMA),
         _exclusions(tables),
+        _failed_plates(tables),
         _failed(tables),
         _imageless(tables),
         _quality(tables),
@@ -88,6 +89,16 @@ def _exclusions(tables: Tables) -> pl.DataFrame | None:
         .otherwise(pl.format("excluded: {}", pl.col("reason").fill_null("no reason given")))
         .alias("reason"),
     )
+
+
+def _failed_plates(tables: Tables) -> pl.DataFrame | None:
+    checks, wells = tables.find("plate_acceptance"), tables.columns("well", WELL_KEY)
+    if checks is None or wells is None or "is_excluded" not in checks.columns:
+        return None
+    named = pl.col("criterion").sort().str.join(", ")
+    failed = checks.filter(pl.col("is_excluded").fill_null(value=False)).group_by("Metadata_Plate").agg(named)
+    reason = pl.format("excluded: plate acceptance failed ({})", "criterion").alias("reason")
+    return wells.join(failed, on="Metadata_Plate").select(*WELL_KEY, pl.lit("excluded").alias("kind"), reason)
 
 
 def _failed(tables: Tables) -> pl.DataFrame | None:

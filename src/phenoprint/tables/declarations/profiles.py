@@ -30,7 +30,8 @@ TABLES: Final = (
     ),
     _profile(
         "profile_heterogeneity",
-        "One row per well: how its cells are distributed over states and against the controls of its plate",
+        "One row per well: how its cells are distributed over states, and how the distribution of each feature differs "
+        "from that of the controls, in standard deviations of control wells with as many cells",
         c.CELLS,
         Column("Metadata_State_Cells", LONG, "Cells that could be given a state"),
     ),

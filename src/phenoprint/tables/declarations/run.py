@@ -6,7 +6,7 @@ from typing import Final
 
 from phenoprint.tables import keys
 from phenoprint.tables.declarations import columns as c
-from phenoprint.tables.declarations.columns import INT, LONG, REAL, TEXT, anywhere, required
+from phenoprint.tables.declarations.columns import INT, LONG, TEXT, anywhere, required
 from phenoprint.tables.records import Column, Table
 
 TABLES: Final = (
@@ -38,20 +38,6 @@ TABLES: Final = (
         ),
         order=("source", "kind", "found"),
         per_plate=False,
-    ),
-    Table(
-        "plate_acceptance",
-        "One row per plate and check: whether the plate may be used",
-        (
-            c.PLATE,
-            required("criterion", TEXT, "What is checked"),
-            Column("value", REAL, "What was found"),
-            Column("threshold", REAL, "Limit of the check"),
-            Column("verdict", TEXT, "pass, warn or fail; NULL where the check was not possible"),
-            c.REASON,
-        ),
-        key=(keys.PLATE, "criterion"),
-        references=(c.TO_PLATE,),
     ),
     Table(
         "ledger",
