@@ -10,6 +10,7 @@ from phenoprint.errors import UsageError
 from phenoprint.evaluation import SCORES, compare
 from phenoprint.evaluation.comparison import apply_held_out
 from phenoprint.profiles import apply_recipe, fit_normalization
+from phenoprint.simulation import simulate_profiles
 from phenoprint.tables import feature_columns
 
 RAW = [{"operation": "select", "operations": ["drop_na_columns"]}]
@@ -105,6 +106,15 @@ def test_a_recipe_that_fails_is_reported_and_the_others_continue() -> None:
     assert all("Metadata_Object_Count" in text for text in rows["error"])
     assert found.summary["recipe"].to_list() == ["plain", "broken"]
     assert found.choices["recipe"].to_list() == ["plain", "plain"]
+
+
+@pytest.mark.parametrize(("n_replicates", "is_fair"), [(8, True), (4, False)])
+def test_wells_in_the_same_position_are_no_replicates_where_there_are_others(n_replicates: int, is_fair: bool) -> None:
+    """Without any effect of treatments, position retrieves them only where each has one position on all plates."""
+    design = {"n_plates": 4, "plate_format": 96, "n_controls": 16, "n_features": 40, "position_effect": 2.0}
+    wells = simulate_profiles("position", seed=3, n_replicates=n_replicates, **design).wells
+    found = compare(wells, {"plain": PLAIN}, treatment=["Metadata_perturbation"], label=None)
+    assert (found.summary["replicate_retrieval"].item() < 0.1) is is_fair
 
 
 def test_wrong_use() -> None:

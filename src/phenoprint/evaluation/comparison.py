@@ -13,7 +13,7 @@ from phenoprint.errors import PhenoprintError, UsageError
 from phenoprint.evaluation.mechanisms import moa_accuracy
 from phenoprint.evaluation.mixing import batch_mixing, position_leakage
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.evaluation.step_profiles import by_kind
+from phenoprint.evaluation.step_profiles import by_kind, replicates_apart
 from phenoprint.profiles import Recipe, RecipeLike, consensus, recipe_named
 from phenoprint.tables import feature_columns, require_columns, to_polars
 
@@ -238,13 +238,16 @@ def _scores(
 def _retrieval(treated: pl.DataFrame, treatment: Sequence[str], plate: str, metric: str) -> float | None:
     """Compute the mean normalized average precision of replicates on other plates, against wells of the same plate.
 
+    Wells in the same position are no replicates where the layout offers others.
+
     Negatives are on the same plate, as in the JUMP protocol: differences between plates or batches then impair the
     retrieval of replicates and cannot help it, even if a treatment is in one batch only.
     """
+    placed, apart = replicates_apart(treated, treatment, plate)
     scored = average_precision(
-        treated,
+        placed,
         pos_sameby=list(treatment),
-        pos_diffby=[plate],
+        pos_diffby=apart,
         neg_sameby=[plate],
         neg_diffby=list(treatment),
         metric=metric,

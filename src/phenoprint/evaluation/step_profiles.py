@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from phenoprint.tables import feature_columns, feature_matrix, mad, median, with_features
+from phenoprint.tables import WELL, feature_columns, feature_matrix, mad, median, well_places, with_features
 
-__all__ = ["by_kind", "drawn_plates", "on_one_scale"]
+__all__ = ["by_kind", "drawn_plates", "on_one_scale", "replicates_apart"]
 
 _OWN_UNITS = 100.0  # ratio of the features' spreads (90% to 10% quantile); below some tens for scaled profiles
 _FAR = 5.0  # distance of a typical feature's centre from zero, in spreads; near zero for centred profiles
 _LIMIT = 20.0  # spreads
+_PLACE = "Metadata_ place"
 
 
 def drawn_plates(
@@ -75,3 +76,29 @@ def on_one_scale(frame: pl.DataFrame) -> pl.DataFrame:
     scale = np.where(varies, spread, np.inf)[:, None]
     scaled = np.clip((values - center[:, None]) / scale, -_LIMIT, _LIMIT)
     return with_features(frame, features, scaled.astype(values.dtype))
+
+
+def replicates_apart(treated: pl.DataFrame, treatment: Sequence[str], plate: str) -> tuple[pl.DataFrame, list[str]]:
+    """Return the columns in which two wells must differ to count as replicates: the plate, and the position.
+
+    Wells in the same position may be alike because of the position. Where most treatments on several plates have the
+    same position on all of them, the layout offers no other pairs, and only the plate is named.
+
+    Examples
+    --------
+    >>> wells = {"Metadata_Plate": list("pqpq"), "Metadata_Well": ["A01", "B07", "C01", "C05"], "t": list("aabb")}
+    >>> replicates_apart(pl.DataFrame(wells), ["t"], "Metadata_Plate")[1]
+    ['Metadata_Plate', 'Metadata_ place']
+    """
+    if WELL not in treated.columns or treated.get_column(WELL).null_count():
+        return treated, [plate]
+    place = well_places(treated)
+    placed = treated.with_columns(pl.Series(_PLACE, place[:, 0] * 10_000 + place[:, 1]))
+    repeated = (
+        placed.drop_nulls([*treatment, plate])
+        .group_by(list(treatment))
+        .agg(pl.col(plate).n_unique().alias("plates"), pl.col(_PLACE).n_unique().alias("places"))
+        .filter(pl.col("plates") > 1)
+    )
+    is_offered = repeated.filter(pl.col("places") > 1).height > repeated.height / 2
+    return placed, [plate, _PLACE] if is_offered else [plate]

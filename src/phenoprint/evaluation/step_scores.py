@@ -15,7 +15,7 @@ from phenoprint.evaluation.mechanisms import moa_accuracy
 from phenoprint.evaluation.mixing import batch_mixing, position_leakage
 from phenoprint.evaluation.replicates import replicate_reproducibility
 from phenoprint.evaluation.retrieval import average_precision
-from phenoprint.evaluation.step_profiles import by_kind, drawn_plates, on_one_scale
+from phenoprint.evaluation.step_profiles import by_kind, drawn_plates, on_one_scale, replicates_apart
 from phenoprint.evaluation.variance_shares import position_variance, variance_between
 from phenoprint.profiles import consensus
 from phenoprint.tables import Groups, feature_columns, frame_of, require_columns, to_polars
@@ -27,9 +27,9 @@ __all__ = ["STEP_SCORES", "TREATMENT_SCORES", "score_steps"]
 
 STEP_SCORES: Mapping[str, str] = MappingProxyType(
     {
-        "replicate_retrieval": "Retrieval of a treatment's wells on other plates against the other treatments of the "
-        "same plate: mean normalized average precision, as in `compare`; baseline: treatments shuffled within each "
-        "plate. Larger is better.",
+        "replicate_retrieval": "Retrieval of a treatment's wells on other plates, and in other positions where the "
+        "layout offers such, against the other treatments of the same plate: mean normalized average precision, as in "
+        "`compare`; baseline: treatments shuffled within each plate. Larger is better.",
         "control_retrieval": "Retrieval of a treatment's wells against the negative controls of the same plate: mean "
         "normalized average precision; baseline: treatments shuffled within each plate, above 0 since wells normalized "
         "to few controls are more similar to each other than to these controls. Larger is better.",
@@ -214,12 +214,13 @@ def _replicates(profiles: _Profiles) -> list[_Score]:
     """Score with negatives on the same plate, so that plate differences cannot help to retrieve replicates."""
     _need(profiles, profiles.treatment, profiles.plate)
     keys = profiles.treatment
+    apart = replicates_apart(profiles.treated, keys, profiles.plate)[1]
 
     def scored(treated: pl.DataFrame) -> pl.DataFrame:
         return average_precision(
-            treated,
+            replicates_apart(treated, keys, profiles.plate)[0],
             pos_sameby=keys,
-            pos_diffby=[profiles.plate],
+            pos_diffby=apart,
             neg_sameby=[profiles.plate],
             neg_diffby=keys,
             metric=profiles.metric,
