@@ -36,6 +36,7 @@ TREATMENTS = {
     "cross_fit",
     "activity",
     "calibration",
+    "consistency",
     "hits",
     "well_readouts",
     "neighbours",

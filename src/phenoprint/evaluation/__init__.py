@@ -9,6 +9,7 @@ from phenoprint.evaluation.baselines import baseline_profiles
 from phenoprint.evaluation.calibration import CALIBRATION_VARIANTS, calibration, calibration_plates
 from phenoprint.evaluation.column_gain import column_gain
 from phenoprint.evaluation.comparison import SCORES, Comparison, compare
+from phenoprint.evaluation.consistency import mechanism_consistency
 from phenoprint.evaluation.controls import best_readouts, control_statistics, ranked_readouts
 from phenoprint.evaluation.distances import energy_distance
 from phenoprint.evaluation.fold_distances import FoldControls, FoldDistance
@@ -93,6 +94,7 @@ __all__ = [
     "find_hits",
     "is_headline",
     "mean_average_precision",
+    "mechanism_consistency",
     "mechanism_scores",
     "moa_accuracy",
     "moa_calls",

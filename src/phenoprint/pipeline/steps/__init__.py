@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from phenoprint.pipeline.steps.acceptance import PlateAcceptance
-from phenoprint.pipeline.steps.activity import Activity, Calibration
+from phenoprint.pipeline.steps.activity import Activity, Calibration, Consistency
 from phenoprint.pipeline.steps.aggregation import Aggregate
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.steps.cell_rules import JudgeCellRules
@@ -49,6 +49,7 @@ STEPS: tuple[Step, ...] = (
     HeterogeneityGain(),
     Activity(),
     Calibration(),
+    Consistency(),
     Mechanisms(),
     FindHits(),
     DoseResponse(),

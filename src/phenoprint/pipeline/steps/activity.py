@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from phenoprint.pipeline.found_cells import FOUND_COUNT, with_found_cells
-from phenoprint.pipeline.phenotypes import keep_parameter
+from phenoprint.pipeline.phenotypes import keep_parameter, treatment_profiles
 from phenoprint.pipeline.recipe import normalizer_packages, recipe_of
 from phenoprint.pipeline.recipe_run import RecipeRun
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
     from phenoprint.pipeline.context import Context
 
-__all__ = ["Activity", "Calibration"]
+__all__ = ["Activity", "Calibration", "Consistency"]
 
 
 class Activity(Step):
@@ -118,6 +118,34 @@ class Calibration(Step):
         section = context.config.evaluation
         table = calibration(plates, run.recipe, n_folds=section.folds, seed=section.seed)
         return Outcome({"calibration": table})
+
+
+class Consistency(Step):
+    """Test whether the active compounds of each mechanism resemble each other."""
+
+    name = "consistency"
+    title = "Consistency of mechanisms"
+    scope = Scope.SCREEN
+    needs = ("profile_consensus", "activity", "exclusion")
+    tables = ("consistency", "score")
+    parts: ClassVar = {"score": "consistency"}
+
+    def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
+        """Return the null size and the seed."""
+        return {"null_size": config.evaluation.null_size, "seed": config.evaluation.seed, **keep_parameter(config)}
+
+    def run(self, unit: Unit, context: Context) -> Outcome:
+        """Write one row per mechanism."""
+        from phenoprint.evaluation import mechanism_consistency
+
+        section = context.config.evaluation
+        table, score = mechanism_consistency(
+            treatment_profiles(context),
+            context.table("activity").collect(),
+            null_size=section.null_size,
+            seed=section.seed,
+        )
+        return Outcome({"consistency": table, "score": score})
 
 
 def _is_cross_fitted(context: Context) -> bool:
