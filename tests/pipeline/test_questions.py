@@ -176,7 +176,7 @@ def test_clusters_are_the_mechanisms(screen: Screen) -> None:
     assert enriched.select("n_both", "n_cluster", "n_label", "n_total").unique().rows() == [(4, 4, 4, 12)]
     assert enriched["q_value"].max() == pytest.approx(9 / 495 / 3)  # 1 of 495 ways to choose 4 of 12; 3 of 9 tests
     kinds = set(rows(screen, "cluster_enrichment")["kind"])
-    assert kinds == {"mechanism", "compound", "plate", "row", "column", "edge"}
+    assert kinds == {"mechanism", "compound", "plate", "row", "column", "edge", "cells"}
     of_plate = rows(screen, "cluster_enrichment").filter(kind="plate")
     assert set(of_plate["p_value"]) == {1.0}, "every treatment is on both plates"
     assert "P1" not in str(clusters["technical"].to_list())

@@ -12,7 +12,6 @@ from phenoprint.errors import SchemaError, UsageError
 from phenoprint.exchange.importing import import_profiles
 from phenoprint.pipeline import find_similar, run_screen
 from phenoprint.pipeline.library import read_library
-from phenoprint.pipeline.steps import clusters
 from phenoprint.simulation import simulate_profiles
 from phenoprint.store import Screen
 
@@ -25,14 +24,14 @@ def screen_of(folder: Path, *, design: str = "mechanism", seed: int = 1, drop: t
     for (plate,), own in wells.group_by("Metadata_Plate", maintain_order=True):
         files.append(folder / f"{plate}_augmented.parquet")
         own.write_parquet(files[-1])
-    return run_screen(import_profiles(files, folder / "screen").screen.path, workers=1).screen
+    path = import_profiles(files, folder / "screen").screen.path
+    (path / "screen.toml").write_text('screen.name = "similar"\nclusters.maps = []\n')
+    return run_screen(path, workers=1).screen
 
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Screen:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clusters, "LEAST_PROJECTED", 10**6)  # no map
-        return screen_of(tmp_path_factory.mktemp("similar") / "own")
+    return screen_of(tmp_path_factory.mktemp("similar") / "own")
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +55,7 @@ def test_neighbours_are_those_of_the_table(screen: Screen, strong: dict[str, obj
     )
 
 
-def test_another_screen_is_aligned_by_name(
-    screen: Screen, strong: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clusters, "LEAST_PROJECTED", 10**6)
+def test_another_screen_is_aligned_by_name(screen: Screen, strong: dict[str, object], tmp_path: Path) -> None:
     features = [name for name in screen.table("profile_well").collect_schema().names() if "Metadata" not in name]
     other = screen_of(tmp_path / "other", drop=(features[0], features[1]))
     found = find_similar(screen, str(strong["Metadata_compound"]), library=other.path, n=5)
@@ -115,8 +111,7 @@ def test_wrong_names_and_doses_have_a_hint(screen: Screen, strong: dict[str, obj
     assert any("does not differ from the negative controls" in note for note in quiet.notes)
 
 
-def test_the_dose_that_acts_most_clearly_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clusters, "LEAST_PROJECTED", 10**6)
+def test_the_dose_that_acts_most_clearly_is_taken(tmp_path: Path) -> None:
     made = screen_of(tmp_path / "doses", design="dose", seed=3)
     active = made.table("activity").collect().filter(Metadata_pert_type="trt")
     by = ["mean_normalized_average_precision", "Metadata_Concentration"]

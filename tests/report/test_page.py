@@ -183,7 +183,7 @@ def test_the_projection_is_stored_once_for_all_colourings(page: ParsedPage) -> N
 def test_clusters_are_listed_with_what_they_share(page: ParsedPage) -> None:
     body = page.sections["clusters"]
     assert "are in 3 clusters; 4 inactive treatments were not clustered." in body
-    assert "artefacts. 3: plate SIM-02 (5 of 6)." in body
+    assert "beyond chance. 3: plate SIM-02 (5 of 6)." in body
     assert f"{HOSTILE} (4 of 5)" in body
     assert " +2.5" in body
     colourings = [figure for figure in page.data["figures"].values() if figure.get("pool") == "treatments"]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster_enrichment", "technical_labels"]
 
-TECHNICAL = ("plate", "batch", "row", "column", "edge", "well")
+TECHNICAL = ("plate", "batch", "row", "column", "edge", "well", "cells")
+_NO_LABEL = ("inside", "as controls")
 _LEAST_SHARE = 0.5
 
 
@@ -91,7 +92,7 @@ def cluster_enrichment(
 
 
 def technical_labels(enrichment: pl.DataFrame, *, threshold: float = 0.05) -> pl.DataFrame:
-    """Describe the clusters that are a plate, a batch or a position.
+    """Describe the clusters that are a plate, a batch, a position or a low cell count.
 
     Parameters
     ----------
@@ -103,12 +104,12 @@ def technical_labels(enrichment: pl.DataFrame, *, threshold: float = 0.05) -> pl
     Returns
     -------
     polars.DataFrame
-        One row per cluster of which half or more shares a plate, batch, row, column, edge or well more often than
-        chance: ``cluster``, ``technical``, such as ``plate P2 (9 of 10)``.
+        One row per cluster of which half or more shares a plate, batch, row, column, edge, well or a low cell
+        count more often than chance: ``cluster``, ``technical``, such as ``plate P2 (9 of 10)``.
     """
     found = enrichment.filter(
         pl.col("kind").is_in(TECHNICAL)
-        & (pl.col("label") != "inside")
+        & ~pl.col("label").is_in(_NO_LABEL)
         & (pl.col("q_value") < threshold)
         & (pl.col("share") >= _LEAST_SHARE)
     ).sort("cluster", "q_value", "share", "kind", descending=[False, False, True, False])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Clusters", "make_clusters"]
 
 _INACTIVE = 'does not differ from the negative controls (clusters.which = "all" clusters every treatment)'
+FEW_CELLS = 0.7  # of the negative controls of the plate
 _COMPOUND, _BATCH = "Metadata_compound", "Metadata_Batch"
 
 
@@ -146,6 +147,7 @@ def _labels(context: Context, *, of_wells: bool) -> pl.DataFrame:
     for kind, label in kinds.items():
         part = rows.select("_member", pl.lit(kind).alias("kind"), label.alias("label"))
         parts.append(part.explode("label") if kind == "mechanism" else part)
+    parts.append(_cell_counts(context, rows))
     if not of_wells:  # a treatment is at the edge if most of its wells are
         at_edge = (pl.col("_edge") == "edge").mean() > 0.5
         edge = rows.group_by("_member").agg(
@@ -154,6 +156,15 @@ def _labels(context: Context, *, of_wells: bool) -> pl.DataFrame:
         parts.append(edge.select("_member", pl.lit("edge").alias("kind"), "label"))
     labels = pl.concat(parts).with_columns(pl.col("label").cast(pl.String).str.strip_chars())
     return labels.drop_nulls().unique()
+
+
+def _cell_counts(context: Context, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return whether each member has few cells, by the median of its wells relative to the controls of their plates."""
+    counts = context.table("readout").filter(pl.col("readout") == "cell_count_relative").select(*WELL_KEY, "value")
+    known = rows.select(*WELL_KEY, "_member").join(counts.collect(), on=WELL_KEY).drop_nulls("value")
+    few = pl.col("value").median() < FEW_CELLS
+    label = pl.when(few).then(pl.lit("few cells")).otherwise(pl.lit("as controls"))
+    return known.group_by("_member").agg(label.alias("label")).select("_member", pl.lit("cells").alias("kind"), "label")
 
 
 def _positions(wells: pl.DataFrame) -> pl.DataFrame:

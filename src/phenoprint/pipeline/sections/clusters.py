@@ -1,4 +1,4 @@
-"""Section of ``screen.toml`` about clusters."""
+"""Section of ``screen.toml`` about clusters and maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class ClustersSection(Section):
     ``of`` is ``"treatments"`` (table ``cluster``) or ``"wells"`` (table ``well_cluster``); ``which`` is ``"active"``
     (the treatments that differ from the controls) or ``"all"``. ``value`` is the resolution of Leiden, the number of
     clusters of average linkage or the smallest cluster of HDBSCAN, and ``neighbours`` how many neighbours Leiden joins
-    each profile to; without them, they are chosen by what is found again in ``resamples`` resamples.
+    each profile to; without them, they are chosen by what is found again in ``resamples`` resamples. ``maps`` names the
+    projections to two dimensions.
     """
 
     of: Literal["treatments", "wells"] = "treatments"
@@ -26,6 +27,7 @@ class ClustersSection(Section):
     value: float | None = Field(default=None, gt=0)
     neighbours: int | None = Field(default=None, ge=1)
     resamples: int = Field(default=20, ge=2)
+    maps: list[Literal["pca", "umap"]] = Field(default=["pca", "umap"])
 
     @field_validator("neighbours")
     @classmethod

@@ -11,7 +11,7 @@ from phenoprint.pipeline.phenotypes import keep_parameter, treatment_profiles
 from phenoprint.pipeline.reduced import profiles_in_memory
 from phenoprint.pipeline.steps.base import Outcome, Scope, Step, Unit
 from phenoprint.pipeline.wellprofiles import WellProfiles
-from phenoprint.tables import PERTURBATION, WELL_KEY, frame_of
+from phenoprint.tables import PERTURBATION, WELL_KEY, declared_columns, frame_of
 
 if TYPE_CHECKING:
     from phenoprint.pipeline.config import ScreenConfig
@@ -36,11 +36,11 @@ class Project(Step):
     parts: ClassVar = {"feature_status": "project"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the seed."""
-        return {"seed": config.evaluation.seed, **keep_parameter(config)}
+        """Return the methods and the seed."""
+        return {"maps": config.clusters.maps, "seed": config.evaluation.seed, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
-        """Project with PCA and UMAP, unless there are too few profiles."""
+        """Project by each method, unless there are too few profiles."""
         from phenoprint.analysis import project
 
         seed = context.config.evaluation.seed
@@ -62,8 +62,8 @@ class Project(Step):
                 key = list(WELL_KEY)
                 profiles, reduced = profiles_in_memory(given)
                 statuses += [(None, "", self.name, "reduced", *reduced)] if reduced else []
-            maps = [project(profiles, method, keep=key, seed=seed) for method in ("pca", "umap")]
-            tables[table] = pl.concat(maps)
+            maps = [project(profiles, method, keep=key, seed=seed) for method in context.config.clusters.maps]
+            tables[table] = pl.concat([frame_of(table), *(declared_columns(drawn, table) for drawn in maps)])
         return Outcome(tables | {"feature_status": frame_of("feature_status", statuses)})
 
 
@@ -74,12 +74,14 @@ class ClusterProfiles(Step):
     title = "Clusters"
     scope = Scope.SCREEN
     needs = ("profile_selected", "profile_consensus", "activity", "well", "exclusion")
+    uses = ("readout",)
     tables = ("cluster", "well_cluster", "cluster_choice", "cluster_enrichment", "feature_status")
     parts: ClassVar = {"feature_status": "cluster"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
         """Return what is clustered and how, and the seed."""
-        return {**config.section("clusters"), "seed": config.evaluation.seed, **keep_parameter(config)}
+        how = {name: value for name, value in config.section("clusters").items() if name != "maps"}
+        return {**how, "seed": config.evaluation.seed, **keep_parameter(config)}
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Make clusters that resamples find again, or give the reason why there are none."""

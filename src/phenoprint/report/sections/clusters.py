@@ -7,7 +7,7 @@ import polars as pl
 from phenoprint.report.context import Page, Section
 from phenoprint.report.figures import resampling_curve
 from phenoprint.report.html import Html, join, notice, number, sql_hint, table, tag, term
-from phenoprint.report.sections.projection import by_treatment, described, draw_map, read_map
+from phenoprint.report.sections.projection import by_treatment, cluster_name, described, draw_map, read_map
 from phenoprint.report.sections.terms import short_name
 from phenoprint.report.source import AbsentError
 from phenoprint.tables import PERTURBATION, WELL_KEY
@@ -76,14 +76,14 @@ def _refusal(page: Page) -> str:
 
 
 def _warnings(placed: pl.DataFrame) -> list[Html]:
-    """Name the clusters that are a plate or a position."""
+    """Name the clusters that are a plate, a position or a low cell count."""
     if "technical" not in placed.columns:
         return []
     found = placed.filter(pl.col("technical").is_not_null()).unique("cluster").sort("cluster")
     if found.is_empty():
         return []
     named = "; ".join(f"{cluster}: {what}" for cluster, what in found.select("cluster", "technical").iter_rows())
-    return [notice(f"These clusters follow the layout, beyond chance. They may be artefacts. {named}.")]
+    return [notice(f"These clusters follow the layout or the cell count, beyond chance. {named}.")]
 
 
 def _rows(page: Page, placed: pl.DataFrame, key: list[str]) -> list[tuple[object, ...]]:
@@ -143,7 +143,7 @@ def _map(page: Page) -> Html:
     points = frame.join(about, on=PERTURBATION, how="left").sort(PERTURBATION)
     found = page.tables.columns("cluster", [PERTURBATION, "cluster", "status"])
     if found is not None and found.width == 3:
-        named = found.unique(PERTURBATION).with_columns(pl.col("cluster").cast(pl.String))
+        named = found.unique(PERTURBATION).with_columns(cluster_name(found["cluster"]))
         points = points.join(named, on=PERTURBATION, how="left", maintain_order="left")
     points, dose = described(points)
     colourings = [

@@ -16,7 +16,7 @@ from phenoprint.report.sections.terms import UMAP
 from phenoprint.report.summaries.doses import AXIS_DOSE, AXIS_UNIT, axis_units, with_axis_doses
 from phenoprint.tables import PERTURBATION, WELL_KEY
 
-__all__ = ["by_treatment", "described", "draw_map", "projection", "read_map", "with_clusters"]
+__all__ = ["by_treatment", "cluster_name", "described", "draw_map", "projection", "read_map", "with_clusters"]
 
 WHY = "It is written when the selected profiles are projected, which needs 30 wells with profiles or more."
 
@@ -68,9 +68,15 @@ def with_clusters(page: Page, points: pl.DataFrame) -> pl.DataFrame:
     for table, key in (("well_cluster", list(WELL_KEY)), ("cluster", [PERTURBATION])):
         found = page.tables.columns(table, [*key, "cluster"])
         if found is not None and found.height and found.width == len(key) + 1 and set(key) <= set(points.columns):
-            named = found.unique(key).with_columns(pl.col("cluster").cast(pl.String))
+            named = found.unique(key).with_columns(cluster_name(found["cluster"]))
             return points.join(named, on=key, how="left", maintain_order="left")
     return points
+
+
+def cluster_name(numbers: pl.Series) -> pl.Expr:
+    """Write the numbers of clusters so that their order as text is that of the numbers."""
+    width = len(str(numbers.max() or 0))
+    return pl.col("cluster").cast(pl.String).str.zfill(width)
 
 
 def by_treatment(points: pl.DataFrame, dose: str) -> list[tuple[str, str, dict[str, Any]]]:

@@ -22,8 +22,8 @@ _MEMBERSHIP: Final = (
     Column(
         "technical",
         TEXT,
-        "Plate, batch, row, column, edge or well that half of the cluster or more shares beyond chance (q < 0.05); "
-        "NULL where there is none",
+        "Plate, batch, row, column, edge, well or low cell count that half of the cluster or more shares beyond chance "
+        "(q < 0.05); NULL where there is none",
     ),
     required(
         "status",
@@ -99,8 +99,9 @@ TABLES: Final = (
             required(
                 "kind",
                 TEXT,
-                "What the label is: mechanism, compound, plate, batch, row, column, edge (edge or inside); of wells "
-                "also treatment and well (the same position on several plates)",
+                "What the label is: mechanism, compound, plate, batch, row, column, edge (edge or inside), cells "
+                "(few cells: below 70% of the controls, or as controls); of wells also treatment and well (the same "
+                "position on several plates)",
             ),
             required("label", TEXT, "The label"),
             required("n_both", LONG, "Members of the cluster with the label"),
