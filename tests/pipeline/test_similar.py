@@ -16,10 +16,10 @@ from phenoprint.simulation import simulate_profiles
 from phenoprint.store import Screen
 
 
-def screen_of(folder: Path, *, design: str = "mechanism", seed: int = 1, drop: tuple[str, ...] = ()) -> Screen:
+def screen_of(folder: Path, *, seed: int = 1, drop: tuple[str, ...] = (), **design: int) -> Screen:
     """Import and run simulated plates; the seed gives the noise, and the compounds."""
     folder.mkdir()
-    wells = simulate_profiles(design, seed=seed, n_features=60).wells.drop(*drop)
+    wells = simulate_profiles("mechanism", seed=seed, n_features=60, **design).wells.drop(*drop)
     files = []
     for (plate,), own in wells.group_by("Metadata_Plate", maintain_order=True):
         files.append(folder / f"{plate}_augmented.parquet")
@@ -112,7 +112,7 @@ def test_wrong_names_and_doses_have_a_hint(screen: Screen, strong: dict[str, obj
 
 
 def test_the_dose_that_acts_most_clearly_is_taken(tmp_path: Path) -> None:
-    made = screen_of(tmp_path / "doses", design="dose", seed=3)
+    made = screen_of(tmp_path / "doses", seed=3, n_compounds=16, n_doses=3, n_plates=2)
     active = made.table("activity").collect().filter(Metadata_pert_type="trt")
     by = ["mean_normalized_average_precision", "Metadata_Concentration"]
     best = active.sort(by, descending=True).row(0, named=True)
