@@ -11,6 +11,7 @@ from phenoprint.evaluation import to_vectors
 from phenoprint.evaluation.class_fit import least_compounds
 from phenoprint.evaluation.class_probabilities import class_evidence, conformal_p, fit_logistic, logistic
 from phenoprint.evaluation.class_similarities import class_similarities
+from phenoprint.evaluation.class_tightness import class_tightness
 
 
 def test_similarities_by_hand() -> None:
@@ -36,6 +37,35 @@ def test_similarities_by_hand() -> None:
             assert found.n_compounds[row, name] == len(units)
             assert found.mean[row, name] == pytest.approx(np.mean(highest), abs=1e-5, nan_ok=True)
             assert found.highest[row, name] == pytest.approx(max(highest), abs=1e-5)
+
+
+def test_tightness_without_the_own_compound_by_hand() -> None:
+    rng = np.random.default_rng(3)
+    values, compounds = rng.normal(size=(24, 5)), rng.integers(0, 8, 24)
+    labels = rng.random((24, 3)) < 0.5
+    members, weights = np.flatnonzero(rng.random(24) < 0.7), rng.random(24)
+    vectors = to_vectors(pl.DataFrame(values, schema=[f"F{i}" for i in range(5)]), "cosine")
+    found = class_tightness(vectors, compounds, labels, members, weights[members])
+    cosine = values @ values.T / np.outer(*[np.linalg.norm(values, axis=1)] * 2)
+
+    def sums(name: int, without: int) -> tuple[float, float]:
+        total, size = 0.0, 0.0
+        for member in (i for i in members if labels[i, name] and compounds[i] != without):
+            others = {compounds[j] for j in range(24) if labels[j, name]} - {compounds[member], without}
+            highest = [
+                max(cosine[member, j] for j in range(24) if labels[j, name] and compounds[j] == other)
+                for other in others
+            ]
+            if others:
+                total, size = total + weights[member] * np.mean(highest), size + weights[member]
+        return total, size
+
+    full = [sums(name, -1) for name in range(3)]
+    usual = sum(total for total, _ in full) / sum(size for _, size in full)
+    for row in range(24):
+        for name in range(3):
+            total, size = sums(name, compounds[row]) if labels[row, name] else full[name]
+            assert found[row, name] == pytest.approx((total + usual) / (size + 1), abs=1e-5)
 
 
 def test_without_another_compound_there_is_no_similarity() -> None:

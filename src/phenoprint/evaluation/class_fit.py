@@ -16,6 +16,7 @@ from phenoprint.evaluation.class_probabilities import (
     logistic,
 )
 from phenoprint.evaluation.class_similarities import class_similarities
+from phenoprint.evaluation.class_tightness import class_tightness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,9 +107,9 @@ def fit_classes(
     compounds; a labelled treatment gets its probability from a fit on other folds of compounds.
 
     A mechanism fits as well as the worse of two ranks among the true mechanisms of the calibration: that of the mean
-    similarity, less what is usual for profiles of that strength (by linear regression), and that of the probability.
-    The first finds treatments that are like no mechanism, the second those that are like another one more. The
-    conformal p value is the rank of that number in turn.
+    similarity, less what is usual for profiles of that strength and for a mechanism whose compounds are that alike (by
+    linear regression), and that of the probability. The first finds treatments that are like no mechanism, the second
+    those that are like another one more. The conformal p value is the rank of that number in turn.
     """
     near = class_similarities(vectors, compounds, labels)
     evidence = class_evidence(near.mean, near.highest)
@@ -123,15 +124,17 @@ def fit_classes(
         return ClassFit(unknown, unknown, near.nearest, near.similarity, near.n_compounds, n_units, reason)
     _, unit, size = np.unique(units, return_inverse=True, return_counts=True)
     weights = 1.0 / size[unit.ravel()]
+    tightness = class_tightness(vectors, compounds, labels, rows, weights)
 
     def fit(chosen: NDArray[np.bool_], applied: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         here, weight = rows[chosen], weights[chosen]
         row, column = np.nonzero(there[here])
         beta = fit_logistic(evidence[here][row, column], labels[here][row, column], weight[row])
         row, column = np.nonzero(own[here])
-        usual = _line(strength[here][row], near.mean[here][row, column], weight[row])
-        excess = near.mean[applied] - (usual[0] + usual[1] * strength[applied])[:, None]
-        return logistic(evidence[applied], beta), excess
+        known = np.column_stack([strength[here][row], tightness[here][row, column]])
+        usual = _regression(known, near.mean[here][row, column], weight[row])
+        expected = usual[0] + usual[1] * strength[applied][:, None] + usual[2] * tightness[applied]
+        return logistic(evidence[applied], beta), near.mean[applied] - expected
 
     probability, excess = fit(np.ones(len(rows), dtype=bool), np.ones(len(labels), dtype=bool))
     folds = fold_of_compounds(units, _N_FOLDS, seed)
@@ -164,11 +167,12 @@ def _too_few(labels: NDArray[np.bool_], n_units: int, coverage: float) -> str | 
     return None
 
 
-def _line(x: Floats, y: Floats, weights: Floats) -> Floats:
-    """Intercept and slope of a weighted regression; no slope where x does not vary."""
+def _regression(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Intercept and slopes of a weighted linear regression."""
     root = np.sqrt(weights)
-    line: Floats = np.linalg.lstsq(np.column_stack([root, root * x]), root * y, rcond=None)[0]
-    return line
+    with_intercept = np.column_stack([np.ones(len(x)), x]) * root[:, None]
+    found: Floats = np.linalg.lstsq(with_intercept, root * y, rcond=None)[0]
+    return found
 
 
 def _of_true(values: Floats, own: NDArray[np.bool_], rows: NDArray[np.intp]) -> Floats:
