@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 from phenoprint.evaluation import to_vectors
-from phenoprint.evaluation.class_fit import least_compounds
+from phenoprint.evaluation.class_fit import fit_classes, least_compounds
 from phenoprint.evaluation.class_probabilities import class_evidence, conformal_p, fit_logistic, logistic
 from phenoprint.evaluation.class_similarities import class_similarities
 from phenoprint.evaluation.class_tightness import class_tightness
@@ -134,3 +134,17 @@ def test_conformal_coverage_with_doses_that_go_together(coverage: float) -> None
 
 def test_compounds_that_a_level_needs() -> None:
     assert [least_compounds(level) for level in (0.5, 0.8, 0.9, 0.99)] == [1, 4, 9, 99]
+
+
+def test_probabilities_of_noise_do_not_favour_the_own_label() -> None:
+    """A fit on the compound itself gives 0.32. A little is left, since similarities of other compounds to it remain."""
+    rng = np.random.default_rng(4)
+    difference = []
+    for _ in range(40):
+        vectors = to_vectors(pl.DataFrame(rng.normal(size=(24, 8)), schema=[f"F{i}" for i in range(8)]), "cosine")
+        labels = np.eye(2, dtype=bool)[rng.permutation(np.arange(24) % 2)]
+        ones = np.ones(24, dtype=bool)
+        fit = fit_classes(vectors, np.arange(24), labels, ones, strength=rng.normal(size=24))
+        difference.append((fit.probability[labels] - fit.probability[~labels]).mean())
+        assert fit.reason is None
+    assert np.mean(difference) < 0.15

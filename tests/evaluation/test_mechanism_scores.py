@@ -185,3 +185,8 @@ def test_one_batch_is_no_comparison_between_batches() -> None:
     assert "all are in the same Metadata_Batch" in found.scores["description"][0]
     unknown = treatments().with_columns(Metadata_Batch=pl.lit(None, pl.String))
     assert scores(NSCB, unknown).scores["value"].null_count() > 0
+
+
+def test_a_single_partner_on_another_plate_is_enough() -> None:
+    frame = treatments(n_moa=2, compounds=2, noise=0.01).filter(pl.col("Metadata_perturbation").str.ends_with("@1"))
+    assert scores(PLATES, frame).scores.row(0, named=True)["n"] == 4
