@@ -30,6 +30,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "strong effects": {**HARD, "n_compounds": 300, "share_inert": 0.3, "fidelity": 0.95, "effect_size": (0.5, 3.0)},
     "12 mechanisms, cosine 0.2": {**HARD, "n_compounds": 300, "share_inert": 0.3, "mechanism_cosine": 0.2},
 }
+FIRST_SEED = 1000  # methods were chosen on seeds below 100
 TRUTH = pl.col("Metadata_truth").str.split("|")
 NOT_CALLED = ["inactive", "too few references", "not tested", "no profile"]
 
@@ -75,7 +76,7 @@ def simulated(seeds: int, coverage: float) -> None:
     print(f"simulated, {seeds} screens each, sets made for {coverage:.2f}; 95 % intervals over compounds")
     for name, design in DESIGNS.items():
         start = time.process_time()
-        rows = pl.concat([hidden(seed, design, coverage) for seed in range(seeds)])
+        rows = pl.concat([hidden(FIRST_SEED + number, design, coverage) for number in range(seeds)])
         asked = rows.filter("has_reference", ~pl.col("is_left"), pl.col("Metadata_moa").is_null())
         single = asked.filter(status="called")
         novel = rows.filter("is_left", ~pl.col("has_reference")).with_columns(found=pl.col("status") == "novel")
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2].parent / "shared" / "data")
     chosen = parser.parse_args()
-    for coverage in (0.9, 0.8, 0.95):
+    for coverage in (0.9, 0.8):
         simulated(chosen.seeds, coverage)
     if (chosen.data / "bbbc021_profiles").is_dir():
         bbbc021(chosen.data)
