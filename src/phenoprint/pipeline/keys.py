@@ -15,7 +15,7 @@ import polars as pl
 from phenoprint.pipeline.context import Context
 from phenoprint.pipeline.exclusions import exclusion_keys
 from phenoprint.pipeline.imported import imported_keys
-from phenoprint.pipeline.schedule import Schedule
+from phenoprint.pipeline.schedule import JUDGE, Schedule
 from phenoprint.pipeline.steps.base import Scope, Step, Unit
 from phenoprint.store import hash_key
 from phenoprint.tables import WELL_KEY
@@ -131,8 +131,14 @@ class KeyTree:
         return Key(hash_key(step.name, step.version, parameters, self.context.channels, inputs), parameters, inputs)
 
     def is_blocked(self, step: Step, unit: Unit) -> bool:
-        """Whether everything that the unit reads of some step has failed."""
+        """Whether everything that the unit reads of some step has failed.
+
+        Plate acceptance blocks nothing unless plates that fail are to be excluded.
+        """
+        optional = set() if self.context.config.plate_acceptance.exclude_failed else {JUDGE}
         for name in self.schedule.depends_on[step.name]:
+            if name in optional:
+                continue
             states = [state for _, state in self._read_by(name, unit)]
             if states and not any(state.is_done for state in states):
                 return True

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from phenoprint.pipeline.imported import GIVEN
 from phenoprint.pipeline.steps.base import Step
 
-__all__ = ["Schedule"]
+__all__ = ["JUDGE", "Schedule"]
 
-# What reads exclusions leaves out the plates that this step excludes, unless the step itself depends on it.
-_JUDGE = "plate_acceptance"
+JUDGE = "plate_acceptance"
+"""What reads exclusions leaves out the plates that this step excludes, unless the step itself depends on it."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ class Schedule:
             )
             for step in running
         }
-        before = _ancestors(_JUDGE, depends_on)
-        if _JUDGE in depends_on:
+        before = _ancestors(JUDGE, depends_on)
+        if JUDGE in depends_on:
             depends_on |= {
-                step.name: (*depends_on[step.name], _JUDGE)
+                step.name: (*depends_on[step.name], JUDGE)
                 for step in running
-                if "exclusion" in step.needs and step.name not in before and _JUDGE not in depends_on[step.name]
+                if "exclusion" in step.needs and step.name not in before and JUDGE not in depends_on[step.name]
             }
         return cls(_ordered(running, depends_on), depends_on, left_out)
 

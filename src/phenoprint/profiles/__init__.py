@@ -15,6 +15,7 @@ from phenoprint.profiles.control_distributions import (
     ASPECTS,
     FEWEST_CELLS,
     FEWEST_CONTROL_WELLS,
+    FEWEST_PER_WELL,
     ControlDistributions,
     distribution_profiles,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "EXTREME",
     "FEWEST_CELLS",
     "FEWEST_CONTROL_WELLS",
+    "FEWEST_PER_WELL",
     "FEWEST_REFERENCE",
     "NORMALIZERS",
     "NUISANCE",

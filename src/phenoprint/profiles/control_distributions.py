@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-__all__ = ["ASPECTS", "FEWEST_CELLS", "FEWEST_CONTROL_WELLS", "ControlDistributions", "distribution_profiles"]
+__all__ = [
+    "ASPECTS",
+    "FEWEST_CELLS",
+    "FEWEST_CONTROL_WELLS",
+    "FEWEST_PER_WELL",
+    "ControlDistributions",
+    "distribution_profiles",
+]
 
 ASPECTS = ("shift", "spread", "shape", "tail")
 """Measures that separate location, spread and shape."""
@@ -44,6 +51,9 @@ FEWEST_CELLS = 8
 
 FEWEST_CONTROL_WELLS = 4
 """Fewest control wells for a null."""
+
+FEWEST_PER_WELL = 150
+"""Cells that are kept of each control well, however many wells there are."""
 
 _PRIOR = 4.0  # degrees of freedom of the typical variance, which steadies that of single features
 
@@ -117,7 +127,8 @@ class ControlDistributions:
         measures
             What to compare.
         max_cells
-            Largest number of cells, shared equally between the control wells; more are drawn at random.
+            Largest number of cells, shared equally between the control wells, but at least 150 of each; more are drawn
+            at random.
         seed
             Seed of the draws.
         """
@@ -127,7 +138,7 @@ class ControlDistributions:
         cells = cells.sort(*known, *features[:3], nulls_last=True)
         groups = Groups.of(cells, by)
         rng = np.random.default_rng(seed)
-        most = max(FEWEST_CELLS, max_cells // max(1, len(groups)))
+        most = max(FEWEST_PER_WELL, max_cells // max(1, len(groups)))
         chosen = [
             np.sort(rng.choice(rows, most, replace=False)) if len(rows) > most else np.asarray(rows)
             for _, rows in groups.items()
@@ -343,7 +354,7 @@ def distribution_profiles(
         Whether differences are expressed in standard deviations of control wells with as many cells; otherwise in the
         units of the measure.
     max_controls
-        Largest number of control cells per plate, shared equally between its control wells.
+        Largest number of control cells per plate, shared equally between its control wells, but at least 150 of each.
     seed
         Seed of the draws.
 

@@ -149,6 +149,8 @@ class Heterogeneity(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Compare the cells of each well with control cells of its plate, a few wells at a time."""
+        from phenoprint.profiles import FEWEST_PER_WELL
+
         if not context.config.profiles.heterogeneity:
             return Outcome()
         wells = context.profiles("profile_well", plate=unit.plate, columns="^Metadata_.*$")
@@ -156,7 +158,9 @@ class Heterogeneity(Step):
         features: list[str] = record["features"]
         if not features:
             return self._skipped(unit, wells, _NO_FEATURE)
-        controls = control_cells(unit, context, features, most=_CONTROLS_A_PLATE)
+        n_controls = wells.filter(pl.col("Metadata_pert_type") == "negcon").height
+        most = max(_CONTROLS_A_PLATE, FEWEST_PER_WELL * n_controls)
+        controls = control_cells(unit, context, features, most=most)
         if controls.is_empty():
             return self._skipped(unit, wells, "no control cells on this plate to compare with")
         plate = _plate(controls, record, features, context.config.evaluation.seed)
