@@ -67,6 +67,16 @@ def test_the_space_of_controls_is_the_ledoit_wolf_covariance(n: int, p: int) -> 
 def test_there_is_no_space_of_controls_that_do_not_vary() -> None:
     assert ControlSpace.of({"p": np.ones((5, 3))}) is None
     assert ControlSpace.of({"p": np.ones((1, 3))}) is None
+    assert ControlSpace.of({}) is None
+
+
+def test_with_one_control_per_plate_all_directions_count_alike() -> None:
+    rng = np.random.default_rng(0)
+    space = ControlSpace.of({f"p{i}": rng.normal(size=(1, 3)) for i in range(4)})
+    assert (space.weight, space.shrinkage) == (0.0, 1.0)
+    found = ControlDistance.of(space, {f"p{i}": np.full((1, 3), 9.0) for i in range(4)}, null_size=1000, seed=0)
+    assert found.mahalanobis_test.p_value == pytest.approx(2 / 16)  # exchanging all wells changes no distance
+    assert found.mahalanobis_test.n_orders == 16
 
 
 def _design(p: int = 7) -> tuple[dict[str, np.ndarray], ControlSpace, dict[str, np.ndarray]]:

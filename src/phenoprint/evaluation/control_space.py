@@ -96,15 +96,23 @@ class ControlSpace:
         Parameters
         ----------
         plates
-            At least one plate with two controls or more, no value missing.
+            One control or more of each plate, no value missing. With one of each, there is no covariance within plates:
+            the space is that of the features, scaled by the variance over plates.
         """
+        if not plates:
+            return None
         centers = {plate: values.mean(axis=0) for plate, values in plates.items()}
         deviations = {plate: values - centers[plate] for plate, values in plates.items()}
         stacked = np.concatenate(list(deviations.values()))
         n, p = stacked.shape
         freedom = n - len(plates)
-        if freedom < 1 or p < 1:
+        if not p:
             return None
+        if freedom < 1:
+            middles = np.stack(list(centers.values()))
+            stacked, freedom = middles - middles.mean(axis=0), max(n - 1, 1)
+            whole = float((stacked**2).sum()) / (freedom * p)
+            return cls._plain(centers, deviations, whole) if whole > _LEAST_SPREAD else None
         spread = float((stacked**2).sum()) / (freedom * p)
         if not spread > _LEAST_SPREAD:
             return None
@@ -114,6 +122,13 @@ class ControlSpace:
         empty = cls(centers, {}, deviations, axes, floor + weight * lengths, floor, weight, shrinkage)
         vectors = {plate: empty.vectors(values) for plate, values in deviations.items()}
         return cls(centers, vectors, deviations, axes, empty.scales, floor, weight, shrinkage)
+
+    @classmethod
+    def _plain(cls, centers: Mapping[str, Floats], deviations: Mapping[str, Floats], floor: float) -> ControlSpace:
+        """Return a space with the same variance in all directions."""
+        p = len(next(iter(centers.values())))
+        controls = {plate: values / np.sqrt(floor) for plate, values in deviations.items()}
+        return cls(centers, controls, deviations, np.empty((p, 0)), np.empty(0), floor, 0.0, 1.0)
 
     def vectors(self, deviations: Floats) -> Floats:
         """Scale deviations from the mean of the plate's controls, shape (wells, features), to unit variance."""

@@ -71,7 +71,7 @@ class FoldControls:
 
     @classmethod
     def of(cls, controls: pl.DataFrame, features: Sequence[str]) -> FoldControls:
-        """Learn the controls of each plate with two or more of them.
+        """Learn the controls of each plate.
 
         Parameters
         ----------
@@ -86,7 +86,6 @@ class FoldControls:
         usable = np.isnan(values).mean(axis=1) <= 0.5 if values.shape[1] else np.zeros(len(values), dtype=bool)
         plate_of, values = rows[PLATE].to_numpy()[usable], values[usable]
         by_plate = {str(p): values[plate_of == p] for p in dict.fromkeys(plate_of)}
-        by_plate = {plate: own for plate, own in by_plate.items() if len(own) > 1}
         if not by_plate:
             return cls((), None, None, {}, np.empty(0))
         stacked = np.concatenate(list(by_plate.values()))
