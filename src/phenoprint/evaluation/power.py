@@ -181,8 +181,9 @@ def power_study(
     >>> rng = np.random.default_rng(0)
     >>> wells = pl.DataFrame({"Metadata_Plate": ["p"] * 40}).hstack(pl.DataFrame(rng.normal(size=(40, 12))))
     >>> study = PowerStudy(replicates=[4], controls=[12], effects=[3.0], per_effect=10, screens=1, null_size=200)
-    >>> power_study(ControlNoise.of(wells), study).select("effect", "n", "power").rows()
-    [(0.0, 10, 0.0), (3.0, 10, 1.0)]
+    >>> powers = power_study(ControlNoise.of(wells), study)
+    >>> powers.filter(effect=3.0).select("replicates", "controls", "n", "power").rows()
+    [(4, 12, 10, 1.0)]
     """
     chosen = PowerStudy() if study is None else study
     rows: list[tuple[float, ...]] = []
