@@ -37,6 +37,7 @@ TREATMENTS = {
     "activity",
     "calibration",
     "consistency",
+    "retrieval",
     "hits",
     "well_readouts",
     "neighbours",

@@ -26,6 +26,7 @@ from phenoprint.evaluation.mechanism_scores import (
 from phenoprint.evaluation.mechanisms import MoaAccuracy, moa_accuracy
 from phenoprint.evaluation.mixing import BatchMixing, batch_mixing, position_leakage
 from phenoprint.evaluation.moa_calls import CALL_STATUSES, call_scores, moa_calls, treatments_of, with_shuffled_labels
+from phenoprint.evaluation.nulls import known, null_counts
 from phenoprint.evaluation.plate_check import AcceptanceLimits
 from phenoprint.evaluation.power import ControlNoise, PowerStudy, power_study, smallest_effects
 from phenoprint.evaluation.relative_counts import relative_counts
@@ -93,11 +94,13 @@ __all__ = [
     "energy_distance",
     "find_hits",
     "is_headline",
+    "known",
     "mean_average_precision",
     "mechanism_consistency",
     "mechanism_scores",
     "moa_accuracy",
     "moa_calls",
+    "null_counts",
     "plate_acceptance",
     "position_leakage",
     "power_study",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from phenoprint.errors import ConfigError
 from phenoprint.pipeline.config_errors import describe_config_error
@@ -29,6 +29,7 @@ from phenoprint.pipeline.sections import (
     ProfilesSection,
     QualitySection,
     ReportSection,
+    RetrievalSection,
     ScreenSection,
     Section,
     SegmentationSection,
@@ -62,6 +63,7 @@ class ScreenConfig(Section):
     heterogeneity: HeterogeneitySection = HeterogeneitySection()
     plate_acceptance: PlateAcceptanceSection = PlateAcceptanceSection()
     evaluation: EvaluationSection = EvaluationSection()
+    retrieval: dict[str, RetrievalSection] = Field(default_factory=dict)
     mechanisms: MechanismsSection = MechanismsSection()
     clusters: ClustersSection = ClustersSection()
     hits: HitsSection = HitsSection()

@@ -18,6 +18,7 @@ from phenoprint.pipeline.sections.pixels import (
 )
 from phenoprint.pipeline.sections.profiles import ProfilesSection
 from phenoprint.pipeline.sections.report import ReportSection
+from phenoprint.pipeline.sections.retrieval import RetrievalSection
 
 __all__ = [
     "CellQualitySection",
@@ -37,6 +38,7 @@ __all__ = [
     "ProfilesSection",
     "QualitySection",
     "ReportSection",
+    "RetrievalSection",
     "ScreenSection",
     "Section",
     "SegmentationSection",

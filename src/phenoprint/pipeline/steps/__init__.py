@@ -21,6 +21,7 @@ from phenoprint.pipeline.steps.measurement import Measure, Thumbnail
 from phenoprint.pipeline.steps.mechanisms import Mechanisms
 from phenoprint.pipeline.steps.profiles import ApplyRecipe, Consensus
 from phenoprint.pipeline.steps.questions import FeatureEffects, WellReadouts
+from phenoprint.pipeline.steps.retrieval import Retrieve
 from phenoprint.pipeline.steps.segmentation import Calibrate, Segment
 from phenoprint.pipeline.steps.similarity import Neighbours
 
@@ -50,6 +51,7 @@ STEPS: tuple[Step, ...] = (
     Activity(),
     Calibration(),
     Consistency(),
+    Retrieve(),
     Mechanisms(),
     FindHits(),
     DoseResponse(),

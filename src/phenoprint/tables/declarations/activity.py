@@ -137,4 +137,23 @@ TABLES: Final = (
         key=("label_column", "label"),
         per_plate=False,
     ),
+    Table(
+        "retrieval",
+        "One row per score of [retrieval.NAME] and group of wells: whether these find each other among the negatives",
+        (
+            required("retrieval", TEXT, "Name of the score in screen.toml"),
+            required("columns", TEXT, "Columns in which the wells of a group agree (pos_sameby)"),
+            required("value", TEXT, "Their values"),
+            Column("n_wells", LONG, "Wells of the group with a positive pair"),
+            Column("mean_average_precision", REAL, "Mean average precision, 0 to 1"),
+            Column("mean_normalized_average_precision", REAL, "The same, rescaled so that chance is 0"),
+            Column("p_value", REAL, "Share of random orders with a score as high"),
+            Column("corrected_p_value", REAL, "The same, corrected for all groups of the score"),
+            Column("smallest_p", REAL, "Smallest p value that these numbers of wells can reach"),
+            Column("below_corrected_p", FLAG, "Whether the corrected p value is below the level fdr"),
+            Column("null", TEXT, "exact (all orders) or sampled"),
+        ),
+        key=("retrieval", "value"),
+        per_plate=False,
+    ),
 )
