@@ -62,7 +62,12 @@ def test_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
 
 def test_sections_are_plain_data() -> None:
     section = parse_config(MINIMAL).section("cell_quality")
-    assert section == {"exclude_flagged_cells": True, "exclude_border_cells": True, "rules": None}
+    assert section == {
+        "exclude_flagged_cells": True,
+        "exclude_border_cells": True,
+        "rules": None,
+        "protect_phenotypes": True,
+    }
 
 
 def test_configurations_of_the_readme_can_be_used(project_root: Path) -> None:
