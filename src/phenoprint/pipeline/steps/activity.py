@@ -37,8 +37,14 @@ class Activity(Step):
     parts: ClassVar = {"score": "activity"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the null size and the seed."""
-        return {"null_size": config.evaluation.null_size, "seed": config.evaluation.seed, **keep_parameter(config)}
+        """Return the null size, the level and the seed."""
+        section = config.evaluation
+        return {
+            "null_size": section.null_size,
+            "fdr": section.fdr,
+            "seed": section.seed,
+            **keep_parameter(config),
+        }
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Score each treatment against the negative controls, and its replicates against random groups."""
@@ -52,6 +58,7 @@ class Activity(Step):
             counted,
             count=FOUND_COUNT,
             null_size=section.null_size,
+            threshold=section.fdr,
             seed=section.seed,
             is_cross_fitted=_is_cross_fitted(context),
             vectors=[partial(fold.vectors, metric="cosine") for fold in folds],
@@ -131,8 +138,14 @@ class Consistency(Step):
     parts: ClassVar = {"score": "consistency"}
 
     def parameters(self, config: ScreenConfig) -> Mapping[str, Any]:
-        """Return the null size and the seed."""
-        return {"null_size": config.evaluation.null_size, "seed": config.evaluation.seed, **keep_parameter(config)}
+        """Return the null size, the level and the seed."""
+        section = config.evaluation
+        return {
+            "null_size": section.null_size,
+            "fdr": section.fdr,
+            "seed": section.seed,
+            **keep_parameter(config),
+        }
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Write one row per mechanism."""
@@ -143,6 +156,7 @@ class Consistency(Step):
             treatment_profiles(context),
             context.table("activity").collect(),
             null_size=section.null_size,
+            threshold=section.fdr,
             seed=section.seed,
         )
         return Outcome({"consistency": table, "score": score})
