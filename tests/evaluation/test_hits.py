@@ -169,6 +169,8 @@ def test_limits_and_other_tables_decide_too() -> None:
     )
     placed = find(folds, active=active).filter(Metadata_perturbation=first).row(0, named=True)
     assert (placed["is_hit"], placed["status"]) == (False, "position")
+    unknown = find(folds, active=active.with_columns(status=pl.lit("position not judged"))).filter("is_hit")
+    assert unknown["reason"].str.contains("too few controls share a position").all()
     counted = find(folds, counts=relative_counts(simulated.wells))
     assert counted["toxicity"].to_list().count("not toxic") > 15
 

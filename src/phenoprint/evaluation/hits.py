@@ -333,8 +333,10 @@ def _reason() -> pl.Expr:
         .otherwise(short)
     )
     toxic = pl.when(pl.col("toxicity") == "toxic").then(pl.lit("fewer cells than the controls"))
+    unknown = (pl.col("activity_status") == "position not judged") & pl.col("is_hit")
+    place = pl.when(unknown).then(pl.lit("too few controls share a position to know what position alone does"))
     fitted = pl.when(~pl.col("is_cross_fitted") & pl.col("p_value").is_not_null()).then(
         pl.lit("p values are too small: the profiles were normalized with the controls that they are compared with")
     )
-    whole = pl.concat_str(said, toxic, fitted, separator="; ", ignore_nulls=True)
+    whole = pl.concat_str(said, toxic, place, fitted, separator="; ", ignore_nulls=True)
     return pl.when(whole == "").then(None).otherwise(whole)

@@ -13,12 +13,11 @@ from phenoprint.errors import PlateMapError, UsageError
 from phenoprint.plates.doses import canonical_unit
 from phenoprint.plates.pert_types import infer_pert_type
 from phenoprint.plates.platemap import PLATE_MAP_SCHEMA
+from phenoprint.plates.spread import apart, spread
 from phenoprint.plates.well import PlateFormat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Places = NDArray[np.int64]
 
 __all__ = ["LayoutPlan", "plate_map_text", "randomized_layout", "with_doses"]
 
@@ -32,8 +31,6 @@ _PLAIN: Final = {
 }
 _PLACES: Final = ("Metadata_Row", "Metadata_Col")
 _ALWAYS: Final = ("Metadata_Plate", "Metadata_Well", "Metadata_pert_type", "Metadata_compound")
-_SWAPS = 60  # tried for each control of a plate
-_TRIES = 200  # for each treatment in a position that it had before
 _KEEP: Final = [name for name in PLATE_MAP_SCHEMA if name not in (
     "Metadata_Plate", "Metadata_Well", "Metadata_Row", "Metadata_Col", "Metadata_Batch"
 )]  # fmt: skip
@@ -303,13 +300,13 @@ def _plate(
     at = np.array([(well.row, well.col) for well in wells])
     is_edge = np.array([grid.is_edge(well) for well in wells])
     inner = np.flatnonzero(~is_edge)
-    negative = _spread(rng, at, inner, plan.controls)
+    negative = spread(rng, at, inner, plan.controls)
     rest = np.setdiff1d(inner, negative)
-    references = _spread(rng, at, rest, plan.positive * positive.height)
+    references = spread(rng, at, rest, plan.positive * positive.height)
     rest = np.setdiff1d(rest, references)
     open_wells = np.concatenate([rest, np.flatnonzero(is_edge)]) if plan.edges == "treatments" else rest
     who = np.repeat(np.arange(members.height), plan.per_plate)
-    placed = _apart(rng, who, rng.permutation(open_wells), taken)
+    placed = apart(rng, who, rng.permutation(open_wells), taken)
     taken[who, placed] = True
     idle = np.setdiff1d(np.arange(len(wells)), np.concatenate([negative, references, placed]))
     more = idle[~is_edge[idle]] if plan.spare == "controls" else idle[:0]
@@ -331,49 +328,3 @@ def _plate(
         for rows, places in kinds
     ]
     return pl.concat(frames).select(*PLATE_MAP_SCHEMA, pl.exclude(*PLATE_MAP_SCHEMA))
-
-
-def _apart(rng: np.random.Generator, who: Places, wells: Places, taken: NDArray[np.bool_]) -> Places:
-    """Assign wells to treatments so that none is where it was before; the wells beyond the treatments stay free."""
-    wells = wells.copy()
-    n = len(who)
-    for one in range(n):
-        for _ in range(_TRIES):
-            if not taken[who[one], wells[one]]:
-                break
-            other = int(rng.integers(len(wells)))
-            fits = other >= n or not taken[who[other], wells[one]]
-            if fits and not taken[who[one], wells[other]]:
-                wells[[one, other]] = wells[[other, one]]
-    return wells[:n]
-
-
-def _spread(rng: np.random.Generator, at: Places, candidates: Places, n: int) -> Places:
-    """Choose wells that are even over rows, columns and quadrants, and far from each other."""
-    order = rng.permutation(candidates)
-    chosen, others = order[:n].copy(), order[n:].copy()
-    if not n or not len(others):
-        return chosen
-    middle = (at.max(axis=0) + 1) / 2
-    quadrant = (at[:, 0] >= middle[0]) * 2 + (at[:, 1] >= middle[1])
-    counts = [np.bincount(code[chosen], minlength=int(code.max()) + 1) for code in (at[:, 0], at[:, 1], quadrant)]
-    codes = (at[:, 0], at[:, 1], quadrant)
-
-    def crowding(well: int, without: int) -> float:
-        squared = ((at[np.delete(chosen, without)] - at[well]) ** 2).sum(axis=1)
-        return float((1 / squared).sum())
-
-    for _ in range(max(2000, _SWAPS * n)):
-        i, j = int(rng.integers(n)), int(rng.integers(len(others)))
-        old, new = int(chosen[i]), int(others[j])
-        # What a sum of squared counts changes by when one moves.
-        change = sum(
-            2.0 * float(count[code[new]] - count[code[old]] + 1) * (code[new] != code[old])
-            for code, count in zip(codes, counts, strict=True)
-        )
-        if change + crowding(new, i) - crowding(old, i) < 0:
-            for code, count in zip(codes, counts, strict=True):
-                count[code[old]] -= 1
-                count[code[new]] += 1
-            chosen[i], others[j] = new, old
-    return chosen
