@@ -31,7 +31,7 @@ def screen_of(folder: Path, *, seed: int = 1, drop: tuple[str, ...] = (), **desi
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Screen:
-    return screen_of(tmp_path_factory.mktemp("similar") / "own")
+    return screen_of(tmp_path_factory.mktemp("similar") / "own", n_compounds=64, n_plates=2)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_neighbours_are_those_of_the_table(screen: Screen, strong: dict[str, obj
 
 def test_another_screen_is_aligned_by_name(screen: Screen, strong: dict[str, object], tmp_path: Path) -> None:
     features = [name for name in screen.table("profile_well").collect_schema().names() if "Metadata" not in name]
-    other = screen_of(tmp_path / "other", drop=(features[0], features[1]))
+    other = screen_of(tmp_path / "other", drop=(features[0], features[1]), n_compounds=64, n_plates=2)
     found = find_similar(screen, str(strong["Metadata_compound"]), library=other.path, n=5)
     first = found.table.row(0, named=True)
     assert first["neighbour_compound"] == strong["Metadata_compound"], "the same compound was tested there"

@@ -52,7 +52,7 @@ def cluster_enrichment(
     --------
     >>> clusters = pl.DataFrame({"Metadata_perturbation": list("abcdef"), "cluster": [1, 1, 1, 2, 2, 2]})
     >>> labels = clusters.select("Metadata_perturbation", kind=pl.lit("plate"), label=pl.Series(list("PPPQQQ")))
-    >>> cluster_enrichment(clusters, labels).select("cluster", "label", "fold", "p_value").rows()
+    >>> cluster_enrichment(clusters, labels).select("cluster", "label", "fold", pl.col("p_value").round(3)).rows()
     [(1, 'P', 2.0, 0.05), (2, 'Q', 2.0, 0.05)]
     """
     from scipy.stats import hypergeom

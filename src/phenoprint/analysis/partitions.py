@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PARTITIONS", "Candidate", "Partition", "leiden", "modularity", "neighbour_graph"]
 
 _NEIGHBOURS = (5, 8, 12)
-_RESOLUTIONS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+_RESOLUTIONS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 16.0)
 _SIZES = (3, 4, 5, 6, 8, 10, 15)
 _MOST_CLUSTERS = 40
 
