@@ -231,7 +231,7 @@ def _summary(plate: str, wells: pl.DataFrame, values: pl.DataFrame, names: Seque
 
 
 def _counts(wells: pl.DataFrame) -> NDArray[np.float64]:
-    """Return the cells of each well; NaN where nobody counted."""
+    """Return the cells of each well; NaN where they were not counted."""
     if OBJECT_COUNT not in wells.columns or wells[OBJECT_COUNT].null_count() == wells.height:
         return np.full(wells.height, np.nan)
     return wells[OBJECT_COUNT].fill_null(0).cast(pl.Float64).to_numpy()

@@ -17,9 +17,9 @@ from phenoprint.profiles.control_distributions import (
     FEWEST_CONTROL_WELLS,
     FEWEST_PER_WELL,
     ControlDistributions,
-    distribution_profiles,
 )
 from phenoprint.profiles.cross_fit import CrossFitted, cross_fit, cross_fit_plates, cross_fit_with_status
+from phenoprint.profiles.distribution_profiles import distribution_profiles
 from phenoprint.profiles.distributions import DISTRIBUTION_MEASURES
 from phenoprint.profiles.fitted import FittedNormalization
 from phenoprint.profiles.folds import Folds, plan_folds
