@@ -106,7 +106,7 @@ def test_data_without_a_curve_have_a_status_and_no_numbers(
     treated = (wells["Metadata_pert_type"] == "trt").to_numpy()
     if change is not None:
         value[treated if change != "constant" else slice(None)] = np.nan if change == "missing" else 3.0
-    relative = relative_to_controls(values_of(wells, value), wells).with_columns(kind=pl.lit("feature_group"))
+    relative = relative_to_controls(values_of(wells, value), wells).with_columns(kind=pl.lit("distance"))
     curves = dose_curves(relative, wells)
     row = curves.row(0, named=True)
     assert (row["status"], row["bmd_status"]) == (status, status)

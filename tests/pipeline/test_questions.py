@@ -324,7 +324,7 @@ def test_features_keep_their_meaning_after_sphering(screen: Screen, tmp_path: Pa
 
 def test_compounds_with_two_doses_have_no_curve_and_a_reason(screen: Screen, tmp_path: Path) -> None:
     curves = rows(screen, "dose_response")
-    assert set(curves["kind"]) == {"distance", "feature_group", "count"}
+    assert set(curves["kind"]) == {"distance", "count"}
     assert set(curves["status"]) == {"too_few_doses"}
     assert curves["ec50"].null_count() == curves.height
     assert set(rows(screen, "dose_summary")["status"]) == {"too_few_doses"}

@@ -194,7 +194,7 @@ def dose_curves(
         What `relative_to_controls` returns; a column ``kind`` is kept.
     wells
         The well table; curves are fitted to ``trt`` wells with a dose, of compounds with two doses or more: those
-        with fewer than four get the status ``too_few_doses``.
+        with fewer than four get the status ``too_few_doses``, and no rows for feature groups.
     level
         Of the intervals.
     benchmark
@@ -226,7 +226,7 @@ def dose_curves(
     ... ).rows()
     [(True, 6, 'hill3', 'ok')]
     """
-    series = _series(wells, least=LEAST_LISTED)
+    listed, series = _series(wells, least=LEAST_LISTED), _series(wells, least=LEAST_DOSES)
     if "kind" not in responses.columns:
         responses = responses.with_columns(pl.lit(None, pl.String).alias("kind"))
     controls = wells.filter(pl.col(PERT_TYPE) == "negcon").select(WELL_KEY)
@@ -237,7 +237,9 @@ def dose_curves(
     ):
         known = own.drop_nulls(RESPONSE)
         of_controls = _of_controls(known.join(controls, on=WELL_KEY, how="semi"))
-        treated = series.select(*WELL_KEY, *_ROLES[1:]).join(known, on=WELL_KEY, how="left")
+        # Of compounds with too few doses, the many groups would all have the same reason.
+        of_kind = series if kind == "feature_group" else listed
+        treated = of_kind.select(*WELL_KEY, *_ROLES[1:]).join(known, on=WELL_KEY, how="left")
         keys, curves, plates = [], [], []
         for key, group in treated.sort(COMPOUND, DOSE_UNIT, DOSE, *WELL_KEY).group_by(
             COMPOUND, DOSE_UNIT, maintain_order=True

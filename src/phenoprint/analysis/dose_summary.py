@@ -112,7 +112,8 @@ def _window(found: Mapping[str, Any], facts: Mapping[str, Any], curves: pl.DataF
             return {"status": "only_cytotoxic", "reason": "the count falls, and no feature group responds"}
         if curves["model"].count():
             return {"status": "no_response"}
-        return {"status": found["lowest_status"], "reason": curves["reason"].drop_nulls().first()}
+        usual = curves.filter(pl.col("bmd_status") == curves["bmd_status"].mode().sort()[0])
+        return {"status": usual["bmd_status"][0], "reason": usual["reason"].drop_nulls().first()}
     if not toxic:
         at_least = facts["highest_dose"]
         bound = None if high is None else at_least / high
