@@ -89,7 +89,8 @@ def test_all_orders_of_one_score_are_no_evidence() -> None:
     found = permutation_test(np.ones((8, 8)), np.zeros(8, np.intp), np.arange(8), np.arange(8) < 3)
     assert (found.p_value, found.mid_p, found.spread) == (1.0, 0.5, 0.0)
     wells = plate_of(treatments={"a": 1.0}).with_columns(pl.col("^Cells.*$") * 0)
-    assert row(activity([wells, wells]), "a")["p_value"] == 1.0
+    constant = row(activity([wells, wells]), "a")
+    assert (constant["p_value"], constant["below_corrected_p"], constant["status"]) == (1.0, False, "all alike")
 
 
 def test_bad_input_has_a_named_status() -> None:
@@ -109,6 +110,8 @@ def test_bad_input_has_a_named_status() -> None:
     bare = activity([wells.filter(pl.col("Metadata_pert_type") == "trt")])
     assert row(bare, "a")["status"] == "no controls"
     assert row(activity([wells]), "a")["status"] == "not cross-fitted"
+    assert activity([]).is_empty()
+    assert activity([wells.head(0)]).is_empty()
     few = activity([plate_of(treatments={"a": 9.0}, replicates=2, controls=4)], is_cross_fitted=True)
     assert row(few, "a")["status"] == "too few controls"
     assert row(few, "a")["smallest_p"] == pytest.approx(1 / 15)

@@ -52,6 +52,7 @@ ACTIVITY_STATUSES: Final = {
     "is the larger of the usual one and one against controls that share positions in the same way",
     "position not judged": "replicates share a well position, and too few controls do to find whether position alone "
     "makes wells alike",
+    "all alike": "every order of its wells and the controls scores the same, such as with constant profiles",
     "too few controls": "the smallest p value that these wells can reach is above the threshold",
     COUNT_ONLY: "active, but cell counts alone find it active too, and without the direction in which profiles differ "
     "with the number of cells it is not",
@@ -156,6 +157,8 @@ def activity(
     >>> activity([wells], is_cross_fitted=True).select("Metadata_perturbation", "below_corrected_p", "status").rows()
     [('inert', False, 'ok'), ('taxol', True, 'ok')]
     """
+    if not folds:
+        return frame_of("activity")
     prepared = prepare(folds, vectors)
     found = compare_treatments(prepared, null_size=null_size, seed=seed)
     positions = control_positions(prepared, seed=seed)
@@ -338,6 +341,8 @@ def judged(found: Sequence[TreatmentTest], positions: ControlPositions) -> list[
             elif positions.matters and against.p_value is not None:
                 position = against.p_value
                 p, status = max(p, position), "judged against control positions"
+        if all(test.spread == 0 for test in own):
+            status = "all alike"
         verdicts.append(Verdict(p, combined(own, correlation, smallest=True), position, share, status))
     return verdicts
 
@@ -377,9 +382,9 @@ def _rows(
             row["mean_normalized_average_precision"] = (precision - chance) / max(1 - chance, 1e-10)
             row["p_value"], row["corrected_p_value"] = verdict.p_value, q
             row["smallest_p"], row["below_corrected_p"] = verdict.smallest_p, q < threshold
-            if verdict.smallest_p > threshold:
+            if verdict.smallest_p > threshold and status != "all alike":
                 status = "too few controls"
-            elif not is_cross_fitted:
+            elif status != "all alike" and not is_cross_fitted:
                 status = "not cross-fitted"
         position = {"position_p_value": verdict.position_p_value, "position_share": verdict.position_share}
         rows.append(row | position | {"status": status})

@@ -1,7 +1,7 @@
-"""Compiled loops of the permutation test; imported only where they run, since numba is slow to load."""
+"""Compiled loops of average precision and permutations; imported only where they run, since numba is slow to load."""
 
 # Compiled loops take flat arguments; numba infers the types.
-# ruff: noqa: PLR0917
+# ruff: noqa: PLR0912, PLR0917
 # mypy: allow-untyped-defs, disable-error-code="no-untyped-call,untyped-decorator"
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["drawn_scores", "pairs_in_one_place", "ranks_among_candidates", "scores_of_sets"]
+__all__ = ["drawn_scores", "pairs_in_one_place", "precision_of_queries", "ranks_among_candidates", "scores_of_sets"]
 
 
 @njit(cache=True)
@@ -209,3 +209,65 @@ def pairs_in_one_place(similarity, wells, n_draws, seed):
                         total += similarity[i, j]
         sums[draw] = total
     return sums
+
+
+@njit(cache=True)
+def precision_of_queries(similarity, positive, negative, scores):
+    """Write the average precision of each query; NaN without positives.
+
+    Parameters
+    ----------
+    similarity, positive, negative
+        Shape (queries, candidates).
+    scores
+        Shape (queries,), float64. Candidates of equal similarity count with the average over all their orders.
+    """
+    n = similarity.shape[1]
+    values = np.empty(n, similarity.dtype)
+    above = np.empty(n + 1, np.int64)
+    equal = np.empty(n, np.int64)
+    for query in range(similarity.shape[0]):
+        m = 0
+        for other in range(n):
+            if positive[query, other]:
+                values[m] = similarity[query, other]
+                m += 1
+        if m == 0:
+            scores[query] = np.nan
+            continue
+        values[:m].sort()  # ascending
+        above[: m + 1] = 0  # negatives that lie between the positives, by the number of positives below them
+        equal[:m] = 0
+        for other in range(n):
+            if not negative[query, other]:
+                continue
+            value = similarity[query, other]
+            low, high = 0, m
+            while low < high:
+                middle = (low + high) // 2
+                if values[middle] < value:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < m and values[low] == value:
+                equal[low] += 1  # of equal positives the first
+            else:
+                above[low] += 1
+        total, before, better = 0.0, 0, 0  # positives and negatives that are more alike
+        last = m
+        while last > 0:
+            first = last - 1
+            while first > 0 and values[first - 1] == values[last - 1]:
+                first -= 1
+            better += above[last]
+            own = last - first
+            size = own + equal[first]
+            for position in range(size):
+                among = position * (own - 1) / max(size - 1, 1)
+                total += own / size * (before + 1 + among) / (before + better + position + 1)
+            before += own
+            better += equal[first]
+            for place in range(first + 1, last):
+                better += above[place]
+            last = first
+        scores[query] = total / m

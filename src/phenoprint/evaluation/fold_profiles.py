@@ -166,7 +166,9 @@ def fold_profiles(frame: FrameLike, vectors: Callable[[pl.DataFrame], Vectors] |
     """
     data = to_polars(frame)
     require_columns(data, [*WELL_KEY, PERT_TYPE, PERTURBATION], purpose="comparisons with the controls")
-    kept = pl.concat([treated_wells(data), data.filter(pl.col(PERT_TYPE) == "negcon")]).sort(WELL_KEY)
+    kept = (
+        pl.concat([treated_wells(data), data.filter(pl.col(PERT_TYPE) == "negcon")]).drop_nulls(WELL_KEY).sort(WELL_KEY)
+    )
     made = to_vectors(kept, "cosine") if vectors is None else vectors(kept)
     wells = kept.select(pl.col("^Metadata_.*$"))[made.rows]
     is_control = (wells[PERT_TYPE] == "negcon").to_numpy()

@@ -206,46 +206,11 @@ def _score(
     similarity: NDArray[np.float32], positive: NDArray[np.bool_], negative: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Average precision of each query; NaN without positives."""
-    # Candidates are few beside all rows in the usual design, so they are packed before sorting.
-    query, candidate = np.nonzero(positive | negative)
-    counts = np.bincount(query, minlength=len(similarity))
-    width = int(counts.max(initial=0))
-    if not width:
-        return np.full(len(similarity), np.nan)
-    place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
-    packed = np.full((len(similarity), width), -np.inf, dtype=np.float32)
-    packed[query, place] = similarity[query, candidate]
-    relevant = np.zeros(packed.shape, dtype=bool)
-    relevant[query, place] = positive[query, candidate]
-    order = np.argsort(-packed, axis=1, kind="stable")
-    packed = np.take_along_axis(packed, order, axis=1)
-    hits = np.take_along_axis(relevant, order, axis=1).astype(np.float64)
-    rank = np.arange(1, width + 1, dtype=np.float64)
-    tied = (packed[:, 1:] == packed[:, :-1]) & np.isfinite(packed[:, 1:])
-    found = np.cumsum(hits, axis=1)
-    precision = _tied_precision(tied, hits, found, rank) if tied.any() else hits * found / rank
-    total = hits.sum(axis=1)
-    scores = np.full(len(similarity), np.nan)
-    np.divide(precision.sum(axis=1), total, out=scores, where=total > 0)
+    from phenoprint.evaluation.compiled_permutations import precision_of_queries
+
+    scores = np.empty(len(similarity))
+    precision_of_queries(similarity, positive, negative, scores)
     return scores
-
-
-def _tied_precision(
-    tied: NDArray[np.bool_], hits: NDArray[np.float64], found: NDArray[np.float64], rank: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the expected contribution of each rank over all orders of tied candidates."""
-    first = np.concatenate([np.ones((len(hits), 1), bool), ~tied], axis=1)
-    last = np.concatenate([~tied, np.ones((len(hits), 1), bool)], axis=1)
-    column = np.arange(hits.shape[1])
-    start = np.maximum.accumulate(np.where(first, column, 0), axis=1)
-    stop = np.minimum.accumulate(np.where(last, column, hits.shape[1] - 1)[:, ::-1], axis=1)[:, ::-1]
-    size = (stop - start + 1).astype(np.float64)
-    before = np.take_along_axis(found - hits, start, axis=1)
-    share = np.take_along_axis(found, stop, axis=1) - before
-    position = column - start
-    among = position * (share - 1) / np.maximum(size - 1, 1)
-    expected: NDArray[np.float64] = (share / size) * (before + 1 + among) / rank
-    return expected
 
 
 def _result(

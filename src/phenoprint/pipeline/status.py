@@ -213,7 +213,11 @@ def screen_summary(screen: Screen) -> dict[str, Any]:
         flagged = screen.table("image_quality").filter("is_flagged")
         summary["flagged_fields"] = int(flagged.select(SITE_KEY).unique().select(pl.len()).collect().item())
     if "activity" in tables:
-        active = screen.table("activity").select(pl.col("below_corrected_p").sum(), pl.len().alias("n")).collect()
+        active = (
+            screen.table("activity")
+            .select(pl.col("below_corrected_p").sum(), pl.col("p_value").count().alias("n"))
+            .collect()
+        )
         summary["active_treatments"] = int(active["below_corrected_p"][0] or 0)
         summary["tested_treatments"] = int(active["n"][0])
     if "score" in tables:
