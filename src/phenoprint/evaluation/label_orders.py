@@ -23,6 +23,7 @@ __all__ = ["label_orders", "label_test", "n_label_orders", "tail_p_value"]
 _DIGITS = 9  # that count: sums in another order differ in the last bits only
 _NO_SHAPE = 1e-6  # a tail with less is exponential
 _FEW = 10  # null values at or above a score: with fewer, their share is a poor estimate of p
+_MANY = 1000  # null values; with fewer, the tail is fitted for scores above all of them only
 _TAIL = 250  # null values that the tail is fitted to
 
 
@@ -125,9 +126,9 @@ def tail_p_value(null: Floats, score: float, *, smallest: float) -> float:
     Notes
     -----
     ``(b + 1) / (n + 1)`` with b of n null values at or above the score (Phipson and Smyth, Stat Appl Genet Mol Biol
-    9:39, 2010). Where b is below 10, a generalized Pareto distribution is fitted to the largest 250 values, or a tenth
-    of them, by its moments (Knijnenburg et al., Bioinformatics 25:i161, 2009), with a shape of 0 or more, so that the
-    tail has no end.
+    9:39, 2010). Where b is below 10 (with fewer than 1,000 null values: 0), a generalized Pareto distribution is fitted
+    to the largest 250 values, or a tenth of all, by its moments (Knijnenburg et al., Bioinformatics 25:i161, 2009),
+    with a shape of 0 or more, so that the tail has no end.
 
     Examples
     --------
@@ -137,7 +138,8 @@ def tail_p_value(null: Floats, score: float, *, smallest: float) -> float:
     """
     count = int((null >= score).sum())
     share = (count + 1) / (len(null) + 1)
-    if count >= _FEW or len(null) < 4 * _FEW:
+    few = _FEW if len(null) >= _MANY else 1
+    if count >= few or len(null) < 4 * _FEW:
         return max(share, smallest)
     n_tail = min(_TAIL, len(null) // 10)
     ordered = np.sort(np.partition(null, len(null) - n_tail - 1)[len(null) - n_tail - 1 :])
