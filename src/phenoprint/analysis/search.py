@@ -368,7 +368,7 @@ class _Scan:
         )
 
 
-def similarity_matrix(frame: FrameLike, *, metric: str = "cosine", missing: str = "drop") -> NDArray[np.float32]:
+def similarity_matrix(frame: FrameLike, *, metric: str = "cosine", missing: str = "impute") -> NDArray[np.float32]:
     """Compare every profile with every other.
 
     Parameters
@@ -378,7 +378,7 @@ def similarity_matrix(frame: FrameLike, *, metric: str = "cosine", missing: str 
     metric
         ``"cosine"``, ``"correlation"`` (also ``"pearson"``) or ``"euclidean"`` (1 / (1 + distance)).
     missing
-        ``"drop"`` leaves out features that some profile lacks, ``"error"`` refuses them.
+        ``"impute"`` or ``"error"`` for missing values; see `to_vectors`.
 
     Returns
     -------
