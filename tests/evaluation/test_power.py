@@ -31,10 +31,10 @@ def test_drawn_wells_have_the_covariance_of_the_controls_within_plates() -> None
 
 
 def test_power_grows_with_the_effect_and_false_positives_stay_rare() -> None:
-    study = PowerStudy(replicates=[4], controls=[16], effects=[0.3, 3.0], per_effect=20, screens=2, null_size=300)
+    study = PowerStudy(replicates=[3], controls=[12], effects=[0.3, 3.0], per_effect=10, screens=1, null_size=1000)
     powers = power_study(ControlNoise.of(controls()), study)
     assert powers["effect"].to_list() == [0.0, 0.3, 3.0]
-    assert powers["n"].to_list() == [80, 40, 40]
+    assert powers["n"].to_list() == [20, 10, 10]
     none, weak, strong = powers["power"].to_list()
     assert none <= 0.1
     assert weak < strong
