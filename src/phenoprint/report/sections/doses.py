@@ -124,7 +124,8 @@ def _panel(page: Page, fits: pl.DataFrame, points: pl.DataFrame, readout: str, u
     more = f" The {MOST_COMPOUNDS} with the strongest response are shown." if fits.height > MOST_COMPOUNDS else ""
     caption = (
         f"{readout}, relative to the negative controls of each plate (dotted line). Dots are wells, lines fitted "
-        f"curves with approximate bands. Diamonds mark the EC50, triangles the benchmark dose, with their intervals.{more}"
+        "curves with approximate bands. Diamonds mark the EC50, triangles the benchmark dose, with their "
+        f"intervals.{more}"
     )
     return page.figure(figure, f"{readout} over dose in {unit or 'no unit'}", caption=caption)
 
