@@ -163,6 +163,8 @@ def _difference(pair: _Pair) -> float | None:
 
 def _profile_rows(wells: pl.DataFrame, values: pl.DataFrame, limits: AcceptanceLimits) -> Iterator[Check]:
     """Compare whole profiles by scores of wells that were held out, and judge the SSMD."""
+    if not values.width:
+        return
     matrix = values.cast(pl.Float64).to_numpy()
     has = np.isfinite(matrix).all(axis=1)  # wells without cells have no profile
     kinds = wells[PERT_TYPE].fill_null("")

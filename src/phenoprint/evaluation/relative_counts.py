@@ -62,7 +62,7 @@ def relative_counts(
     ...     "Metadata_perturbation": ["DMSO"] * 6 + ["a"] * 2,
     ...     "Metadata_Object_Count": [90, 95, 100, 105, 110, 100, 40, 42],
     ... })
-    >>> relative_counts(wells).select("cell_count_relative", "toxicity").row(0)
+    >>> relative_counts(wells).select("cell_count_relative", "toxicity").row(0)  # doctest: +ELLIPSIS
     (0.415..., 'toxic')
     """
     from scipy.stats import t

@@ -36,7 +36,7 @@ class Schedule:
     >>> from phenoprint.pipeline.steps import STEPS
     >>> schedule = Schedule.of(STEPS, {"well", "exclusion", "profile_well"})
     >>> [step.name for step in schedule.steps][:3]
-    ['plate_acceptance', 'recipe', 'consensus']
+    ['plate_acceptance', 'recipe', 'cross_fit']
     >>> schedule.depends_on["consensus"]
     ('recipe', 'exclusion', 'plate_acceptance')
     >>> schedule.left_out["aggregate"], schedule.left_out["measure"]
