@@ -12,7 +12,7 @@ from phenoprint.simulation import simulate_profiles
 
 
 def table_of(design: str = "null", recipe: str = "phenoprint", **changes: object) -> pl.DataFrame:
-    wells = simulate_profiles(design, **{"n_features": 40, "n_compounds": 30, "n_controls": 24, **changes}).wells
+    wells = simulate_profiles(design, **{"n_features": 30, "n_compounds": 12, "n_controls": 24, **changes}).wells
     return calibration(wells.partition_by("Metadata_Plate"), recipe, null_size=300)
 
 
@@ -30,7 +30,8 @@ def test_p_values_hold_for_controls_in_random_and_in_one_position() -> None:
 
 def test_a_recipe_fitted_on_the_negatives_is_off() -> None:
     """Sphering of a single plate, and half of the groups of controls look active without cross-fitting."""
-    found = table_of(recipe="phenoprint-sphering", n_plates=1, n_replicates=3, n_controls=64)
+    design = {"n_plates": 1, "n_replicates": 3, "n_controls": 64, "n_features": 40, "n_compounds": 30}
+    found = table_of(recipe="phenoprint-sphering", **design)
     rows = {row["variant"]: row for row in found.iter_rows(named=True)}
     assert rows["random"]["status"] == "ok"
     assert rows["in sample"]["status"] == "off"
