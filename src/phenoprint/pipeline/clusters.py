@@ -95,6 +95,8 @@ def make_clusters(context: Context, *, step: str) -> Clusters:
 
 def _treatment_profiles(context: Context) -> pl.DataFrame:
     frame = treatment_profiles(context)
+    if PERT_TYPE not in frame.columns:  # no well is annotated
+        return frame.clear()
     return frame.filter(pl.col(PERTURBATION).is_not_null() & _is_treated())
 
 
