@@ -123,10 +123,12 @@ def test_black_and_saturated_fields_are_flagged(broken_run: RunResult) -> None:
     assert set(UNREADABLE) <= set(reasons)
 
 
-def test_field_without_cells_is_said_so(broken_run: RunResult) -> None:
-    row = broken_run.screen.sql("SELECT * FROM ledger WHERE Metadata_Well = 'B03' AND unit_of_count = 'wells'")
-    assert row["n_out"].to_list() == [0]
-    assert row["reason"].to_list() == ["no cell found"]
+def test_field_without_cells_has_its_reasons(broken_run: RunResult) -> None:
+    rows = broken_run.screen.sql(
+        "SELECT step, n_out, reason FROM ledger WHERE Metadata_Well = 'B03' AND unit_of_count = 'wells' ORDER BY step"
+    )
+    no_profile = "the well lacks more than half of the features"
+    assert rows.rows() == [("aggregate", 0, "no cell found"), ("cross_fit", 0, no_profile)]
 
 
 def test_field_with_one_cell_is_flagged_with_its_count(broken_run: RunResult) -> None:
