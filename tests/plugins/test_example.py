@@ -45,6 +45,9 @@ parameters = {{ channel = "DNA", reach_px = 5 }}
 preset = "minimal"
 families = [{{ family = "bright", level = 0.05 }}]
 
+[profiles]
+min_cells = 1
+
 [[profiles.recipe]]
 operation = "normalize"
 method = "midrange"
