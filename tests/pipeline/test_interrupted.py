@@ -107,7 +107,7 @@ def test_a_changed_configuration_is_no_damage(own_screen: Path, call: Call) -> N
     assert "measure" not in set(state.to_run["step"])
     reasons = dict(state.to_run.select("step", "reason").iter_rows())
     assert reasons["aggregate"] == "parameters changed: statistic"
-    assert reasons["consensus"] == "made from an earlier state of: recipe"
+    assert reasons["consensus"] == "made from an earlier state of: plate_acceptance, recipe"
     code, out, _ = call("status", own_screen)
     assert code == 0
     assert "screen.toml has changed since the run; these steps would run again: aggregate" in out

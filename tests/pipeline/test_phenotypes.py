@@ -90,7 +90,7 @@ def test_the_setting_reaches_the_selection_of_a_recipe(tmp_path: Path) -> None:
     assert found["Image_Intensity_Total"] == "nuisance"
     assert found["Cells_Blown"] in ("outlier", "low_variance")
     recipe = recipe_of(context_of(screen.path, keep_features=["Image_*"]).config.profiles)
-    assert [step.parameters.get("keep") for step in recipe.steps] == [None, ["Image_*"], None]
+    assert [step.parameters.get("keep") for step in recipe.steps] == [None, None, ["Image_*"]]
 
 
 def test_a_run_reports_what_was_left_out_and_what_is_extreme(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def test_harmony_needs_its_extra_and_two_batches(monkeypatch: pytest.MonkeyPatch
 
 
 def test_effects_of_corrections_are_reported() -> None:
-    steps = apply_recipe(wells(), [{"operation": "correct_position"}, {"operation": "correct_count"}])
+    steps = apply_recipe(
+        wells(), [{"operation": "correct_position", "reference": "all"}, {"operation": "correct_count"}]
+    )
     assert [step.name for step in steps] == ["correct_position", "correct_count"]
     for step in steps:
         assert step.status.height == 12
@@ -220,7 +222,7 @@ def test_a_position_is_corrected_by_controls_only_where_they_are_spread() -> Non
     frame = pl.DataFrame({"Metadata_Plate": "p", "Metadata_Well": [name for name, _ in wells]})
     frame = frame.with_columns(area=pl.Series(rng.normal(size=32) + [col for _, col in wells]))
     step = [{"operation": "correct_position"}]
-    for columns, is_enough in ((range(1, 3), False), (range(1, 9, 2), True)):
+    for columns, is_enough in ((range(1, 3), False), (range(1, 9, 2), False), (range(1, 8), True)):
         kinds = ["negcon" if col in columns else "trt" for _, col in wells]
         (made,) = apply_recipe(frame.with_columns(Metadata_pert_type=pl.Series(kinds)), step)
         assert ("reference_all" not in made.status["status"]) is is_enough

@@ -41,6 +41,9 @@ pixel_size_um = {pixel_size}
 [plate_map]
 files = ["platemap.csv"]
 format = {wells}
+
+[mechanisms]
+coverage = 0.8  # with so few compounds, sets of 0.9 can exclude no mechanism
 """
 
 

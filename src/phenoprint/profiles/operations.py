@@ -278,16 +278,27 @@ def _position_reference(method: str) -> str:
 
 
 def _not_spread(frame: pl.DataFrame, reference: str, by: Sequence[str]) -> str:
-    """Return why the reference wells cannot show the effect of position: some rows or columns have none."""
+    """Return why the reference wells cannot show the effect of position: too few, or in too few rows or columns.
+
+    With fewer than two wells per row and column, the fit would follow the wells themselves: their noise would be
+    removed, and that of all other wells kept.
+    """
     if PERT_TYPE not in frame.columns:
         return f"the wells are not annotated with {PERT_TYPE}: all are used"
     place = well_places(frame)
     chosen = reference_rows(frame, pl.col(PERT_TYPE) == reference)
     for rows in Groups.of(frame, by).rows():
+        own = rows[chosen[rows]]
+        sizes = [len(np.unique(place[rows, axis])) for axis in (0, 1)]
         for axis, name in enumerate(("rows", "columns")):
-            n, n_known = (len(np.unique(place[some, axis])) for some in (rows, rows[chosen[rows]]))
-            if 2 * n_known < n:
-                return f"{reference} wells are in {n_known} of {n} {name} of a plate: all wells are used"
+            n_known = len(np.unique(place[own, axis]))
+            if 2 * n_known < sizes[axis]:
+                return f"{reference} wells are in {n_known} of {sizes[axis]} {name} of a plate: all wells are used"
+        if len(own) < 2 * sum(sizes):
+            return (
+                f"a plate has {len(own)} {reference} wells, fewer than two per row and column "
+                f"({sizes[0]} rows, {sizes[1]} columns): all wells are used"
+            )
     return ""
 
 
