@@ -14,6 +14,7 @@ from phenoprint.evaluation.controls import best_readouts, control_statistics, ra
 from phenoprint.evaluation.distances import energy_distance
 from phenoprint.evaluation.fold_distances import FoldControls, FoldDistance
 from phenoprint.evaluation.fold_profiles import also_controls, treated_wells
+from phenoprint.evaluation.grit import grit
 from phenoprint.evaluation.headlines import LEAST_TREATMENTS, based_on, is_headline
 from phenoprint.evaluation.hits import HitLimits, describe_treated, find_hits, rank_hits
 from phenoprint.evaluation.mechanism_labels import SEPARATOR
@@ -93,6 +94,7 @@ __all__ = [
     "drawn_plates",
     "energy_distance",
     "find_hits",
+    "grit",
     "is_headline",
     "known",
     "mean_average_precision",

@@ -10,6 +10,7 @@ import polars as pl
 from phenoprint.evaluation.activity_baselines import shuffled_treatments
 from phenoprint.evaluation.baselines import baseline_profiles
 from phenoprint.evaluation.fold_profiles import treated_wells
+from phenoprint.evaluation.random_groups import PLACE, with_places
 from phenoprint.evaluation.replicates import replicate_reproducibility
 from phenoprint.evaluation.scores import PROFILES, score_rows
 from phenoprint.tables import COMPOUND, PERTURBATION, PLATE, WELL, declared_columns, feature_columns, frame_of
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["replicate_agreement"]
 
-_PLACE = "Metadata_ place"
 _LEVEL = 0.05
 
 
@@ -28,6 +28,7 @@ def replicate_agreement(
     profiles: pl.DataFrame,
     *,
     active: Mapping[str, pl.DataFrame] | None = None,
+    grit: pl.DataFrame | None = None,
     count: str | None = None,
     seed: int = 0,
     vectors: Callable[[pl.DataFrame], Vectors] | None = None,
@@ -45,6 +46,8 @@ def replicate_agreement(
     active
         Tables ``activity`` of the profiles (``none``) and of baselines, as `activity_beside_baselines` returns them,
         for ``position_p_value``.
+    grit
+        What `grit` returns; its p values are not below ``position_p_value`` either. None: no grit.
     count
         Column of the number of cells, for the baselines.
     seed
@@ -64,7 +67,7 @@ def replicate_agreement(
     tables = {} if active is None else active
     record = _compared(wells, seed, vectors)
     about = wells.select(PERTURBATION, COMPOUND).unique(PERTURBATION, keep="first", maintain_order=True)
-    judged = _judged(record, tables.get(PROFILES)).join(about, on=PERTURBATION, how="left")
+    judged = _judged(record, tables.get(PROFILES), grit).join(about, on=PERTURBATION, how="left")
     outcomes = judged.with_columns(pl.col("is_reproducible").alias(PROFILES))
     baselines = {} if count is None else baseline_profiles(profiles, count=count)
     found = {
@@ -90,14 +93,11 @@ def replicate_agreement(
 def _compared(
     wells: pl.DataFrame, seed: int, vectors: Callable[[pl.DataFrame], Vectors] | None = None
 ) -> ReplicateReproducibility:
-    several = pl.col(WELL).n_unique().over(PERTURBATION) > 1
-    each = pl.concat_str(pl.lit("well "), pl.int_range(pl.len()).cast(pl.String))
-    placed = wells.with_columns(pl.when(several).then(WELL).otherwise(each).alias(_PLACE))
     return replicate_reproducibility(
-        placed,
+        with_places(wells),
         [PERTURBATION],
         1 - _LEVEL,
-        pos_diffby=[_PLACE],
+        pos_diffby=[PLACE],
         null_sameby=[PLATE],
         null_diffby=[WELL],
         seed=seed,
@@ -105,16 +105,21 @@ def _compared(
     )
 
 
-def _judged(record: ReplicateReproducibility, active: pl.DataFrame | None) -> pl.DataFrame:
+def _judged(
+    record: ReplicateReproducibility, active: pl.DataFrame | None, grit: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Take the larger p value of treatments that were judged against controls in one position."""
     groups = record.groups.filter(pl.col("n_replicates") > 1)
+    if grit is not None:
+        groups = groups.join(grit, on=PERTURBATION, how="left", maintain_order="left")
     if active is None:
         return groups
     position = active.select(PERTURBATION, pl.col("position_p_value").alias("_position"))
     joined = groups.join(position, on=PERTURBATION, how="left", maintain_order="left")
     passes = pl.col("_position").is_null() | (pl.col("_position") < _LEVEL)
-    known = pl.col("p_value").is_not_null()
-    return joined.with_columns(
-        pl.when(known).then(pl.max_horizontal("p_value", "_position")).alias("p_value"),
-        (pl.col("is_reproducible") & passes).alias("is_reproducible"),
-    ).drop("_position")
+    larger = [
+        pl.when(pl.col(name).is_not_null()).then(pl.max_horizontal(name, "_position")).alias(name)
+        for name in ("p_value", "grit_p_value")
+        if name in joined.columns
+    ]
+    return joined.with_columns(*larger, (pl.col("is_reproducible") & passes).alias("is_reproducible")).drop("_position")

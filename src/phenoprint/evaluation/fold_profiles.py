@@ -154,7 +154,9 @@ class FoldProfiles:
         return np.sort(by_plate[np.argsort(turn, kind="stable")[:_MOST_REPLICATES]])
 
 
-def fold_profiles(frame: FrameLike, vectors: Callable[[pl.DataFrame], Vectors] | None = None) -> FoldProfiles:
+def fold_profiles(
+    frame: FrameLike, vectors: Callable[[pl.DataFrame], Vectors] | None = None, *, metric: str = "cosine"
+) -> FoldProfiles:
     """Prepare the profiles of one fold.
 
     Parameters
@@ -162,14 +164,16 @@ def fold_profiles(frame: FrameLike, vectors: Callable[[pl.DataFrame], Vectors] |
     frame
         Well profiles with ``Metadata_Plate``, ``Metadata_Well``, ``Metadata_pert_type`` and ``Metadata_perturbation``.
     vectors
-        Makes the vectors of metric ``cosine``, where the frame holds metadata only.
+        Makes the vectors of the metric, where the frame holds metadata only.
+    metric
+        ``"cosine"`` or ``"pearson"``.
     """
     data = to_polars(frame)
     require_columns(data, [*WELL_KEY, PERT_TYPE, PERTURBATION], purpose="comparisons with the controls")
     kept = (
         pl.concat([treated_wells(data), data.filter(pl.col(PERT_TYPE) == "negcon")]).drop_nulls(WELL_KEY).sort(WELL_KEY)
     )
-    made = to_vectors(kept, "cosine") if vectors is None else vectors(kept)
+    made = to_vectors(kept, metric) if vectors is None else vectors(kept)
     wells = kept.select(pl.col("^Metadata_.*$"))[made.rows]
     is_control = (wells[PERT_TYPE] == "negcon").to_numpy()
     plates = wells[PLATE].rank("dense").to_numpy().astype(np.intp) - 1

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import polars as pl
 
-from phenoprint.tables import Groups
+from phenoprint.tables import PERTURBATION, WELL, Groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from phenoprint.tables import IntArray
 
-__all__ = ["Design", "Form"]
+__all__ = ["PLACE", "Design", "Form", "with_places"]
+
+PLACE = "Metadata_ place"
 
 _MOST_KEYS = 50
 _ROUNDS = 40
@@ -152,6 +154,13 @@ class Design:
             if n_found >= null_size:
                 return np.concatenate(found)[:null_size]
         return None
+
+
+def with_places(wells: pl.DataFrame) -> pl.DataFrame:
+    """Add column `PLACE`: two wells with the same are no pair; it is the position where a treatment has several."""
+    several = pl.col(WELL).n_unique().over(PERTURBATION) > 1
+    each = pl.concat_str(pl.lit("well "), pl.int_range(pl.len()).cast(pl.String))
+    return wells.with_columns(pl.when(several).then(WELL).otherwise(each).alias(PLACE))
 
 
 def _all_differ(codes: IntArray) -> NDArray[np.bool_]:

@@ -29,7 +29,7 @@ class Activity(Step):
 
     name = "activity"
     title = "Activity"
-    version = 2
+    version = 3
     scope = Scope.SCREEN
     needs = ("profile_cross_fitted", "cross_fit", "profile_selected", "exclusion")
     uses = ("cell_quality",)
@@ -48,7 +48,7 @@ class Activity(Step):
 
     def run(self, unit: Unit, context: Context) -> Outcome:
         """Score each treatment against the negative controls, and its replicates against random groups."""
-        from phenoprint.evaluation import PROFILES, activity_beside_baselines, also_controls, replicate_agreement
+        from phenoprint.evaluation import PROFILES, activity_beside_baselines, also_controls, grit, replicate_agreement
 
         section = context.config.evaluation
         given = WellProfiles.of(context, "profile_selected")
@@ -66,6 +66,11 @@ class Activity(Step):
         agreement, null, replicated = replicate_agreement(
             with_found_cells(context, given.wells)[0],
             active=by_baseline,
+            grit=grit(
+                [fold.wells for fold in folds],
+                seed=section.seed,
+                vectors=[partial(fold.vectors, metric="pearson") for fold in folds],
+            ),
             count=FOUND_COUNT,
             seed=section.seed,
             vectors=partial(given.vectors, metric="pearson"),

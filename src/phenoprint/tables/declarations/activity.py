@@ -70,6 +70,18 @@ TABLES: Final = (
                 FLAG,
                 "Whether the similarity is above the threshold, and position_p_value, where there is one, below 0.05",
             ),
+            Column(
+                "grit",
+                REAL,
+                "Mean over the replicates of their mean correlation with the others, in standard deviations above that "
+                "with held-out negative controls on the plates of these others; mean over folds; NULL without controls",
+            ),
+            Column(
+                "grit_p_value",
+                REAL,
+                "Share of random groups of wells of the same plates with a grit as high; not below position_p_value of "
+                "activity",
+            ),
         ),
         key=(keys.PERTURBATION,),
         per_plate=False,
