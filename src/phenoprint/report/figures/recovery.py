@@ -148,5 +148,5 @@ def score_dots(scores: pl.DataFrame, order: Sequence[str]) -> go.Figure:
             "categoryorder": "array",
             "categoryarray": [plain(name) for name in names],
         },
-        legend={"orientation": "h", "y": -0.15},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
