@@ -23,6 +23,7 @@ def test_p_values_hold_for_controls_in_random_and_in_one_position() -> None:
         ("same position", 24, 4, 4, True, "ok"),
         ("in sample", 24, 4, 4, False, "ok"),
     ]
+    assert found["position_share"].null_count() == 3  # replicates are not alike
     for row in found.iter_rows(named=True):
         k, n = round(row["below_20"] * row["n"]), row["n"]
         assert row["below_20_high"] == pytest.approx(beta.ppf(0.975, k + 1, n - k))  # Clopper and Pearson
@@ -42,6 +43,9 @@ def test_a_recipe_fitted_on_the_negatives_is_off() -> None:
 def test_position_effects_are_seen_among_controls() -> None:
     found = table_of("position")
     assert found["position_p_value"].max() < 0.05
+    assert found["position_share"].min() > 0.8
+    plain = table_of("mechanism", n_compounds=24)
+    assert plain["position_share"].max() < 0.3
     assert set(found.filter("cross_fitted")["status"]) == {"ok"}
 
 

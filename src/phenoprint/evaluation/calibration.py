@@ -81,6 +81,7 @@ def calibration(
     n_replicates, sets = pattern
     found: dict[str, list[float]] = {"random": [], "same position": [], "in sample": []}
     position_p: list[float] = []
+    shares: list[float] = []
     reason = "No plate has enough negative controls to take some as treatments."
     for turn in range(_PARTS):
         for variant in ("random", "same position"):
@@ -90,10 +91,11 @@ def calibration(
             marked = [_marked(plate, groups) for plate in plates]
             try:
                 folds = cross_fit_with_status(marked, recipe, n_folds, seed)
-                own, position = _tested(folds.folds, groups, null_size, seed)
+                own, position, share = _tested(folds.folds, groups, null_size, seed)
                 if folds.status["cross_fitted"].all():
                     found[variant] += own
                     position_p += [] if position is None else [position]
+                    shares += [] if share is None else [share]
                 else:
                     reason = str(folds.status["reason"].drop_nulls().first())
                 if variant == "random":
@@ -110,7 +112,8 @@ def calibration(
         if own or (variant == "random")
     ]
     p = float(np.median(position_p)) if position_p else None
-    return frame_of("calibration", [row | {"position_p_value": p} for row in rows])
+    share = float(np.median(shares)) if shares else None
+    return frame_of("calibration", [row | {"position_p_value": p, "position_share": share} for row in rows])
 
 
 def typical_pattern(wells: pl.DataFrame) -> tuple[int, list[tuple[str, ...]]] | None:
@@ -200,8 +203,8 @@ def _marked(plate: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
 
 def _tested(
     folds: Sequence[pl.DataFrame], groups: pl.DataFrame, null_size: int, seed: int
-) -> tuple[list[float], float | None]:
-    """P values of the groups, and of the test whether position matters."""
+) -> tuple[list[float], float | None, float | None]:
+    """P values of the groups and of the test whether position matters; the share of position in other treatments."""
     prepared = prepare(folds)
     named = groups["_group"].unique().sort().to_list()
     others = sorted({name for fold in prepared for name in fold.treatments} - set(named))
@@ -209,7 +212,8 @@ def _tested(
     found = compare_treatments(prepared, null_size=null_size, seed=seed, names=[*named, *some])
     positions = control_positions(prepared, seed=seed)
     p_values = {own.name: verdict.p_value for own, verdict in zip(found, judged(found, positions), strict=True)}
-    return [p for name in named if (p := p_values[name]) is not None], positions.p_value
+    share = positions.share([own.rows for own in found if own.name not in set(named)])
+    return [p for name in named if (p := p_values[name]) is not None], positions.p_value, share
 
 
 def _row(

@@ -22,6 +22,7 @@ _SHUFFLES = 999
 _MOST_PLATES = 40
 _LEAST_GROUPS = 3  # two leave one degree of freedom
 _DRAWN = 200
+_CLEAR = 2.0  # standard errors above 0
 _LEAST_NOISE = 1e-4  # below it, cosines of 32-bit vectors differ by rounding only
 
 
@@ -106,7 +107,46 @@ class ControlPositions:
         """
         from scipy.stats import t
 
-        found, groups, n_groups = [], [], 0.0
+        signal, every, n_groups = self._signals_of(rows, without)
+        if n_groups < _LEAST_GROUPS:
+            return PositionVerdict(None, None)
+        spread = float(every.std(ddof=1)) * np.sqrt(1 + 1 / n_groups)
+        p: float | None
+        if spread > 0:
+            p = float(t.sf((signal - float(every.mean())) / spread, n_groups - 1))
+        else:
+            p = 1.0 if signal <= every[0] else None
+        return PositionVerdict(p, share_of(_squared(every), signal))
+
+    def share(self, treatments: Sequence[Sequence[IntArray]]) -> float | None:
+        """Share of the similarity of replicates that position explains over several treatments, 0 to 1.
+
+        The squared signal of controls in one position over that of replicates, each summed over the treatments.
+        Position explains nothing of a treatment whose wells all lie in different positions. None where too few controls
+        share a position, or where the replicates are not alike: their mean is not two standard errors above 0.
+
+        Parameters
+        ----------
+        treatments
+            For each treatment and each fold: its wells.
+        """
+        position, squares = 0.0, []
+        for rows in treatments:
+            several = [fold.places[own] for fold, own in zip(self.folds, rows, strict=True) if len(own) > 1]
+            if not several:
+                continue
+            signal, every, n_groups = self._signals_of(rows, None)
+            shares_places = any(len(np.unique(places)) < len(places) for places in several)
+            if shares_places and n_groups < _LEAST_GROUPS:
+                continue
+            position += _squared(every) if shares_places else 0.0
+            squares.append(signal * abs(signal))
+        alike = len(squares) > 1 and np.mean(squares) > _CLEAR * np.std(squares, ddof=1) / np.sqrt(len(squares))
+        return float(np.clip(position / np.sum(squares), 0, 1)) if alike else None
+
+    def _signals_of(self, rows: Sequence[IntArray], without: str | None) -> tuple[float, NDArray[np.float64], float]:
+        """Signal of a treatment, those of controls in as many positions, and how many of these are independent."""
+        found, groups, n_groups = [], [np.empty(0)], 0.0
         for number, (fold, own) in enumerate(zip(self.folds, rows, strict=True)):
             if len(own) < 2:
                 continue
@@ -114,16 +154,7 @@ class ControlPositions:
             signals, n = self._of_controls(number, _pattern(fold, own), without)
             groups.append(signals)
             n_groups += n
-        if n_groups < _LEAST_GROUPS:
-            return PositionVerdict(None, None)
-        signal, every = float(np.mean(found)), np.concatenate(groups)
-        spread = float(every.std(ddof=1)) * np.sqrt(1 + 1 / n_groups)
-        p: float | None
-        if spread > 0:
-            p = float(t.sf((signal - float(every.mean())) / spread, n_groups - 1))
-        else:
-            p = 1.0 if signal <= every[0] else None
-        return PositionVerdict(p, share_of(float((every * np.abs(every)).mean()), signal))
+        return float(np.mean(found)) if found else 0.0, np.concatenate(groups), n_groups
 
     def _of_controls(self, number: int, pattern: _Pattern, without: str | None) -> tuple[NDArray[np.float64], float]:
         """Signals of groups of controls with a pattern of plates, and how many of them are independent."""
@@ -131,6 +162,11 @@ class ControlPositions:
         if key not in self._signals:
             self._signals[key] = _group_signals(self.folds[number], pattern, without, self.seed)
         return self._signals[key]
+
+
+def _squared(signals: NDArray[np.float64]) -> float:
+    """Mean squared signal, of which negative ones count as negative."""
+    return float((signals * np.abs(signals)).mean())
 
 
 def share_of(position: float, signal: float) -> float | None:

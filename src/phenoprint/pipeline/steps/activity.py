@@ -93,6 +93,7 @@ class Calibration(Step):
 
     name = "calibration"
     title = "Calibration"
+    version = 2
     scope = Scope.SCREEN
     needs = ("profile_selected", "well", "exclusion")
     uses = ("profile_well", "profile_normalized")

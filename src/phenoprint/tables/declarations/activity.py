@@ -123,6 +123,12 @@ TABLES: Final = (
                 "P value of the test whether controls in one position are more alike than others; NULL where too few "
                 "controls share a position",
             ),
+            Column(
+                "position_share",
+                REAL,
+                "Share of the similarity of replicates that well position explains, 0 to 1, over up to 100 treatments, "
+                "from controls in one position; 0 for replicates in different positions, NULL where it is not known",
+            ),
             c.STATUS,
             c.REASON,
         ),
