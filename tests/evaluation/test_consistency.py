@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from phenoprint.evaluation import mechanism_consistency
+from phenoprint.evaluation.matching import matching_groups
 
 
 def treatments(moa: dict[str, str | None], *, doses: int = 1, strength: float = 3.0, seed: int = 0) -> pl.DataFrame:
@@ -43,7 +44,8 @@ def test_mechanisms_that_share_a_phenotype_are_consistent() -> None:
     assert table["below_corrected_p"].to_list() == [True, True]
     # Each of the two may score above the other, and no other set of four does.
     assert sorted(table["p_value"].to_list()) == pytest.approx([1 / comb(20, 4), 2 / comb(20, 4)])
-    assert scores.select("score", "baseline", "value", "n").rows() == [("mechanisms_consistent", "none", 1.0, 2)]
+    consistent = scores.filter(score="mechanisms_consistent")
+    assert consistent.select("baseline", "value", "n").rows() == [("none", 1.0, 2)]
 
 
 def test_doses_of_one_compound_are_no_evidence() -> None:
@@ -87,3 +89,25 @@ def test_what_cannot_be_judged_has_a_status() -> None:
     nothing = mechanism_consistency(frame, active.with_columns(below_corrected_p=pl.lit(value=False)))
     assert set(nothing[0]["status"]) == {"one compound"}
     assert nothing[1].is_empty()
+
+
+def test_mechanisms_match_beside_shuffled_compounds() -> None:
+    moa = {f"c{i:02d}": f"m{i % 10}" for i in range(30)} | {"other": None}
+    frame = treatments(moa)
+    scores = mechanism_consistency(frame, all_active(frame))[1].filter(score="mechanisms_matching")
+    found = {row["baseline"]: row for row in scores.iter_rows(named=True)}
+    assert (found["none"]["value"], found["none"]["n"]) == (1.0, 10)
+    assert found["shuffled_labels"]["value"] < 0.4
+    assert found["none"]["low"] <= 1.0 <= found["none"]["high"]
+
+
+def test_random_mechanisms_match_at_the_rate_of_the_null() -> None:
+    rng = np.random.default_rng(0)
+    member = np.repeat(np.eye(30, dtype=bool), 3, axis=0)
+    found = [own for seed in range(10) for own in matching_groups(rng.normal(size=(90, 15)), member, seed=seed)]
+    assert np.mean(np.array(found, float)) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 300))
+
+
+def test_a_mechanism_without_a_null_is_not_judged() -> None:
+    member = np.repeat(np.eye(2, dtype=bool), [3, 1], axis=0)
+    assert matching_groups(np.random.default_rng(0).normal(size=(4, 5)), member) == [None, None]

@@ -9,6 +9,7 @@ import polars as pl
 
 from phenoprint.evaluation.activity import corrected_p
 from phenoprint.evaluation.fold_profiles import seed_of
+from phenoprint.evaluation.matching import matching_groups
 from phenoprint.evaluation.permutations import permutation_test
 from phenoprint.evaluation.scores import PROFILES, score_rows
 from phenoprint.evaluation.similarities import to_vectors
@@ -54,7 +55,8 @@ def mechanism_consistency(
     tuple
         Table ``consistency``: one row per mechanism, with status ``one compound`` where fewer than two are active and
         ``too few compounds`` where no p value below the threshold could be reached; and the rows
-        ``mechanisms_consistent`` of table ``score``. Both empty without mechanisms or features.
+        ``mechanisms_consistent`` and ``mechanisms_matching`` (percent matching, see `matching_groups`, beside shuffled
+        compounds) of table ``score``. Both empty without mechanisms or features.
 
     Examples
     --------
@@ -119,7 +121,25 @@ def mechanism_consistency(
         cluster="label",
         seed=seed,
     )
-    return table, scores if table["p_value"].count() else frame_of("score")
+    member = np.array([np.isin(compounds, own[COMPOUND].to_numpy()) for own in labels.partition_by("label")]).T
+    shuffled = np.random.default_rng(seed).permutation(member)
+    matching = table.select("label").with_columns(
+        pl.Series(PROFILES, matching_groups(vectors, member, seed=seed), dtype=pl.Boolean),
+        pl.Series("shuffled_labels", matching_groups(vectors, shuffled, seed=seed), dtype=pl.Boolean),
+    )
+    matched = score_rows(
+        "mechanisms_matching",
+        matching,
+        description="share of mechanisms whose active compounds correlate above the 95th percentile of random groups "
+        "of as many active compounds of different mechanisms",
+        n_total=table.height,
+        n_features=len(feature_columns(data)),
+        cluster="label",
+        seed=seed,
+    )
+    known = [scores] if table["p_value"].count() else []
+    known += [matched] if matching[PROFILES].count() else []
+    return table, pl.concat(known) if known else frame_of("score")
 
 
 def _of_compounds(used: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -138,6 +138,7 @@ class Consistency(Step):
 
     name = "consistency"
     title = "Consistency of mechanisms"
+    version = 2
     scope = Scope.SCREEN
     needs = ("profile_consensus", "activity", "exclusion")
     tables = ("consistency", "score")
