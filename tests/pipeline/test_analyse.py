@@ -63,3 +63,8 @@ def test_changed_options_of_images_are_reported_and_not_followed(own_screen: Pat
 def test_a_folder_without_profiles_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no well profiles"):
         analyse_screen(tmp_path)
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nosuch does not exist"):
+        analyse_screen(tmp_path / "nosuch")

@@ -72,12 +72,14 @@ def analyse_screen(
     Raises
     ------
     ConfigError
-        If the screen has no well profiles, or the configuration is wrong.
+        If the screen does not exist or has no well profiles, or the configuration is wrong.
     DataError
         If imported tables or exclusions were damaged.
     ScreenLockedError
         If another run holds the screen.
     """
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist: give the folder of a screen, or its screen.toml")
     folder = path if path.is_dir() else path.parent
     if not any(table_files(folder, table) for table in _PROFILES):
         raise ConfigError(
